@@ -1,0 +1,313 @@
+"""What was recorded: video, behavior and responses on one clock of equal bins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Integer, UInt8
+
+from freegaze.errors import DataError, ShapeError
+from freegaze.registry import nearest_names
+
+Role = Literal["train", "validation", "test"]
+"""What a segment is for; ``None`` in its place leaves that to a splitter."""
+
+
+class ResponseKind(StrEnum):
+    """What the numbers in ``responses`` are, which decides the loss and the metrics."""
+
+    SPIKE_COUNTS = "spike_counts"
+    """Sorted spikes in a bin: whole numbers, never negative."""
+    INFERRED_SPIKES = "inferred_spikes"
+    """Deconvolved calcium: never negative, fractional."""
+    FLUORESCENCE = "fluorescence"
+    """Calcium traces: any sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A contiguous stretch of bins; windows and smoothing never cross its ends.
+
+    Args:
+        start: First bin.
+        stop: One past the last bin.
+        role: What it is for, or ``None`` where a splitter decides.
+        trial: Whether it is one repeat of an experiment's trial (then intervals resample trials).
+    """
+
+    start: int
+    stop: int
+    role: Role | None = None
+    trial: bool = False
+
+    @property
+    def n_bins(self) -> int:
+        """Number of bins."""
+        return self.stop - self.start
+
+    def bins(self) -> np.ndarray:
+        """Indices of the bins, shape (n_bins,)."""
+        return np.arange(self.start, self.stop)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One session of one animal, aligned to bins of equal width. Immutable; checked once, here.
+
+    A bin's frame is ``frames[frame_index[bin]]``, so that repeated stimuli share their pixels.
+
+    Args:
+        session_id: Name of the session, unique among those fitted together.
+        bin_width_s: Width of a bin in seconds.
+        frames: Gray pictures, shape (n_frames, height, width), uint8; may be memory-mapped.
+        frame_index: Which picture each bin saw, shape (time,).
+        behavior: One column a signal, shape (time, n_behavior), float32; NaN where tracking was lost.
+        behavior_names: Name of each column (speed, pitch, roll, phi, theta, pupil_radius, gz ...).
+        behavior_units: Unit of each column ("cm/s", "deg", "px" ...).
+        responses: One column a neuron, shape (time, n_neurons), float32.
+        response_kind: What the responses are.
+        unit_ids: The source's own name of each neuron.
+        segments: Contiguous stretches in order of time, covering every bin once.
+        annotations: Further per-bin arrays, first axis time (``stimulus_direction_deg`` ...).
+        reference_rates: Expected responses known from elsewhere, each (time, n_neurons): a simulation's
+            ``oracle`` and ``attainable``.
+        deg_per_px: Calibration of the camera, or ``None`` where it is unknown.
+        provenance: Where this came from: source, path, options, checksums, citation.
+
+    Raises:
+        ShapeError: If arrays disagree in length.
+        DataError: If values are impossible for their kind.
+    """
+
+    session_id: str
+    bin_width_s: float
+    frames: UInt8[np.ndarray, "n_frames height width"]
+    frame_index: Integer[np.ndarray, " time"]
+    behavior: Float[np.ndarray, "time n_behavior"]
+    behavior_names: tuple[str, ...]
+    behavior_units: tuple[str, ...]
+    responses: Float[np.ndarray, "time n_neurons"]
+    response_kind: ResponseKind
+    unit_ids: tuple[str, ...]
+    segments: tuple[Segment, ...]
+    annotations: Mapping[str, np.ndarray] = field(default_factory=dict)
+    reference_rates: Mapping[str, np.ndarray] = field(default_factory=dict)
+    deg_per_px: float | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        validate_recording(self)
+
+    @property
+    def n_bins(self) -> int:
+        """Number of bins."""
+        return len(self.frame_index)
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+        return self.responses.shape[1]
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(height, width) of the video in pixels."""
+        return (self.frames.shape[1], self.frames.shape[2])
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.n_bins * self.bin_width_s
+
+    def video(self, bins: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Return the frames of some bins, shape (n, height, width), uint8."""
+        return self.frames[self.frame_index[bins]]
+
+    def column(self, name: str) -> np.ndarray:
+        """Return one behavior signal, shape (time,).
+
+        Raises:
+            DataError: If there is no such column; the message names the nearest.
+        """
+        if name not in self.behavior_names:
+            raise DataError(
+                f"session {self.session_id!r} has no behavior column {name!r} "
+                f"({nearest_names(name, list(self.behavior_names))})"
+            )
+        return self.behavior[:, self.behavior_names.index(name)]
+
+    def rates_hz(self, role: Role | None = None) -> np.ndarray:
+        """Mean response of each neuron a second, over the segments of a role or over all, (n_neurons,)."""
+        return self.responses[self.bins_of(role)].mean(0, dtype=np.float64) / self.bin_width_s
+
+    def bins_of(self, role: Role | None = None) -> np.ndarray:
+        """Indices of the bins in segments of ``role`` (all bins for ``None``)."""
+        picked = [s.bins() for s in self.segments if role is None or s.role == role]
+        return np.concatenate(picked) if picked else np.empty(0, dtype=np.int64)
+
+    def segment_index(self) -> np.ndarray:
+        """Number of the segment that each bin belongs to, shape (time,)."""
+        return np.repeat(np.arange(len(self.segments)), [s.n_bins for s in self.segments])
+
+    def with_segments(self, segments: Sequence[Segment]) -> Recording:
+        """Return the same recording cut otherwise (see ``freegaze.recording.splits``)."""
+        return replace(self, segments=tuple(segments))
+
+    def select_neurons(self, keep: np.ndarray | Sequence[int]) -> Recording:
+        """Return the recording with some of its neurons, in the order given.
+
+        Args:
+            keep: Column numbers, or a boolean mask, of the neurons to keep.
+
+        Raises:
+            DataError: If none is left.
+        """
+        columns = np.arange(self.n_neurons)[np.asarray(keep)]
+        if not len(columns):
+            raise DataError(
+                f"session {self.session_id!r}: none of its {self.n_neurons} neurons is left after "
+                "selection; lower the rate threshold (`min_rate_hz`) or check the responses"
+            )
+        return replace(
+            self,
+            responses=self.responses[:, columns],
+            unit_ids=tuple(self.unit_ids[i] for i in columns),
+            reference_rates={k: v[:, columns] for k, v in self.reference_rates.items()},
+        )
+
+
+def keep_active_neurons(recording: Recording, min_rate_hz: float) -> Recording:
+    """Keep the neurons that fire at least ``min_rate_hz`` in training bins (all bins if none is marked).
+
+    Only training bins are counted, so that the choice knows nothing of the test data. Fluorescence
+    has no rate: such a recording comes back unchanged.
+
+    Args:
+        recording: Any recording.
+        min_rate_hz: Threshold in spikes a second; 3 Hz in Xu et al. (2023).
+
+    Returns:
+        A recording with the active neurons.
+
+    Raises:
+        DataError: If no neuron is above the threshold.
+    """
+    if recording.response_kind is ResponseKind.FLUORESCENCE:
+        return recording
+    has_train = any(s.role == "train" for s in recording.segments)
+    rates = recording.rates_hz("train" if has_train else None)
+    if not (rates >= min_rate_hz).any():
+        raise DataError(
+            f"session {recording.session_id!r}: no neuron fires at {min_rate_hz:g} Hz or more "
+            f"(highest: {rates.max(initial=0):.2f} Hz); lower `min_rate_hz`"
+        )
+    return recording.select_neurons(rates >= min_rate_hz)
+
+
+def validate_recording(recording: Recording) -> None:
+    """Check that a recording's arrays agree and hold possible values.
+
+    Raises:
+        ShapeError: If arrays disagree in length or dimension.
+        DataError: If values are impossible: negative or fractional counts, non-finite responses, a
+            behavior column of NaN only, frames outside the video, segments that overlap.
+    """
+    r = recording
+    where = f"session {r.session_id!r}"
+    if not (np.isfinite(r.bin_width_s) and r.bin_width_s > 0):
+        raise DataError(f"{where}: bin_width_s must be a positive number, got {r.bin_width_s}")
+    _check_shapes(r, where)
+    if r.n_bins == 0 or r.n_neurons == 0:
+        raise DataError(f"{where}: holds {r.n_bins} bins and {r.n_neurons} neurons; both must be > 0")
+    if r.frame_index.min() < 0 or r.frame_index.max() >= len(r.frames):
+        raise DataError(
+            f"{where}: frame_index points to frame {r.frame_index.max()} (lowest "
+            f"{r.frame_index.min()}) but there are {len(r.frames)} frames"
+        )
+    _check_behavior(r, where)
+    check_responses(r.responses, r.response_kind, where)
+    _check_segments(r, where)
+
+
+def check_responses(responses: np.ndarray, kind: ResponseKind, where: str) -> None:
+    """Check that responses are possible for their kind.
+
+    Args:
+        responses: Shape (time, n_neurons).
+        kind: What they are said to be.
+        where: File or session, for the message.
+
+    Raises:
+        DataError: Naming the first wrong neuron and bin.
+    """
+
+    def complain(bad: np.ndarray, what: str, remedy: str) -> None:
+        if bad.any():
+            time, neuron = np.argwhere(bad)[0]
+            raise DataError(
+                f"{where}: {kind.value} {what}, but bin {time} of neuron {neuron} is "
+                f"{responses[time, neuron]}; {remedy}"
+            )
+
+    complain(~np.isfinite(responses), "must be finite", "remove or fill those bins")
+    if kind is not ResponseKind.FLUORESCENCE:
+        complain(responses < 0, "cannot be negative", "is it `fluorescence`?")
+    if kind is ResponseKind.SPIKE_COUNTS:
+        complain(responses != np.round(responses), "must be whole", "is it `inferred_spikes`?")
+
+
+def _check_shapes(r: Recording, where: str) -> None:
+    if r.frames.ndim != 3 or r.frames.dtype != np.uint8:
+        raise ShapeError(
+            f"{where}: frames must be (frame, height, width) of uint8, got {r.frames.shape} of "
+            f"{r.frames.dtype}"
+        )
+    n_bins = len(r.frame_index)
+    for name, array, n_columns in (
+        ("behavior", r.behavior, len(r.behavior_names)),
+        ("responses", r.responses, len(r.unit_ids)),
+        *((f"reference_rates[{k!r}]", v, len(r.unit_ids)) for k, v in r.reference_rates.items()),
+    ):
+        if array.shape != (n_bins, n_columns):
+            raise ShapeError(
+                f"{where}: {name} must be (time, column) = ({n_bins}, {n_columns}) to agree with "
+                f"frame_index and the names of its columns, got {array.shape}"
+            )
+    for name, array in r.annotations.items():
+        if len(array) != n_bins:
+            raise ShapeError(f"{where}: annotation {name!r} has {len(array)} rows, expected {n_bins}")
+    if len(r.behavior_units) != len(r.behavior_names):
+        raise ShapeError(
+            f"{where}: {len(r.behavior_names)} behavior names but {len(r.behavior_units)} units"
+        )
+    for what, names in (("behavior_names", r.behavior_names), ("unit_ids", r.unit_ids)):
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise DataError(f"{where}: {what} holds {twice[0]!r} more than once; rename one")
+
+
+def _check_behavior(r: Recording, where: str) -> None:
+    for name, column in zip(r.behavior_names, r.behavior.T, strict=True):
+        if np.isinf(column).any():
+            raise DataError(
+                f"{where}: behavior column {name!r} is infinite at bin "
+                f"{int(np.flatnonzero(np.isinf(column))[0])}; mark lost tracking as NaN"
+            )
+        if np.isnan(column).all():
+            raise DataError(f"{where}: behavior column {name!r} is NaN throughout; leave it out")
+
+
+def _check_segments(r: Recording, where: str) -> None:
+    end = 0
+    for i, segment in enumerate(r.segments):
+        if segment.start != end or segment.stop <= segment.start:
+            raise DataError(
+                f"{where}: segment {i} is bins {segment.start}..{segment.stop}, expected it to start "
+                f"at {end} and to hold at least one bin"
+            )
+        end = segment.stop
+    if end != r.n_bins:
+        raise DataError(f"{where}: the segments cover {end} bins of {r.n_bins}")
