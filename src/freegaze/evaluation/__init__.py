@@ -1,0 +1,1 @@
+"""Fitted encoders, their predictions, and the table of scores."""

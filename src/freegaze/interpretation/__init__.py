@@ -1,0 +1,1 @@
+"""What an encoder cares about: receptive fields, saliency, contributions."""

@@ -1,0 +1,1 @@
+"""What is only about Xu et al. (2023)."""

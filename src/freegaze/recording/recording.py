@@ -14,7 +14,7 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.registry import nearest_names
 
 Role = Literal["train", "validation", "test"]
-"""What a segment is for; ``None`` in its place leaves that to a splitter."""
+"""What bins are for; ``None`` in its place leaves that to a splitter."""
 
 
 class ResponseKind(StrEnum):
@@ -65,7 +65,7 @@ class Recording:
         bin_width_s: Width of a bin in seconds.
         frames: Gray pictures, shape (n_frames, height, width), uint8; may be memory-mapped.
         frame_index: Which picture each bin saw, shape (time,).
-        behavior: One column a signal, shape (time, n_behavior), float32; NaN where tracking was lost.
+        behavior: One column a signal, (time, n_behavior), float32; NaN where tracking was lost.
         behavior_names: Name of each column (speed, pitch, roll, phi, theta, pupil_radius, gz ...).
         behavior_units: Unit of each column ("cm/s", "deg", "px" ...).
         responses: One column a neuron, shape (time, n_neurons), float32.
@@ -73,8 +73,8 @@ class Recording:
         unit_ids: The source's own name of each neuron.
         segments: Contiguous stretches in order of time, covering every bin once.
         annotations: Further per-bin arrays, first axis time (``stimulus_direction_deg`` ...).
-        reference_rates: Expected responses known from elsewhere, each (time, n_neurons): a simulation's
-            ``oracle`` and ``attainable``.
+        reference_rates: Expected responses known from elsewhere, each (time, n_neurons): a
+            simulation's ``oracle`` and ``attainable``.
         deg_per_px: Calibration of the camera, or ``None`` where it is unknown.
         provenance: Where this came from: source, path, options, checksums, citation.
 
@@ -140,7 +140,7 @@ class Recording:
         return self.behavior[:, self.behavior_names.index(name)]
 
     def rates_hz(self, role: Role | None = None) -> np.ndarray:
-        """Mean response of each neuron a second, over the segments of a role or over all, (n_neurons,)."""
+        """Return each neuron's mean response a second in segments of a role (or in all)."""
         return self.responses[self.bins_of(role)].mean(0, dtype=np.float64) / self.bin_width_s
 
     def bins_of(self, role: Role | None = None) -> np.ndarray:
@@ -180,9 +180,9 @@ class Recording:
 
 
 def keep_active_neurons(recording: Recording, min_rate_hz: float) -> Recording:
-    """Keep the neurons that fire at least ``min_rate_hz`` in training bins (all bins if none is marked).
+    """Keep the neurons that fire at least ``min_rate_hz`` in training bins.
 
-    Only training bins are counted, so that the choice knows nothing of the test data. Fluorescence
+    Only training bins are counted (all bins where none is marked), so that the choice knows nothing of the test data. Fluorescence
     has no rate: such a recording comes back unchanged.
 
     Args:
@@ -221,7 +221,9 @@ def validate_recording(recording: Recording) -> None:
         raise DataError(f"{where}: bin_width_s must be a positive number, got {r.bin_width_s}")
     _check_shapes(r, where)
     if r.n_bins == 0 or r.n_neurons == 0:
-        raise DataError(f"{where}: holds {r.n_bins} bins and {r.n_neurons} neurons; both must be > 0")
+        raise DataError(
+            f"{where}: holds {r.n_bins} bins and {r.n_neurons} neurons; both must be > 0"
+        )
     if r.frame_index.min() < 0 or r.frame_index.max() >= len(r.frames):
         raise DataError(
             f"{where}: frame_index points to frame {r.frame_index.max()} (lowest "
@@ -278,7 +280,9 @@ def _check_shapes(r: Recording, where: str) -> None:
             )
     for name, array in r.annotations.items():
         if len(array) != n_bins:
-            raise ShapeError(f"{where}: annotation {name!r} has {len(array)} rows, expected {n_bins}")
+            raise ShapeError(
+                f"{where}: annotation {name!r} has {len(array)} rows, expected {n_bins}"
+            )
     if len(r.behavior_units) != len(r.behavior_names):
         raise ShapeError(
             f"{where}: {len(r.behavior_names)} behavior names but {len(r.behavior_units)} units"
@@ -305,8 +309,8 @@ def _check_segments(r: Recording, where: str) -> None:
     for i, segment in enumerate(r.segments):
         if segment.start != end or segment.stop <= segment.start:
             raise DataError(
-                f"{where}: segment {i} is bins {segment.start}..{segment.stop}, expected it to start "
-                f"at {end} and to hold at least one bin"
+                f"{where}: segment {i} is bins {segment.start}..{segment.stop}, expected it to "
+                f"start at {end} and to hold at least one bin"
             )
         end = segment.stop
     if end != r.n_bins:

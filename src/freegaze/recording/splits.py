@@ -1,0 +1,216 @@
+"""Which bins train, validate and test, with gaps between them and a check that nothing leaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Integer
+
+from freegaze.errors import DataError
+from freegaze.recording.recording import Recording, Role
+
+ROLES: tuple[Role, ...] = ("train", "validation", "test")
+UNUSED = -1
+
+SplitMethod = Literal["auto", "given", "tail", "paper_tail", "blocks"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The role of every bin.
+
+    Args:
+        codes: Position in ``ROLES`` of each bin's role, or -1 where left out; (time,), int8.
+        gap_s: Seconds that were kept free between training and the rest.
+        is_straddling: Whether a window's input bins may have another role than its target (Q9).
+    """
+
+    codes: Integer[np.ndarray, " time"]
+    gap_s: float
+    is_straddling: bool = False
+
+    def bins(self, role: Role) -> np.ndarray:
+        """Indices of the bins of a role."""
+        return np.flatnonzero(self.is_role(role))
+
+    def is_role(self, role: Role) -> np.ndarray:
+        """Whether each bin has a role, shape (time,)."""
+        return self.codes == ROLES.index(role)
+
+
+def split_recording(
+    recording: Recording,
+    method: SplitMethod = "auto",
+    *,
+    validation: float = 0.2,
+    test: float = 0.2,
+    gap_s: float = 2.0,
+    n_blocks: int = 10,
+    history: int = 1,
+) -> Split:
+    """Give every bin a role.
+
+    Args:
+        recording: The session.
+        method: ``given``: the segments' own roles. ``tail``: given roles, and the last part of
+            each training segment validates. ``paper_tail``: the same by the original's count of
+            windows, no gap, windows may straddle the border (Q9). ``blocks``: the session is cut into
+            ``n_blocks`` stretches, and of each the first part trains, the next validates, the last
+            tests. ``auto``: ``given`` where segments of all three roles exist, ``tail`` where
+            training and test exist, ``blocks`` otherwise.
+        validation: Share of the training bins (``tail``) or of all bins (``blocks``) to validate on.
+        test: Share of all bins to test on (``blocks``).
+        gap_s: Training bins closer than this to a bin of another role are left out, and validation
+            bins closer than this to test bins; trials count as apart.
+        n_blocks: Stretches for ``blocks``.
+        history: Input bins of a window, which only ``paper_tail`` counts.
+
+    Returns:
+        The split.
+
+    Raises:
+        DataError: If roles that the method needs are missing, or nothing is left to train on.
+    """
+    method = _choose_method(recording) if method == "auto" else method
+    codes = np.full(recording.n_bins, UNUSED, dtype=np.int8)
+    if method == "blocks":
+        _assign_blocks(codes, recording, validation, test, n_blocks)
+    else:
+        _assign_given(codes, recording)
+        if method in ("tail", "paper_tail"):
+            _assign_tails(codes, recording, validation, history if method == "paper_tail" else None)
+    if method == "paper_tail":
+        return Split(codes, gap_s=0.0, is_straddling=True)
+    split = Split(_apart(codes, recording, gap_s), gap_s)
+    _require_roles(split, recording, method, gap_s)
+    return split
+
+
+def blocked_folds(
+    recording: Recording, n_folds: int, *, gap_s: float = 2.0, validation: float = 0.2
+) -> list[Split]:
+    """Return ``n_folds`` splits whose test bins together are every bin once.
+
+    Bins are tested in contiguous blocks (whole trials where there are trials); of the rest, the
+    last part of each stretch validates.
+
+    Args:
+        recording: The session; its segments' roles are not looked at.
+        n_folds: Number of folds, at least 2.
+        gap_s: As in ``split_recording``.
+        validation: Share of the remaining bins to validate on.
+
+    Raises:
+        DataError: If the recording is too short for so many folds.
+    """
+    if not 2 <= n_folds <= recording.n_bins:
+        raise DataError(f"blocked folds need 2 to {recording.n_bins} folds, got {n_folds}")
+    fold = _fold_of_bins(recording, n_folds)
+    splits = []
+    for k in range(n_folds):
+        codes = np.where(fold == k, ROLES.index("test"), ROLES.index("train")).astype(np.int8)
+        for run in _runs_within_segments(recording, codes == ROLES.index("train")):
+            codes[run[len(run) - round(len(run) * validation) :]] = ROLES.index("validation")
+        split = Split(_apart(codes, recording, gap_s), gap_s)
+        _require_roles(split, recording, f"{n_folds} folds", gap_s)
+        splits.append(split)
+    return splits
+
+
+def _choose_method(recording: Recording) -> SplitMethod:
+    roles = {segment.role for segment in recording.segments}
+    if {"train", "validation", "test"} <= roles:
+        return "given"
+    return "tail" if {"train", "test"} <= roles else "blocks"
+
+
+def _assign_given(codes: np.ndarray, recording: Recording) -> None:
+    for segment in recording.segments:
+        if segment.role is not None:
+            codes[segment.start : segment.stop] = ROLES.index(segment.role)
+
+
+def _assign_tails(
+    codes: np.ndarray, recording: Recording, validation: float, paper_history: int | None
+) -> None:
+    for segment in recording.segments:
+        if segment.role == "train":
+            if paper_history is None:
+                n_train = segment.n_bins - round(validation * segment.n_bins)
+            else:  # the original counts windows: the first int(0.8 n) of n = n_bins - history train
+                n_windows = segment.n_bins - paper_history
+                n_train = paper_history + int((1 - validation) * n_windows)
+            codes[segment.start + n_train : segment.stop] = ROLES.index("validation")
+
+
+def _assign_blocks(
+    codes: np.ndarray, recording: Recording, validation: float, test: float, n_blocks: int
+) -> None:
+    fold = _fold_of_bins(recording, n_blocks)
+    for k in range(n_blocks):
+        block = np.flatnonzero(fold == k)
+        n_test, n_validation = round(test * len(block)), round(validation * len(block))
+        first = len(block) - n_test - n_validation
+        codes[block[:first]] = ROLES.index("train")
+        codes[block[first : first + n_validation]] = ROLES.index("validation")
+        codes[block[first + n_validation :]] = ROLES.index("test")
+
+
+def _fold_of_bins(recording: Recording, n_folds: int) -> np.ndarray:
+    """Number of each bin's fold; a trial belongs to one fold as a whole."""
+    place = np.arange(recording.n_bins)
+    for segment in recording.segments:
+        if segment.trial:
+            place[segment.start : segment.stop] = segment.start
+    return place * n_folds // recording.n_bins
+
+
+def _apart(codes: np.ndarray, recording: Recording, gap_s: float) -> np.ndarray:
+    """Leave out training bins near other roles, and validation bins near test bins."""
+    gap = int(np.ceil(gap_s / recording.bin_width_s))
+    out = codes.copy()
+    island = _island_of_bins(recording)
+    for near, role in ((1, "train"), (2, "validation")):
+        others = np.flatnonzero(codes >= near)
+        distance = _distance_to(others, island)
+        out[(codes == ROLES.index(role)) & (distance <= gap)] = UNUSED
+    return out
+
+
+def _island_of_bins(recording: Recording) -> np.ndarray:
+    """Label bins that lie on one stretch of time: each trial by itself, all else together."""
+    labels = np.zeros(recording.n_bins, dtype=np.int64)
+    for i, segment in enumerate(recording.segments):
+        if segment.trial:
+            labels[segment.start : segment.stop] = i + 1
+    return labels
+
+
+def _distance_to(bins: np.ndarray, island: np.ndarray) -> np.ndarray:
+    """Bins between each bin and the nearest of ``bins`` on its island (infinite where none)."""
+    place = np.arange(len(island))
+    distance = np.full(len(island), np.inf)
+    if len(bins):
+        after = np.searchsorted(bins, place)
+        for neighbor in (bins[np.maximum(after - 1, 0)], bins[np.minimum(after, len(bins) - 1)]):
+            here = np.where(island[neighbor] == island, np.abs(place - neighbor), np.inf)
+            distance = np.minimum(distance, here)
+    return distance
+
+
+def _runs_within_segments(recording: Recording, chosen: np.ndarray) -> list[np.ndarray]:
+    key = np.where(chosen, recording.segment_index(), -1)
+    edges = np.flatnonzero(np.diff(key)) + 1
+    return [run for run in np.split(np.arange(len(key)), edges) if key[run[0]] >= 0]
+
+
+def _require_roles(split: Split, recording: Recording, method: str, gap_s: float) -> None:
+    for role in ROLES:
+        if not split.is_role(role).any():
+            raise DataError(
+                f"session {recording.session_id!r}: split {method!r} leaves no {role} bins of "
+                f"{recording.n_bins} with a gap of {gap_s:g} s; record longer, choose another "
+                "`split.method`, or a smaller `split.gap_s`"
+            )
