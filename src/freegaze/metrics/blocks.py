@@ -1,0 +1,149 @@
+"""Time cut into blocks: the unit that intervals and tests resample, because bins are not independent.
+
+Neighboring bins of a recording share slow states of the animal, so that resampling bins gives
+intervals that are far too short. Blocks of 20 s and more keep those states inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer
+
+from freegaze.errors import DataError, ShapeError
+from freegaze.metrics.checks import run_bounds
+
+BLOCK_S = 20.0
+"""Shortest block in seconds."""
+
+
+@dataclass(frozen=True)
+class TimeBlocks:
+    """Contiguous blocks that cover all bins in order.
+
+    Args:
+        starts: First bin of each block, increasing, the first one 0, shape (block,).
+        n_bins: Number of bins in all blocks together.
+
+    Raises:
+        ShapeError: If the starts do not increase from 0 to below ``n_bins``.
+    """
+
+    starts: Integer[np.ndarray, " block"]
+    n_bins: int
+
+    def __post_init__(self) -> None:
+        edges = np.append(self.starts, self.n_bins)
+        if edges[0] != 0 or (np.diff(edges) <= 0).any():
+            raise ShapeError(
+                f"block starts must increase from 0 to below {self.n_bins}, got {self.starts}"
+            )
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+        return len(self.starts)
+
+    def lengths(self) -> Integer[np.ndarray, " block"]:
+        """Return the number of bins in each block."""
+        return np.diff(np.append(self.starts, self.n_bins))
+
+    def ids(self) -> Integer[np.ndarray, " time"]:
+        """Return the number of the block that each bin belongs to."""
+        return np.repeat(np.arange(self.n_blocks), self.lengths())
+
+    def sums(self, values: Float[np.ndarray, time * rest]) -> Float[np.ndarray, block * rest]:
+        """Sum over the bins of each block.
+
+        Args:
+            values: First axis time.
+
+        Returns:
+            The same with first axis block.
+
+        Raises:
+            ShapeError: If the number of bins is another one.
+        """
+        if len(values) != self.n_bins:
+            raise ShapeError(f"the blocks cover {self.n_bins} bins but the array has {len(values)}")
+        return np.add.reduceat(values, self.starts, axis=0)
+
+    def select(self, keep: Bool[np.ndarray, " time"]) -> TimeBlocks:
+        """Return the blocks of the kept bins alone; a block without any is dropped.
+
+        Args:
+            keep: Which bins to keep.
+
+        Raises:
+            DataError: If no bin is kept.
+        """
+        kept = self.ids()[keep]
+        if not kept.size:
+            raise DataError("no bin is left to be scored; check the mask of bins (tracking, split)")
+        return TimeBlocks(np.unique(kept, return_index=True)[1], kept.size)
+
+
+def cut_blocks(
+    segment_ids: Integer[np.ndarray, " time"], bin_width_s: float, block_s: float = BLOCK_S
+) -> TimeBlocks:
+    """Cut each segment into as many equally long blocks of at least ``block_s`` as fit.
+
+    A segment shorter than ``block_s`` is one block. Equal cutting avoids a short remainder: 36 s
+    give one block of 36 s, 77 s three blocks of about 25.7 s.
+
+    Args:
+        segment_ids: Label of the segment of each bin; a block never crosses a change of label.
+        bin_width_s: Width of a bin in seconds.
+        block_s: Shortest block in seconds.
+
+    Returns:
+        The blocks.
+
+    Example:
+        >>> cut_blocks(np.array([0] * 50 + [1] * 30), bin_width_s=1.0).starts
+        array([ 0, 25, 50])
+    """
+    block_bins = int(np.ceil(block_s / bin_width_s - 1e-9))  # 20 s / 0.1 s is 200, not 201
+    starts = []
+    for first, stop in zip(*run_bounds(segment_ids), strict=True):
+        n_bins = stop - first
+        n_blocks = max(1, n_bins // block_bins)
+        starts.append(first + np.arange(n_blocks) * n_bins // n_blocks)
+    return TimeBlocks(np.concatenate(starts), len(segment_ids))
+
+
+def trial_blocks(segment_ids: Integer[np.ndarray, " time"]) -> TimeBlocks:
+    """Make each segment one block: for recordings whose segments are an experiment's trials.
+
+    Args:
+        segment_ids: Number of the trial of each bin.
+
+    Returns:
+        One block a trial.
+    """
+    return TimeBlocks(run_bounds(segment_ids)[0], len(segment_ids))
+
+
+def relabel_runs(
+    segment_ids: Integer[np.ndarray, " time"], keep: Bool[np.ndarray, " time"]
+) -> Integer[np.ndarray, " kept"]:
+    """Label the contiguous stretches that remain when some bins are left out.
+
+    Smoothing over kept bins must not bridge the hole of those left out.
+
+    Args:
+        segment_ids: Label of each bin.
+        keep: Which bins remain.
+
+    Returns:
+        A new label for each kept bin, counting from 0.
+
+    Example:
+        >>> relabel_runs(np.array([5, 5, 5, 6]), np.array([True, False, True, True]))
+        array([0, 1, 2])
+    """
+    segment_ids, keep = np.asarray(segment_ids), np.asarray(keep)
+    is_new = np.ones(len(keep), dtype=bool)
+    is_new[1:] = (segment_ids[1:] != segment_ids[:-1]) | ~keep[:-1]
+    return np.cumsum(is_new[keep]) - 1
