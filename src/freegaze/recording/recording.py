@@ -179,15 +179,19 @@ class Recording:
         )
 
 
-def keep_active_neurons(recording: Recording, min_rate_hz: float) -> Recording:
+def keep_active_neurons(
+    recording: Recording, min_rate_hz: float, training_bins: np.ndarray | None = None
+) -> Recording:
     """Keep the neurons that fire at least ``min_rate_hz`` in training bins.
 
-    Only training bins are counted (all bins where none is marked), so that the choice knows nothing of the test data. Fluorescence
+    Only training bins are counted, so that the choice knows nothing of the test data. Fluorescence
     has no rate: such a recording comes back unchanged.
 
     Args:
         recording: Any recording.
         min_rate_hz: Threshold in spikes a second; 3 Hz in Xu et al. (2023).
+        training_bins: Bins to count in; by default those of segments marked ``train``, or all bins
+            where no segment is.
 
     Returns:
         A recording with the active neurons.
@@ -197,14 +201,17 @@ def keep_active_neurons(recording: Recording, min_rate_hz: float) -> Recording:
     """
     if recording.response_kind is ResponseKind.FLUORESCENCE:
         return recording
-    has_train = any(s.role == "train" for s in recording.segments)
-    rates = recording.rates_hz("train" if has_train else None)
-    if not (rates >= min_rate_hz).any():
+    if training_bins is None:
+        has_train = any(s.role == "train" for s in recording.segments)
+        training_bins = recording.bins_of("train" if has_train else None)
+    counts = recording.responses[training_bins].mean(0, dtype=np.float64)
+    rates_hz = counts / recording.bin_width_s
+    if not (rates_hz >= min_rate_hz).any():
         raise DataError(
             f"session {recording.session_id!r}: no neuron fires at {min_rate_hz:g} Hz or more "
-            f"(highest: {rates.max(initial=0):.2f} Hz); lower `min_rate_hz`"
+            f"(highest: {rates_hz.max(initial=0):.2f} Hz); lower `min_rate_hz`"
         )
-    return recording.select_neurons(rates >= min_rate_hz)
+    return recording.select_neurons(rates_hz >= min_rate_hz)
 
 
 def validate_recording(recording: Recording) -> None:

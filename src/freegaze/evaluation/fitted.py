@@ -1,0 +1,256 @@
+"""A fitted encoder: weights, features, scaling and session names in one thing that predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Integer
+
+from freegaze.config import build_config
+from freegaze.errors import CheckpointError, DataError, FreegazeError, ShapeError
+from freegaze.models.encoder import MODELS, AbstractEncoder, EncoderDims, build_encoder
+from freegaze.recording.batches import Preparation, SessionTensors
+from freegaze.recording.recording import Recording, ResponseKind
+from freegaze.recording.splits import Split
+from freegaze.recording.windows import window_targets
+from freegaze.training.checkpoint import load_tensors, load_weights
+from freegaze.training.config import DataConfig, SplitConfig
+from freegaze.training.loop import predict_windows
+from freegaze.training.run_folder import RunFolder
+from freegaze.training.sessions import split_of
+
+
+@dataclass(frozen=True)
+class FittedSession:
+    """What a fit learned about one session beside the weights.
+
+    Args:
+        dims: Sizes and names.
+        preparation: Scaling of behavior and video, fitted on training bins.
+        unit_ids: The neurons that were fitted, in the order of the predictions.
+        bin_width_s: Width of a bin in seconds.
+        mean_response: Mean response a bin of each neuron over training bins, (neuron,).
+    """
+
+    dims: EncoderDims
+    preparation: Preparation
+    unit_ids: tuple[str, ...]
+    bin_width_s: float
+    mean_response: Float[np.ndarray, " neuron"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted responses of some bins.
+
+    Args:
+        session_id: The session.
+        targets: The predicted bins, (window,).
+        rates: Expected responses a bin, (window, neuron), float32.
+        unit_ids: Name of each neuron.
+    """
+
+    session_id: str
+    targets: Integer[np.ndarray, " window"]
+    rates: Float[np.ndarray, "window neuron"]
+    unit_ids: tuple[str, ...]
+
+
+class FittedEncoder:
+    """An encoder with all it needs to predict a recording; see ``load_encoder``.
+
+    Args:
+        encoder: The encoder; put into evaluation mode.
+        sessions: What was learned about each session.
+        model_name: Registered name of the encoder.
+        data: How recordings become windows.
+        split: How their bins were split.
+        device: Where to compute.
+    """
+
+    def __init__(
+        self,
+        encoder: AbstractEncoder,
+        sessions: Mapping[str, FittedSession],
+        model_name: str,
+        data: DataConfig,
+        split: SplitConfig,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.encoder = encoder.to(device).eval()
+        self.sessions = dict(sessions)
+        self.model_name = model_name
+        self.data, self.split_config = data, split
+        self.device = torch.device(device)
+
+    @property
+    def session_ids(self) -> tuple[str, ...]:
+        """Sessions that it was fitted on."""
+        return tuple(self.sessions)
+
+    @property
+    def behavior_names(self) -> tuple[str, ...]:
+        """Behavior features that the encoder reads, in order."""
+        return next(iter(self.sessions.values())).dims.behavior_names
+
+    def session(self, recording: Recording) -> FittedSession:
+        """Return what was learned about a recording's session.
+
+        Raises:
+            DataError: If the encoder was not fitted on that session.
+        """
+        if recording.session_id not in self.sessions:
+            raise DataError(
+                f"this encoder was fitted on {', '.join(self.sessions)}, not on "
+                f"{recording.session_id!r}; a readout belongs to its session's neurons"
+            )
+        return self.sessions[recording.session_id]
+
+    def match_neurons(self, recording: Recording) -> Recording:
+        """Return the recording with the fitted neurons in the fitted order.
+
+        Raises:
+            DataError: If one of them is missing.
+        """
+        place = {unit: i for i, unit in enumerate(recording.unit_ids)}
+        wanted = self.session(recording).unit_ids
+        missing = [unit for unit in wanted if unit not in place]
+        if missing:
+            raise DataError(
+                f"session {recording.session_id!r} lacks the fitted neuron {missing[0]!r} (and "
+                f"{len(missing) - 1} others); open it with the options it was fitted with"
+            )
+        if wanted == recording.unit_ids:
+            return recording
+        return recording.select_neurons([place[unit] for unit in wanted])
+
+    def split(self, recording: Recording) -> Split:
+        """Split a recording as it was split for the fit."""
+        return split_of(recording, self.split_config, self.data)
+
+    def targets(
+        self, recording: Recording, role: str | None = "test"
+    ) -> Integer[np.ndarray, " window"]:
+        """Return the bins that windows of a role predict (of all bins for ``None``).
+
+        Raises:
+            DataError: If the role is unknown.
+        """
+        if role not in (None, "train", "validation", "test"):
+            raise DataError(f"unknown role {role!r}; expected train, validation, test or None")
+        split = self.split(recording) if role is not None else None
+        return window_targets(
+            recording.segments, self.data.history, self.data.lag, split=split, role=role
+        )
+
+    def tensors(self, recording: Recording) -> SessionTensors:
+        """Put a recording, prepared as for the fit, on the encoder's device.
+
+        Raises:
+            ShapeError: If its frames have another size than those fitted.
+        """
+        session = self.session(recording)
+        if recording.frame_size != session.dims.frame_size:
+            raise ShapeError(
+                f"session {recording.session_id!r} has frames of {recording.frame_size} px, the "
+                f"encoder was fitted on {session.dims.frame_size}; resize the video first"
+            )
+        return SessionTensors(
+            self.match_neurons(recording),
+            session.preparation,
+            self.data.history,
+            self.data.lag,
+            self.device,
+        )
+
+    def predict(
+        self, recording: Recording, role: str | None = None, targets: np.ndarray | None = None
+    ) -> Prediction:
+        """Predict every neuron's expected response.
+
+        Args:
+            recording: A session the encoder was fitted on.
+            role: Predict bins of this role; ``None`` predicts every bin that has a full window.
+            targets: Predict these bins (in order of time) instead.
+
+        Returns:
+            The predicted bins and rates.
+
+        Raises:
+            DataError: If session, neurons or role are unknown.
+            ShapeError: If the frames have another size.
+
+        Example:
+            >>> encoder = freegaze.load_encoder("runs/demo")  # doctest: +SKIP
+            >>> encoder.predict(recording).rates.shape  # doctest: +SKIP
+            (8000, 40)
+        """
+        session = self.session(recording)
+        if targets is None:
+            targets = self.targets(recording, role)
+        rates = predict_windows(self.encoder, self.tensors(recording), targets)
+        return Prediction(recording.session_id, targets, rates.cpu().numpy(), session.unit_ids)
+
+
+def load_encoder(run_dir: Path | str, device: torch.device | str = "cpu") -> FittedEncoder:
+    """Load the encoder that a finished run fitted.
+
+    Args:
+        run_dir: The run folder.
+        device: Where to compute.
+
+    Returns:
+        The encoder, in evaluation mode.
+
+    Raises:
+        CheckpointError: If the run is missing, unfinished or broken.
+    """
+    run = RunFolder(Path(run_dir))
+    run.config()  # says clearly when there is no run here
+    if not run.is_finished:
+        raise CheckpointError(
+            f"the run {run.path} is not finished; continue it with `freegaze train --resume "
+            f"{run.path}`"
+        )
+    weights, state = load_tensors(run.encoder)
+    try:
+        return _rebuild(weights, state, str(run.encoder), device)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{run.encoder} does not describe an encoder ({error!r})") from None
+
+
+def _rebuild(
+    weights: dict[str, torch.Tensor], state: dict[str, Any], where: str, device: torch.device | str
+) -> FittedEncoder:
+    sessions = {name: _session(values) for name, values in state["sessions"].items()}
+    options = dict(state["model"])
+    name = options.pop("name")
+    try:
+        config = build_config(MODELS.get(name).Config, options, where=where)
+        data = build_config(DataConfig, state["data"], where=where)
+        split = build_config(SplitConfig, state["split"], where=where)
+        dims = {key: session.dims for key, session in sessions.items()}
+        encoder = build_encoder(name, config, dims, seed=0)
+    except FreegazeError as error:
+        raise CheckpointError(f"{where}: {error}") from None
+    load_weights(encoder, weights, where)
+    return FittedEncoder(encoder, sessions, name, data, split, device)
+
+
+def _session(values: Mapping[str, Any]) -> FittedSession:
+    dims = dict(values["dims"])
+    dims["behavior_names"] = tuple(dims["behavior_names"])
+    dims["frame_size"] = tuple(dims["frame_size"])
+    dims["response_kind"] = ResponseKind(dims["response_kind"])
+    return FittedSession(
+        EncoderDims(**dims),
+        Preparation.from_dict(values["preparation"]),
+        tuple(values["unit_ids"]),
+        float(values["bin_width_s"]),
+        np.array(values["mean_response"], dtype=np.float32),
+    )

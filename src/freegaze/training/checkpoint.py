@@ -1,0 +1,98 @@
+"""Weights and state on disk: whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from freegaze.errors import CheckpointError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is either the old one or the new one, never half of it.
+
+    Args:
+        path: Where to; its folder must exist.
+        content: What to write.
+
+    Raises:
+        CheckpointError: If the disk is full or the folder cannot be written; the old file stays.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"cannot write {path}: {error.strerror}; free some space or choose another run folder "
+            "(what was there before is intact), then `freegaze train --resume`"
+        ) from None
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+    """Save tensors and plain values together in one safetensors file, atomically.
+
+    Args:
+        path: The file.
+        tensors: By name.
+        state: JSON values, kept in the file's header so that both always belong together.
+
+    Raises:
+        CheckpointError: See ``write_atomically``.
+    """
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(contiguous, metadata={"state": json.dumps(state)}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what ``save_tensors`` wrote.
+
+    Returns:
+        The tensors by name, and the plain values.
+
+    Raises:
+        CheckpointError: If the file is missing, broken, or not one of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, json.loads(metadata["state"])
+    except FileNotFoundError:
+        raise CheckpointError(f"no checkpoint {path}; was the run started?") from None
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a readable checkpoint ({error}); restore it from a copy, or start the "
+            "run again"
+        ) from None
+
+
+def load_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """Load weights into a module that must fit them exactly.
+
+    Raises:
+        CheckpointError: Naming the first name or shape that does not fit.
+    """
+    expected = module.state_dict()
+    for name in sorted(expected.keys() ^ weights.keys()):
+        what = "lacks" if name in expected else "has the unknown"
+        raise CheckpointError(f"{where} {what} weight {name!r}; it belongs to another model")
+    for name, tensor in expected.items():
+        if tensor.shape != weights[name].shape:
+            raise CheckpointError(
+                f"{where}: weight {name!r} has shape {tuple(weights[name].shape)}, expected "
+                f"{tuple(tensor.shape)}"
+            )
+    module.load_state_dict(dict(weights))

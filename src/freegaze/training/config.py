@@ -1,0 +1,137 @@
+"""The configuration of a run: data, split, model, training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from freegaze.config import StrictConfig, build_config
+from freegaze.errors import ConfigError
+from freegaze.models.encoder import MODELS
+from freegaze.recording.batches import VideoRule
+from freegaze.recording.behavior import DerivativeRule, NanPolicy
+from freegaze.recording.splits import SplitMethod
+from freegaze.training.losses import LossName
+
+
+class SourceConfig(StrictConfig):
+    """Which recordings to fit: a registered source, a path, and the source's own options."""
+
+    name: str = "simulation"
+    path: Path | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class DataConfig(StrictConfig):
+    """How recordings become windows.
+
+    Args:
+        history: Input bins of a window.
+        lag: Target bin minus last input bin.
+        min_rate_hz: Neurons slower than this over training bins are left out (spiking data only).
+        nan_policy: What stands in for lost tracking.
+        derivative: How derivatives are taken.
+        standardize: Whether behavior features are scaled to mean 0 and sd 1 on training bins.
+        video: How gray levels are scaled.
+    """
+
+    history: PositiveInt = 6
+    lag: int = 1
+    min_rate_hz: float = Field(default=3.0, ge=0)
+    nan_policy: NanPolicy = "interpolate"
+    derivative: DerivativeRule = "gap_aware"
+    standardize: bool = True
+    video: VideoRule = "standardize"
+
+
+class SplitConfig(StrictConfig):
+    """Which bins train, validate and test; see ``freegaze.recording.splits.split_recording``."""
+
+    method: SplitMethod = "auto"
+    validation: float = Field(default=0.2, gt=0, lt=1)
+    test: float = Field(default=0.2, gt=0, lt=1)
+    gap_s: float = Field(default=2.0, ge=0)
+    n_blocks: PositiveInt = 10
+
+
+class TrainingConfig(StrictConfig):
+    """The recipe.
+
+    Args:
+        seed: Fixes initial weights, order of batches and dropout.
+        max_passes: Passes over the training windows at most.
+        patience: Passes without a better validation loss before stopping.
+        batch_windows: Windows of a batch.
+        stretch_windows: Consecutive windows that share frames; 1 draws every window by itself.
+        learning_rate: Highest learning rate.
+        weight_decay: Of weight matrices and filters (AdamW); 0 is plain Adam.
+        schedule: ``cosine``: linear warm-up over the first twentieth, then down to 1 % along a
+            cosine over ``max_passes``; ``constant``.
+        gradient_clip: Greatest norm of a step's gradient, or ``None``.
+        average_decay: Decay a step of the running average of weights that is validated and kept, or
+            0 for the weights themselves.
+        loss: ``auto`` takes Poisson for counts and inferred spikes, Gaussian for fluorescence.
+        precision: ``bfloat16`` computes most products in half the bits; weights stay float32.
+        compile: Whether to compile the encoder (pays on long runs only).
+        device: ``auto`` takes a GPU where there is one.
+        checkpoint_every_s: Seconds between checkpoints within a pass.
+    """
+
+    seed: int = Field(default=0, ge=0)
+    max_passes: PositiveInt = 20
+    patience: PositiveInt = 5
+    batch_windows: PositiveInt = 256
+    stretch_windows: PositiveInt = 16
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: float = Field(default=0.01, ge=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    gradient_clip: PositiveFloat | None = 5.0
+    average_decay: float = Field(default=0.0, ge=0, lt=1)
+    loss: LossName = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    checkpoint_every_s: PositiveFloat = 60.0
+
+
+class RunConfig(StrictConfig):
+    """Everything that a run depends on.
+
+    Args:
+        source: Which recordings.
+        data: How they become windows.
+        split: What bins are for.
+        model: ``name`` of a registered encoder, and its own options beside it.
+        training: The recipe.
+        search: Options to try, as ``{"model.smoothness": [0.1, 1]}``; every combination is fitted
+            and the one with the lowest validation loss is kept.
+    """
+
+    source: SourceConfig = SourceConfig()
+    data: DataConfig = DataConfig()
+    split: SplitConfig = SplitConfig()
+    model: dict[str, Any] = Field(default_factory=lambda: {"name": "cnn_gru"})
+    training: TrainingConfig = TrainingConfig()
+    search: dict[str, list[Any]] = Field(default_factory=dict)
+
+
+def model_config(config: RunConfig) -> StrictConfig:
+    """Return the checked configuration of the run's encoder.
+
+    Raises:
+        ConfigError: If the model has no name or an unknown option.
+        RegistryError: If the name is unknown.
+    """
+    options = dict(config.model)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError("model.name is missing; `freegaze models` lists the names")
+    return build_config(MODELS.get(name).Config, options, where=f"model {name!r}")
+
+
+def resolve_config(config: RunConfig) -> RunConfig:
+    """Return the run's configuration with every option of its model spelled out."""
+    options = model_config(config).model_dump(mode="json")
+    return config.model_copy(update={"model": {"name": config.model["name"], **options}})

@@ -1,0 +1,156 @@
+"""Fitting: from recordings and a configuration to a run folder with a fitted encoder."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from freegaze.config import build_config
+from freegaze.errors import ConfigError
+from freegaze.models.encoder import build_encoder
+from freegaze.recording.recording import Recording
+from freegaze.training.checkpoint import save_tensors
+from freegaze.training.config import RunConfig, model_config, resolve_config
+from freegaze.training.loop import Fit, Progress
+from freegaze.training.run_folder import RunFolder
+from freegaze.training.sessions import PreparedSession, prepare_sessions
+
+
+def train(
+    recordings: Sequence[Recording],
+    config: RunConfig,
+    folder: Path,
+    progress: Progress | None = None,
+) -> RunFolder:
+    """Fit an encoder to one or several sessions, in a new run folder.
+
+    Args:
+        recordings: The sessions; several share a core.
+        config: Everything the run depends on.
+        folder: A new folder.
+        progress: Told of every step.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ConfigError: If the configuration does not fit the data.
+        DataError: If the data cannot be fitted; nothing is written then.
+        CheckpointError: If the folder is taken or cannot be written.
+        NumericsError: If the loss leaves the finite numbers.
+    """
+    config = resolve_config(config)
+    sessions = prepare_sessions(recordings, config)
+    run = RunFolder(Path(folder))
+    run.create(config, recordings)
+    with run.locked():
+        _fit_or_search(run, config, recordings, sessions, progress)
+    return run
+
+
+def resume(
+    folder: Path, recordings: Sequence[Recording], progress: Progress | None = None
+) -> RunFolder:
+    """Continue a run that was stopped; the result is that of an undisturbed run, bit for bit.
+
+    Args:
+        folder: The run folder.
+        recordings: The sessions it was started on.
+        progress: Told of every step.
+
+    Raises:
+        CheckpointError: If there is no run, its data changed, or another process works on it.
+    """
+    run = RunFolder(Path(folder))
+    config = run.config()
+    run.check_data(recordings)
+    with run.locked():
+        if not run.is_finished:
+            sessions = prepare_sessions(recordings, config)
+            _fit_or_search(run, config, recordings, sessions, progress)
+    return run
+
+
+def _fit_or_search(
+    run: RunFolder,
+    config: RunConfig,
+    recordings: Sequence[Recording],
+    sessions: Mapping[str, PreparedSession],
+    progress: Progress | None,
+) -> None:
+    if not config.search:
+        _fit(run, config, sessions, progress)
+        return
+    trials = [_search_trial(run, config, i, o) for i, o in enumerate(_combinations(config.search))]
+    for trial, trial_config in trials:
+        if not (trial.path / "config.yaml").exists():
+            trial.create(trial_config, recordings)
+        if not trial.is_finished:
+            _fit(trial, trial_config, prepare_sessions(recordings, trial_config), progress)
+    best = min((t for t, _ in trials), key=lambda t: min(m["validation_loss"] for m in t.metrics()))
+    run.write_metrics(best.metrics())
+    shutil.copyfile(best.encoder, run.encoder.with_suffix(".partial"))
+    run.encoder.with_suffix(".partial").replace(run.encoder)
+
+
+def _fit(
+    run: RunFolder,
+    config: RunConfig,
+    sessions: Mapping[str, PreparedSession],
+    progress: Progress | None,
+) -> None:
+    dims = {name: session.dims for name, session in sessions.items()}
+    encoder = build_encoder(config.model["name"], model_config(config), dims, config.training.seed)
+    for name, session in sessions.items():
+        encoder.initialize(name, torch.from_numpy(session.mean_response))
+    fit = Fit(encoder, sessions, config.training, run)
+    if run.checkpoint.exists():
+        fit.restore()
+    fit.run(progress)
+    save_tensors(run.encoder, encoder.state_dict(), describe_encoder(config, sessions))
+
+
+def describe_encoder(config: RunConfig, sessions: Mapping[str, PreparedSession]) -> dict[str, Any]:
+    """Return all that is needed, beside the weights, to predict: plain values for JSON."""
+    return {
+        "model": config.model,
+        "data": config.data.model_dump(mode="json"),
+        "split": config.split.model_dump(mode="json"),
+        "sessions": {
+            name: {
+                "dims": asdict(session.dims),
+                "preparation": session.preparation.to_dict(),
+                "unit_ids": session.recording.unit_ids,
+                "bin_width_s": session.recording.bin_width_s,
+                "mean_response": session.mean_response.tolist(),
+            }
+            for name, session in sessions.items()
+        },
+    }
+
+
+def _combinations(search: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    return [
+        dict(zip(search, values, strict=True)) for values in itertools.product(*search.values())
+    ]
+
+
+def _search_trial(
+    run: RunFolder, config: RunConfig, number: int, options: Mapping[str, Any]
+) -> tuple[RunFolder, RunConfig]:
+    values = config.model_dump()
+    values["search"] = {}
+    for key, value in options.items():
+        section, _, name = key.partition(".")
+        if section not in ("model", "training", "data") or not name:
+            raise ConfigError(f"search: expected model.x, training.x or data.x, got {key!r}")
+        values[section] = {**values[section], name: value}
+    where = f"search, trial {number}"
+    trial_config = resolve_config(build_config(RunConfig, values, where=where))
+    return RunFolder(run.path / "search" / f"{number:03d}"), trial_config

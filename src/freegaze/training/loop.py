@@ -1,0 +1,317 @@
+"""The loop: passes of steps, a validation after each, and a state that can be saved at any step."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor
+
+from freegaze.errors import NumericsError
+from freegaze.models.encoder import AbstractEncoder
+from freegaze.recording.batches import SessionTensors, sequence_chunks, shuffled_stretches
+from freegaze.training.checkpoint import load_tensors, load_weights, save_tensors
+from freegaze.training.config import TrainingConfig
+from freegaze.training.losses import Loss, choose_loss
+from freegaze.training.run_folder import RunFolder
+from freegaze.training.sessions import PreparedSession
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, steps done, steps in all)."""
+
+PREDICTION_WINDOWS = 256
+"""Windows predicted at once in validation; more does not run faster on a CPU."""
+
+
+@dataclass
+class FitState:
+    """Where a fit stands; plain values, saved with every checkpoint.
+
+    Args:
+        passes: Finished passes.
+        step: Finished steps of the pass under way.
+        sums: Sums over those steps of each logged quantity.
+        best_loss: Lowest validation loss so far.
+        best_pass: The pass it was reached in, from 1.
+        history: What was logged after each pass.
+    """
+
+    passes: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    best_loss: float = math.inf
+    best_pass: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Fit:
+    """One fit of one encoder, from its first step or from a checkpoint.
+
+    Batches, dropout and learning rate depend only on the seed and the number of the step, so that a
+    fit that was stopped goes on exactly as if it had not been.
+
+    Args:
+        encoder: The encoder, with its initial weights.
+        sessions: Prepared sessions by id.
+        config: The recipe.
+        folder: Where checkpoints and metrics go.
+    """
+
+    def __init__(
+        self,
+        encoder: AbstractEncoder,
+        sessions: Mapping[str, PreparedSession],
+        config: TrainingConfig,
+        folder: RunFolder,
+    ) -> None:
+        self.config, self.folder = config, folder
+        self.accelerator = make_accelerator(config)
+        self.encoder = encoder.to(self.accelerator.device)
+        self.average = copy.deepcopy(self.encoder) if config.average_decay else self.encoder
+        self.tensors = {k: s.tensors(self.accelerator.device) for k, s in sessions.items()}
+        self.train_targets = {k: s.targets("train") for k, s in sessions.items()}
+        self.validation_targets = {k: s.targets("validation") for k, s in sessions.items()}
+        self.losses: dict[str, Loss] = {
+            k: self._loss_of(sessions[k], self.tensors[k]) for k in sessions
+        }
+        self.is_trainable = any(p.requires_grad for p in self.encoder.parameters())
+        self.optimizer = make_optimizer(self.encoder, config, self.accelerator.device)
+        self.predict = (
+            torch.compile(self.encoder.predict_sequence)
+            if config.compile
+            else self.encoder.predict_sequence
+        )
+        self.best: dict[str, Tensor] = {}
+        self.state = FitState()
+        self._saved_at = time.monotonic()
+
+    def run(self, progress: Progress | None = None) -> None:
+        """Train until the last pass, or until patience runs out; then load the best weights.
+
+        Raises:
+            NumericsError: If the loss leaves the finite numbers.
+            CheckpointError: If a checkpoint cannot be written.
+        """
+        if not self.is_trainable:
+            self._finish_pass({"train_loss": 0.0}, 0.0)
+        with torch.random.fork_rng(devices=self._cuda_devices()):
+            while self.is_trainable and not self.is_over():
+                self._run_pass(progress)
+        load_weights(self.encoder, self.best, "best weights")
+
+    def is_over(self) -> bool:
+        """Whether all passes are done, or patience has run out."""
+        waited = self.state.passes - self.state.best_pass
+        return self.state.passes >= self.config.max_passes or waited >= self.config.patience
+
+    def validate(self) -> float:
+        """Return the mean loss over all validation windows of all sessions."""
+        total, n_windows = 0.0, 0
+        self.average.eval()
+        for name, targets in self.validation_targets.items():
+            predicted = predict_windows(self.average, self.tensors[name], targets)
+            observed = self.tensors[name].responses[torch.from_numpy(targets)]
+            total += float(self.losses[name](predicted, observed)) * len(targets)
+            n_windows += len(targets)
+        return total / n_windows
+
+    def save(self) -> None:
+        """Write a checkpoint from which ``restore`` goes on bit for bit."""
+        tensors = {f"weights/{k}": v for k, v in self.encoder.state_dict().items()}
+        tensors |= {f"best/{k}": v for k, v in self.best.items()}
+        if self.average is not self.encoder:
+            tensors |= {f"average/{k}": v for k, v in self.average.state_dict().items()}
+        for index, entry in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{k}": v for k, v in entry.items()}
+        save_tensors(self.folder.checkpoint, tensors, asdict(self.state))
+        self.folder.write_metrics(self.state.history)
+        self._saved_at = time.monotonic()
+
+    def restore(self) -> None:
+        """Go back to the last checkpoint.
+
+        Raises:
+            CheckpointError: If it is missing, broken, or of another encoder.
+        """
+        tensors, state = load_tensors(self.folder.checkpoint)
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition("/")
+            parts.setdefault(part, {})[rest] = tensor
+        where = str(self.folder.checkpoint)
+        load_weights(self.encoder, parts.get("weights", {}), where)
+        if self.average is not self.encoder:
+            load_weights(self.average, parts.get("average", {}), where)
+        optimizer = self.optimizer.state_dict()
+        for key, tensor in parts.get("optimizer", {}).items():
+            index, _, name = key.partition("/")
+            optimizer["state"].setdefault(int(index), {})[name] = tensor
+        self.optimizer.load_state_dict(optimizer)
+        self.best = parts.get("best", {})
+        self.state = FitState(**state)
+
+    def _run_pass(self, progress: Progress | None) -> None:
+        batches = self._batches(self.state.passes)
+        began = time.monotonic()
+        self.encoder.train()
+        sums = {k: torch.tensor(v, dtype=torch.float64) for k, v in self.state.sums.items()}
+        for step in range(self.state.step, len(batches)):
+            for name, value in self._step(*batches[step], step, len(batches)).items():
+                sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64)) + value
+            self.state.step = step + 1
+            if progress is not None:
+                total = self.config.max_passes * len(batches)
+                progress(self._headline(), self.state.passes * len(batches) + step + 1, total)
+            if time.monotonic() - self._saved_at > self.config.checkpoint_every_s:
+                self.state.sums = {k: float(v) for k, v in sums.items()}
+                self.save()
+        logged = {f"train_{k}": float(v) / len(batches) for k, v in sums.items()}
+        self._finish_pass(logged, time.monotonic() - began)
+
+    def _step(self, session: str, firsts: Tensor, step: int, n_steps: int) -> dict[str, Tensor]:
+        """Take one step; return the loss and the penalties, still on the device."""
+        number = self.state.passes * n_steps + step
+        torch.manual_seed(int(_seeds(self.config.seed, 1, number)))
+        for group in self.optimizer.param_groups:
+            total = self.config.max_passes * n_steps
+            group["lr"] = self.config.learning_rate * rate_factor(self.config, number, total)
+        batch = self.tensors[session].gather(firsts, self.config.stretch_windows)
+        with self.accelerator.autocast():
+            predicted = self.predict(batch.video, batch.behavior, session)
+        loss = self.losses[session](predicted.float(), batch.responses)
+        penalties = self.encoder.penalties(session)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss + sum(penalties.values()))
+        if self.config.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), self.config.gradient_clip)
+        self.optimizer.step()
+        self._update_average()
+        return {"loss": loss.detach()} | {k: v.detach() for k, v in penalties.items()}
+
+    def _finish_pass(self, logged: dict[str, float], seconds: float) -> None:
+        validation = self.validate()
+        if self.is_trainable and not math.isfinite(validation + logged["train_loss"]):
+            raise NumericsError(
+                f"pass {self.state.passes + 1}: the loss is {logged['train_loss']} in training and "
+                f"{validation} in validation; lower `training.learning_rate`"
+            )
+        self.state.passes += 1
+        self.state.step, self.state.sums = 0, {}
+        if validation < self.state.best_loss:
+            self.state.best_loss, self.state.best_pass = validation, self.state.passes
+            weights = self.average.state_dict()
+            self.best = {k: v.detach().cpu().clone() for k, v in weights.items()}
+        self.state.history.append(
+            {"pass": self.state.passes, **logged, "validation_loss": validation, "seconds": seconds}
+        )
+        self.save()
+
+    def _batches(self, pass_number: int) -> list[tuple[str, Tensor]]:
+        """Return the pass's batches in a random order, each from one session."""
+        n_windows = self.config.stretch_windows
+        n_stretches = max(1, self.config.batch_windows // n_windows)
+        batches: list[tuple[str, Tensor]] = []
+        for i, (name, targets) in enumerate(self.train_targets.items()):
+            seed = int(_seeds(self.config.seed, 2, pass_number, i))
+            batches += [
+                (name, firsts)
+                for firsts in shuffled_stretches(targets, n_windows, n_stretches, seed)
+            ]
+        order = np.random.default_rng(_seeds(self.config.seed, 3, pass_number))
+        return [batches[i] for i in order.permutation(len(batches))]
+
+    def _update_average(self) -> None:
+        if self.average is self.encoder:
+            return
+        with torch.no_grad():
+            for mean, now in zip(
+                self.average.state_dict().values(), self.encoder.state_dict().values(), strict=True
+            ):
+                if mean.is_floating_point():
+                    mean.lerp_(now, 1 - self.config.average_decay)
+                else:
+                    mean.copy_(now)
+
+    def _headline(self) -> str:
+        text = f"pass {self.state.passes + 1}/{self.config.max_passes}"
+        if self.state.history:
+            last = self.state.history[-1]
+            text += f", train {last['train_loss']:.4f}, validation {last['validation_loss']:.4f}"
+        return text
+
+    def _loss_of(self, session: PreparedSession, tensors: SessionTensors) -> Loss:
+        training = tensors.responses[torch.from_numpy(session.split.bins("train"))]
+        return choose_loss(self.config.loss, session.recording.response_kind, training)
+
+    def _cuda_devices(self) -> list[torch.device]:
+        device = self.accelerator.device
+        return [device] if device.type == "cuda" else []
+
+
+def predict_windows(
+    encoder: AbstractEncoder, tensors: SessionTensors, targets: np.ndarray
+) -> Tensor:
+    """Predict windows in evaluation mode, encoding each frame of a run of windows once.
+
+    Args:
+        encoder: The encoder, in evaluation mode.
+        tensors: The session.
+        targets: Target bins in order of time.
+
+    Returns:
+        Expected response of each window, (window, neuron), float32.
+    """
+    parts = []
+    with torch.no_grad():
+        for first, n_windows in sequence_chunks(targets, PREDICTION_WINDOWS):
+            batch = tensors.gather(torch.tensor([first]), n_windows)
+            predicted = encoder.predict_sequence(batch.video, batch.behavior, batch.session_id)
+            parts.append(predicted[0].float())
+    return torch.cat(parts)
+
+
+def make_accelerator(config: TrainingConfig) -> Accelerator:
+    """Return accelerate's view of the device and the precision that a recipe asks for."""
+    AcceleratorState._reset_state(reset_partial_state=True)  # it refuses a second precision
+    return Accelerator(
+        cpu=config.device == "cpu",
+        mixed_precision="bf16" if config.precision == "bfloat16" else "no",
+    )
+
+
+def make_optimizer(
+    encoder: AbstractEncoder, config: TrainingConfig, device: torch.device
+) -> torch.optim.Optimizer:
+    """Return AdamW whose weight decay leaves biases, norms and other vectors alone."""
+    matrices = [p for p in encoder.parameters() if p.ndim > 1]
+    vectors = [p for p in encoder.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    fused = device.type in ("cpu", "cuda")
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
+
+
+def rate_factor(config: TrainingConfig, step: int, n_steps: int) -> float:
+    """Return what the learning rate is multiplied by at a step of ``n_steps`` in all."""
+    if config.schedule == "constant":
+        return 1.0
+    warm_up = max(1, n_steps // 20)
+    if step < warm_up:
+        return (step + 1) / warm_up
+    progress = (step - warm_up) / max(1, n_steps - warm_up)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _seeds(*numbers: int) -> np.uint32:
+    """Mix numbers into one seed, so that neighboring numbers give unrelated streams."""
+    return np.random.SeedSequence(numbers).generate_state(1)[0]

@@ -1,0 +1,67 @@
+"""What training minimizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from freegaze.recording.recording import ResponseKind
+
+LossName = Literal["auto", "poisson", "gaussian"]
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+EPSILON = 1e-8
+"""Added to a rate before its logarithm, as torch's own Poisson loss does."""
+
+
+def poisson_loss(
+    rate: Float[Tensor, "*batch neuron"], response: Float[Tensor, "*batch neuron"]
+) -> Float[Tensor, ""]:
+    """Return the mean Poisson negative log-likelihood without its constant.
+
+    Args:
+        rate: Expected counts a bin, never negative.
+        response: Observed counts or inferred spikes.
+
+    Returns:
+        Mean over all bins and neurons of ``rate - response * log(rate + 1e-8)``.
+    """
+    return (rate - response * torch.log(rate + EPSILON)).mean()
+
+
+def gaussian_loss(variance: Float[Tensor, " neuron"]) -> Loss:
+    """Return a squared error in which every neuron counts the same.
+
+    Args:
+        variance: Each neuron's variance over training bins.
+
+    Returns:
+        A function of (predicted, observed): mean of the squared error over the variance.
+    """
+    weight = 1 / torch.where(variance > 0, variance, torch.ones_like(variance))
+
+    def loss(predicted: Tensor, observed: Tensor) -> Tensor:
+        return ((predicted - observed).square() * weight).mean()
+
+    return loss
+
+
+def choose_loss(
+    name: LossName, kind: ResponseKind, training_responses: Float[Tensor, "time neuron"]
+) -> Loss:
+    """Return the loss that suits the responses, or the one that was named.
+
+    Args:
+        name: ``auto`` takes ``gaussian`` for fluorescence and ``poisson`` for the rest.
+        kind: What the responses are.
+        training_responses: Responses of the training bins, for the Gaussian weights.
+    """
+    if name == "auto":
+        name = "gaussian" if kind is ResponseKind.FLUORESCENCE else "poisson"
+    if name == "poisson":
+        return poisson_loss
+    return gaussian_loss(training_responses.var(0, correction=0))

@@ -1,0 +1,191 @@
+"""The folder of a run: what was asked, on what, how it went, and what came out.
+
+config.yaml            resolved configuration
+manifest.json          its hash, the commit, package versions, checksums of the data
+metrics.jsonl          one line a pass
+checkpoint.safetensors state of the unfinished fit, and its best weights so far
+encoder.safetensors    the fitted encoder's weights, and all it needs to predict
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+
+from freegaze.config import config_hash, dump_yaml, read_config
+from freegaze.errors import CheckpointError
+from freegaze.recording.recording import Recording
+from freegaze.training.checkpoint import write_atomically
+from freegaze.training.config import RunConfig
+
+PACKAGES = ("freegaze", "torch", "numpy", "scipy", "timm", "accelerate", "safetensors")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and small files of one run.
+
+    Args:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """State of the unfinished fit."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def encoder(self) -> Path:
+        """The fitted encoder."""
+        return self.path / "encoder.safetensors"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the fit came to its end."""
+        return self.encoder.exists()
+
+    def create(self, config: RunConfig, recordings: Sequence[Recording]) -> None:
+        """Write configuration and manifest before the first step.
+
+        Raises:
+            CheckpointError: If the folder holds another run, or cannot be written.
+        """
+        if (self.path / "config.yaml").exists():
+            raise CheckpointError(
+                f"{self.path} already holds a run; continue it with `freegaze train --resume "
+                f"{self.path}`, or choose another folder"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"cannot make the run folder {self.path}: {error}") from None
+        manifest = json.dumps(describe_run(config, recordings), indent=2)
+        write_atomically(self.path / "manifest.json", manifest.encode())
+        write_atomically(self.path / "config.yaml", dump_yaml(config).encode())
+
+    def config(self) -> RunConfig:
+        """Read the run's configuration.
+
+        Raises:
+            CheckpointError: If there is no run in the folder.
+        """
+        if not (self.path / "config.yaml").is_file():
+            raise CheckpointError(f"{self.path} holds no run (no config.yaml); check the path")
+        return read_config(RunConfig, self.path / "config.yaml")
+
+    def manifest(self) -> dict[str, Any]:
+        """Read the manifest.
+
+        Raises:
+            CheckpointError: If it is missing or broken.
+        """
+        return read_json(self.path / "manifest.json")
+
+    def check_data(self, recordings: Sequence[Recording]) -> None:
+        """Make sure that the data are still those the run was started on.
+
+        Raises:
+            CheckpointError: Naming the session that changed.
+        """
+        before = self.manifest()["data"]
+        now = {r.session_id: recording_checksum(r) for r in recordings}
+        for session in sorted(before.keys() | now.keys()):
+            if before.get(session) != now.get(session):
+                raise CheckpointError(
+                    f"{self.path}: the data of session {session!r} are not those the run was "
+                    "started on; restore them, or start a new run"
+                )
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Read the passes so far, one dictionary each; a last line cut short is left out."""
+        file = self.path / "metrics.jsonl"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+    def write_metrics(self, passes: Sequence[Mapping[str, Any]]) -> None:
+        """Write all passes so far."""
+        text = "".join(json.dumps(line) + "\n" for line in passes)
+        write_atomically(self.path / "metrics.jsonl", text.encode())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one process.
+
+        Raises:
+            CheckpointError: If another process is working in it.
+        """
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise CheckpointError(
+                f"another process is working in {self.path}; wait for it, or choose another run "
+                "folder"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def describe_run(config: RunConfig, recordings: Sequence[Recording]) -> dict[str, Any]:
+    """Return the manifest: what a run depends on, for whoever must repeat it."""
+    return {
+        "config_hash": config_hash(config),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "n_threads": torch.get_num_threads(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "data": {r.session_id: recording_checksum(r) for r in recordings},
+    }
+
+
+def recording_checksum(recording: Recording) -> str:
+    """Return a checksum of everything in a recording that a fit looks at."""
+    digest = hashlib.sha256()
+    for array in (recording.frame_index, recording.behavior, recording.responses):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    for start in range(0, len(recording.frames), 4096):  # a memory-mapped video stays on disk
+        digest.update(np.ascontiguousarray(recording.frames[start : start + 4096]).tobytes())
+    description = (recording.bin_width_s, recording.behavior_names, recording.unit_ids)
+    digest.update(repr((*description, recording.segments)).encode())
+    return digest.hexdigest()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        CheckpointError: If the file is missing or is not one.
+    """
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is missing or broken ({error})") from None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}: expected a JSON object, got {type(values).__name__}")
+    return values
+
+
+def _commit() -> str | None:
+    """Commit of the checkout that this package runs from, if it runs from one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
