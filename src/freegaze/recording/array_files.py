@@ -1,0 +1,262 @@
+"""Read ``.npy`` files that may be broken or hostile; write them with a checksum.
+
+Nothing is unpickled, and nothing is read before the header's shape has been compared with the bytes
+that are there. Whatever is wrong ends in a ``DataError`` that names the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import math
+import os
+import tokenize
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from freegaze.errors import DataError
+
+CHUNK_BYTES = 1 << 24
+"""Arrays are hashed and written in pieces of 16 MiB, so that memory use does not depend on size."""
+
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    SyntaxError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    RuntimeError,  # zipfile's word for an encrypted member; also NotImplementedError
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What parsing a broken file can raise in numpy, zipfile and zlib."""
+
+_LAST_CODE_POINT = 0x10FFFF
+_SURROGATES = (0xD800, 0xDFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayHeader:
+    """What the header of a ``.npy`` file promises.
+
+    Args:
+        shape: Length of each axis.
+        dtype: Type of one element.
+        is_fortran: Whether the first axis varies fastest.
+        offset: Bytes before the data.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    is_fortran: bool
+    offset: int
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the data."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def is_plain_dtype(dtype: np.dtype[Any]) -> bool:
+    """Whether a type is bool, an integer, a float of at most 64 bits, or text."""
+    if dtype.fields is not None or dtype.subdtype is not None or dtype.hasobject:
+        return False
+    return dtype.kind in "biuU" or (dtype.kind == "f" and dtype.itemsize <= 8)
+
+
+def read_npy_header(path: Path) -> ArrayHeader:
+    """Read and check the header of a ``.npy`` file, without its data.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: If the file is missing, no ``.npy``, shorter or longer than its header says, or
+            holds anything but plain numbers or text.
+    """
+    try:
+        with path.open("rb") as file:
+            header = parse_header(file)
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; check the path, or restore the file") from None
+    except UNREADABLE as error:
+        raise unreadable(path, error) from None
+    check_size(header, size, str(path))
+    return header
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """Read a ``.npy`` file into memory, in native byte order.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: As ``read_npy_header``, or if there is too little memory.
+    """
+    header = read_npy_header(path)
+    try:
+        with path.open("rb") as file:
+            file.seek(header.offset)
+            return read_data(file, header, str(path))
+    except UNREADABLE as error:
+        raise unreadable(path, error) from None
+
+
+def map_npy(path: Path) -> np.ndarray:
+    """Map a ``.npy`` file into memory: pages are read when touched, writes stay private.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A writable array (``torch.from_numpy`` wants that) whose changes never reach the file.
+
+    Raises:
+        DataError: As ``read_npy_header``.
+    """
+    header = read_npy_header(path)
+    if not header.n_bytes or not header.dtype.isnative or header.dtype.kind == "U":
+        return read_npy(path)
+    order = "F" if header.is_fortran else "C"
+    try:
+        mapped = np.memmap(path, header.dtype, "c", header.offset, header.shape, order)
+    except UNREADABLE as error:
+        raise unreadable(path, error) from None
+    return np.asarray(mapped)
+
+
+def write_npy(
+    path: Path, chunks: Iterable[np.ndarray], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> str:
+    """Write a ``.npy`` file piece by piece and flush it to the disk.
+
+    Args:
+        path: New file.
+        chunks: Consecutive pieces along the first axis.
+        shape: Shape of the whole.
+        dtype: Type of an element; written in native byte order.
+
+    Returns:
+        The sha256 of the file, in hexadecimal.
+    """
+    sha = hashlib.sha256()
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    start = io.BytesIO()
+    np.lib.format.write_array_header_1_0(start, header)
+    with path.open("xb") as file:
+        for piece in itertools.chain([start.getvalue()], _as_bytes(chunks, dtype)):
+            file.write(piece)
+            sha.update(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return sha.hexdigest()
+
+
+def array_chunks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Cut an array along its first axis into pieces of about ``CHUNK_BYTES``."""
+    if array.ndim == 0 or not array.size:
+        yield array
+        return
+    rows = max(1, CHUNK_BYTES // max(1, array.nbytes // len(array)))
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file in hexadecimal, read in pieces.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, error: BaseException) -> DataError:
+    """Turn what a parser raised into one line about the file."""
+    if isinstance(error, DataError):
+        return error
+    first = " ".join(str(error).split())[:200] or type(error).__name__
+    return DataError(f"{path} cannot be read ({first}); is it complete? Copy or write it again")
+
+
+def _as_bytes(chunks: Iterable[np.ndarray], dtype: np.dtype[Any]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield np.ascontiguousarray(chunk, dtype).tobytes()
+
+
+def parse_header(file: IO[bytes]) -> ArrayHeader:
+    """Parse the header at a file's position; raises one of ``UNREADABLE`` if it is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy and the parser comment on odd headers
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        elif version == (2, 0):
+            shape, is_fortran, dtype = np.lib.format.read_array_header_2_0(file)
+        else:
+            raise ValueError(f".npy version {version} is not used for plain arrays")
+    if any(n < 0 for n in shape):
+        raise ValueError(f"impossible shape {shape}")
+    if not is_plain_dtype(dtype):
+        raise ValueError(f"expected plain numbers or text, got {dtype}")
+    return ArrayHeader(tuple(map(int, shape)), dtype, is_fortran, file.tell())
+
+
+def check_size(header: ArrayHeader, size: int, where: str) -> None:
+    """Raise ``DataError`` unless ``size`` bytes are what the header and its data take."""
+    expected = header.offset + header.n_bytes
+    if size != expected:
+        what = "is cut short" if size < expected else "is longer than its header says"
+        raise DataError(
+            f"{where} {what}: shape {header.shape} of {header.dtype} takes {expected} bytes, there "
+            f"are {size}; copy or write it again"
+        )
+
+
+def read_data(file: IO[bytes], header: ArrayHeader, where: str) -> np.ndarray:
+    """Read what follows a header, in pieces, into native byte order.
+
+    Raises one of ``UNREADABLE`` if the data end early, ``DataError`` if text is not Unicode.
+    """
+    flat = np.empty(math.prod(header.shape), header.dtype)
+    if flat.nbytes:
+        view = flat.view(np.uint8)
+        done = 0
+        while done < len(view):
+            piece = file.read(min(CHUNK_BYTES, len(view) - done))
+            if not piece:
+                raise EOFError(f"{where} ends after {done} of {len(view)} bytes")
+            view[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
+            done += len(piece)
+    if header.dtype.kind == "U":
+        _check_text(flat, where)
+    array = flat.reshape(header.shape, order="F" if header.is_fortran else "C")
+    return array.astype(header.dtype.newbyteorder("="), copy=False)
+
+
+def _check_text(flat: np.ndarray, where: str) -> None:
+    if not flat.nbytes:
+        return
+    codes = flat.view(np.dtype(np.uint32).newbyteorder(flat.dtype.byteorder))
+    low, high = _SURROGATES
+    if ((codes > _LAST_CODE_POINT) | ((codes >= low) & (codes <= high))).any():
+        raise DataError(f"{where} holds text that is not Unicode; write it again")

@@ -1,0 +1,198 @@
+"""The manifest of a store: what is not an array, which arrays there are, and their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from freegaze.config import StrictConfig, build_config
+from freegaze.errors import ConfigError, DataError
+from freegaze.recording.array_files import UNREADABLE, unreadable
+from freegaze.recording.recording import Recording, ResponseKind, Role
+
+MANIFEST = "manifest.json"
+MANIFEST_SUM = "manifest.sha256"
+FORMAT = "freegaze-store"
+
+CORE_ARRAYS = ("frames", "frame_index", "behavior", "responses")
+ARRAY_GROUPS = ("annotations", "reference_rates", "extra")
+
+_MAX_MANIFEST_BYTES = 1 << 26  # 64 MiB: ten times what a million segments and unit names need
+_FILE_PATTERN = re.compile(rf"(?:(?:{'|'.join(ARRAY_GROUPS)})/\d+_)?[A-Za-z0-9_-]{{1,80}}\.npy")
+
+
+class ArrayEntry(StrictConfig):
+    """One array of a store: its file within the folder, type, shape and checksum."""
+
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+    sha256: str
+
+
+class SegmentEntry(StrictConfig):
+    """One ``Segment``, as the manifest writes it."""
+
+    start: int
+    stop: int
+    role: Role | None = None
+    trial: bool = False
+
+
+class Manifest(StrictConfig):
+    """Everything of a ``Recording`` that is not an array, and what arrays there are."""
+
+    format: Literal["freegaze-store"]
+    version: Literal[1]
+    session_id: str
+    bin_width_s: float
+    response_kind: ResponseKind
+    behavior_names: tuple[str, ...]
+    behavior_units: tuple[str, ...]
+    unit_ids: tuple[str, ...]
+    deg_per_px: float | None
+    segments: tuple[SegmentEntry, ...]
+    arrays: dict[str, ArrayEntry]
+    provenance: dict[str, Any]
+
+
+def is_store(folder: Path | str) -> bool:
+    """Whether a folder holds a store's manifest (which may still be damaged)."""
+    path = Path(folder) / MANIFEST
+    try:
+        return path.is_file() and f'"{FORMAT}"' in path.read_bytes()[:200].decode(
+            "utf-8", "replace"
+        )
+    except OSError:
+        return False
+
+
+def read_manifest(folder: Path | str) -> Manifest:
+    """Read and check a store's manifest.
+
+    Raises:
+        DataError: If it is missing, or not what a manifest must be.
+    """
+    root = Path(folder)
+    path = root / MANIFEST
+    try:
+        values = json.loads(manifest_bytes(root))
+    except UNREADABLE as error:
+        raise unreadable(path, error) from None
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: expected a JSON object, got {type(values).__name__}")
+    try:
+        manifest = build_config(Manifest, values, where=str(path))
+    except (ConfigError, RecursionError) as error:
+        raise DataError(f"{error}; restore the store from a copy") from None
+    _check_names(path, manifest)
+    return manifest
+
+
+def write_manifest(
+    root: Path, r: Recording, arrays: dict[str, ArrayEntry], provenance: dict[str, Any]
+) -> None:
+    """Write a new folder's manifest and its checksum, and flush them to the disk.
+
+    Args:
+        root: The folder, which holds the arrays already.
+        r: The recording.
+        arrays: What was written, by name.
+        provenance: The recording's provenance as plain values.
+    """
+    manifest = Manifest(
+        format=FORMAT,
+        version=1,
+        session_id=r.session_id,
+        bin_width_s=float(r.bin_width_s),
+        response_kind=r.response_kind,
+        behavior_names=r.behavior_names,
+        behavior_units=r.behavior_units,
+        unit_ids=r.unit_ids,
+        deg_per_px=r.deg_per_px,
+        segments=tuple(
+            SegmentEntry(start=s.start, stop=s.stop, role=s.role, trial=s.trial) for s in r.segments
+        ),
+        arrays=arrays,
+        provenance=provenance,
+    )
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False).encode()
+    for name, content in ((MANIFEST, text), (MANIFEST_SUM, sum_line(text))):
+        with (root / name).open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def sum_line(text: bytes) -> bytes:
+    """Return the line that ``sha256sum`` would write for a manifest of this text."""
+    return f"{hashlib.sha256(text).hexdigest()}  {MANIFEST}\n".encode()
+
+
+def manifest_bytes(root: Path) -> bytes:
+    """Read the manifest's text.
+
+    Raises:
+        DataError: If the folder or the manifest is missing, unreadable or absurdly long.
+    """
+    path = root / MANIFEST
+    if not root.is_dir():
+        raise DataError(f"{root} does not exist or is no folder; check the path")
+    if not path.is_file():
+        raise DataError(f"{root} holds no {MANIFEST}, so it is no store; check the path")
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_MANIFEST_BYTES + 1)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if len(text) > _MAX_MANIFEST_BYTES:
+        raise DataError(f"{path} is longer than {_MAX_MANIFEST_BYTES} bytes, which no manifest is")
+    return text
+
+
+def _check_names(path: Path, manifest: Manifest) -> None:
+    missing = [name for name in CORE_ARRAYS if name not in manifest.arrays]
+    if missing:
+        raise DataError(f"{path}: lists no array {missing[0]!r}; restore the store from a copy")
+    root = path.parent.resolve()
+    for name, entry in manifest.arrays.items():
+        if name not in CORE_ARRAYS and name.split("/", 1)[0] not in ARRAY_GROUPS:
+            raise DataError(
+                f"{path}: unknown array {name!r}; expected {CORE_ARRAYS} or {ARRAY_GROUPS}/NAME"
+            )
+        inside = (root / entry.file).resolve().is_relative_to(root)
+        if not _FILE_PATTERN.fullmatch(entry.file) or not inside:
+            raise DataError(f"{path}: array {name!r} is in {entry.file!r}, outside the store")
+
+
+def plain_values(provenance: Mapping[str, Any], session_id: str) -> dict[str, Any]:
+    """Return provenance as JSON can hold it: tuples become lists, paths text.
+
+    Raises:
+        DataError: If it holds something else.
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic):
+            return value.item()
+        if isinstance(value, np.ndarray):
+            return value.tolist()
+        return str(value) if isinstance(value, Path) else _refuse(value)
+
+    def _refuse(value: Any) -> Any:
+        raise TypeError(f"{type(value).__name__} is not a plain value")
+
+    try:
+        return json.loads(json.dumps(dict(provenance), default=plain, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"session {session_id!r}: its provenance cannot be written as JSON ({error}); use "
+            "numbers, text, lists and dicts"
+        ) from None

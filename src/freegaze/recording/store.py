@@ -1,0 +1,247 @@
+"""The native recording on disk: a folder of memory-mapped arrays with a manifest and checksums.
+
+::
+
+    FOLDER/
+      manifest.json        names, units, segments, provenance; shape, type, sha256 of arrays
+      manifest.sha256      checksum of the manifest, as `sha256sum` writes it
+      frames.npy frame_index.npy behavior.npy responses.npy
+      annotations/NNN_NAME.npy   reference_rates/NNN_NAME.npy   extra/NNN_NAME.npy
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from freegaze.errors import DataError, ShapeError
+from freegaze.recording.array_files import (
+    ArrayHeader,
+    array_chunks,
+    file_sha256,
+    is_plain_dtype,
+    map_npy,
+    read_npy,
+    read_npy_header,
+    write_npy,
+)
+from freegaze.recording.atomic import atomic_folder
+from freegaze.recording.manifest import (
+    ARRAY_GROUPS,
+    CORE_ARRAYS,
+    MANIFEST,
+    MANIFEST_SUM,
+    ArrayEntry,
+    is_store,
+    manifest_bytes,
+    plain_values,
+    read_manifest,
+    sum_line,
+    write_manifest,
+)
+from freegaze.recording.recording import Recording, Segment
+
+
+def save_store(
+    recording: Recording,
+    folder: Path | str,
+    extra_arrays: Mapping[str, np.ndarray] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a recording as a store: whole, or not at all.
+
+    It is written beside ``folder`` and renamed at the end, in pieces, so that memory-mapped frames
+    larger than memory can be copied.
+
+    Args:
+        recording: What to write.
+        folder: Where; made with its parents.
+        extra_arrays: Further arrays of any shape, read back by ``load_extra_arrays``.
+        overwrite: Whether a store that is there already may be replaced.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataError: If the folder exists and is no store, or is one and ``overwrite`` is off; if an
+            annotation or the provenance holds something other than numbers, text and plain values;
+            if the disk is full or read-only.
+
+    Example:
+        >>> save_store(recording, "sessions/mouse1")  # doctest: +SKIP
+    """
+    target = Path(folder)
+    remedy = "allow overwriting, or choose another place"
+    if target.is_dir() and not is_store(target):
+        remedy = "it is not a store and is left alone; choose another place"
+    provenance = plain_values(recording.provenance, recording.session_id)
+    with atomic_folder(target, lambda path: overwrite and is_store(path), remedy) as partial:
+        arrays = dict(_named_arrays(recording, extra_arrays or {}))
+        entries = {
+            name: _write_entry(partial, _file_name(name, i), array)
+            for i, (name, array) in enumerate(arrays.items())
+        }
+        write_manifest(partial, recording, entries, provenance)
+    return target
+
+
+def open_store(folder: Path | str, verify: bool = False) -> Recording:
+    """Open a store; frames and annotations are memory-mapped, the rest is read.
+
+    Args:
+        folder: A store.
+        verify: Whether to compare all checksums first (reads every byte).
+
+    Returns:
+        The recording, as it was saved. Writing into its arrays never changes the files.
+
+    Raises:
+        DataError: Naming the file that is missing, damaged, or not what the manifest says.
+    """
+    root = Path(folder)
+    manifest = read_manifest(root)
+    if verify and (problems := verify_store(root)):
+        raise DataError(problems[0])
+    headers = {name: _checked_header(root, name, entry) for name, entry in manifest.arrays.items()}
+    _check_kinds(root, headers)
+
+    def group(prefix: str) -> dict[str, np.ndarray]:
+        names = [n for n in manifest.arrays if n.startswith(prefix + "/")]
+        load = map_npy if prefix == "annotations" else read_npy
+        return {n.split("/", 1)[1]: load(root / manifest.arrays[n].file) for n in names}
+
+    try:
+        return Recording(
+            session_id=manifest.session_id,
+            bin_width_s=manifest.bin_width_s,
+            frames=map_npy(root / manifest.arrays["frames"].file),
+            frame_index=read_npy(root / manifest.arrays["frame_index"].file),
+            behavior=read_npy(root / manifest.arrays["behavior"].file),
+            behavior_names=manifest.behavior_names,
+            behavior_units=manifest.behavior_units,
+            responses=read_npy(root / manifest.arrays["responses"].file),
+            response_kind=manifest.response_kind,
+            unit_ids=manifest.unit_ids,
+            segments=tuple(Segment(s.start, s.stop, s.role, s.trial) for s in manifest.segments),
+            annotations=group("annotations"),
+            reference_rates=group("reference_rates"),
+            deg_per_px=manifest.deg_per_px,
+            provenance=manifest.provenance,
+        )
+    except DataError as error:
+        raise type(error)(f"{root / MANIFEST}: {error}") from None
+
+
+def load_extra_arrays(folder: Path | str) -> dict[str, np.ndarray]:
+    """Read what ``save_store`` was given as ``extra_arrays``, memory-mapped.
+
+    Raises:
+        DataError: As ``open_store``.
+    """
+    root = Path(folder)
+    extra = {n: e for n, e in read_manifest(root).arrays.items() if n.startswith("extra/")}
+    for name, entry in extra.items():
+        _checked_header(root, name, entry)
+    return {name.split("/", 1)[1]: map_npy(root / entry.file) for name, entry in extra.items()}
+
+
+def verify_store(folder: Path | str) -> list[str]:
+    """Compare every byte of a store with its checksums.
+
+    Args:
+        folder: A store.
+
+    Returns:
+        One sentence for each file that is missing or changed; empty when all is well.
+
+    Raises:
+        DataError: If the manifest itself cannot be read.
+    """
+    root = Path(folder)
+    problems = []
+    try:
+        recorded = (root / MANIFEST_SUM).read_bytes()
+    except OSError:
+        recorded = b""
+    if recorded != sum_line(manifest_bytes(root)):
+        problems.append(f"{root / MANIFEST} does not agree with its checksum in {MANIFEST_SUM}")
+    for name, entry in read_manifest(root).arrays.items():
+        path = root / entry.file
+        if not path.is_file():
+            problems.append(f"{path} ({name}) is missing; restore the store from a copy")
+        elif file_sha256(path) != entry.sha256:
+            problems.append(f"{path} ({name}) has changed since it was written; restore it")
+    return problems
+
+
+def array_checksums(recording: Recording) -> dict[str, str]:
+    """Return a sha256 of each array's type, shape and values, for a run's manifest.
+
+    The same values give the same checksum from whatever source they were read.
+    """
+    sums = {}
+    for name, array in _named_arrays(recording, {}):
+        sha = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
+        for chunk in array_chunks(array):
+            sha.update(np.ascontiguousarray(chunk).tobytes())
+        sums[name] = sha.hexdigest()
+    return sums
+
+
+def _named_arrays(
+    r: Recording, extra: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, np.ndarray]]:
+    yield from ((name, getattr(r, name)) for name in CORE_ARRAYS)
+    groups = (r.annotations, r.reference_rates, extra)
+    for group, arrays in zip(ARRAY_GROUPS, groups, strict=True):
+        for name, array in arrays.items():
+            array = np.asarray(array)
+            if not is_plain_dtype(array.dtype):
+                raise DataError(
+                    f"session {r.session_id!r}: {group} {name!r} is of type {array.dtype}; a store "
+                    "holds numbers and text"
+                )
+            yield f"{group}/{name}", array
+
+
+def _file_name(name: str, number: int) -> str:
+    if name in CORE_ARRAYS:
+        return f"{name}.npy"
+    group, _, rest = name.partition("/")
+    return f"{group}/{number:03d}_{re.sub('[^A-Za-z0-9_-]', '_', rest)[:70] or '_'}.npy"
+
+
+def _write_entry(root: Path, file: str, array: np.ndarray) -> ArrayEntry:
+    path = root / file
+    path.parent.mkdir(exist_ok=True)
+    dtype = array.dtype.newbyteorder("=")
+    sha256 = write_npy(path, array_chunks(array), array.shape, dtype)
+    return ArrayEntry(file=file, dtype=dtype.str, shape=array.shape, sha256=sha256)
+
+
+def _checked_header(root: Path, name: str, entry: ArrayEntry) -> ArrayHeader:
+    path = root / entry.file
+    header = read_npy_header(path)
+    if header.shape != entry.shape or header.dtype.str != entry.dtype:
+        raise ShapeError(
+            f"{path}: {name} is {header.shape} of {header.dtype.str}, but the manifest says "
+            f"{entry.shape} of {entry.dtype}; restore the store from a copy"
+        )
+    return header
+
+
+def _check_kinds(root: Path, headers: Mapping[str, ArrayHeader]) -> None:
+    expected = {"frames": ("u", 3), "frame_index": ("iu", 1), "behavior": ("f", 2)}
+    expected["responses"] = ("f", 2)
+    for name, header in headers.items():
+        kinds, n_axes = expected.get(name, ("f", 2) if name.startswith("ref") else ("", 0))
+        wrong = kinds and (header.dtype.kind not in kinds or len(header.shape) != n_axes)
+        if wrong or not (header.shape or name.startswith("extra/")):
+            raise ShapeError(
+                f"{root / MANIFEST}: {name} has {len(header.shape)} axes of type {header.dtype}, "
+                f"expected {n_axes or 'one or more'} of kind {kinds or 'any'}"
+            )
