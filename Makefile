@@ -1,0 +1,39 @@
+# Two commands on a fresh machine with Python and make: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+DEMO ?= demo
+
+.PHONY: demo test test-slow lint install clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch torchvision
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)  ## simulate a small recording, fit the CNN-GRU, score it, write the report
+	rm -rf $(DEMO)
+	$(BIN)/freegaze simulate --minutes 8 --neurons 30 --seed 1 --track affine --out $(DEMO)/mouse
+	$(BIN)/freegaze train $(DEMO)/mouse --model behavior_only --out $(DEMO)/behavior_only
+	$(BIN)/freegaze train $(DEMO)/mouse --model cnn_gru --out $(DEMO)/cnn_gru
+	$(BIN)/freegaze evaluate $(DEMO)/behavior_only
+	$(BIN)/freegaze evaluate $(DEMO)/cnn_gru
+	$(BIN)/freegaze report $(DEMO)/cnn_gru --against $(DEMO)/behavior_only
+
+test: $(STAMP)  ## all tests but the slow ones
+	$(BIN)/pytest -m "not slow" --cov --cov-report=term:skip-covered
+
+test-slow: $(STAMP)  ## the full counts
+	$(BIN)/pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv $(DEMO) dist build

@@ -1,0 +1,64 @@
+"""The application: its verbs, and what happens to errors."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from freegaze import __version__
+from freegaze.cli import (
+    compare,
+    doctor,
+    evaluate,
+    inspect,
+    listing,
+    predict,
+    report,
+    score,
+    simulate,
+    train,
+)
+from freegaze.errors import FreegazeError
+
+app = typer.Typer(
+    name="freegaze",
+    help="Fit and explain encoding models of visual cortex in freely moving animals.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+for verb in (simulate, inspect, train, evaluate, compare, predict, score, report, doctor):
+    app.command(verb.__name__.rpartition(".")[2])(verb.command)
+app.command("models")(listing.models)
+app.command("sources")(listing.sources)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"freegaze {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    """Fit and explain encoding models of visual cortex in freely moving animals."""
+
+
+def run() -> None:
+    """Run a command; print a user's mistake as one line and leave with status 2."""
+    try:
+        app()
+    except FreegazeError as error:
+        message = " ".join(str(error).split())
+        typer.echo(f"freegaze: {message}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("freegaze: stopped; `freegaze train --resume RUN` continues a fit", err=True)
+        sys.exit(130)

@@ -1,0 +1,27 @@
+"""``freegaze compare``: paired differences between runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from freegaze.cli.tables import print_frame
+from freegaze.evaluation.compare import compare
+
+
+def command(
+    runs: Annotated[list[Path], typer.Argument(help="Two or more evaluated runs.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Write the table to this CSV.")] = None,
+) -> None:
+    """Compare runs on the same test bins and the same neurons.
+
+    Examples:
+        freegaze compare runs/glm runs/cnn_gru --out differences.csv
+    """
+    table = compare(runs).table
+    print_frame("Paired differences", table)
+    if out is not None:
+        table.to_csv(out, index=False)
+        typer.echo(str(out))

@@ -1,0 +1,25 @@
+"""``freegaze models`` and ``freegaze sources``: what there is to choose from."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from freegaze.cli.tables import print_frame
+from freegaze.models.encoder import MODELS
+from freegaze.sources import SOURCES
+
+
+def models() -> None:
+    """List the encoders."""
+    rows = [(name, MODELS.get(name).inputs, _first_line(MODELS.get(name))) for name in MODELS]
+    print_frame("Models", pd.DataFrame(rows, columns=["name", "reads", "what it is"]))
+
+
+def sources() -> None:
+    """List the formats and data sets."""
+    rows = [(name, SOURCES.get(name).description, SOURCES.get(name).citation) for name in SOURCES]
+    print_frame("Sources", pd.DataFrame(rows, columns=["name", "what it is", "cite"]))
+
+
+def _first_line(thing: object) -> str:
+    return (thing.__doc__ or "").partition("\n")[0]

@@ -1,0 +1,31 @@
+"""``freegaze score``: score anyone's predictions of a recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from freegaze.cli.arguments import DataPath, SourceName, open_data
+from freegaze.cli.tables import print_frame
+from freegaze.evaluation.external import score_predictions
+from freegaze.evaluation.scores import summary_frame
+
+
+def command(
+    predictions: Annotated[Path, typer.Argument(help="PREDICTIONS.npz; see the docs.")],
+    data: DataPath,
+    source: SourceName = "auto",
+    out: Annotated[Path | None, typer.Option("--out", help="Write the table to this CSV.")] = None,
+) -> None:
+    """Score predictions made by any program, on the recording's test bins.
+
+    Examples:
+        freegaze score predictions.npz data/mouse
+    """
+    evaluation = score_predictions(predictions, open_data(source, data))
+    print_frame(f"Scores of {predictions}", summary_frame(evaluation))
+    if out is not None:
+        evaluation.table.to_csv(out, index=False)
+        typer.echo(str(out))

@@ -1,0 +1,40 @@
+"""``freegaze simulate``: a recording of the virtual mouse, whose truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from freegaze.cli.arguments import Quiet
+from freegaze.cli.progress import progress_bar
+from freegaze.simulation import SimulationConfig, simulate
+from freegaze.sources.simulation import write_simulation
+
+
+def command(
+    out: Annotated[Path, typer.Option("--out", help="New folder for the recording.")],
+    minutes: Annotated[float, typer.Option(help="Length in minutes.")] = 10.0,
+    neurons: Annotated[int, typer.Option(help="Number of neurons.")] = 60,
+    seed: Annotated[int, typer.Option(help="Fixes the whole simulation.")] = 0,
+    track: Annotated[str, typer.Option(help="affine, standard, hard or null.")] = "standard",
+    layout: Annotated[str, typer.Option(help="store, or xu2023: the original's files.")] = "store",
+    redraws: Annotated[int, typer.Option(help="Further spike draws of the same rates.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate a freely moving mouse, with video, behavior, spikes and the truth behind them.
+
+    Examples:
+        freegaze simulate --minutes 10 --neurons 60 --seed 1 --track standard --out data/mouse
+    """
+    config = SimulationConfig(
+        minutes=minutes, n_neurons=neurons, seed=seed, track=track, redraws=redraws
+    )
+    with progress_bar(quiet) as progress:
+        recording, truth = simulate(config, progress)
+    write_simulation(recording, truth, out, layout=layout)
+    typer.echo(
+        f"{out}: {recording.duration_s / 60:.1f} min, {recording.n_neurons} neurons, "
+        f"{recording.n_bins} bins of {recording.bin_width_s * 1000:.0f} ms"
+    )

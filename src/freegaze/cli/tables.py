@@ -1,0 +1,43 @@
+"""Plain values as tables on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def print_nested(title: str, values: Mapping[str, Any]) -> None:
+    """Print a nested dictionary as a table of two columns."""
+    table = Table(title=escape(title), show_header=False, title_justify="left")
+    for name, value in _flat(values):
+        table.add_row(escape(name), escape(_text(value)))
+    Console().print(table)
+
+
+def print_frame(title: str, frame: pd.DataFrame) -> None:
+    """Print a data frame, numbers with four significant digits."""
+    table = Table(title=escape(title), title_justify="left")
+    for name in frame.columns:
+        table.add_column(escape(str(name)))
+    for row in frame.itertuples(index=False):
+        table.add_row(*(escape(_text(value)) for value in row))
+    Console().print(table)
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{before}{name}, ")
+        else:
+            rows.append((f"{before}{name}", value))
+    return rows
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,76 @@
+"""``freegaze train``: fit an encoder, or continue a fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from freegaze.cli.arguments import Quiet, Settings, SourceName, source_name
+from freegaze.cli.progress import progress_bar
+from freegaze.config import read_config
+from freegaze.errors import ConfigError
+from freegaze.sources import open_recordings
+from freegaze.training.config import RunConfig
+from freegaze.training.fit import resume as resume_run
+from freegaze.training.fit import train
+from freegaze.workflow import open_run_recordings
+
+
+def command(
+    path: Annotated[Path | None, typer.Argument(help="File or folder with the recording.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="New folder for the run.")] = None,
+    source: SourceName = "auto",
+    model: Annotated[
+        str | None, typer.Option("--model", help="Encoder; `freegaze models` lists them.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="YAML file.")] = None,
+    settings: Settings = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Continue this run.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Fit an encoder to a recording, or continue a fit that was stopped.
+
+    Examples:
+        freegaze train data/mouse --out runs/first
+
+        freegaze train data/mouse --model glm --out runs/glm --set data.history=4
+
+        freegaze train --resume runs/first
+    """
+    with progress_bar(quiet) as progress:
+        if resume is not None:
+            run = resume_run(resume, open_run_recordings(resume), progress)
+        else:
+            run_config = _config(path, source, model, config, settings or [])
+            if out is None:
+                raise ConfigError("give the run a folder with --out, for example --out runs/first")
+            name, data = run_config.source.name, run_config.source
+            recordings = open_recordings(name, data.path, **data.options)
+            run = train(recordings, run_config, out, progress)
+    best = min(run.metrics(), key=lambda line: line["validation_loss"])
+    typer.echo(
+        f"{run.path}: validation loss {best['validation_loss']:.4f} in pass {best['pass']} of "
+        f"{len(run.metrics())}"
+    )
+
+
+def _config(
+    path: Path | None, source: str, model: str | None, config: Path | None, settings: list[str]
+) -> RunConfig:
+    overrides = list(settings)
+    if model is not None:
+        overrides.insert(0, f"model.name={model}")
+    if path is not None:
+        resolved = path.resolve()
+        overrides += [f"source.name={source_name(source, resolved)}"]
+        run_config = read_config(RunConfig, config, overrides)
+        data = run_config.source.model_copy(update={"path": resolved})
+        return run_config.model_copy(update={"source": data})
+    run_config = read_config(RunConfig, config, overrides)
+    if run_config.source.path is None:
+        raise ConfigError("give the path of a recording, or set source.path in the configuration")
+    return run_config

@@ -1,0 +1,64 @@
+"""The whole way in three calls, for notebooks and for the command line: open, fit, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from freegaze.config import read_config
+from freegaze.evaluation.fitted import FittedEncoder, load_encoder
+from freegaze.recording.recording import Recording
+from freegaze.sources import open_recordings
+from freegaze.training.config import RunConfig
+from freegaze.training.fit import train
+from freegaze.training.loop import Progress
+from freegaze.training.run_folder import RunFolder
+
+
+def fit(
+    recordings: Recording | Sequence[Recording],
+    run_dir: Path | str,
+    *,
+    model: str = "cnn_gru",
+    config: Path | str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> FittedEncoder:
+    """Fit an encoder and return it.
+
+    Args:
+        recordings: One session, or several that share a core.
+        run_dir: New folder for configuration, checkpoints and the fitted encoder.
+        model: Registered name of the encoder; ``freegaze models`` lists them.
+        config: YAML file with further settings.
+        settings: Settings by dotted name, on top: ``{"training.max_passes": 5}``.
+        progress: Told of every step as (description, done, total).
+
+    Returns:
+        The fitted encoder, in evaluation mode.
+
+    Raises:
+        FreegazeError: If settings or data do not fit; the message says which and what to do.
+
+    Example:
+        >>> encoder = freegaze.fit(recordings, "runs/first", model="glm")  # doctest: +SKIP
+    """
+    overrides = [f"model.name={model}", *(f"{k}={v}" for k, v in (settings or {}).items())]
+    run_config = read_config(RunConfig, Path(config) if config else None, overrides)
+    sessions = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    train(sessions, run_config, Path(run_dir), progress)
+    return load_encoder(run_dir)
+
+
+def open_run_recordings(run_dir: Path | str) -> list[Recording]:
+    """Open the recordings that a run was fitted on, from the source in its configuration.
+
+    Args:
+        run_dir: The run folder.
+
+    Raises:
+        FreegazeError: If there is no run, or its data cannot be opened any more.
+    """
+    source = RunFolder(Path(run_dir)).config().source
+    return open_recordings(source.name, source.path, **source.options)
