@@ -1,0 +1,29 @@
+"""The virtual mouse: recordings whose truth is known.
+
+``simulate(SimulationConfig(...))`` returns a ``Recording`` like any source's, and a ``Truth``.
+"""
+
+from freegaze.simulation.processes import BIN_S, STEP_S
+from freegaze.simulation.retina import affine_of_gaze, warp
+from freegaze.simulation.simulate import make_segments, simulate
+from freegaze.simulation.spiking import draw_spikes
+from freegaze.simulation.tracks import STANDARD_SESSIONS, TRACKS, VERSION, SimulationConfig, Track
+from freegaze.simulation.truth import Truth, redraw_spikes, with_frame_binning
+
+__all__ = [
+    "BIN_S",
+    "STANDARD_SESSIONS",
+    "STEP_S",
+    "TRACKS",
+    "VERSION",
+    "SimulationConfig",
+    "Track",
+    "Truth",
+    "affine_of_gaze",
+    "draw_spikes",
+    "make_segments",
+    "redraw_spikes",
+    "simulate",
+    "warp",
+    "with_frame_binning",
+]

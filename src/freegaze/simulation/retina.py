@@ -1,0 +1,138 @@
+"""What falls on the retina: the world seen through the eye, or the camera picture moved by an affine.
+
+Warp convention, the same for the truth and for any image shifter that should undo the gaze: with x to
+the right and y down, what the camera has at pixel ``p`` the retina has at ``M p``, where
+``M = T(x_px, y_px) T(c) R T(-c)``, ``R = [[cos a, -sin a], [sin a, cos a]]`` and ``c`` is the center of
+the frame, ``((width - 1) / 2, (height - 1) / 2)``. So a positive ``x_px`` moves the picture to the right, a
+positive ``y_px`` down, a positive ``a`` turns it clockwise. Applied to the camera's frame, the truth's
+(x_px, y_px, rotation_deg) gives the retinal picture.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from freegaze.simulation.camera import Renderer, pixels_of_rays, rays_of_pixels
+from freegaze.simulation.rotation import EYE_OFFSET_CM, REST_PHI_DEG, REST_THETA_DEG, eye_rotation
+
+RetinaKind = Literal["sphere", "affine"]
+
+AFFINE_LIMIT_DEG = (21.0, 15.0)
+"""Largest shift in the affine retina: 14 x 10 pixels of 1.5 degrees. The original's shifter is bounded at
+14.5 x 10.9, and the easy case must lie within its reach."""
+
+FIT_RADIUS_DEG = 25.0
+"""The best affine is fitted to the middle of the picture, where receptive fields are."""
+
+
+def affine_of_gaze(
+    theta_deg: np.ndarray, phi_deg: np.ndarray, torsion_deg: np.ndarray, scale_deg: float
+) -> np.ndarray:
+    """Return the affine that the affine retina applies to the camera's picture.
+
+    Args:
+        theta_deg: Horizontal eye position, shape (time,).
+        phi_deg: Vertical eye position.
+        torsion_deg: Torsion.
+        scale_deg: Degrees a pixel.
+
+    Returns:
+        x_px, y_px, rotation_deg, shape (time, 3).
+    """
+    limit_x, limit_y = AFFINE_LIMIT_DEG
+    x = np.clip(theta_deg - REST_THETA_DEG, -limit_x, limit_x) / scale_deg
+    y = np.clip(phi_deg - REST_PHI_DEG, -limit_y, limit_y) / scale_deg
+    return np.stack([x, y, torsion_deg], axis=-1)
+
+
+def warp(frames: torch.Tensor, affine: np.ndarray) -> torch.Tensor:
+    """Move pictures by the affine of this module; what comes from outside the picture is 0.
+
+    Args:
+        frames: Shape (time, height, width), float.
+        affine: x_px, y_px, rotation_deg, shape (time, 3).
+
+    Returns:
+        Same shape as ``frames``, sampled bilinearly.
+    """
+    height, width = frames.shape[1:]
+    angle = torch.from_numpy(np.deg2rad(affine[:, 2])).float()
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    shift = torch.from_numpy(affine[:, :2]).float()
+    # In units of half the picture, where the sampler's -1 and 1 are the outermost pixel centers.
+    half_x, half_y = (width - 1) / 2, (height - 1) / 2
+    x, y = shift[:, 0], shift[:, 1]
+    inverse = torch.stack(
+        [
+            *(cos, sin * half_y / half_x, -(cos * x + sin * y) / half_x),
+            *(-sin * half_x / half_y, cos, (sin * x - cos * y) / half_y),
+        ],
+        dim=1,
+    ).view(-1, 2, 3)
+    grid = F.affine_grid(inverse, [len(frames), 1, height, width], align_corners=True)
+    return F.grid_sample(frames[:, None], grid, align_corners=True)[:, 0]
+
+
+def eye_pose(
+    position_cm: np.ndarray,
+    camera: np.ndarray,
+    theta: np.ndarray,
+    phi: np.ndarray,
+    torsion: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the eye is and how it is turned in the world.
+
+    Args:
+        position_cm: Of the camera, shape (time, 3).
+        camera: The camera's axes as columns, shape (time, 3, 3).
+        theta: Eye position in degrees, shape (time,).
+        phi: Eye position in degrees.
+        torsion: Torsion in degrees.
+
+    Returns:
+        Position (time, 3) and axes (time, 3, 3).
+    """
+    return position_cm + camera @ np.array(EYE_OFFSET_CM), camera @ eye_rotation(
+        theta, phi, torsion
+    )
+
+
+def best_affine(
+    renderer: Renderer,
+    position_cm: np.ndarray,
+    camera: np.ndarray,
+    eye_position_cm: np.ndarray,
+    eye: np.ndarray,
+) -> np.ndarray:
+    """Fit the shift and rotation that best carry the camera's picture onto the spherical retina.
+
+    For a grid of camera pixels the point of the world that each sees is looked up, and where the eye
+    sees that point; shift and rotation follow by least squares (two-dimensional Procrustes).
+
+    Args:
+        renderer: The camera in its world.
+        position_cm: Of the camera, shape (time, 3).
+        camera: The camera's axes, shape (time, 3, 3).
+        eye_position_cm: Of the eye, shape (time, 3).
+        eye: The eye's axes, shape (time, 3, 3).
+
+    Returns:
+        x_px, y_px, rotation_deg, shape (time, 3).
+    """
+    ticks = np.arange(-FIT_RADIUS_DEG, FIT_RADIUS_DEG + 1, 5.0) / renderer.scale_deg
+    source = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+    source = source[np.hypot(*source.T) <= FIT_RADIUS_DEG / renderer.scale_deg]
+    rays = np.einsum("tij,pj->tpi", camera, rays_of_pixels(source, renderer.scale_deg))
+    points = position_cm[:, None] + rays * renderer.distances(position_cm, rays)[..., None]
+    seen = np.einsum("tpi,tij->tpj", points - eye_position_cm[:, None], eye)
+    target = pixels_of_rays(seen, renderer.scale_deg)
+    # The source grid is symmetric, so its mean is zero and the shift is the mean of the targets.
+    shift = target.mean(axis=1)
+    centered = target - shift[:, None]
+    sine = (source[:, 0] * centered[..., 1] - source[:, 1] * centered[..., 0]).sum(axis=1)
+    cosine = (source * centered).sum(axis=(1, 2))
+    return np.column_stack([shift, np.rad2deg(np.arctan2(sine, cosine))])

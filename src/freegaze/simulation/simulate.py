@@ -1,0 +1,283 @@
+"""Make one session of the virtual mouse: the recording that an experimenter gets, and the truth."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from freegaze.recording.recording import Recording, ResponseKind, Segment
+from freegaze.simulation.attainable import attainable_counts, fill_lost, recorded_affine
+from freegaze.simulation.body import Body, make_body
+from freegaze.simulation.camera import Renderer
+from freegaze.simulation.eye import Eye, make_eye, pupil_radius
+from freegaze.simulation.measurement import (
+    BEHAVIOR_NAMES,
+    BEHAVIOR_UNITS,
+    measure,
+    to_bins,
+    tracking_lost,
+)
+from freegaze.simulation.population import Population, make_population
+from freegaze.simulation.processes import (
+    BIN_S,
+    STEPS_PER_BIN,
+    bin_mean,
+    ornstein_uhlenbeck,
+    standardize,
+)
+from freegaze.simulation.rates import FilterBank, expected_counts
+from freegaze.simulation.spiking import draw_spikes
+from freegaze.simulation.tracks import TRACKS, SimulationConfig, Track
+from freegaze.simulation.truth import Truth
+from freegaze.simulation.views import Progress, Views, look
+from freegaze.simulation.world import make_world
+
+STREAMS = (
+    *("world", "walk", "head", "eye", "loss", "noise"),
+    *("population", "latent", "drift", "spikes", "redraws"),
+)
+"""Each part has its own stream of randomness, so that none depends on how much another draws."""
+
+LATENT_S, DRIFT_S = 1.5, 300.0
+"""Time constants of the shared latent and of the drift of each neuron's rate."""
+
+TRAIN_SHARE = 0.7
+"""Of each segment; the rest is test, as in the original."""
+
+
+@dataclass(frozen=True)
+class _Animal:
+    """What is drawn before anything is seen."""
+
+    body: Body
+    eye: Eye
+    population: Population
+    renderer: Renderer
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """Expected counts, the affine guessed from what was recorded, and the latent at each bin."""
+
+    oracle: np.ndarray
+    attainable: np.ndarray
+    latent: np.ndarray
+
+
+def simulate(config: SimulationConfig, progress: Progress | None = None) -> tuple[Recording, Truth]:
+    """Simulate one session.
+
+    Args:
+        config: Length, neurons, seed, track and the rest.
+        progress: Called now and then with (stage, done, total); stages are "render" and "rates".
+
+    Returns:
+        The recording, with ``oracle`` and ``attainable`` among its reference rates, and the truth.
+
+    Example:
+        >>> config = SimulationConfig(minutes=0.5, n_neurons=3, frame_size=(12, 16))
+        >>> recording, truth = simulate(config)
+        >>> recording.n_bins, truth.oracle.shape
+        (625, (625, 3))
+    """
+    track, streams = TRACKS[config.track], random_streams(config.seed)
+    animal = _draw_animal(config, track, streams)
+    bank = FilterBank(animal.population)
+    views = look(animal.renderer, bank, animal.body, animal.eye, track.retina, progress)
+    pupil = pupil_radius(animal.body, views.brightness, track.pupil_brightness_px)
+    lost = tracking_lost(animal.eye, animal.body, track.loss_share, streams["loss"])
+    measured = measure(
+        *(animal.body, animal.eye, pupil, lost),
+        *(track.eye_noise_deg, track.eye_delay_steps, streams["noise"]),
+    )
+    recorded = {name: to_bins(measured[name]) for name in BEHAVIOR_NAMES}
+    segments = make_segments(config.n_bins, config.n_segments)
+    frames = views.mean_frames if config.frame_binning == "mean" else views.middle_frames
+    if progress is not None:
+        progress("rates", 0, 1)
+    rates = _rates(animal, track, views, frames, recorded, pupil, segments, streams)
+    if progress is not None:
+        progress("rates", 1, 1)
+    spikes = draw_spikes(rates.oracle, BIN_S, config.spiking, streams["spikes"])
+    recording = _recording(config, frames, recorded, spikes, rates, segments)
+    path = measured | _true_path(animal, pupil)
+    redraws = [
+        draw_spikes(rates.oracle, BIN_S, config.spiking, streams["redraws"])
+        for _ in range(config.redraws)
+    ]
+    return recording, _truth(config, animal, views, rates, recorded, path, redraws)
+
+
+def random_streams(seed: int) -> dict[str, np.random.Generator]:
+    """Return the independent sources of randomness of a session, by the name of the part.
+
+    Args:
+        seed: Of the session.
+
+    Returns:
+        One generator for each of ``STREAMS``.
+    """
+    children = np.random.SeedSequence(seed).spawn(len(STREAMS))
+    return {
+        name: np.random.default_rng(child) for name, child in zip(STREAMS, children, strict=True)
+    }
+
+
+def make_segments(n_bins: int, n_segments: int) -> tuple[Segment, ...]:
+    """Cut a session into equal stretches of 70 % training then 30 % test.
+
+    Args:
+        n_bins: Length of the session.
+        n_segments: Number of stretches.
+
+    Returns:
+        Twice as many segments, training and test in turn.
+    """
+    edges = np.linspace(0, n_bins, n_segments + 1).round().astype(int)
+    segments: list[Segment] = []
+    for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        border = start + round(TRAIN_SHARE * (stop - start))
+        segments += [Segment(start, border, "train"), Segment(border, stop, "test")]
+    return tuple(segments)
+
+
+def _draw_animal(
+    config: SimulationConfig, track: Track, streams: dict[str, np.random.Generator]
+) -> _Animal:
+    body = make_body(config.n_bins * STEPS_PER_BIN, streams["walk"], streams["head"])
+    eye = make_eye(body, streams["eye"], track.torsion_gain)
+    population = make_population(
+        config.n_neurons,
+        config.frame_size,
+        streams["population"],
+        is_vision_only=track.is_vision_only,
+        latent_strength=track.latent_strength,
+        drift_strength=track.drift_strength,
+    )
+    return _Animal(body, eye, population, Renderer(make_world(streams["world"]), config.frame_size))
+
+
+def _rates(
+    animal: _Animal,
+    track: Track,
+    views: Views,
+    frames: np.ndarray,
+    recorded: dict[str, np.ndarray],
+    pupil: np.ndarray,
+    segments: tuple[Segment, ...],
+    streams: dict[str, np.random.Generator],
+) -> _Rates:
+    """Compute the true rates, and those expected from what was recorded."""
+    population, n_steps = animal.population, len(pupil)
+    latent = standardize(ornstein_uhlenbeck(streams["latent"], n_steps, LATENT_S)[:, 0])
+    drift = standardize(
+        ornstein_uhlenbeck(streams["drift"], n_steps, DRIFT_S, len(population.kind))
+    )
+    nuisance = (
+        latent[:, None] * population.latent_coefficient + drift * population.drift_coefficient
+    )
+    behavior = {
+        "speed": animal.body.speed_cm_s,
+        "pupil_radius": pupil,
+        "pitch": animal.body.pitch_deg,
+        "roll": animal.body.roll_deg,
+        "theta": animal.eye.theta_deg,
+        "phi": animal.eye.phi_deg,
+    }
+    oracle, constants = expected_counts(population, views.drives, behavior, nuisance)
+    train = np.concatenate([s.bins() for s in segments if s.role == "train"])
+    filled = {name: fill_lost(signal) for name, signal in recorded.items()}
+    affine = recorded_affine(
+        *(filled, track.retina, views.best_affine, train),
+        *(animal.renderer.scale_deg, track.torsion_gain),
+    )
+    attainable = attainable_counts(population, constants, frames, affine, filled, oracle, train)
+    return _Rates(oracle.astype(np.float32), attainable, bin_mean(latent).astype(np.float32))
+
+
+def _recording(
+    config: SimulationConfig,
+    frames: np.ndarray,
+    recorded: dict[str, np.ndarray],
+    spikes: np.ndarray,
+    rates: _Rates,
+    segments: tuple[Segment, ...],
+) -> Recording:
+    return Recording(
+        session_id=config.session_id,
+        bin_width_s=BIN_S,
+        frames=frames,
+        frame_index=np.arange(config.n_bins),
+        behavior=np.column_stack([recorded[n] for n in BEHAVIOR_NAMES]).astype(np.float32),
+        behavior_names=BEHAVIOR_NAMES,
+        behavior_units=BEHAVIOR_UNITS,
+        responses=spikes,
+        response_kind=ResponseKind.SPIKE_COUNTS,
+        unit_ids=tuple(f"unit_{i:03d}" for i in range(config.n_neurons)),
+        segments=segments,
+        reference_rates={"oracle": rates.oracle, "attainable": rates.attainable},
+        deg_per_px=90.0 / config.frame_size[0],
+        provenance={"source": "simulation", "options": asdict(config)},
+    )
+
+
+def _true_path(animal: _Animal, pupil: np.ndarray) -> dict[str, np.ndarray]:
+    body, eye = animal.body, animal.eye
+    return {
+        "true_x_cm": body.position_cm[:, 0],
+        "true_y_cm": body.position_cm[:, 1],
+        "true_z_cm": body.position_cm[:, 2],
+        "true_yaw": body.yaw_deg,
+        "true_pitch": body.pitch_deg,
+        "true_roll": body.roll_deg,
+        "true_speed": body.speed_cm_s,
+        "true_theta": eye.theta_deg,
+        "true_phi": eye.phi_deg,
+        "true_torsion": eye.torsion_deg,
+        "true_pupil_radius": pupil,
+        "true_saccade": eye.is_saccade,
+    }
+
+
+def _truth(
+    config: SimulationConfig,
+    animal: _Animal,
+    views: Views,
+    rates: _Rates,
+    recorded: dict[str, np.ndarray],
+    path: dict[str, np.ndarray],
+    redraws: list[np.ndarray],
+) -> Truth:
+    p, eye = animal.population, animal.eye
+    middle = slice(STEPS_PER_BIN // 2, None, STEPS_PER_BIN)
+    shape = (len(redraws), *rates.oracle.shape)
+    is_mean = config.frame_binning == "mean"
+    return Truth(
+        kind=p.kind,
+        modulation=p.modulation,
+        receptive_field=p.receptive_field.astype(np.float32),
+        temporal_kernel=p.temporal_kernel,
+        latency_s=p.latency_s,
+        behavior_coefficients=p.behavior_coefficients,
+        position_share=p.position_share,
+        mean_rate_hz=p.mean_rate_hz,
+        latent_coefficient=p.latent_coefficient,
+        oracle=rates.oracle,
+        attainable=rates.attainable,
+        retinal_rotation_deg=np.column_stack(
+            [eye.theta_deg[middle], eye.phi_deg[middle], eye.torsion_deg[middle]]
+        ),
+        best_affine=views.best_affine,
+        is_tracked=np.isfinite(recorded["theta"]),
+        latent=rates.latent,
+        alternative_frames=views.middle_frames if is_mean else views.mean_frames,
+        alternative_binning="middle" if is_mean else "mean",
+        path={name: signal.astype(np.float32) for name, signal in path.items()},
+        redraws=np.stack(redraws).astype(np.uint8) if redraws else np.zeros(shape, np.uint8),
+        deg_per_px=animal.renderer.scale_deg,
+        spiking=config.spiking,
+        seed=config.seed,
+        track=config.track,
+        version=config.version,
+    )

@@ -1,0 +1,165 @@
+"""How hard the task is, and the configuration of one simulated session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from freegaze.errors import ConfigError
+from freegaze.registry import nearest_names
+from freegaze.simulation.processes import BIN_S
+from freegaze.simulation.retina import RetinaKind
+from freegaze.simulation.spiking import Spiking
+
+VERSION = "VM-1"
+"""Frozen: the same version, configuration and seed give the same session."""
+
+TrackName = Literal["affine", "standard", "hard", "null"]
+Binning = Literal["mean", "middle"]
+
+
+@dataclass(frozen=True)
+class Track:
+    """What makes a session easy or hard.
+
+    Args:
+        retina: Where receptive fields look.
+        torsion_gain: Factor on eye torsion.
+        latent_strength: Mean effect of the shared latent on log rates.
+        drift_strength: Mean standard deviation of the slow drift of log rates.
+        loss_share: Share of steps in which the eye is not tracked.
+        eye_noise_deg: Noise of tracked eye angles at each 16 ms sample.
+        eye_delay_steps: Delay of the eye camera behind the gyroscope in steps of 16 ms.
+        pupil_brightness_px: How strongly the pupil shrinks with brightness.
+        is_vision_only: Whether no neuron knows of behavior.
+    """
+
+    retina: RetinaKind = "sphere"
+    torsion_gain: float = 1.0
+    latent_strength: float = 0.15
+    drift_strength: float = 0.15
+    loss_share: float = 0.06
+    eye_noise_deg: float = 0.6
+    eye_delay_steps: int = 1
+    pupil_brightness_px: float = 1.0
+    is_vision_only: bool = False
+
+
+TRACKS: dict[str, Track] = {
+    "standard": Track(),
+    "affine": Track(
+        retina="affine", latent_strength=0.0, drift_strength=0.0, loss_share=0.03, eye_delay_steps=0
+    ),
+    "hard": Track(torsion_gain=1.6, latent_strength=0.35, drift_strength=0.35, loss_share=0.12),
+    # The pupil follows brightness more than anything else, so that behavior tells of the scene.
+    "null": Track(is_vision_only=True, pupil_brightness_px=4.0),
+}
+"""The four tracks; ``affine`` has neither latent nor drift, so that what is left is the gaze."""
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """Everything that decides a simulated session.
+
+    Args:
+        minutes: Length, at least half a minute.
+        n_neurons: Number of neurons before any rate filter.
+        seed: The same seed gives the same body, world, neurons and spikes. The path does not depend on
+            the number of neurons.
+        track: "affine", "standard", "hard" or "null".
+        frame_size: (height, width) with a ratio of 3 to 4; the field of view stays 90 x 120 degrees.
+        frame_binning: "mean" of a bin's three frames, with its motion blur, or the "middle" one. The
+            other kind is kept in the truth.
+        redraws: Number of further draws of spikes from the same rates, kept in the truth.
+        n_segments: Number of stretches, each 70 % training then 30 % test.
+        session_id: Name of the session; made of the other fields by default.
+        spiking: "poisson", "refractory" or "gamma_poisson".
+        version: Of the virtual mouse; only ``VM-1`` exists.
+
+    Raises:
+        ConfigError: If a value is impossible.
+    """
+
+    minutes: float = 10.0
+    n_neurons: int = 60
+    seed: int = 0
+    track: TrackName = "standard"
+    frame_size: tuple[int, int] = (60, 80)
+    frame_binning: Binning = "mean"
+    redraws: int = 0
+    n_segments: int = 10
+    session_id: str = ""
+    spiking: Spiking = "poisson"
+    version: str = VERSION
+
+    def __post_init__(self) -> None:
+        _check_config(self)
+        if not self.session_id:
+            name = (
+                f"{self.version}_{self.track}_{self.minutes:g}min_{self.n_neurons}n_seed{self.seed}"
+            )
+            object.__setattr__(self, "session_id", name)
+
+    @property
+    def n_bins(self) -> int:
+        """Number of whole 48 ms bins."""
+        return int(self.minutes * 60 / BIN_S)
+
+    def scaled(
+        self, minutes: float | None = None, n_neurons: int | None = None
+    ) -> SimulationConfig:
+        """Return the same session, shorter or with fewer neurons.
+
+        Args:
+            minutes: New length; unchanged by default.
+            n_neurons: New number of neurons; unchanged by default.
+
+        Returns:
+            A new configuration.
+        """
+        return replace(
+            self,
+            minutes=self.minutes if minutes is None else minutes,
+            n_neurons=self.n_neurons if n_neurons is None else n_neurons,
+        )
+
+
+def _check_config(config: SimulationConfig) -> None:
+    def demand(is_good: bool, field: str, expected: str) -> None:
+        if not is_good:
+            raise ConfigError(
+                f"simulation `{field}` must be {expected}, got {getattr(config, field)!r}"
+            )
+
+    if config.track not in TRACKS:
+        raise ConfigError(
+            f"unknown simulation track {config.track!r} ({nearest_names(config.track, list(TRACKS))})"
+        )
+    height, width = config.frame_size
+    demand(0.5 <= config.minutes < 24 * 60, "minutes", "between 0.5 and 1440")
+    demand(config.n_neurons >= 1, "n_neurons", "at least 1")
+    demand(config.seed >= 0, "seed", "a whole number >= 0")
+    demand(height >= 6 and 4 * height == 3 * width, "frame_size", "(height, width) in ratio 3 : 4")
+    demand(config.frame_binning in ("mean", "middle"), "frame_binning", "'mean' or 'middle'")
+    demand(config.redraws >= 0, "redraws", "at least 0")
+    demand(config.n_segments >= 1, "n_segments", "at least 1")
+    demand(
+        config.n_bins >= 10 * config.n_segments, "n_segments", "such that each has 10 bins or more"
+    )
+    demand(
+        config.spiking in ("poisson", "refractory", "gamma_poisson"),
+        "spiking",
+        "'poisson', 'refractory' or 'gamma_poisson'",
+    )
+    demand(config.version == VERSION, "version", repr(VERSION))
+
+
+STANDARD_SESSIONS: dict[str, SimulationConfig] = {
+    name: SimulationConfig(minutes, n_neurons, seed, session_id=f"{VERSION}_{name}")
+    for name, minutes, n_neurons, seed in (
+        ("standard_1", 43.0, 108, 1),
+        ("standard_2", 47.0, 52, 2),
+        ("standard_3", 61.0, 63, 3),
+    )
+}
+"""The three standard sessions: as long and with as many units as the three real ones."""

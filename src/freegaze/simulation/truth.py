@@ -1,0 +1,186 @@
+"""What is true of a simulated session, and further spikes from the same truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+
+from freegaze.errors import DataError
+from freegaze.recording.recording import Recording
+from freegaze.simulation.processes import BIN_S
+from freegaze.simulation.spiking import Spiking, draw_spikes
+from freegaze.simulation.tracks import Binning
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The truth of one session. Per neuron: first axis neuron. Per bin: first axis time.
+
+    Args:
+        kind: "simple" or "complex", (n_neurons,); without visual drive only a name.
+        modulation: "multiplicative", "additive", "mixed", "visual_only", "behavior_only", "untuned".
+        receptive_field: On the retina, cosine and sine phase, (n_neurons, 2, height, width), at
+            ``deg_per_px``; the sine phase is zero for simple cells, both are without visual drive.
+        temporal_kernel: Response to a flash at every 16 ms after it, (n_neurons, taps).
+        latency_s: Time of the kernel's peak.
+        behavior_coefficients: By signal: effect of a standard deviation on the log gain (speed,
+            pupil_radius) or on the drive of position tuning (pitch, roll, theta, phi), (n_neurons,).
+        position_share: Share of the mean rate that comes from position tuning.
+        mean_rate_hz: Mean rate.
+        latent_coefficient: Effect of the shared latent on the log rate.
+        oracle: True expected count of each bin, (time, n_neurons).
+        attainable: Expected count given only what was recorded, (time, n_neurons).
+        retinal_rotation_deg: theta, phi, torsion of the eye in the middle of each bin, (time, 3).
+        best_affine: x_px, y_px, rotation_deg that carry the camera's frame onto the retina (the
+            convention is in ``freegaze.simulation.retina``), (time, 3).
+        is_tracked: Whether the eye was tracked, (time,).
+        latent: The shared latent, (time,).
+        alternative_frames: The video binned the other way, uint8, (time, height, width).
+        alternative_binning: Which way that is.
+        path: Signals at every 16 ms step by name, true (``true_*``) and measured.
+        redraws: Further draws of spikes, (n_redraws, time, n_neurons), uint8.
+        deg_per_px: Scale of frames and receptive fields.
+        spiking: How spikes were drawn.
+        seed: Of the session.
+        track: Of the session.
+        version: Of the virtual mouse.
+    """
+
+    kind: np.ndarray
+    modulation: np.ndarray
+    receptive_field: np.ndarray
+    temporal_kernel: np.ndarray
+    latency_s: np.ndarray
+    behavior_coefficients: Mapping[str, np.ndarray]
+    position_share: np.ndarray
+    mean_rate_hz: np.ndarray
+    latent_coefficient: np.ndarray
+    oracle: np.ndarray
+    attainable: np.ndarray
+    retinal_rotation_deg: np.ndarray
+    best_affine: np.ndarray
+    is_tracked: np.ndarray
+    latent: np.ndarray
+    alternative_frames: np.ndarray
+    alternative_binning: Binning
+    path: Mapping[str, np.ndarray]
+    redraws: np.ndarray
+    deg_per_px: float
+    spiking: Spiking
+    seed: int
+    track: str
+    version: str = field(default="VM-1")
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return everything as a flat dictionary of plain arrays, for any file format.
+
+        Returns:
+            Arrays by name; mappings are flattened to ``field/key``.
+        """
+        arrays: dict[str, np.ndarray] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, Mapping):
+                arrays |= {f"{f.name}/{key}": np.asarray(v) for key, v in value.items()}
+            else:
+                arrays[f.name] = np.asarray(value)
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Truth:
+        """Rebuild the truth from ``to_arrays``.
+
+        Args:
+            arrays: What ``to_arrays`` returned.
+
+        Returns:
+            The same truth.
+
+        Raises:
+            DataError: If a field is missing.
+        """
+        values: dict[str, object] = {}
+        for f in fields(cls):
+            prefix = f"{f.name}/"
+            nested = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+            if nested:
+                values[f.name] = nested
+            elif f.name in arrays:
+                value = np.asarray(arrays[f.name])
+                values[f.name] = value.item() if value.ndim == 0 else value
+            else:
+                raise DataError(
+                    f"truth of a simulation: field {f.name!r} is missing; simulate again"
+                )
+        return cls(**values)  # type: ignore[arg-type]
+
+    def select_neurons(self, keep: np.ndarray) -> Truth:
+        """Return the truth of some neurons, as ``Recording.select_neurons`` does.
+
+        Args:
+            keep: Column numbers or a boolean mask.
+
+        Returns:
+            Their truth.
+        """
+        per_neuron = {
+            name: getattr(self, name)[keep]
+            for name in (
+                *("kind", "modulation", "receptive_field", "temporal_kernel", "latency_s"),
+                *("position_share", "mean_rate_hz", "latent_coefficient"),
+            )
+        }
+        coefficients = {name: value[keep] for name, value in self.behavior_coefficients.items()}
+        return replace(
+            self,
+            behavior_coefficients=coefficients,
+            oracle=self.oracle[:, keep],
+            attainable=self.attainable[:, keep],
+            redraws=self.redraws[..., keep],
+            **per_neuron,
+        )
+
+
+def redraw_spikes(truth: Truth, seed: int, n_draws: int) -> np.ndarray:
+    """Draw spikes again from the same path and rates.
+
+    Args:
+        truth: Of the session.
+        seed: Of these draws.
+        n_draws: How many.
+
+    Returns:
+        Counts, float32, shape (n_draws, time, n_neurons).
+    """
+    # The 1 keeps these draws apart from the session's own streams, which are spawned from its seed.
+    rng = np.random.default_rng([seed, truth.seed, 1])
+    draws = [draw_spikes(truth.oracle, BIN_S, truth.spiking, rng) for _ in range(n_draws)]
+    return np.stack(draws) if draws else np.zeros((0, *truth.oracle.shape), dtype=np.float32)
+
+
+def with_frame_binning(recording: Recording, truth: Truth, binning: Binning) -> Recording:
+    """Return the recording with its video binned the way asked for.
+
+    Args:
+        recording: As simulated.
+        truth: Of the same session; holds the other video.
+        binning: "mean" or "middle".
+
+    Returns:
+        The recording itself, or one with the other frames.
+
+    Raises:
+        DataError: If truth and recording are not of the same session.
+    """
+    if truth.alternative_frames.shape[0] != recording.n_bins:
+        raise DataError(
+            f"session {recording.session_id!r} has {recording.n_bins} bins but the truth "
+            f"{len(truth.alternative_frames)}; use the truth that came with it"
+        )
+    return (
+        replace(recording, frames=truth.alternative_frames)
+        if binning == truth.alternative_binning
+        else recording
+    )

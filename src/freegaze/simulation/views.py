@@ -1,0 +1,117 @@
+"""One pass over the session that looks through camera and retina at once.
+
+Retinal pictures of an hour would fill 4 GB; each is filtered as soon as it is rendered and forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from freegaze.simulation.body import Body
+from freegaze.simulation.camera import Renderer
+from freegaze.simulation.eye import Eye
+from freegaze.simulation.processes import STEPS_PER_BIN
+from freegaze.simulation.rates import MEAN_GRAY, Drives, FilterBank
+from freegaze.simulation.retina import RetinaKind, affine_of_gaze, best_affine, eye_pose, warp
+from freegaze.simulation.rotation import camera_rotation
+
+Progress = Callable[[str, int, int], None]
+
+BINS_PER_BATCH = 8
+"""24 frames: the arrays of the ray caster then stay in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """What was seen.
+
+    Args:
+        mean_frames: Camera, mean of the three steps of each bin, uint8 (n_bins, height, width).
+        middle_frames: Camera, middle step, uint8 (n_bins, height, width).
+        brightness: Mean of the camera's picture at each step, 0..1, (n_steps,).
+        drives: What the neurons' filters see at each step.
+        best_affine: x_px, y_px, rotation_deg from camera to retina, (n_bins, 3).
+    """
+
+    mean_frames: np.ndarray
+    middle_frames: np.ndarray
+    brightness: np.ndarray
+    drives: Drives
+    best_affine: np.ndarray
+
+
+def look(
+    renderer: Renderer,
+    bank: FilterBank,
+    body: Body,
+    eye: Eye,
+    retina: RetinaKind,
+    progress: Progress | None = None,
+) -> Views:
+    """Render the whole session.
+
+    Args:
+        renderer: The camera in its world.
+        bank: The neurons' filters.
+        body: Where the head is.
+        eye: Where the eye points.
+        retina: "sphere" renders the retinal picture, "affine" moves the camera's.
+        progress: Called with ("render", bins done, bins in all).
+
+    Returns:
+        Frames, brightness, drives and affines.
+    """
+    n_bins = len(body.yaw_deg) // STEPS_PER_BIN
+    frames = np.empty((2, n_bins, *renderer.frame_size), dtype=np.uint8)
+    parts: list[tuple[np.ndarray, np.ndarray, Drives]] = []
+    for start in range(0, n_bins, BINS_PER_BATCH):
+        bins = slice(start, min(start + BINS_PER_BATCH, n_bins))
+        steps = slice(bins.start * STEPS_PER_BIN, bins.stop * STEPS_PER_BIN)
+        camera, retinal, affine = _look_once(renderer, body, eye, retina, steps)
+        in_bins = camera.view(-1, STEPS_PER_BIN, *renderer.frame_size)
+        frames[0, bins] = _to_bytes(in_bins.mean(dim=1))
+        frames[1, bins] = _to_bytes(in_bins[:, STEPS_PER_BIN // 2])
+        parts.append((camera.mean(dim=(1, 2)).numpy(), affine, bank.see(retinal)))
+        if progress is not None:
+            progress("render", bins.stop, n_bins)
+    brightness, affine, drives = zip(*parts, strict=True)
+    stacked = (
+        np.concatenate([getattr(d, name) for d in drives])
+        for name in ("cosine", "sine", "contrast")
+    )
+    return Views(
+        frames[0], frames[1], np.concatenate(brightness), Drives(*stacked), np.concatenate(affine)
+    )
+
+
+def _look_once(
+    renderer: Renderer, body: Body, eye: Eye, retina: RetinaKind, steps: slice
+) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """Render one batch: camera pictures, retinal pictures minus gray, affine of each bin."""
+    position = body.position_cm[steps]
+    camera = camera_rotation(body.yaw_deg[steps], body.pitch_deg[steps], body.roll_deg[steps])
+    gaze = (eye.theta_deg[steps], eye.phi_deg[steps], eye.torsion_deg[steps])
+    pictures = renderer.render(_tensor(position), _tensor(camera))
+    if retina == "affine":
+        affine = affine_of_gaze(*gaze, renderer.scale_deg)
+        in_bins = affine.reshape(-1, STEPS_PER_BIN, 3).mean(axis=1)
+        return pictures, warp(pictures - MEAN_GRAY, affine), in_bins
+    eye_position, axes = eye_pose(position, camera, *gaze)
+    retinal = renderer.render(_tensor(eye_position), _tensor(axes)) - MEAN_GRAY
+    middle = slice(STEPS_PER_BIN // 2, None, STEPS_PER_BIN)
+    affine = best_affine(
+        renderer, position[middle], camera[middle], eye_position[middle], axes[middle]
+    )
+    return pictures, retinal, affine
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(array.astype(np.float32))
+
+
+def _to_bytes(pictures: torch.Tensor) -> np.ndarray:
+    return (pictures * 255).round_().to(torch.uint8).numpy()
