@@ -246,6 +246,7 @@ def _session(values: Mapping[str, Any]) -> FittedSession:
     dims = dict(values["dims"])
     dims["behavior_names"] = tuple(dims["behavior_names"])
     dims["frame_size"] = tuple(dims["frame_size"])
+    dims["recorded"] = tuple(dims["recorded"])
     dims["response_kind"] = ResponseKind(dims["response_kind"])
     return FittedSession(
         EncoderDims(**dims),

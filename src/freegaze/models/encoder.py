@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -31,6 +31,8 @@ class EncoderDims:
         frame_size: (height, width) of the video in pixels.
         history: Input bins of a window.
         response_kind: What is predicted; decides the response link.
+        recorded: Behavior columns of the recording, which the feature set ``recorded`` stands for;
+            empty for those of ``behavior_names``.
     """
 
     n_neurons: int
@@ -38,6 +40,7 @@ class EncoderDims:
     frame_size: tuple[int, int]
     history: int
     response_kind: ResponseKind = ResponseKind.SPIKE_COUNTS
+    recorded: tuple[str, ...] = ()
 
     def columns(self, names: tuple[str, ...], part: str) -> list[int]:
         """Return the positions of ``names`` among the behavior features.
@@ -86,7 +89,7 @@ class AbstractEncoder(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def required_features(cls, config: StrictConfig, recorded: tuple[str, ...]) -> tuple[str, ...]:
+    def required_features(cls, config: Any, recorded: tuple[str, ...]) -> tuple[str, ...]:
         """Name the behavior features that this encoder reads, given the recorded columns."""
 
     @abstractmethod

@@ -102,7 +102,12 @@ def prepare_session(recording: Recording, config: RunConfig) -> PreparedSession:
     )
     video = fit_video_scaling(kept, train, config.data.video)
     dims = EncoderDims(
-        kept.n_neurons, names, kept.frame_size, config.data.history, kept.response_kind
+        kept.n_neurons,
+        names,
+        kept.frame_size,
+        config.data.history,
+        kept.response_kind,
+        kept.behavior_names,
     )
     session = PreparedSession(
         kept, split, Preparation(behavior, video), dims, config.data.history, config.data.lag

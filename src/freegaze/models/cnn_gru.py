@@ -1,0 +1,221 @@
+"""Vision times behavior through time: the headline encoder of Xu et al. (2023), corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from freegaze.config import StrictConfig
+from freegaze.models._columns import Columns
+from freegaze.models._gaze import GazeCorrection, ShifterChoice, shifter_columns
+from freegaze.models._link import response_link
+from freegaze.models.encoder import AbstractEncoder, EncoderDims, register_model
+from freegaze.nn.behavior import BehaviorEncoder
+from freegaze.nn.cores import ConvCore, CoreConfig
+from freegaze.nn.readouts import ReadoutKind, build_readout
+from freegaze.nn.recurrent import GatedRecurrentUnit
+from freegaze.nn.response import Link, apply_link, invert_link
+from freegaze.nn.sessions import PerSession
+from freegaze.nn.shifter import ShifterConfig
+from freegaze.nn.temporal import TemporalKernels
+from freegaze.recording.features import resolve_features
+
+
+class CNNGRUConfig(StrictConfig):
+    """Choices of the encoder.
+
+    Args:
+        shifter: How frames are moved by gaze, or ``none``.
+        core: The convolutional core.
+        readout: ``"linear"`` weighs every element of the maps, ``"factorized"`` has a mask and a
+            weight a channel for each neuron.
+        features: Behavior features, by set or by name; an empty list for vision only.
+        normalize_behavior: Whether features are batch-normalized (original) instead of relying on
+            standardized ones.
+        behavior_l1: Weight of the mean absolute feature weight in the loss.
+        normalize_streams: Whether vision, behavior and their product are batch-normalized, each by
+            one scale for all neurons.
+        kernels: Whether each neuron also weighs its own streams over the window by kernels of its
+            own, beside the recurrent unit that mixes all neurons.
+        n_hidden: Hidden units of the recurrent unit.
+        encode_per_frame: Whether training normalizes the frames of each bin of the window by
+            themselves.
+        start_at_mean: Whether a fit starts from each neuron's mean response.
+    """
+
+    shifter: ShifterChoice = ShifterConfig()
+    core: CoreConfig = CoreConfig()
+    readout: ReadoutKind = "factorized"
+    features: str | tuple[str, ...] = "recorded"
+    normalize_behavior: bool = False
+    behavior_l1: float = Field(default=1.0, ge=0)
+    normalize_streams: bool = False
+    kernels: bool = True
+    n_hidden: int = Field(default=64, ge=1)
+    encode_per_frame: bool = False
+    start_at_mean: bool = True
+
+    @classmethod
+    def paper(
+        cls, features: str | tuple[str, ...] = "all_prod", is_shifted: bool = True
+    ) -> CNNGRUConfig:
+        """Return the original's encoder.
+
+        In its ``velo`` rows the shifter read derivatives: replace ``shifter.columns`` there.
+
+        Args:
+            features: Behavior feature set of the table's row.
+            is_shifted: Whether frames are moved by gaze.
+
+        Source: Xu et al. (2023), Tables 2 and 3; deviations Q11 to Q20.
+        """
+        return cls(
+            shifter=ShifterConfig.paper(max_shift=1 / 5.5) if is_shifted else "none",
+            core=CoreConfig.paper(),
+            readout="linear",
+            features=features,
+            normalize_behavior=True,
+            normalize_streams=True,
+            kernels=False,
+            n_hidden=512,
+            encode_per_frame=True,
+            start_at_mean=False,
+        )
+
+
+@register_model("cnn_gru")
+class CNNGRU(AbstractEncoder):
+    """Predicts responses from vision, behavior and their product over a window.
+
+    Each frame is moved by gaze and reduced to one visual drive a neuron; the bin's behavior gives
+    one behavioral drive a neuron. Both and their product go to a recurrent unit and, by default, to
+    each neuron's own temporal kernels.
+
+    Source: Xu et al. (2023), Tables 2 and 3.
+    """
+
+    Config = CNNGRUConfig
+    inputs = "both"
+
+    def __init__(self, config: CNNGRUConfig, sessions: Mapping[str, EncoderDims]) -> None:
+        super().__init__(config, sessions)
+        self.core = config.core.build()
+        self.heads = PerSession(
+            {name: _build_head(config, self.core, dims) for name, dims in sessions.items()}
+        )
+        self.behavior_l1 = config.behavior_l1
+        self.encode_per_frame = config.encode_per_frame
+        self.start_at_mean = config.start_at_mean
+
+    @classmethod
+    def required_features(cls, config: CNNGRUConfig, recorded: tuple[str, ...]) -> tuple[str, ...]:
+        """Name the features of the behavior encoder, then those that only the shifter reads."""
+        names = resolve_features(config.features, recorded)
+        return resolve_features((*names, *shifter_columns(config.shifter)), recorded)
+
+    def encode(
+        self,
+        video: Float[Tensor, "batch time 1 height width"],
+        behavior: Float[Tensor, "batch time feature"],
+        session: str | None = None,
+    ) -> Float[Tensor, "batch time hidden"]:
+        """Return the streams of each frame: vision, behavior and product for all neurons."""
+        head = self.heads.of(self.session_name(session))
+        # Deviation Q18: the original called its normalizing layers once for each bin of the window.
+        step = 1 if self.encode_per_frame and self.training else video.shape[1]
+        parts = zip(video.split(step, 1), behavior.split(step, 1), strict=True)
+        return torch.cat([self._encode(head, frames, states) for frames, states in parts], 1)
+
+    def _encode(self, head: _Head, video: Tensor, behavior: Tensor) -> Tensor:
+        states = behavior.flatten(0, 1)
+        maps = self.core(head.gaze(video.flatten(0, 1), states))
+        return head.streams(head.readout(maps), states).flatten(1).unflatten(0, video.shape[:2])
+
+    def respond(
+        self, features: Float[Tensor, "batch history hidden"], session: str | None = None
+    ) -> Float[Tensor, "batch neuron"]:
+        """Read each window's streams and apply the response link."""
+        head = self.heads.of(self.session_name(session))
+        drive = head.output(head.gru(features))
+        if head.kernels is not None:
+            drive = drive + head.kernels(features.unflatten(2, (head.n_streams, -1)))
+        return apply_link(drive.float(), head.link)
+
+    def penalties(self, session: str | None = None) -> dict[str, Tensor]:
+        """Return the L1 penalty on behavior weights (deviation Q20)."""
+        encoder = self.heads.of(self.session_name(session)).behavior
+        if encoder is None or not self.behavior_l1:
+            return {}
+        return {"behavior_l1": self.behavior_l1 * encoder.mean_absolute_weight()}
+
+    def shift(
+        self, behavior: Float[Tensor, "batch feature"], session: str | None = None
+    ) -> Float[Tensor, "batch 3"] | None:
+        """Return the shifter's (x px, y px, angle deg)."""
+        return self.heads.of(self.session_name(session)).gaze.displacement(behavior)
+
+    def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
+        """Start a session's biases from its neurons' mean training response."""
+        if self.start_at_mean:
+            head = self.heads.of(session)
+            head.output.bias.data.copy_(invert_link(mean_response, head.link))
+
+
+class _Head(nn.Module):
+    """One session's part: gaze correction, readout, behavior encoder, recurrent unit, output."""
+
+    def __init__(
+        self,
+        gaze: GazeCorrection,
+        readout: nn.Module,
+        behavior: BehaviorEncoder | None,
+        columns: Columns,
+        is_normalized: bool,
+        n_hidden: int,
+        has_kernels: bool,
+        dims: EncoderDims,
+    ) -> None:
+        super().__init__()
+        self.gaze = gaze
+        self.readout = readout
+        self.behavior = behavior
+        self.columns = columns
+        self.n_streams = 1 if behavior is None else 3
+        n_neurons = dims.n_neurons
+        self.norm = nn.BatchNorm1d(self.n_streams) if is_normalized else None
+        self.gru = GatedRecurrentUnit(self.n_streams * n_neurons, n_hidden)
+        self.output = nn.Linear(n_hidden, n_neurons)
+        self.kernels = (
+            TemporalKernels(dims.history, self.n_streams, n_neurons) if has_kernels else None
+        )
+        self.link: Link = response_link(dims.response_kind)
+
+    def streams(self, vision: Tensor, behavior: Tensor) -> Tensor:
+        """Stack vision, behavior and product, (batch, stream, neuron)."""
+        if self.behavior is None:
+            stacked = vision.unsqueeze(1)
+        else:
+            state = self.behavior(self.columns(behavior))
+            stacked = torch.stack([vision, state, vision * state], dim=1)
+        return stacked if self.norm is None else self.norm(stacked)
+
+
+def _build_head(config: CNNGRUConfig, core: ConvCore, dims: EncoderDims) -> _Head:
+    names = resolve_features(config.features, dims.recorded or dims.behavior_names)
+    columns = Columns(dims.columns(names, "the behavior encoder"))
+    behavior = BehaviorEncoder(len(names), dims.n_neurons, config.normalize_behavior)
+    map_size = core.map_size(dims.frame_size)
+    return _Head(
+        gaze=GazeCorrection(config.shifter, dims),
+        readout=build_readout(config.readout, map_size, dims.n_neurons, has_bias=True),
+        behavior=behavior if names else None,
+        columns=columns,
+        is_normalized=config.normalize_streams,
+        n_hidden=config.n_hidden,
+        has_kernels=config.kernels,
+        dims=dims,
+    )

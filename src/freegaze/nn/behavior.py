@@ -1,0 +1,32 @@
+"""Behavior encoders: from behavior features to one number a neuron."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class BehaviorEncoder(nn.Module):
+    """Weighs behavior features for every neuron.
+
+    Args:
+        n_features: Number of features.
+        n_neurons: Number of neurons.
+        is_normalized: Whether features are batch-normalized first, as in the original; standardized
+            features need it not.
+
+    Source: Xu et al. (2023), code.
+    """
+
+    def __init__(self, n_features: int, n_neurons: int, is_normalized: bool) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(n_features) if is_normalized else None
+        self.linear = nn.Linear(n_features, n_neurons)
+
+    def forward(self, behavior: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch neuron"]:
+        """Return one number a neuron."""
+        return self.linear(behavior if self.norm is None else self.norm(behavior))
+
+    def mean_absolute_weight(self) -> Float[Tensor, ""]:
+        """Return the mean absolute weight, for an L1 penalty (deviation Q20)."""
+        return self.linear.weight.abs().mean()

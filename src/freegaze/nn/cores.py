@@ -1,0 +1,157 @@
+"""Convolutional cores: from frames to feature maps."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from freegaze.config import StrictConfig
+from freegaze.errors import ConfigError
+from freegaze.nn.convolution import convolve_gray
+from freegaze.nn.dropout import rectify_and_drop
+
+
+class CoreConfig(StrictConfig):
+    """Blocks of convolution, batch normalization, rectification and dropout.
+
+    Args:
+        channels: Filters of each block.
+        kernels: Height and width of each block's filters, in pixels of the map that it reads.
+        strides: Step of each block.
+        dropout: Chance of each element of a block's output to be dropped in training.
+        bias: Whether convolutions have a bias, which the normalization after them undoes; the
+            original's have one.
+    """
+
+    channels: tuple[int, ...] = Field(default=(32, 64, 32), min_length=1)
+    kernels: tuple[int, ...] = (7, 7, 7)
+    strides: tuple[int, ...] = (2, 2, 2)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    bias: bool = False
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> CoreConfig:
+        if not len(self.channels) == len(self.kernels) == len(self.strides):
+            raise ValueError("channels, kernels and strides need one number a block each")
+        if min(*self.channels, *self.kernels, *self.strides) < 1:
+            raise ValueError("channels, kernels and strides must be at least 1")
+        return self
+
+    @classmethod
+    def paper(cls) -> CoreConfig:
+        """Return the original's core: three blocks of 128, 64 and 32 filters, dropout 0.5.
+
+        Source: Xu et al. (2023), code; deviation Q19.
+        """
+        return cls(channels=(128, 64, 32), dropout=0.5, bias=True)
+
+    def build(self) -> ConvCore:
+        """Build the core."""
+        return ConvCore(self.channels, self.kernels, self.strides, self.dropout, self.bias)
+
+
+class ConvCore(nn.Module):
+    """Turns gray frames of any size into feature maps.
+
+    Args:
+        channels: Filters of each block.
+        kernels: Height and width of the filters of each block.
+        strides: Step of each block.
+        dropout: Chance of an element to be dropped in training.
+        has_bias: Whether convolutions have a bias.
+    """
+
+    def __init__(
+        self,
+        channels: tuple[int, ...],
+        kernels: tuple[int, ...],
+        strides: tuple[int, ...],
+        dropout: float,
+        has_bias: bool,
+    ) -> None:
+        super().__init__()
+        self.channels, self.kernels, self.strides = channels, kernels, strides
+        self.blocks = nn.Sequential()
+        for n_in, n_out, kernel, stride in zip(
+            (1, *channels[:-1]), channels, kernels, strides, strict=True
+        ):
+            self.blocks.append(ConvBlock(n_in, n_out, kernel, stride, dropout, has_bias))
+
+    def forward(
+        self, frames: Float[Tensor, "batch 1 height width"]
+    ) -> Float[Tensor, "batch channel h w"]:
+        """Return the feature maps of each frame."""
+        return self.blocks(frames)
+
+    def map_size(self, frame_size: tuple[int, int]) -> tuple[int, int, int]:
+        """Return (channels, height, width) of the maps of frames of (height, width) pixels.
+
+        Raises:
+            ConfigError: Naming the first block whose filters are larger than the map that it reads.
+        """
+        height, width = frame_size
+        for block, (kernel, stride) in enumerate(zip(self.kernels, self.strides, strict=True)):
+            if kernel > min(height, width):
+                raise ConfigError(
+                    f"frames of {frame_size[0]} x {frame_size[1]} px are too small for this core: "
+                    f"block {block} has {kernel} x {kernel} filters but its input is {height} x "
+                    f"{width}; use fewer blocks, or smaller `kernels` or `strides`"
+                )
+            height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
+        return self.channels[-1], height, width
+
+
+class ConvBlock(nn.Module):
+    """Convolution without padding, batch normalization, rectification, dropout.
+
+    Args:
+        n_in: Channels of the input.
+        n_out: Number of filters.
+        kernel: Height and width of the filters.
+        stride: Step in pixels.
+        dropout: Chance of an element to be dropped in training.
+        has_bias: Whether the convolution has a bias.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, kernel: int, stride: int, dropout: float, has_bias: bool
+    ) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(n_in, n_out, kernel, stride, bias=has_bias)
+        self.norm = nn.BatchNorm2d(n_out)
+        self.dropout = dropout
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(
+        self, maps: Float[Tensor, "batch n_in height width"]
+    ) -> Float[Tensor, "batch n_out h w"]:
+        """Return the block's maps, in channels-last layout."""
+        probability = self.dropout if self.training else 0.0
+        return rectify_and_drop(self._normalize(self._convolve(maps), 1 - probability), probability)
+
+    def _convolve(self, maps: Tensor) -> Tensor:
+        layer = self.convolution
+        if layer.in_channels == 1:
+            return convolve_gray(maps, layer.weight, layer.bias, layer.stride[0])
+        return F.conv2d(maps, layer.weight, layer.bias, layer.stride)
+
+    def _normalize(self, maps: Tensor, kept: float) -> Tensor:
+        # Dropout divides what it keeps by the share that it keeps. Rectification commutes with
+        # that, so the division is done on the few numbers of the normalization instead of on the
+        # maps.
+        norm = self.norm
+        if self.training and norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.add_(1)
+        return F.batch_norm(
+            maps,
+            norm.running_mean,
+            norm.running_var,
+            norm.weight / kept,
+            norm.bias / kept,
+            self.training,
+            norm.momentum or 0.0,
+            norm.eps,
+        )

@@ -1,0 +1,76 @@
+"""Readouts: from feature maps to one number a neuron."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+ReadoutKind = Literal["linear", "factorized"]
+
+
+def build_readout(
+    kind: ReadoutKind, map_size: tuple[int, int, int], n_neurons: int, has_bias: bool
+) -> nn.Module:
+    """Build a readout that maps (batch, channel, h, w) to (batch, neuron).
+
+    Args:
+        kind: ``"linear"``: any weight on any element of the maps; ``"factorized"``: one picture and
+            one weight a channel for each neuron.
+        map_size: (channels, height, width) of the maps.
+        n_neurons: Number of neurons.
+        has_bias: Whether a number is added for each neuron.
+    """
+    if kind == "factorized":
+        return FactorizedReadout(map_size, n_neurons, has_bias)
+    return LinearReadout(map_size, n_neurons, has_bias)
+
+
+class LinearReadout(nn.Module):
+    """Weighs every element of the maps for every neuron.
+
+    Args:
+        map_size: (channels, height, width) of the maps.
+        n_neurons: Number of neurons.
+        has_bias: Whether a number is added for each neuron.
+    """
+
+    def __init__(self, map_size: tuple[int, int, int], n_neurons: int, has_bias: bool) -> None:
+        super().__init__()
+        n_channels, height, width = map_size
+        self.linear = nn.Linear(n_channels * height * width, n_neurons, bias=has_bias)
+
+    def forward(self, maps: Float[Tensor, "batch channel h w"]) -> Float[Tensor, "batch neuron"]:
+        """Return one number a neuron."""
+        return self.linear(maps.flatten(1))
+
+
+class FactorizedReadout(nn.Module):
+    """Looks with each neuron's own mask at the maps, then weighs the channels.
+
+    Needs about a tenth of the linear readout's weights, since most neurons see one place only.
+
+    Args:
+        map_size: (channels, height, width) of the maps.
+        n_neurons: Number of neurons.
+        has_bias: Whether a number is added for each neuron.
+
+    Source: Klindt et al. (2017), "Neural system identification for large populations".
+    """
+
+    def __init__(self, map_size: tuple[int, int, int], n_neurons: int, has_bias: bool) -> None:
+        super().__init__()
+        n_channels, height, width = map_size
+        n_places = height * width
+        # Even masks that see everything: maps of unit variance give values of about unit variance.
+        self.mask = nn.Parameter((1 + torch.randn(n_neurons, n_places)) / n_places**0.5)
+        self.channels = nn.Parameter(torch.randn(n_neurons, n_channels) / (2 * n_channels) ** 0.5)
+        self.bias = nn.Parameter(torch.zeros(n_neurons)) if has_bias else None
+
+    def forward(self, maps: Float[Tensor, "batch channel h w"]) -> Float[Tensor, "batch neuron"]:
+        """Return one number a neuron."""
+        seen = maps.flatten(2) @ self.mask.T.to(maps.dtype)
+        values = (seen * self.channels.T).sum(1)
+        return values if self.bias is None else values + self.bias

@@ -1,0 +1,39 @@
+"""From unbounded numbers to expected responses, and back for the start of a fit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Link = Literal["softplus", "relu", "identity"]
+
+LOWEST_MEAN_RESPONSE = 1e-3
+"""A silent neuron starts here instead of at minus infinity: one event in 1,000 bins."""
+
+
+def apply_link(values: Tensor, link: Link) -> Tensor:
+    """Turn a readout's values into expected responses a bin.
+
+    Args:
+        values: Any shape.
+        link: ``"softplus"`` for counts and inferred spikes, ``"identity"`` for fluorescence,
+            ``"relu"`` as in Parker et al. (2022).
+    """
+    if link == "softplus":
+        return F.softplus(values)
+    return F.relu(values) if link == "relu" else values
+
+
+def invert_link(mean_response: Tensor, link: Link) -> Tensor:
+    """Return the value whose expected response is ``mean_response``, to start a bias from.
+
+    Args:
+        mean_response: Mean response a bin of each neuron.
+        link: The link that will be applied.
+    """
+    if link != "softplus":
+        return mean_response.clone()
+    return torch.log(torch.expm1(mean_response.clamp_min(LOWEST_MEAN_RESPONSE)))

@@ -1,0 +1,176 @@
+"""Undo the movement of the eye: from eye and head angles to a shift and rotation of each frame."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from freegaze.config import StrictConfig
+from freegaze.nn.warp import Center, Padding, rotation_center, warp_frames
+
+Bound = Literal["tanh", "tanh_then_bias", "clamp"]
+
+
+class ShifterConfig(StrictConfig):
+    """How a shifter turns angles into displacements.
+
+    The default is a small network that starts from no displacement at all, plus a straight line,
+    since pixels grow nearly linearly with the angle of the eye.
+
+    Args:
+        columns: Behavior features that it reads.
+        hidden: Units of each hidden layer.
+        activation: Between layers.
+        normalize: ``"batch"`` normalizes inputs and hidden layers by statistics of the batch;
+            ``"none"`` relies on standardized features.
+        linear: Whether inputs also reach the output directly, by a matrix.
+        bound: How displacements are kept in range: by tanh, by tanh with a free offset outside it,
+            or clipped.
+        max_shift: Largest shift as a fraction of the frame's width (x) and height (y).
+        max_angle_deg: Largest rotation in degrees.
+        center: Point that is rotated about (see ``freegaze.nn.warp.rotation_center``).
+        padding: What is seen outside the frame.
+        start: ``"zero"`` starts unshifted; ``"random"`` as PyTorch initializes.
+
+    Source: Xu et al. (2023); deviations Q11, Q12, Q13, Q14.
+    """
+
+    columns: tuple[str, ...] = Field(default=("theta", "phi", "pitch", "roll"), min_length=1)
+    hidden: tuple[int, ...] = (16,)
+    activation: Literal["tanh", "softplus"] = "tanh"
+    normalize: Literal["none", "batch"] = "none"
+    linear: bool = True
+    bound: Bound = "tanh"
+    max_shift: float = Field(default=0.5, gt=0)
+    max_angle_deg: float = Field(default=45.0, gt=0)
+    center: Center = "true"
+    padding: Padding = "zeros"
+    start: Literal["zero", "random"] = "zero"
+
+    @classmethod
+    def paper(cls, max_shift: float = 1 / 4, hidden: int = 256) -> ShifterConfig:
+        """Return the original's shifter.
+
+        Args:
+            max_shift: 1/4 in Table 1, 1/5.5 in Tables 2 and 3.
+            hidden: Units of both hidden layers: 256, in the autoencoder 128.
+
+        Source: Xu et al. (2023), code; deviations Q11, Q12.
+        """
+        return cls(
+            hidden=(hidden, hidden),
+            normalize="batch",
+            linear=False,
+            bound="tanh_then_bias",
+            max_shift=max_shift,
+            center="swapped",
+            start="random",
+        )
+
+    def build(self, frame_size: tuple[int, int]) -> ImageShifter:
+        """Build the shifter for frames of (height, width) pixels."""
+        height, width = frame_size
+        return ImageShifter(
+            displacement=DisplacementNetwork(
+                n_inputs=len(self.columns),
+                hidden=self.hidden,
+                activation=self.activation,
+                is_normalized=self.normalize == "batch",
+                has_linear=self.linear,
+                bound=self.bound,
+                limits=(self.max_shift * width, self.max_shift * height, self.max_angle_deg),
+                starts_at_zero=self.start == "zero",
+            ),
+            center=rotation_center(frame_size, self.center),
+            padding=self.padding,
+        )
+
+
+class DisplacementNetwork(nn.Module):
+    """Maps angles to (x px, y px, angle deg).
+
+    Args:
+        n_inputs: Number of angles.
+        hidden: Units of each hidden layer.
+        activation: ``"tanh"`` or ``"softplus"``.
+        is_normalized: Whether inputs and hidden layers are batch-normalized.
+        has_linear: Whether inputs also reach the output by a matrix.
+        bound: How the output is kept within ``limits``.
+        limits: Largest (x px, y px, angle deg).
+        starts_at_zero: Whether the first displacement is zero.
+    """
+
+    limits: Tensor
+
+    def __init__(
+        self,
+        n_inputs: int,
+        hidden: tuple[int, ...],
+        activation: str,
+        is_normalized: bool,
+        has_linear: bool,
+        bound: Bound,
+        limits: tuple[float, float, float],
+        starts_at_zero: bool,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.BatchNorm1d(n_inputs)] if is_normalized else []
+        for width_in, width_out in zip((n_inputs, *hidden[:-1]), hidden, strict=True):
+            layers.append(nn.Linear(width_in, width_out))
+            layers += [nn.BatchNorm1d(width_out)] if is_normalized else []
+            layers.append(nn.Tanh() if activation == "tanh" else nn.Softplus())
+        layers.append(nn.Linear((n_inputs, *hidden)[-1], 3))
+        self.layers = nn.Sequential(*layers)
+        self.linear = nn.Linear(n_inputs, 3, bias=False) if has_linear else None
+        self.offset = nn.Parameter(torch.zeros(3)) if bound == "tanh_then_bias" else None
+        self.bound = bound
+        self.register_buffer("limits", torch.tensor(limits), persistent=False)
+        if starts_at_zero:
+            _set_to_zero(layers[-1], self.linear)
+
+    def forward(self, angles: Float[Tensor, "batch angle"]) -> Float[Tensor, "batch 3"]:
+        """Return the displacement (x px, y px, angle deg) for each bin's angles."""
+        raw = self.layers(angles)
+        if self.linear is not None:
+            raw = raw + self.linear(angles)
+        raw = raw.float()  # pixels need more digits than bfloat16 has
+        if self.bound == "clamp":
+            return raw.clamp(-1, 1) * self.limits
+        bounded = torch.tanh(raw)
+        return (bounded if self.offset is None else bounded + self.offset) * self.limits
+
+
+class ImageShifter(nn.Module):
+    """Moves each frame back to where the eye looked.
+
+    Args:
+        displacement: From angles to (x px, y px, angle deg).
+        center: Point (x, y) that frames are rotated about.
+        padding: What is seen outside the frame.
+    """
+
+    def __init__(
+        self, displacement: DisplacementNetwork, center: tuple[float, float], padding: Padding
+    ) -> None:
+        super().__init__()
+        self.displacement = displacement
+        self.center = center
+        self.padding: Padding = padding
+
+    def forward(
+        self,
+        frames: Float[Tensor, "batch channel height width"],
+        angles: Float[Tensor, "batch angle"],
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Return the frames moved by the displacement that the angles ask for."""
+        return warp_frames(frames, self.displacement(angles), self.center, self.padding)
+
+
+def _set_to_zero(*layers: nn.Module | None) -> None:
+    for layer in layers:
+        for parameter in layer.parameters() if layer is not None else ():
+            nn.init.zeros_(parameter)
