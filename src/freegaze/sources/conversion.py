@@ -1,0 +1,124 @@
+"""Turn arrays as laboratories write them into what a ``Recording`` holds, or say why that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from freegaze.errors import DataError, ShapeError
+
+
+@contextmanager
+def errors_name(path: Path | str) -> Iterator[None]:
+    """Put a file's name before the message of any ``DataError`` raised inside."""
+    try:
+        yield
+    except DataError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise type(error)(f"{path}: {error}") from None
+
+
+def to_float32(array: np.ndarray, where: str) -> np.ndarray:
+    """Return numbers as float32.
+
+    Args:
+        array: Any array.
+        where: What it is, for the message.
+
+    Raises:
+        DataError: If it holds text or truth values.
+    """
+    if array.dtype.kind not in "biuf":
+        raise DataError(
+            f"{where}: expected numbers, got {array.dtype}; write floats, NaN where lost"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):  # too large becomes inf, refused later
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def to_column(array: np.ndarray, where: str) -> np.ndarray:
+    """Return one signal as float32 of shape (time,); (time, 1) is accepted.
+
+    Raises:
+        ShapeError: If it has another shape.
+        DataError: If it holds no numbers.
+    """
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ShapeError(f"{where}: expected one number a bin, got shape {array.shape}")
+    return to_float32(array, where)
+
+
+def to_gray(frames: np.ndarray, where: str) -> np.ndarray:
+    """Return video as uint8, without changing its values.
+
+    Args:
+        frames: Shape (time, height, width); uint8, or numbers that are whole and in 0..255.
+        where: What it is, for the message.
+
+    Raises:
+        ShapeError: If it has another shape, or frames have no pixels.
+        DataError: If values would change: scale the video to 0..255 first.
+    """
+    if frames.ndim != 3 or 0 in frames.shape[1:]:
+        raise ShapeError(
+            f"{where}: expected (time, height, width) of gray video, got {frames.shape}"
+        )
+    if frames.dtype == np.uint8:
+        return frames
+    if frames.dtype.kind in "iuf" and frames.size:
+        low, high = frames.min(), frames.max()
+        if low >= 0 and high <= 255 and (frames == np.floor(frames)).all():
+            return frames.astype(np.uint8)
+        found = f"{frames.dtype} from {low:g} to {high:g}"
+    else:
+        found = str(frames.dtype)
+    raise DataError(f"{where}: expected gray values 0..255 (uint8), got {found}; scale to 0..255")
+
+
+def to_index(array: np.ndarray, where: str) -> np.ndarray:
+    """Return whole numbers, one a bin, as int64 of shape (time,).
+
+    Raises:
+        ShapeError: If it has another shape.
+        DataError: If a number is not whole.
+    """
+    if array.ndim != 1:
+        raise ShapeError(f"{where}: expected one whole number a bin, got shape {array.shape}")
+    if array.dtype.kind in "iu":
+        if len(array) and int(array.max()) > np.iinfo(np.int64).max:
+            raise DataError(f"{where}: {array.max()} is too large a number")
+        return array.astype(np.int64)
+    is_whole = array.dtype.kind == "f" and (np.abs(array) < 2**53).all()
+    if not is_whole or (array != np.round(array)).any():
+        raise DataError(f"{where}: expected whole numbers, got {array.dtype} with other values")
+    return array.astype(np.int64)
+
+
+def to_scalar(array: np.ndarray, where: str) -> float:
+    """Return a single number.
+
+    Raises:
+        DataError: If there is not exactly one.
+    """
+    if array.size != 1 or array.dtype.kind not in "iuf":
+        raise DataError(f"{where}: expected one number, got {array.dtype} of shape {array.shape}")
+    return float(array.reshape(-1)[0])
+
+
+def to_names(array: np.ndarray, where: str) -> tuple[str, ...]:
+    """Return names, shape (n,), as text.
+
+    Raises:
+        DataError: If they are no text.
+    """
+    if array.ndim != 1 or array.dtype.kind not in "U":
+        raise DataError(
+            f"{where}: expected a list of names (text), got {array.dtype} of shape {array.shape}"
+        )
+    return tuple(str(name) for name in array)

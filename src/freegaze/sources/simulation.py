@@ -1,0 +1,183 @@
+"""Simulated sessions on disk: the recording beside the truth about it.
+
+::
+
+    FOLDER/SESSION/recording/    a store
+    FOLDER/SESSION/truth.npz     what is true of every neuron and bin, before any neuron is left out
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from freegaze.config import StrictConfig
+from freegaze.errors import DataError
+from freegaze.recording.atomic import atomic_file, atomic_folder
+from freegaze.recording.npz_files import NpzReader
+from freegaze.recording.recording import Recording, keep_active_neurons
+from freegaze.recording.store import open_store, save_store
+from freegaze.simulation.simulate import simulate
+from freegaze.simulation.tracks import SimulationConfig
+from freegaze.simulation.truth import Truth
+from freegaze.sources.conversion import errors_name
+from freegaze.sources.source import AbstractSource, pick_sessions, register_source
+from freegaze.sources.xu2023_layout import VideoKind, write_xu2023
+
+RECORDING = "recording"
+TRUTH = "truth.npz"
+Layout = Literal["store", "xu2023"]
+
+
+class SimulationOptions(StrictConfig):
+    """What to read of simulated sessions.
+
+    Args:
+        sessions: Sessions to open; all by default.
+        min_rate_hz: Neurons with fewer spikes a second in training bins are left out, as Xu et al.
+            (2023) did at 3 Hz; 0 keeps all.
+        verify: Whether to compare every byte with its checksum first.
+    """
+
+    sessions: tuple[str, ...] | None = None
+    min_rate_hz: float = Field(3.0, ge=0)
+    verify: bool = False
+
+
+@register_source("simulation")
+class SimulationSource(AbstractSource[SimulationOptions]):
+    """The virtual mouse, as ``freegaze simulate`` writes it."""
+
+    Options: ClassVar = SimulationOptions
+    description: ClassVar = "Folders written by `freegaze simulate`: recordings with known truth"
+
+    def open(self, path: Path, options: SimulationOptions) -> list[Recording]:
+        """Open the session that ``path`` is, or those in it."""
+        found = _find_sessions(path)
+        picked = pick_sessions(found, options.sessions, path)
+        return [_open_session(found[name], options) for name in picked]
+
+    def write_tiny(self, path: Path, seed: int) -> Path:
+        """Simulate half a minute of six neurons on a coarse camera."""
+        config = SimulationConfig(
+            minutes=0.5, n_neurons=6, seed=seed, frame_size=(12, 16), n_segments=2
+        )
+        write_simulation(*simulate(config), path)
+        return path
+
+    def looks_like(self, path: Path) -> bool:
+        """Whether the folder, or one in it, holds a recording beside a truth."""
+        return path.is_dir() and bool(_find_sessions(path))
+
+
+def write_simulation(
+    recording: Recording,
+    truth: Truth,
+    folder: Path | str,
+    layout: Layout = "store",
+    overwrite: bool = False,
+) -> Path:
+    """Write a simulated session and the truth about it.
+
+    Args:
+        recording: As simulated, with all its neurons.
+        truth: Of the same session.
+        folder: Where the session's own folder shall be.
+        layout: ``store``, or ``xu2023`` for the original's files, with both kinds of video.
+        overwrite: Whether a session that is there may be replaced.
+
+    Returns:
+        The session's folder.
+
+    Raises:
+        DataError: If it exists, or the disk refuses.
+    """
+    session = Path(folder) / recording.session_id
+    if layout == "xu2023":
+        kinds: list[VideoKind] = ["vid_mean", "vid_middle"]
+        own, other = kinds if truth.alternative_binning == "middle" else kinds[::-1]
+        videos: dict[VideoKind, np.ndarray] = {own: recording.video()}
+        videos[other] = truth.alternative_frames
+        write_xu2023(recording, folder, videos, overwrite)
+        _write_truth(truth, session)
+        return session
+    remedy = "allow overwriting, or choose another place"
+    with atomic_folder(session, lambda p: overwrite and _is_session(p), remedy) as partial:
+        save_store(recording, partial / RECORDING)
+        _write_truth(truth, partial)
+    return session
+
+
+def load_truth(path: Path | str, recording: Recording | None = None) -> Truth:
+    """Read the truth about a simulated session.
+
+    Args:
+        path: The session's folder, or the folder that holds this one session.
+        recording: If given, the truth of its neurons only, in its order.
+
+    Returns:
+        The truth.
+
+    Raises:
+        DataError: If there is no truth, it is damaged, or is of another recording.
+    """
+    file = _truth_file(Path(path).expanduser())
+    with errors_name(file), NpzReader(file) as reader:
+        try:
+            truth = Truth.from_arrays({name: reader.read(name) for name in reader.headers})
+        except TypeError as error:
+            raise DataError(f"{error}; simulate again") from None
+        return truth if recording is None else _truth_of(truth, recording)
+
+
+def _write_truth(truth: Truth, folder: Path) -> None:
+    with atomic_file(folder / TRUTH) as file, file.open("wb") as stream:
+        np.savez(stream, **truth.to_arrays())  # type: ignore[arg-type]
+
+
+def _is_session(folder: Path) -> bool:
+    return (folder / RECORDING).is_dir() and (folder / TRUTH).is_file()
+
+
+def _truth_file(path: Path) -> Path:
+    candidates = [path / TRUTH, path.parent / TRUTH, *sorted(path.glob(f"*/{TRUTH}"))]
+    found = [file for file in candidates if file.is_file()]
+    if not found:
+        raise DataError(f"{path} holds no {TRUTH}; give a folder written by `freegaze simulate`")
+    if found[0] == candidates[0] or len(found) == 1:
+        return found[0]
+    raise DataError(f"{path} holds several sessions; give the folder of one of them")
+
+
+def _truth_of(truth: Truth, recording: Recording) -> Truth:
+    names = [f"unit_{i:03d}" for i in range(len(truth.kind))]
+    unknown = sorted(set(recording.unit_ids) - set(names))
+    if unknown or len(truth.oracle) != recording.n_bins:
+        raise DataError(
+            f"is not the truth of session {recording.session_id!r} "
+            f"({len(truth.oracle)} bins, {len(names)} neurons); give the folder of that session"
+        )
+    return truth.select_neurons(np.array([names.index(name) for name in recording.unit_ids]))
+
+
+def _find_sessions(path: Path) -> dict[str, Path]:
+    if not path.is_dir():
+        raise DataError(f"{path} is a file; give the folder that `freegaze simulate` wrote")
+    if _is_session(path):
+        return {path.resolve().name: path}
+    return {p.name: p for p in sorted(path.iterdir()) if _is_session(p)}
+
+
+def _open_session(folder: Path, options: SimulationOptions) -> Recording:
+    with errors_name(folder):
+        recording = open_store(folder / RECORDING, verify=options.verify)
+        files = {"path": str(folder), "truth": str(folder / TRUTH)}
+        origin = {**recording.provenance, **files}
+        recording = replace(recording, provenance=origin)
+        if options.min_rate_hz > 0:
+            recording = keep_active_neurons(recording, options.min_rate_hz)
+        return recording
