@@ -111,8 +111,8 @@ def blocked_folds(
     splits = []
     for k in range(n_folds):
         codes = np.where(fold == k, ROLES.index("test"), ROLES.index("train")).astype(np.int8)
-        for run in _runs_within_segments(recording, codes == ROLES.index("train")):
-            codes[run[len(run) - round(len(run) * validation) :]] = ROLES.index("validation")
+        for run in _runs(recording, codes == ROLES.index("train")):
+            codes[run[_cut(recording, run, 1 - validation) :]] = ROLES.index("validation")
         split = Split(_apart(codes, recording, gap_s), gap_s)
         _require_roles(split, recording, f"{n_folds} folds", gap_s)
         splits.append(split)
@@ -151,11 +151,11 @@ def _assign_blocks(
     fold = _fold_of_bins(recording, n_blocks)
     for k in range(n_blocks):
         block = np.flatnonzero(fold == k)
-        n_test, n_validation = round(test * len(block)), round(validation * len(block))
-        first = len(block) - n_test - n_validation
+        first = _cut(recording, block, 1 - test - validation)
+        second = _cut(recording, block, 1 - test)
         codes[block[:first]] = ROLES.index("train")
-        codes[block[first : first + n_validation]] = ROLES.index("validation")
-        codes[block[first + n_validation :]] = ROLES.index("test")
+        codes[block[first:second]] = ROLES.index("validation")
+        codes[block[second:]] = ROLES.index("test")
 
 
 def _fold_of_bins(recording: Recording, n_folds: int) -> np.ndarray:
@@ -200,10 +200,22 @@ def _distance_to(bins: np.ndarray, island: np.ndarray) -> np.ndarray:
     return distance
 
 
-def _runs_within_segments(recording: Recording, chosen: np.ndarray) -> list[np.ndarray]:
-    key = np.where(chosen, recording.segment_index(), -1)
+def _runs(recording: Recording, chosen: np.ndarray) -> list[np.ndarray]:
+    """Return stretches of chosen bins; they end with their segment, but trials follow each other."""
+    trial = np.array([segment.trial for segment in recording.segments])
+    label = np.where(trial, len(trial), np.arange(len(trial)))[recording.segment_index()]
+    key = np.where(chosen, label, -1)
     edges = np.flatnonzero(np.diff(key)) + 1
     return [run for run in np.split(np.arange(len(key)), edges) if key[run[0]] >= 0]
+
+
+def _cut(recording: Recording, bins: np.ndarray, share: float) -> int:
+    """Return where to cut some bins after a share of them; a trial is never cut through."""
+    cut = round(share * len(bins))
+    if cut >= len(bins):
+        return len(bins)
+    segment = recording.segments[recording.segment_index()[bins[cut]]]
+    return int(np.searchsorted(bins, segment.start)) if segment.trial else cut
 
 
 def _require_roles(split: Split, recording: Recording, method: str, gap_s: float) -> None:

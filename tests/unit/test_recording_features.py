@@ -1,0 +1,151 @@
+"""Feature names and the transform from columns to features."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from builders import make_recording
+from freegaze.errors import ConfigError, DataError
+from freegaze.recording.behavior import (
+    BehaviorTransform,
+    fit_behavior_transform,
+    tracked_bins,
+)
+from freegaze.recording.features import FEATURE_SETS, base_signals, resolve_features
+from freegaze.recording.recording import Segment
+
+RECORDED = ("speed", "pitch", "roll", "phi", "theta", "pupil_radius")
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("orig", 6), ("velo", 6), ("all", 11), ("orig_prod", 21), ("velo_prod", 21), ("all_prod", 66)],
+)
+def test_sets_have_the_size_of_the_paper(name, size):
+    assert len(resolve_features(name, RECORDED)) == size
+
+
+def test_products_are_pairs_in_order_without_squares():
+    assert FEATURE_SETS["orig_prod"][6:9] == ("speed*pitch", "speed*roll", "speed*phi")
+    assert FEATURE_SETS["all_prod"][-1] == "d_theta*d_pupil_radius"
+    assert not any(a == b for a, b in (n.split("*") for n in FEATURE_SETS["all_prod"] if "*" in n))
+
+
+def test_names_and_sets_mix_and_repeat_once():
+    assert resolve_features(["S", "speed", "d_theta*roll"], RECORDED) == (
+        *("speed", "pupil_radius", "d_pupil_radius"),
+        "d_theta*roll",
+    )
+    assert base_signals(["a*b", "b", "c"]) == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("wrong", ["sped", "d_gz", "speed*gz", "a*b*c", "speed*", ""])
+def test_unknown_features_are_named(wrong):
+    with pytest.raises(ConfigError, match="feature"):
+        resolve_features([wrong], RECORDED)
+
+
+def recording_with(columns: dict[str, list[float]], segments=None):
+    n_bins = len(next(iter(columns.values())))
+    base = make_recording(n_bins=n_bins, segments=segments, roles=("train",), bin_width_s=0.5)
+    behavior = np.array(list(columns.values()), dtype=np.float32).T
+    return replace(
+        base,
+        behavior=behavior,
+        behavior_names=tuple(columns),
+        behavior_units=("deg",) * len(columns),
+    )
+
+
+def raw(recording, names, **options):
+    transform = fit_behavior_transform(
+        recording, names, np.arange(recording.n_bins), standardize=False, **options
+    )
+    return transform.features(torch.from_numpy(transform.signals(recording))).numpy()
+
+
+def test_derivative_is_per_second_and_zero_at_each_segment_start():
+    segments = [Segment(0, 3, "train"), Segment(3, 5, "train")]
+    recording = recording_with({"x": [1, 2, 4, 9, 10]}, segments)
+    assert raw(recording, ["d_x"])[:, 0].tolist() == [0, 2, 4, 0, 2]
+
+
+def test_paper_derivative_is_per_bin_from_zero():
+    segments = [Segment(0, 3, "train"), Segment(3, 5, "train")]
+    recording = recording_with({"x": [1, 2, 4, 9, 10]}, segments)
+    assert raw(recording, ["d_x"], derivative="paper")[:, 0].tolist() == [1, 1, 2, 9, 1]
+
+
+def test_gaps_are_interpolated_and_derivatives_do_not_jump():
+    recording = recording_with({"x": [np.nan, 2, np.nan, 4, 4, np.nan]})
+    assert raw(recording, ["x"])[:, 0].tolist() == [2, 2, 3, 4, 4, 4]
+    # Only bins 3 -> 4 have both ends tracked: slope 0 there, and nowhere else anything is known.
+    assert raw(recording, ["d_x"])[:, 0].tolist() == [0, 0, 0, 0, 0, 0]
+
+
+def test_zero_policy_puts_zeros_into_gaps():
+    recording = recording_with({"x": [5, np.nan, 7]})
+    assert raw(recording, ["x"], nan_policy="zero")[:, 0].tolist() == [5, 0, 7]
+    paper = raw(recording, ["d_x"], nan_policy="zero", derivative="paper")[:, 0]
+    assert paper.tolist() == [5, -5, 7]
+
+
+def test_mask_marks_bins_whose_columns_were_lost():
+    recording = recording_with({"x": [5, np.nan, 7], "y": [1, 2, np.nan]})
+    transform = fit_behavior_transform(recording, ["x"], np.arange(3), nan_policy="mask")
+    assert transform.usable(recording).tolist() == [True, False, True]
+    assert tracked_bins(recording, ["d_x*y"]).tolist() == [True, False, False]
+
+
+def test_a_segment_without_tracking_gets_the_training_median():
+    segments = [Segment(0, 3, "train"), Segment(3, 5, "test")]
+    recording = recording_with({"x": [1, 2, 9, np.nan, np.nan]}, segments)
+    transform = fit_behavior_transform(recording, ["x"], np.arange(3), standardize=False)
+    assert transform.signals(recording)[3:, 0].tolist() == [2, 2]
+
+
+def test_a_signal_lost_in_all_training_bins_is_an_error():
+    segments = [Segment(0, 2, "train"), Segment(2, 4, "test")]
+    recording = recording_with({"x": [np.nan, np.nan, 1, 2]}, segments)
+    with pytest.raises(DataError, match="'x' is lost in every training bin"):
+        fit_behavior_transform(recording, ["x"], np.arange(2))
+
+
+def test_features_are_standardized_on_training_bins_alone():
+    recording = make_recording(n_bins=300)
+    train = np.arange(100)
+    transform = fit_behavior_transform(recording, ["speed", "speed*theta"], train)
+    features = transform.features(torch.from_numpy(transform.signals(recording))).numpy()
+    np.testing.assert_allclose(features[train].mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(features[train].std(0), 1, atol=1e-5)
+    changed = replace(recording, behavior=recording.behavior.copy())
+    changed.behavior[100:] *= 50
+    again = fit_behavior_transform(changed, ["speed", "speed*theta"], train)
+    assert again == transform
+
+
+def test_products_multiply_standardized_signals():
+    recording = make_recording(n_bins=50)
+    transform = fit_behavior_transform(recording, ["speed", "theta", "speed*theta"], np.arange(50))
+    speed, theta, product = transform.features(torch.from_numpy(transform.signals(recording))).T
+    expected = speed * theta
+    expected = (expected - expected.mean()) / expected.std(correction=0)
+    torch.testing.assert_close(product, expected, atol=1e-5, rtol=0)
+
+
+def test_transform_survives_json():
+    import json
+
+    recording = make_recording(n_bins=50)
+    transform = fit_behavior_transform(recording, ["speed*d_theta"], np.arange(50))
+    again = BehaviorTransform.from_dict(json.loads(json.dumps(transform.to_dict())))
+    assert again == transform
+
+
+def test_no_features_at_all():
+    recording = make_recording(n_bins=20)
+    transform = fit_behavior_transform(recording, [], np.arange(20))
+    assert transform.features(torch.from_numpy(transform.signals(recording))).shape == (20, 0)
+    assert transform.usable(recording).all()
