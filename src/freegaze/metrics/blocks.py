@@ -1,4 +1,4 @@
-"""Time cut into blocks: the unit that intervals and tests resample, because bins are not independent.
+"""Time cut into blocks: what intervals and tests resample, because bins are not independent.
 
 Neighboring bins of a recording share slow states of the animal, so that resampling bins gives
 intervals that are far too short. Blocks of 20 s and more keep those states inside.
@@ -17,8 +17,13 @@ from freegaze.metrics.checks import run_bounds
 BLOCK_S = 20.0
 """Shortest block in seconds."""
 
+BLOCKS_WANTED = 12
+"""Blocks to aim at. On simulated recordings whose states last 20 s, intervals from 10 blocks of 77
+s covered 91 to 95 % and those from 30 blocks of 26 s 86 to 90 %; with states of 5 s both covered
+92 to 96 %, the longer blocks being 15 % wider."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class TimeBlocks:
     """Contiguous blocks that cover all bins in order.
 
@@ -85,17 +90,23 @@ class TimeBlocks:
 
 
 def cut_blocks(
-    segment_ids: Integer[np.ndarray, " time"], bin_width_s: float, block_s: float = BLOCK_S
+    segment_ids: Integer[np.ndarray, " time"],
+    bin_width_s: float,
+    block_s: float = BLOCK_S,
+    n_wanted: int = BLOCKS_WANTED,
 ) -> TimeBlocks:
-    """Cut each segment into as many equally long blocks of at least ``block_s`` as fit.
+    """Cut segments into about ``n_wanted`` blocks that are as long as that allows.
 
-    A segment shorter than ``block_s`` is one block. Equal cutting avoids a short remainder: 36 s
-    give one block of 36 s, 77 s three blocks of about 25.7 s.
+    Slow states make neighboring blocks alike, so that blocks should be long; an interval needs
+    about ten of them. Each segment is cut into equal parts without a short remainder, none shorter
+    than ``block_s`` (a segment that is itself shorter is one block). Ten segments of 77 s give ten
+    blocks, one segment of 600 s gives twelve of 50 s, three segments of 60 s give nine of 20 s.
 
     Args:
         segment_ids: Label of the segment of each bin; a block never crosses a change of label.
         bin_width_s: Width of a bin in seconds.
         block_s: Shortest block in seconds.
+        n_wanted: Number of blocks to aim at; more where there are more segments.
 
     Returns:
         The blocks.
@@ -104,7 +115,8 @@ def cut_blocks(
         >>> cut_blocks(np.array([0] * 50 + [1] * 30), bin_width_s=1.0).starts
         array([ 0, 25, 50])
     """
-    block_bins = int(np.ceil(block_s / bin_width_s - 1e-9))  # 20 s / 0.1 s is 200, not 201
+    shortest = int(np.ceil(block_s / bin_width_s - 1e-9))  # 20 s / 0.1 s is 200, not 201
+    block_bins = max(shortest, len(segment_ids) // n_wanted)
     starts = []
     for first, stop in zip(*run_bounds(segment_ids), strict=True):
         n_bins = stop - first

@@ -100,9 +100,9 @@ def smooth_boxcar(
 ) -> Float[np.ndarray, "time neuron"]:
     """Average over a sliding window within each segment.
 
-    The window of bin t is ``t - width // 2`` to ``t + (width - 1) // 2``: centered for odd widths, one
-    bin further back than ahead for even ones (as ``numpy.convolve(..., "same")`` has it). At the ends
-    of a segment the mean is over the bins that there are.
+    The window of bin t is ``t - width // 2`` to ``t + (width - 1) // 2``: centered for odd widths,
+    one bin further back than ahead for even ones (as ``numpy.convolve(..., "same")`` has it). At
+    the ends of a segment the mean is over the bins that there are.
 
     Args:
         values: One column a neuron.
@@ -135,8 +135,8 @@ def smooth_boxcar(
 
 
 def correlation_from_statistics(
-    statistics: Float[np.ndarray, "*draw six neuron"],
-) -> Float[np.ndarray, "*draw neuron"]:
+    statistics: Float[np.ndarray, "... six neuron"],
+) -> Float[np.ndarray, "... neuron"]:
     """Compute Pearson's r from sums over any bins.
 
     Args:
@@ -205,6 +205,6 @@ SMOOTHED_CORRELATION = register_metric(
         block_statistics=_smoothed_block_moments,
         from_statistics=correlation_from_statistics,
         scale=FISHER_Z,
-        description="Pearson's r after a 2 s boxcar within segments (Xu et al. 2023, deviation Q29)",
+        description="Pearson's r after a 2 s boxcar within segments (Xu et al. 2023, Q29)",
     )
 )

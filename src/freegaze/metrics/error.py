@@ -16,7 +16,8 @@ def mean_squared_error(
 ) -> Float[np.ndarray, " neuron"]:
     """Average the squared difference of each neuron over bins.
 
-    It has the unit of the response squared (counts per bin), so that it compares models, not neurons.
+    It has the unit of the response squared (counts per bin), so that it compares models, not
+    neurons.
 
     Args:
         predicted: Predicted responses.
@@ -43,8 +44,9 @@ def variance_explained(
 ) -> Float[np.ndarray, " neuron"]:
     """Compute the share of squared error that a model removes against the training mean.
 
-    This is deviance explained under Gaussian noise of constant size, the counterpart for fluorescence
-    of `freegaze.metrics.likelihood.deviance_explained`. Negative where the training mean is better.
+    This is deviance explained under Gaussian noise of constant size, the counterpart for
+    fluorescence of `freegaze.metrics.likelihood.deviance_explained`. Negative where the training
+    mean is better.
 
     Args:
         predicted: Predicted responses.

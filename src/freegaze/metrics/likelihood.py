@@ -1,4 +1,4 @@
-"""How probable the recorded spikes are under the predicted rates, against the training mean rate."""
+"""How probable the recorded spikes are at the predicted rates, against the training mean."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from freegaze.metrics.metric import SPIKES, Metric, ScoreContext, register_metri
 from freegaze.metrics.scales import IDENTITY, LOG_REMAINDER
 
 RATE_FLOOR = 1e-8
-"""Smallest expected count a bin. A rate of exactly 0 would make one stray spike cost infinitely much;
-with this floor it costs log2(1e8) = 26.6 bits. The same number guards the logarithm in Xu et al."""
+"""Smallest expected count a bin. A rate of exactly 0 would make one stray spike cost infinitely
+much; with this floor it costs log2(1e8) = 26.6 bits. The same number guards the logarithm in Xu et
+al. (2023)."""
 
 
 def poisson_nll(
@@ -80,8 +81,8 @@ def deviance_explained(
 ) -> Float[np.ndarray, " neuron"]:
     """Compute the share of Poisson deviance that a model removes against the training mean rate.
 
-    It does not change when rates, counts and baseline are multiplied by one number, so that inferred
-    spikes of arbitrary unit may be scored. Negative where the training mean is better.
+    It does not change when rates, counts and baseline are multiplied by one number, so that
+    inferred spikes of arbitrary unit may be scored. Negative where the training mean is better.
 
     Args:
         rate: Expected counts a bin.
@@ -114,8 +115,8 @@ def bits_per_spike(
 
     Args:
         rate: Expected counts a bin; those below `RATE_FLOOR` are raised to it.
-        counts: Observed counts, or inferred spikes (then bits a unit of inferred spikes; multiplying
-            rates, counts and baseline by one number does not change them).
+        counts: Observed counts, or inferred spikes (then bits a unit of inferred spikes;
+            multiplying rates, counts and baseline by one number does not change them).
         baseline_rate: Mean counts a bin over the training bins.
 
     Returns:
@@ -126,7 +127,8 @@ def bits_per_spike(
         ShapeError: If shapes disagree.
         NumericsError: If a rate is negative.
 
-    Source: Brenner et al. (2000), Neural Computation 12, 1531-1552; as a score of models, Paninski et
+    Source: Brenner et al. (2000), Neural Computation 12, 1531-1552; as a score of models, Paninski
+        et
     al. (2004) and Pei et al. (2021, Neural Latents Benchmark, "co-bps").
 
     Example:

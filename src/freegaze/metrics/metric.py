@@ -51,7 +51,7 @@ class ScoreContext:
             raise ConfigError(f"bin_width_s must be a positive number, got {self.bin_width_s}")
 
     def select_bins(self, keep: Bool[np.ndarray, " time"]) -> ScoreContext:
-        """Return the context of some bins; what is left of a segment is cut where bins are missing."""
+        """Return the context of some bins; a segment is cut where bins are missing."""
         return replace(self, segment_ids=relabel_runs(self.segment_ids, keep))
 
     def select_neurons(self, keep: np.ndarray) -> ScoreContext:
@@ -63,7 +63,7 @@ Function = Callable[[np.ndarray, np.ndarray, ScoreContext], np.ndarray]
 """``(predicted, observed, context)`` to ``(neuron,)``."""
 
 BlockStatistics = Callable[[np.ndarray, np.ndarray, ScoreContext, TimeBlocks], np.ndarray]
-"""``(predicted, observed, context, blocks)`` to sums over each block, ``(block, statistic, neuron)``."""
+"""``(predicted, observed, context, blocks)`` to sums, ``(block, statistic, neuron)``."""
 
 FromStatistics = Callable[[np.ndarray], np.ndarray]
 """Sums ``(..., statistic, neuron)`` over any blocks to scores ``(..., neuron)``."""
@@ -172,10 +172,10 @@ class Metric:
 
 def _discover() -> None:
     """Import the modules of this folder, each of which may register scores."""
-    package = importlib.import_module(__package__)
+    package = importlib.import_module("freegaze.metrics")
     for module in pkgutil.iter_modules(package.__path__):
         if not module.name.startswith("_"):
-            importlib.import_module(f"{__package__}.{module.name}")
+            importlib.import_module(f"freegaze.metrics.{module.name}")
 
 
 METRICS: Registry[Metric] = Registry("metric", _discover)

@@ -63,4 +63,4 @@ LOG_REMAINDER = Scale(
     lambda y: -np.expm1(-y),
     lambda x: 1 / (1 - _clip_fraction(x)),
 )
-"""Minus the log of what a fraction explained leaves unexplained, which is positive without bound."""
+"""Minus the log of what a fraction explained leaves unexplained."""

@@ -1,0 +1,316 @@
+"""Is one model better than another? Paired differences on the same bins, resampled at every level.
+
+Neurons of one recording share the animal's states and the stimulus: hundreds of neurons are not
+hundreds of independent votes. Time blocks are therefore drawn first, for all neurons at once, then
+neurons, then seeds, within each recording. Recordings are taken as they are: two or three do not
+make a population.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Real
+
+from freegaze.errors import ConfigError, ShapeError
+from freegaze.metrics.blocks import TimeBlocks, cut_blocks
+from freegaze.metrics.bootstrap import (
+    DRAWS,
+    BlockDraws,
+    draw_counts,
+    population_errors,
+    resample,
+    weighted_mean,
+)
+from freegaze.metrics.intervals import (
+    LEVEL,
+    MIN_BLOCKS,
+    Interval,
+    mean_weights,
+    neuron_intervals,
+    studentized_draws,
+    symmetric_interval,
+)
+from freegaze.metrics.metric import METRICS, Metric, ScoreContext
+from freegaze.metrics.scales import IDENTITY
+
+
+@dataclass(frozen=True, eq=False)
+class PairedRecording:
+    """One recording with the predictions of two models, on the same bins and neurons.
+
+    Args:
+        predicted_a: Of the first model, one table for each seed it was fitted with.
+        predicted_b: Of the second model; it may have another number of seeds.
+        observed: Recorded responses.
+        context: Training baselines, segments, bin width and kind of response.
+        blocks: What to resample; `cut_blocks` of the segments by default.
+
+    Raises:
+        ShapeError: If shapes disagree.
+    """
+
+    predicted_a: Real[np.ndarray, "seed_a time neuron"]
+    predicted_b: Real[np.ndarray, "seed_b time neuron"]
+    observed: Real[np.ndarray, "time neuron"]
+    context: ScoreContext
+    blocks: TimeBlocks | None = None
+
+    def __post_init__(self) -> None:
+        for name, predicted in (("a", self.predicted_a), ("b", self.predicted_b)):
+            if (
+                predicted.ndim != 3
+                or predicted.shape[1:] != self.observed.shape
+                or not len(predicted)
+            ):
+                raise ShapeError(
+                    f"predicted_{name} must be (seed, time, neuron) = (1 or more, "
+                    f"{', '.join(map(str, self.observed.shape))}), got {predicted.shape}; both "
+                    "models must be evaluated on the same bins and neurons"
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class RecordingDifference:
+    """First model minus second model in one recording; positive where the first scores higher.
+
+    Args:
+        neurons: Difference of each neuron, mean over seeds, with its interval over time blocks.
+        neuron_p: Two-sided p of each neuron from flipping the signs of time blocks.
+        mean: Mean over neurons, with its interval over time blocks, neurons and seeds.
+        n_seeds: Seeds of the first and of the second model.
+        n_blocks: Number of time blocks.
+    """
+
+    neurons: Interval
+    neuron_p: Float[np.ndarray, " neuron"]
+    mean: Interval
+    n_seeds: tuple[int, int]
+    n_blocks: int
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """First model minus second model over all recordings.
+
+    Args:
+        metric: The score compared; positive differences favor the first model where
+            ``metric.higher_is_better``.
+        mean: Mean over recordings of the mean over neurons, with its interval over time blocks,
+            neurons and seeds.
+        p_value: Two-sided p from the same resampling as the interval: below 0.05 where the 95 %
+            interval leaves out 0. NaN with too few blocks for an interval.
+        p_sign_flip: Two-sided p from flipping the signs of time blocks: for these neurons and
+            seeds, over other minutes. At least about ``2 ** (1 - n_blocks)``.
+        recordings: One entry a recording.
+    """
+
+    metric: Metric
+    mean: Interval
+    p_value: float
+    p_sign_flip: float
+    recordings: tuple[RecordingDifference, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Draws:
+    """A mean difference, its resampled values, their errors, and a null without a difference."""
+
+    value: np.ndarray
+    error: np.ndarray
+    drawn: np.ndarray
+    drawn_error: np.ndarray
+    flipped: np.ndarray
+
+
+def compare_models(
+    metric_name: str,
+    recordings: Sequence[PairedRecording],
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Comparison:
+    """Compare two models by one score over one or several recordings.
+
+    A score is computed for each seed and averaged; it is not the score of averaged predictions.
+
+    Args:
+        metric_name: Name of a registered metric.
+        recordings: Each with both models' predictions.
+        draws: Number of resampled recordings.
+        seed: Of the resampling.
+        level: Nominal coverage of the intervals.
+
+    Returns:
+        Estimates, intervals and p values.
+
+    Raises:
+        ConfigError: If there is no recording or the metric does not apply.
+        RegistryError: If the metric is unknown.
+        ShapeError: If shapes disagree.
+
+    Source: hierarchical bootstrap as in Saravanan, Berman and Sober (2020), Neurons Behav. Data
+        Anal.
+    Theory 3; here studentized.
+    """
+    if not recordings:
+        raise ConfigError("a comparison needs at least one recording, got none")
+    metric, rng = METRICS.get(metric_name), np.random.default_rng(seed)
+    differences, parts = zip(
+        *(_compare_in_recording(metric, r, draws, rng, level) for r in recordings), strict=True
+    )
+    pooled = _pool(parts)
+    n_blocks = min(d.n_blocks for d in differences)
+    mean, p_value = _interval_and_p(pooled, n_blocks, level)
+    return Comparison(
+        metric=metric,
+        mean=mean,
+        p_value=p_value,
+        p_sign_flip=float(_two_sided_p(pooled.value, pooled.flipped)),
+        recordings=differences,
+    )
+
+
+def _compare_in_recording(
+    metric: Metric,
+    recording: PairedRecording,
+    draws: int,
+    rng: np.random.Generator,
+    level: float,
+) -> tuple[RecordingDifference, _Draws]:
+    context, n_seeds = recording.context, (len(recording.predicted_a), len(recording.predicted_b))
+    blocks = recording.blocks or cut_blocks(context.segment_ids, context.bin_width_s)
+    statistics = np.concatenate(
+        [
+            metric.statistics(predicted, recording.observed, context, blocks)
+            for predicted in (*recording.predicted_a, *recording.predicted_b)
+        ],
+        axis=1,
+    )
+    seed_weights = np.concatenate(
+        [np.full(n, s / n) for n, s in zip(n_seeds, (1, -1), strict=True)]
+    )
+
+    def difference(sums: np.ndarray) -> np.ndarray:
+        return seed_weights @ _scores_by_seed(metric, sums, sum(n_seeds))
+
+    drawn = resample(statistics, difference, draw_counts(blocks.n_blocks, draws, rng))
+    flipped = _flip_signs(drawn, draws, rng)
+    part = _draw_neurons_and_seeds(metric, drawn, n_seeds, flipped, rng)
+    return (
+        RecordingDifference(
+            neurons=neuron_intervals(drawn, IDENTITY, level),
+            neuron_p=_two_sided_p(drawn.value, flipped),
+            mean=_interval_and_p(part, blocks.n_blocks, level)[0],
+            n_seeds=n_seeds,
+            n_blocks=blocks.n_blocks,
+        ),
+        part,
+    )
+
+
+def _scores_by_seed(metric: Metric, sums: np.ndarray, n_sets: int) -> np.ndarray:
+    """Score the seeds whose statistics lie behind each other, (..., seed, neuron)."""
+    by_seed = sums.reshape(*sums.shape[:-2], n_sets, -1, sums.shape[-1])
+    return metric.from_statistics(by_seed)
+
+
+def _flip_signs(drawn: BlockDraws, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Give each block's share in the differences a random sign, for all neurons at once.
+
+    Without a difference between the models, a block is as likely to favor the one as the other.
+
+    Returns:
+        Differences under that null, (draw, neuron).
+    """
+    influence = np.einsum("sn,bsn->bn", drawn.slope, drawn.statistics)
+    share = drawn.value / drawn.n_blocks + influence
+    return rng.choice([-1.0, 1.0], (draws, drawn.n_blocks)) @ share
+
+
+def _draw_neurons_and_seeds(
+    metric: Metric,
+    drawn: BlockDraws,
+    n_seeds: tuple[int, int],
+    flipped: np.ndarray,
+    rng: np.random.Generator,
+) -> _Draws:
+    """Draw neurons and seeds within each draw of blocks, and average."""
+    draws = len(drawn.drawn)
+    sums = np.tensordot(drawn.counts, drawn.statistics, 1)
+    seed_weights = np.concatenate(
+        [s * _seed_weights(n, draws, rng) for n, s in zip(n_seeds, (1, -1), strict=True)], axis=1
+    )
+    scores = _scores_by_seed(metric, sums, sum(n_seeds))
+    is_scored = np.isfinite(drawn.value)
+    neuron_counts = np.zeros(drawn.drawn.shape)
+    neuron_counts[:, is_scored] = draw_counts(int(is_scored.sum()), draws, rng)
+    neuron_counts *= np.isfinite(drawn.drawn)
+    weights = neuron_counts / np.maximum(1, neuron_counts.sum(1, keepdims=True))
+    differences = np.einsum("dkn,dk->dn", np.where(np.isfinite(scores), scores, 0.0), seed_weights)
+    error, drawn_error = _errors_over_blocks_and_neurons(drawn, weights)
+    even = mean_weights(drawn.value)
+    return _Draws(
+        value=weighted_mean(drawn.value, even),
+        error=error,
+        drawn=weighted_mean(differences, weights),
+        drawn_error=drawn_error,
+        flipped=weighted_mean(flipped, np.broadcast_to(even, flipped.shape)),
+    )
+
+
+def _seed_weights(n_seeds: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw seeds; the few there are understate their spread, which the factor makes good."""
+    even = 1 / n_seeds
+    spread = draw_counts(n_seeds, draws, rng) / n_seeds - even
+    return even + spread * np.sqrt(n_seeds / max(1, n_seeds - 1))
+
+
+def _errors_over_blocks_and_neurons(
+    drawn: BlockDraws, drawn_weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add the variance of a mean over neurons from blocks and from the choice of neurons."""
+    even = mean_weights(drawn.value)
+    block_error, drawn_block_error = population_errors(drawn, even, drawn_weights)
+    neuron_error = _error_over_neurons(drawn.value, even)
+    drawn_neuron_error = _error_over_neurons(drawn.drawn, drawn_weights)
+    return np.hypot(block_error, neuron_error), np.hypot(drawn_block_error, drawn_neuron_error)
+
+
+def _error_over_neurons(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    known = np.where(np.isfinite(values), values, 0.0)
+    mean = (known * weights).sum(-1, keepdims=True)
+    n_neurons = int(np.isfinite(values).any(tuple(range(values.ndim - 1))).sum())
+    return np.sqrt(((known - mean) ** 2 * weights).sum(-1) / max(1, n_neurons - 1))
+
+
+def _pool(parts: Sequence[_Draws]) -> _Draws:
+    """Average over recordings, each counting the same."""
+    n = len(parts)
+    return _Draws(
+        value=np.mean([p.value for p in parts], axis=0),
+        error=np.sqrt(np.sum([p.error**2 for p in parts], axis=0)) / n,
+        drawn=np.mean([p.drawn for p in parts], axis=0),
+        drawn_error=np.sqrt(np.sum([p.drawn_error**2 for p in parts], axis=0)) / n,
+        flipped=np.mean([p.flipped for p in parts], axis=0),
+    )
+
+
+def _interval_and_p(draws: _Draws, n_blocks: int, level: float) -> tuple[Interval, float]:
+    studentized = studentized_draws(draws.value, draws.drawn, draws.drawn_error, IDENTITY)
+    interval = symmetric_interval(draws.value, draws.error, studentized, n_blocks, IDENTITY, level)
+    if n_blocks < MIN_BLOCKS or not draws.error > 0:
+        return interval, float("nan")
+    return interval, float(_share_at_least(studentized, abs(draws.value) / draws.error))
+
+
+def _two_sided_p(value: np.ndarray, null: np.ndarray) -> np.ndarray:
+    return _share_at_least(np.abs(null), np.abs(value))
+
+
+def _share_at_least(null: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Count draws as far out as the value, the value itself included, so that p is never 0."""
+    reached = null >= value * (1 - 1e-9)  # rounding must not part what is equal
+    return np.where(np.isnan(value), np.nan, (1 + reached.sum(0)) / (1 + len(null)))

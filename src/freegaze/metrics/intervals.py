@@ -1,0 +1,191 @@
+"""Confidence intervals from blocks of time: the symmetric studentized block bootstrap.
+
+Of percentile, widened percentile, Student's t, equal-tailed and symmetric studentized intervals the
+last covered best on simulated recordings (nominal 95 %, ten blocks: 83-89, 88-94, 90-94, 91-94 and
+91-96 %), at every number of blocks from five up. ``tests/unit/test_metrics_coverage.py`` measures
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from freegaze.errors import ConfigError
+from freegaze.metrics.bootstrap import (
+    BlockDraws,
+    neuron_errors,
+    population_errors,
+    weighted_mean,
+)
+from freegaze.metrics.scales import IDENTITY, Scale
+
+LEVEL = 0.95
+"""Nominal coverage of an interval."""
+
+MIN_BLOCKS = 5
+"""With fewer blocks there is no interval (NaN): the 95 % quantile of the studentized draws has no
+finite value worth printing then (measured with 3 blocks: half-widths of a million)."""
+
+MIN_DEFINED = 0.5
+"""Share of draws in which a score must exist for its interval to exist. A nearly silent neuron may
+have no spike in most draws."""
+
+
+@dataclass(frozen=True, eq=False)
+class Interval:
+    """A number, or one a neuron, with its confidence interval.
+
+    Args:
+        value: The score.
+        low: Lower end; NaN where there is no interval.
+        high: Upper end.
+    """
+
+    value: Float[np.ndarray, ...]
+    low: Float[np.ndarray, ...]
+    high: Float[np.ndarray, ...]
+
+
+def neuron_intervals(draws: BlockDraws, scale: Scale, level: float = LEVEL) -> Interval:
+    """Make the interval of each neuron.
+
+    Args:
+        draws: From `freegaze.metrics.bootstrap.resample`.
+        scale: On which errors are close to symmetric.
+        level: Nominal coverage.
+
+    Returns:
+        The interval of each neuron.
+    """
+    error, drawn_error = neuron_errors(draws)
+    studentized = studentized_draws(draws.value, draws.drawn, drawn_error, scale)
+    return symmetric_interval(draws.value, error, studentized, draws.n_blocks, scale, level)
+
+
+def mean_interval(draws: BlockDraws, level: float = LEVEL) -> Interval:
+    """Make the interval of the mean over the neurons that have a score.
+
+    It is about these neurons in other minutes, not about other neurons. The neurons share the
+    blocks, so that what is common to them does not average out.
+
+    Args:
+        draws: From `freegaze.metrics.bootstrap.resample`.
+        level: Nominal coverage.
+
+    Returns:
+        The interval of the mean.
+    """
+    return _population_interval(draws, mean_weights, level)
+
+
+def median_interval(draws: BlockDraws, level: float = LEVEL) -> Interval:
+    """Make the interval of the median over the neurons that have a score.
+
+    Args:
+        draws: From `freegaze.metrics.bootstrap.resample`.
+        level: Nominal coverage.
+
+    Returns:
+        The interval of the median, about these neurons in other minutes.
+    """
+    return _population_interval(draws, median_weights, level)
+
+
+def studentized_draws(
+    value: Float[np.ndarray, ...],
+    drawn: Float[np.ndarray, "draw ..."],
+    drawn_error: Float[np.ndarray, "draw ..."],
+    scale: Scale,
+) -> Float[np.ndarray, "draw ..."]:
+    """Measure how far resampled scores lie from the score, in their own standard errors.
+
+    Args:
+        value: The score.
+        drawn: Resampled scores.
+        drawn_error: Standard error of each as its resampled recording states it.
+        scale: On which errors are close to symmetric.
+
+    Returns:
+        Absolute distances; NaN where a resampled score or its error does not exist.
+    """
+    shift = scale.forward(drawn) - scale.forward(value)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = np.abs(shift) / (drawn_error * scale.derivative(drawn))
+    distance = np.where(np.isfinite(distance), distance, np.nan)
+    return np.where(shift == 0, 0.0, distance)  # 0/0: a perfect model stays perfect in every draw
+
+
+def symmetric_interval(
+    value: Float[np.ndarray, ...],
+    error: Float[np.ndarray, ...],
+    studentized: Float[np.ndarray, "draw ..."],
+    n_blocks: int,
+    scale: Scale,
+    level: float = LEVEL,
+) -> Interval:
+    """Reach from a score as many standard errors to both sides as resampled scores lie from it.
+
+    Args:
+        value: The score.
+        error: Its standard error.
+        studentized: From `studentized_draws`.
+        n_blocks: Number of blocks; below `MIN_BLOCKS` there is no interval.
+        scale: On which errors are close to symmetric.
+        level: Nominal coverage.
+
+    Returns:
+        ``backward(forward(value) -/+ q * error)``, q the ``level`` quantile of ``studentized``.
+
+    Raises:
+        ConfigError: If the level is not between 0 and 1.
+
+    Source: P. Hall (1988), J. R. Stat. Soc. B 50, 35-45; blocks after Künsch (1989), Ann. Stat. 17.
+    """
+    if not 0 < level < 1:
+        raise ConfigError(f"the level of an interval lies between 0 and 1, got {level}")
+    if n_blocks < MIN_BLOCKS:
+        return Interval(value, np.full_like(value, np.nan), np.full_like(value, np.nan))
+    center = scale.forward(value)
+    half_width = _quantile(studentized, level) * error * scale.derivative(value)
+    return Interval(value, scale.backward(center - half_width), scale.backward(center + half_width))
+
+
+def mean_weights(values: Float[np.ndarray, "... neuron"]) -> Float[np.ndarray, "... neuron"]:
+    """Weight neurons that have a score equally, the others 0."""
+    has_score = np.isfinite(values)
+    return has_score / np.maximum(1, has_score.sum(-1, keepdims=True))
+
+
+def median_weights(values: Float[np.ndarray, "... neuron"]) -> Float[np.ndarray, "... neuron"]:
+    """Weight the middle neuron 1, or the two around the middle 1/2, of those that have a score."""
+    order = np.argsort(values, axis=-1)  # NaN comes last
+    n_scored = np.isfinite(values).sum(-1, keepdims=True)
+    weights = np.zeros(values.shape)
+    for middle in (np.maximum(n_scored - 1, 0) // 2, n_scored // 2):
+        at = np.take_along_axis(order, np.minimum(middle, values.shape[-1] - 1), -1)
+        np.put_along_axis(weights, at, np.take_along_axis(weights, at, -1) + 0.5, -1)
+    return np.where(n_scored > 0, weights, 0.0)
+
+
+def _population_interval(
+    draws: BlockDraws, weights_of: Callable[[np.ndarray], np.ndarray], level: float
+) -> Interval:
+    weights = weights_of(draws.value)
+    drawn_weights = weights_of(np.where(np.isfinite(draws.value), draws.drawn, np.nan))
+    error, drawn_error = population_errors(draws, weights, drawn_weights)
+    value = weighted_mean(draws.value, weights)
+    drawn = weighted_mean(draws.drawn, drawn_weights)
+    studentized = studentized_draws(value, drawn, drawn_error, IDENTITY)
+    return symmetric_interval(value, error, studentized, draws.n_blocks, IDENTITY, level)
+
+
+def _quantile(studentized: np.ndarray, level: float) -> np.ndarray:
+    """Take the quantile over the draws in which a score exists; NaN where those are too few."""
+    is_defined = np.isfinite(studentized)
+    has_enough = is_defined.mean(0) >= MIN_DEFINED
+    filled = np.where(has_enough, studentized, 0.0)  # nothing but NaN would make numpy warn
+    return np.where(has_enough, np.nanquantile(filled, level, axis=0), np.nan)
