@@ -1,0 +1,54 @@
+"""The house itself: every room can be entered alone, and every public name is documented."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "freegaze"
+MODULES = sorted(
+    str(path.relative_to(SOURCE.parent).with_suffix("")).replace("/", ".").removesuffix(".__init__")
+    for path in SOURCE.rglob("*.py")
+)
+
+
+def test_every_module_imports_alone():
+    """One process; before each import every module of ours is forgotten, so that order cannot help."""
+    program = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    for loaded in [m for m in sys.modules if m.split('.')[0] == 'freegaze']:\n"
+        "        del sys.modules[loaded]\n"
+        "    importlib.import_module(name)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, *MODULES], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    program = "import sys, freegaze; print([m for m in ('torch', 'numpy') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: p.name)
+def test_public_names_are_documented(path: Path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), f"{path.name} has no docstring"
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    public = [n for n in tree.body if isinstance(n, kinds) and not n.name.startswith("_")]
+    for node in public:
+        doc = ast.get_docstring(node)
+        assert doc, f"{path.name}: {node.name}"
+        if isinstance(node, ast.FunctionDef) and any(isinstance(n, ast.Raise) for n in node.body):
+            assert "Raises:" in doc, f"{path.name}: {node.name} raises and does not say so"
+
+
+def test_files_are_short():
+    lengths = {path.name: len(path.read_text().splitlines()) for path in SOURCE.rglob("*.py")}
+    assert max(lengths.values()) <= 500
+    assert sorted(lengths.values())[len(lengths) // 2] < 150

@@ -1,0 +1,257 @@
+"""Fitting: seeds, resuming, run folders, searches, several sessions."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from builders import make_recording
+from freegaze.config import read_config
+from freegaze.errors import CheckpointError, ConfigError, DataError, NumericsError
+from freegaze.evaluation.fitted import load_encoder
+from freegaze.recording.recording import ResponseKind
+from freegaze.training import loop
+from freegaze.training.checkpoint import load_tensors, write_atomically
+from freegaze.training.config import RunConfig
+from freegaze.training.fit import resume, train
+from freegaze.training.run_folder import RunFolder
+
+SMALL = (
+    "model.name=behavior_only",
+    "data.history=2",
+    "data.min_rate_hz=0",
+    "split.gap_s=0.1",
+    "training.max_passes=3",
+    "training.batch_windows=32",
+    "training.stretch_windows=4",
+    "training.device=cpu",
+)
+CONVOLUTIONAL = (
+    "model.name=cnn_gru",
+    "model.core.channels=[4]",
+    "model.core.kernels=[3]",
+    "model.core.strides=[2]",
+)
+
+
+def small_config(*overrides: str) -> RunConfig:
+    return read_config(RunConfig, None, [*SMALL, *overrides])
+
+
+def weights_of(run: RunFolder) -> dict[str, torch.Tensor]:
+    return load_tensors(run.encoder)[0]
+
+
+def assert_same_weights(a: RunFolder, b: RunFolder) -> None:
+    first, second = weights_of(a), weights_of(b)
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_the_seed_fixes_the_run(tmp_path: Path):
+    recording = make_recording()
+    torch.manual_seed(1)
+    first = train([recording], small_config(), tmp_path / "a")
+    torch.manual_seed(2)
+    second = train([recording], small_config(), tmp_path / "b")
+    other = train([recording], small_config("training.seed=1"), tmp_path / "c")
+    assert_same_weights(first, second)
+    assert any(
+        not torch.equal(weights_of(first)[k], weights_of(other)[k]) for k in weights_of(other)
+    )
+
+
+def test_a_fit_leaves_the_random_state_as_found(tmp_path: Path):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    train([make_recording()], small_config(), tmp_path / "a")
+    assert torch.equal(before, torch.get_rng_state())
+
+
+class StopError(Exception):
+    """Stands in for a process that is killed."""
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 6, 11])
+@pytest.mark.parametrize("model", [(), CONVOLUTIONAL, ("training.average_decay=0.9",)])
+def test_a_stopped_fit_goes_on_bit_for_bit(tmp_path: Path, stop_at: int, model: tuple[str, ...]):
+    recording = make_recording(frame_size=(10, 12))
+    config = small_config("training.checkpoint_every_s=1e-9", *_with_gaze(model))
+    undisturbed = train([recording], config, tmp_path / "undisturbed")
+
+    def stop(what: str, done: int, total: int) -> None:
+        if done == stop_at:
+            raise StopError
+
+    with pytest.raises(StopError):
+        train([recording], config, tmp_path / "stopped", stop)
+    stopped = resume(tmp_path / "stopped", [recording])
+    assert_same_weights(undisturbed, stopped)
+    for a, b in zip(undisturbed.metrics(), stopped.metrics(), strict=True):
+        assert {**a, "seconds": 0} == {**b, "seconds": 0}
+
+
+def _with_gaze(model: tuple[str, ...]) -> tuple[str, ...]:
+    columns = ("model.shifter.columns=[theta, phi]",) if "model.name=cnn_gru" in model else ()
+    return (*model, *columns)
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path):
+    recording = make_recording()
+    run = train([recording], small_config(), tmp_path / "a")
+    before = run.encoder.read_bytes()
+    resume(run.path, [recording])
+    assert run.encoder.read_bytes() == before
+
+
+def test_resuming_on_other_data_is_refused(tmp_path: Path):
+    run = train([make_recording()], small_config(), tmp_path / "a")
+    with pytest.raises(CheckpointError, match="data of session 's'"):
+        resume(run.path, [make_recording(seed=1)])
+
+
+def test_a_taken_folder_is_refused(tmp_path: Path):
+    train([make_recording()], small_config(), tmp_path / "a")
+    with pytest.raises(CheckpointError, match="already holds a run"):
+        train([make_recording()], small_config(), tmp_path / "a")
+
+
+def test_two_processes_in_one_folder_are_refused(tmp_path: Path):
+    run = train([make_recording()], small_config(), tmp_path / "a")
+    with run.locked(), pytest.raises(CheckpointError, match="another process"):
+        resume(run.path, [make_recording()])
+
+
+def test_wrong_data_leave_nothing_behind(tmp_path: Path):
+    with pytest.raises(DataError):
+        train([make_recording(n_bins=30)], small_config("data.history=20"), tmp_path / "a")
+    with pytest.raises(DataError, match="no neuron fires"):
+        train([make_recording()], small_config("data.min_rate_hz=1000"), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_patience_stops_and_the_best_weights_are_kept(tmp_path: Path):
+    settings = ("training.max_passes=40", "training.learning_rate=0.3", "training.patience=2")
+    run = train(
+        [make_recording()], small_config(*settings, "training.schedule=constant"), tmp_path / "a"
+    )
+    losses = [line["validation_loss"] for line in run.metrics()]
+    assert len(losses) == int(np.argmin(losses)) + 1 + 2 < 40
+    encoder = load_encoder(run.path)
+    recording = make_recording()
+    predicted = encoder.predict(recording, "validation")
+    observed = recording.responses[predicted.targets]
+    loss = (predicted.rates - observed * np.log(predicted.rates + 1e-8)).mean()
+    assert loss == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_a_diverging_fit_says_so(tmp_path: Path):
+    settings = ("training.learning_rate=1e30", "training.gradient_clip=null")
+    with pytest.raises(NumericsError, match="learning_rate"):
+        train([make_recording()], small_config(*settings), tmp_path / "a")
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_intact(tmp_path: Path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", no_space)
+    with pytest.raises(CheckpointError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_sessions_are_fitted_together(tmp_path: Path):
+    recordings = [
+        make_recording(session_id="one.a", n_neurons=3, frame_size=(10, 12)),
+        make_recording(session_id="two", n_neurons=5, seed=1, frame_size=(10, 12)),
+    ]
+    run = train(recordings, small_config(*_with_gaze(CONVOLUTIONAL)), tmp_path / "a")
+    encoder = load_encoder(run.path)
+    assert encoder.predict(recordings[0], "test").rates.shape[1] == 3
+    assert encoder.predict(recordings[1], "test").rates.shape[1] == 5
+    with pytest.raises(DataError, match="fitted on one.a, two"):
+        encoder.predict(make_recording(session_id="three"))
+
+
+def test_sessions_of_one_name_are_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="share a session id"):
+        train([make_recording(), make_recording()], small_config(), tmp_path / "a")
+
+
+def test_a_search_keeps_the_lowest_validation_loss(tmp_path: Path):
+    config = small_config("search={training.learning_rate: [1e-6, 1e-1]}")
+    run = train([make_recording()], config, tmp_path / "a")
+    trials = [RunFolder(path) for path in sorted((tmp_path / "a" / "search").iterdir())]
+    losses = [min(line["validation_loss"] for line in trial.metrics()) for trial in trials]
+    assert losses[0] != losses[1]
+    best = trials[int(np.argmin(losses))]
+    assert run.encoder.read_bytes() == best.encoder.read_bytes()
+    assert run.metrics() == best.metrics()
+    with pytest.raises(ConfigError, match="search"):
+        train([make_recording()], small_config("search={seed: [1]}"), tmp_path / "b")
+
+
+def test_fluorescence_is_fitted_with_a_gaussian_loss(tmp_path: Path):
+    recording = make_recording(kind=ResponseKind.FLUORESCENCE)
+    run = train([recording], small_config(), tmp_path / "a")
+    assert run.metrics()[-1]["validation_loss"] > 0  # squared errors, never negative
+    assert load_encoder(run.path).predict(recording).rates.min() < recording.responses.max()
+
+
+def test_the_manifest_says_what_the_run_depends_on(tmp_path: Path):
+    run = train([make_recording()], small_config(), tmp_path / "a")
+    manifest = run.manifest()
+    assert set(manifest["data"]) == {"s"}
+    assert {"config_hash", "commit", "packages", "python", "n_threads"} <= manifest.keys()
+    assert run.config().model["l1"] == 0.0  # options that were not given are spelled out
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
+def test_a_broken_encoder_file_is_one_clear_error(tmp_path: Path, content: bytes | None):
+    run = train([make_recording()], small_config(), tmp_path / "a")
+    whole = run.encoder.read_bytes()
+    run.encoder.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(CheckpointError, match=r"encoder\.safetensors"):
+        load_encoder(run.path)
+
+
+def test_an_unfinished_or_missing_run_is_one_clear_error(tmp_path: Path):
+    with pytest.raises(CheckpointError, match="holds no run"):
+        load_encoder(tmp_path / "nothing")
+    run = train([make_recording()], small_config(), tmp_path / "a")
+    run.encoder.unlink()
+    with pytest.raises(CheckpointError, match="not finished"):
+        load_encoder(run.path)
+
+
+def test_metrics_file_is_one_json_object_a_pass(tmp_path: Path):
+    run = train([make_recording()], small_config(), tmp_path / "a")
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["pass"] for line in lines] == [1, 2, 3]
+
+
+def test_cosine_schedule_warms_up_and_comes_down():
+    config = small_config().training
+    factors = [loop.rate_factor(config, step, 200) for step in range(200)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == 1.0
+    assert factors[9:] == sorted(factors[9:], reverse=True)
+    assert factors[-1] == pytest.approx(0.01, abs=1e-3)
+
+
+def test_weight_decay_spares_vectors():
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    optimizer = loop.make_optimizer(module, small_config().training, torch.device("cpu"))
+    decayed, spared = optimizer.param_groups
+    assert [p.ndim for p in decayed["params"]] == [2]
+    assert decayed["weight_decay"] > 0
+    assert spared["weight_decay"] == 0
+    assert all(p.ndim == 1 for p in spared["params"])
