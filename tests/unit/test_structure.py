@@ -15,7 +15,7 @@ MODULES = sorted(
 
 
 def test_every_module_imports_alone():
-    """One process; before each import every module of ours is forgotten, so that order cannot help."""
+    """Before each import every module of ours is forgotten, so that order cannot help."""
     program = (
         "import importlib, sys\n"
         "for name in sys.argv[1:]:\n"
