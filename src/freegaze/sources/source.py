@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import import_module
@@ -132,6 +133,22 @@ def detect_source(path: Path | str) -> str:
         return fitting[0]
     what = f"may be any of {', '.join(fitting)}" if fitting else "is of no known format"
     raise DataError(f"{where} {what}; name the source (known: {', '.join(SOURCES)})")
+
+
+def describe_sources() -> list[dict[str, str]]:
+    """Describe every source, for listings and the docs.
+
+    Returns:
+        One row a source: name, description, options with their defaults, citation.
+    """
+    rows = []
+    for name in SOURCES:
+        source = SOURCES.get(name)
+        defaults = source.Options().model_dump(mode="json")
+        options = ", ".join(f"{key}={json.dumps(value)}" for key, value in defaults.items())
+        row = {"name": name, "description": source.description, "options": options}
+        rows.append({**row, "citation": source.citation})
+    return rows
 
 
 def pick_sessions(found: dict[str, Path], wanted: tuple[str, ...] | None, path: Path) -> list[str]:
