@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from freegaze.config import StrictConfig
@@ -30,7 +30,7 @@ class ShifterConfig(StrictConfig):
         linear: Whether inputs also reach the output directly, by a matrix.
         bound: How displacements are kept in range: by tanh, by tanh with a free offset outside it,
             or clipped.
-        max_shift: Largest shift as a fraction of the frame's width (x) and height (y).
+        max_shift: Largest shift (x, y) as a fraction of the frame's (width, height).
         max_angle_deg: Largest rotation in degrees.
         center: Point that is rotated about (see ``freegaze.nn.warp.rotation_center``).
         padding: What is seen outside the frame.
@@ -45,8 +45,8 @@ class ShifterConfig(StrictConfig):
     normalize: Literal["none", "batch"] = "none"
     linear: bool = True
     bound: Bound = "tanh"
-    max_shift: float = Field(default=0.5, gt=0)
-    max_angle_deg: float = Field(default=45.0, gt=0)
+    max_shift: tuple[PositiveFloat, PositiveFloat] = (0.5, 0.5)
+    max_angle_deg: PositiveFloat = 45.0
     center: Center = "true"
     padding: Padding = "zeros"
     start: Literal["zero", "random"] = "zero"
@@ -66,8 +66,24 @@ class ShifterConfig(StrictConfig):
             normalize="batch",
             linear=False,
             bound="tanh_then_bias",
-            max_shift=max_shift,
+            max_shift=(max_shift, max_shift),
             center="swapped",
+            start="random",
+        )
+
+    @classmethod
+    def parker2022(cls) -> ShifterConfig:
+        """Return the shifter of Parker et al. (2022): clipped to 15 px of their 30 x 40 and 45 deg.
+
+        Source: Parker et al. (2022), code.
+        """
+        return cls(
+            columns=("theta", "phi", "pitch"),
+            hidden=(20,),
+            activation="softplus",
+            linear=False,
+            bound="clamp",
+            max_shift=(15 / 40, 15 / 30),
             start="random",
         )
 
@@ -82,7 +98,7 @@ class ShifterConfig(StrictConfig):
                 is_normalized=self.normalize == "batch",
                 has_linear=self.linear,
                 bound=self.bound,
-                limits=(self.max_shift * width, self.max_shift * height, self.max_angle_deg),
+                limits=(self.max_shift[0] * width, self.max_shift[1] * height, self.max_angle_deg),
                 starts_at_zero=self.start == "zero",
             ),
             center=rotation_center(frame_size, self.center),
@@ -139,7 +155,7 @@ class DisplacementNetwork(nn.Module):
             raw = raw + self.linear(angles)
         raw = raw.float()  # pixels need more digits than bfloat16 has
         if self.bound == "clamp":
-            return raw.clamp(-1, 1) * self.limits
+            return torch.clamp(raw, -self.limits, self.limits)
         bounded = torch.tanh(raw)
         return (bounded if self.offset is None else bounded + self.offset) * self.limits
 

@@ -1,6 +1,8 @@
-"""Linear temporal kernels, one a neuron."""
+"""Linear weights over the bins of a window."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -26,3 +28,33 @@ class TemporalKernels(nn.Module):
     ) -> Float[Tensor, "batch neuron"]:
         """Return one number a neuron."""
         return (streams * self.weight).sum((1, 2))
+
+
+class LaggedLinear(nn.Module):
+    """A linear map of a whole window in two steps, so that overlapping windows share the first.
+
+    Every frame is weighed once for each place that it can have in a window; a window then adds up,
+    for each of its bins, the number that belongs to that place.
+
+    Args:
+        bins: Places of a window that are weighed, from 0.
+        n_inputs: Numbers a bin.
+        n_outputs: Numbers a window.
+    """
+
+    def __init__(self, bins: Sequence[int], n_inputs: int, n_outputs: int) -> None:
+        super().__init__()
+        self.bins = list(bins)
+        self.n_outputs = n_outputs
+        self.weight = nn.Parameter(torch.zeros(len(self.bins), n_outputs, n_inputs))
+
+    def forward(self, inputs: Float[Tensor, "batch input"]) -> Float[Tensor, "batch drive"]:
+        """Weigh each bin's inputs for each place, (batch, place * output)."""
+        return inputs @ self.weight.flatten(0, 1).T.to(inputs.dtype)
+
+    def sum_window(
+        self, drives: Float[Tensor, "batch history drive"]
+    ) -> Float[Tensor, "batch output"]:
+        """Add up a window: of the bin at each place, what ``forward`` made for that place."""
+        by_place = drives.unflatten(2, (len(self.bins), self.n_outputs))
+        return torch.stack([by_place[:, b, i] for i, b in enumerate(self.bins)]).sum(0)

@@ -1,0 +1,226 @@
+"""Generalized linear models of vision and position, after Parker et al. (2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from freegaze.config import StrictConfig
+from freegaze.errors import ConfigError
+from freegaze.models._columns import Columns
+from freegaze.models._gaze import GazeCorrection, ShifterChoice, shifter_columns
+from freegaze.models._link import response_link
+from freegaze.models.encoder import AbstractEncoder, EncoderDims, register_model
+from freegaze.nn.penalties import roughness
+from freegaze.nn.response import Link, apply_link, invert_link
+from freegaze.nn.sessions import PerSession
+from freegaze.nn.shifter import ShifterConfig
+from freegaze.nn.temporal import LaggedLinear
+from freegaze.recording.features import resolve_features
+
+
+class GLMConfig(StrictConfig):
+    """Choices of the generalized linear model.
+
+    Args:
+        kind: ``"vision"``: link(vision); ``"position"``: link(position); ``"additive"``:
+            link(vision + position); ``"multiplicative"``: |1 + position| * link(vision).
+        shifter: How frames are moved by gaze, or ``none``.
+        position: Behavior features that act, by set or by name.
+        position_bins: ``"all"`` bins of the window have position weights, or only the ``"middle"``
+            one (the target bin of a window with a lag of minus half its length).
+        downsample: Pixels, down and across, that are averaged into one.
+        crop: Averaged pixels that are cut off at each border.
+        link: ``"auto"`` suits the responses; ``"relu"`` is that of the source.
+        smoothness: Weight of the squared differences between neighboring weights in time and space.
+        l1: Weight of the sum of absolute weights of a neuron.
+        l2: Weight of the sum of squared weights of a neuron.
+    """
+
+    kind: Literal["vision", "position", "additive", "multiplicative"] = "multiplicative"
+    shifter: ShifterChoice = ShifterConfig()
+    position: str | tuple[str, ...] = "recorded"
+    position_bins: Literal["all", "middle"] = "all"
+    downsample: int = Field(default=2, ge=1)
+    crop: int = Field(default=0, ge=0)
+    link: Literal["auto", "relu"] = "auto"
+    smoothness: float = Field(default=1.0, ge=0)
+    l1: float = Field(default=0.0, ge=0)
+    l2: float = Field(default=0.0, ge=0)
+
+    @classmethod
+    def paper(
+        cls,
+        kind: Literal["vision", "position", "additive", "multiplicative"] = "multiplicative",
+        l2: float = 0.0,
+    ) -> GLMConfig:
+        """Return the source's model, to be trained with squared error, lag -2 and history 5.
+
+        Args:
+            kind: Which of its four models.
+            l2: The source tries 20 values from 0.01 to 1000, evenly in the logarithm.
+
+        Source: Parker et al. (2022), code.
+        """
+        return cls(
+            kind=kind,
+            shifter=ShifterConfig.parker2022(),
+            position=("theta", "phi", "pitch", "roll"),
+            position_bins="middle",
+            crop=5,
+            link="relu",
+            smoothness=0.0,
+            l1=1e-4,
+            l2=l2,
+        )
+
+
+@register_model("glm")
+class GLM(AbstractEncoder):
+    """Predicts responses by one linear filter over pixels and lags, and one over behavior.
+
+    Source: Parker, Abe, Leonard, Martins, Niell (2022), "Joint coding of visual input and eye/head
+    position in V1 of freely moving mice".
+    """
+
+    Config = GLMConfig
+    inputs = "both"
+
+    def __init__(self, config: GLMConfig, sessions: Mapping[str, EncoderDims]) -> None:
+        super().__init__(config, sessions)
+        self.heads = PerSession({name: _Head(config, dims) for name, dims in sessions.items()})
+        self.is_multiplicative = config.kind == "multiplicative"
+        self.strengths = {"smoothness": config.smoothness, "l1": config.l1, "l2": config.l2}
+
+    @classmethod
+    def required_features(cls, config: GLMConfig, recorded: tuple[str, ...]) -> tuple[str, ...]:
+        """Name the position features, then those that only the shifter reads."""
+        names = _position_features(config, recorded)
+        gaze = () if config.kind == "position" else shifter_columns(config.shifter)
+        return resolve_features((*names, *gaze), recorded)
+
+    def encode(
+        self,
+        video: Float[Tensor, "batch time 1 height width"],
+        behavior: Float[Tensor, "batch time feature"],
+        session: str | None = None,
+    ) -> Float[Tensor, "batch time hidden"]:
+        """Return what each bin adds to windows in which it has each possible place."""
+        head = self.heads.of(self.session_name(session))
+        states = behavior.flatten(0, 1)
+        parts = []
+        if head.vision is not None:
+            parts.append(head.vision(head.pixels(video.flatten(0, 1), states)))
+        if head.position is not None:
+            parts.append(head.position(head.columns(states)))
+        return torch.cat(parts, 1).unflatten(0, behavior.shape[:2])
+
+    def respond(
+        self, features: Float[Tensor, "batch history hidden"], session: str | None = None
+    ) -> Float[Tensor, "batch neuron"]:
+        """Add up the bins of each window and apply the link."""
+        head = self.heads.of(self.session_name(session))
+        vision, position = head.sum_windows(features.float())
+        if self.is_multiplicative:
+            return (1 + position).abs() * apply_link(vision + head.bias, head.link)
+        return apply_link(vision + position + head.bias, head.link)
+
+    def penalties(self, session: str | None = None) -> dict[str, Tensor]:
+        """Return smoothness, L1 and L2, each the mean over neurons of a sum over weights."""
+        head = self.heads.of(self.session_name(session))
+        values = head.penalties()
+        return {
+            name: strength * values[name]
+            for name, strength in self.strengths.items()
+            if strength and name in values
+        }
+
+    def shift(
+        self, behavior: Float[Tensor, "batch feature"], session: str | None = None
+    ) -> Float[Tensor, "batch 3"] | None:
+        """Return the shifter's (x px, y px, angle deg)."""
+        gaze = self.heads.of(self.session_name(session)).gaze
+        return None if gaze is None else gaze.displacement(behavior)
+
+    def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
+        """Start a session's biases from its neurons' mean training response."""
+        head = self.heads.of(session)
+        head.bias.data.copy_(invert_link(mean_response, head.link))
+
+
+class _Head(nn.Module):
+    """One session's filters."""
+
+    def __init__(self, config: GLMConfig, dims: EncoderDims) -> None:
+        super().__init__()
+        all_bins = range(dims.history)
+        self.gaze: GazeCorrection | None = None
+        self.vision: LaggedLinear | None = None
+        self.position: LaggedLinear | None = None
+        if config.kind != "position":
+            self.gaze = GazeCorrection(config.shifter, dims)
+            self.field_size = _field_size(dims.frame_size, config.downsample, config.crop)
+            n_pixels = self.field_size[0] * self.field_size[1]
+            self.vision = LaggedLinear(all_bins, n_pixels, dims.n_neurons)
+        names = _position_features(config, dims.recorded or dims.behavior_names)
+        self.columns = Columns(dims.columns(names, "the position part"))
+        if names:
+            bins = all_bins if config.position_bins == "all" else [dims.history // 2]
+            self.position = LaggedLinear(bins, len(names), dims.n_neurons)
+        self.bias = nn.Parameter(torch.zeros(dims.n_neurons))
+        self.downsample, self.crop = config.downsample, config.crop
+        self.link: Link = response_link(dims.response_kind)
+        if config.link == "relu":
+            self.link = "relu"
+
+    def pixels(self, frames: Tensor, behavior: Tensor) -> Tensor:
+        """Move, average and crop the frames, and lay out their pixels, (batch, pixel)."""
+        assert self.gaze is not None
+        coarse = F.avg_pool2d(self.gaze(frames, behavior), self.downsample)
+        height, width = coarse.shape[-2:]
+        cut = self.crop
+        return coarse[..., cut : height - cut, cut : width - cut].flatten(1)
+
+    def sum_windows(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return vision and position of each window, (batch, neuron); zero where there is none."""
+        n_vision = 0 if self.vision is None else self.vision.weight.shape[:2].numel()
+        nothing = torch.zeros_like(self.bias)
+        vision, position = nothing, nothing
+        if self.vision is not None:
+            vision = self.vision.sum_window(features[..., :n_vision])
+        if self.position is not None:
+            position = self.position.sum_window(features[..., n_vision:])
+        return vision, position
+
+    def penalties(self) -> dict[str, Tensor]:
+        """Return the unweighted penalties: mean over neurons of sums over visual weights."""
+        if self.vision is None:
+            return {}
+        weight = self.vision.weight
+        fields = weight.unflatten(2, self.field_size)
+        n_neurons = weight.shape[1]
+        return {
+            "smoothness": roughness(fields).mean(),
+            "l1": weight.abs().sum() / n_neurons,
+            "l2": weight.square().sum() / n_neurons,
+        }
+
+
+def _position_features(config: GLMConfig, recorded: tuple[str, ...]) -> tuple[str, ...]:
+    return () if config.kind == "vision" else resolve_features(config.position, recorded)
+
+
+def _field_size(frame_size: tuple[int, int], downsample: int, crop: int) -> tuple[int, int]:
+    height, width = (side // downsample - 2 * crop for side in frame_size)
+    if min(height, width) < 1:
+        raise ConfigError(
+            f"frames of {frame_size[0]} x {frame_size[1]} px leave nothing after `downsample` "
+            f"{downsample} and `crop` {crop}; lower one of them"
+        )
+    return height, width
