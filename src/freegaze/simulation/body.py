@@ -17,6 +17,7 @@ from freegaze.simulation.processes import (
     normal_scores,
     on_off,
     ornstein_uhlenbeck,
+    slow_process,
     standardize,
 )
 from freegaze.simulation.world import BOX_SIZE_CM
@@ -88,7 +89,7 @@ def make_body(
         + 0.03 * (pitch - PITCH_MEAN_DEG)
         + 0.4 * low_pass(ornstein_uhlenbeck(walk_rng, n_steps, 3.0)[:, 0], 0.3)
     )
-    arousal = standardize(ornstein_uhlenbeck(walk_rng, n_steps, 25.0)[:, 0])
+    arousal = slow_process(walk_rng, n_steps, 25.0, 1.0)
     position = np.column_stack([position, np.clip(height, 1.5, 6.0)])
     return Body(position, yaw, pitch, roll, speed, is_walking, arousal)
 
@@ -111,7 +112,7 @@ def _speed(rng: np.random.Generator, is_walking: np.ndarray) -> np.ndarray:
 
 
 def _vigor(rng: np.random.Generator, is_walking: np.ndarray) -> np.ndarray:
-    """Strength of fast head movement, mean square 1: large in bouts and while walking, small between.
+    """Strength of fast head movement: large in bouts and while walking; its mean square is 1.
 
     Half of the time in each state gives the heavy tails of the table: a median of 23 deg/s under a
     standard deviation of 100.
@@ -137,9 +138,9 @@ def _fast_angle(rng: np.random.Generator, vigor: np.ndarray, velocity_sd: float)
 
 def _posture(rng: np.random.Generator, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Slow pitch and roll in degrees, with the table's distributions and time constants."""
-    pitch = low_pass(ornstein_uhlenbeck(rng, n_steps, 22.0)[:, 0], 0.7)
-    roll = low_pass(ornstein_uhlenbeck(rng, n_steps, 32.0)[:, 0], 0.7)
-    pitch, roll = normal_scores(pitch), standardize(roll)
+    pitch = slow_process(rng, n_steps, 22.0, 0.7)
+    roll = slow_process(rng, n_steps, 38.0, 0.7)
+    pitch = normal_scores(pitch)
     roll = roll - np.mean(roll * pitch) * pitch
     roll = PITCH_ROLL_CORRELATION * pitch + np.sqrt(1 - PITCH_ROLL_CORRELATION**2) * standardize(
         roll
@@ -178,7 +179,7 @@ def _walk(
 
 
 def _steering(x: float, y: float, v: float, yaw_deg: float, size_x: float, size_y: float) -> float:
-    """Turn (deg/s) towards the middle when walking close to a wall; none within 9 cm of the middle part."""
+    """Turn (deg/s) towards the middle when walking within 9 cm of a wall."""
     gap = min(x, y, size_x - x, size_y - y)
     if gap > 9.0 or v < 1.0:
         return 0.0

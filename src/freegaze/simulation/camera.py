@@ -1,7 +1,8 @@
 """An equidistant fisheye and the ray caster that both camera and retina look through.
 
-Camera axes: X to the right, Y down, Z forward, in the picture's own view. A point at angle ``r`` from
-the axis lies ``r / deg_per_px`` pixels from the center of the picture (equidistant projection).
+Camera axes: X to the right, Y down, Z forward, in the picture's own view. A point at angle ``r``
+from the axis lies ``r / deg_per_px`` pixels from the center of the picture (equidistant
+projection).
 """
 
 from __future__ import annotations
@@ -91,8 +92,9 @@ class Renderer:
     ) -> Float[torch.Tensor, "frames height width"]:
         """Render pictures from inside the box.
 
-        From inside a convex box a ray leaves through the face whose plane it meets first, so that no
-        intersection needs testing: of the six planes the nearest one ahead is the one that is seen.
+        From inside a convex box a ray leaves through the face whose plane it meets first, so that
+        no intersection needs testing: of the six planes the nearest one ahead is the one that is
+        seen.
 
         Args:
             position: Where the camera is, in cm; must be inside the box.

@@ -14,18 +14,18 @@ from freegaze.simulation.body import PITCH_MEAN_DEG, ROLL_MEAN_DEG, Body
 from freegaze.simulation.processes import STEP_S, low_pass
 from freegaze.simulation.rotation import REST_PHI_DEG, REST_THETA_DEG
 
-YAW_GAIN = 0.7
+YAW_GAIN = 0.77
 """Share of head yaw that the eye counters between saccades (table: 0.6 to 0.8)."""
 
 THETA_ON_PITCH, THETA_ON_ROLL = 0.4, -0.15
-PHI_ON_PITCH, PHI_ON_ROLL = -0.29, 0.66
+PHI_ON_PITCH, PHI_ON_ROLL = -0.33, 0.74
 """Slopes of the eye on head posture (table: 0.4, -0.15, -0.3, 0.7)."""
 
 TORSION_ON_PITCH, TORSION_ON_ROLL = 0.35, 0.08
 """Torsion follows pitch by 0.3 to 0.4, with a small roll term."""
 
-SACCADE_STEPS = 2
-"""A saccade of 15 degrees lasts about 30 ms."""
+SACCADE_STEPS = 4
+"""A saccade of 20 degrees lasts about 60 ms, at some 300 degrees a second."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def make_eye(body: Body, rng: np.random.Generator, torsion_gain: float = 1.0) ->
 
 def _soft_floor(angle: np.ndarray) -> np.ndarray:
     """Resist looking down: the table's phi reaches 18 degrees below its mean but 28 above."""
-    floor = -19.0
+    floor = -21.0
     return np.where(angle > 0, angle, floor * np.tanh(angle / floor))
 
 
@@ -85,18 +85,18 @@ def _counter_and_jump(
         Horizontal and vertical deviation from the set point in degrees, and whether it jumps.
     """
     n_steps = len(turn_deg)
-    leak = STEP_S / 6.0  # the eye drifts back to its set point within seconds
-    limits = (14.0 + 12.0 * rng.random(n_steps)).tolist()
-    landings = (4.0 * rng.standard_normal(n_steps) + 2.0).tolist()
+    leak = STEP_S / 2.0  # the eye drifts back to its set point within seconds
+    limits = (17.0 + 8.0 * rng.random(n_steps)).tolist()
+    landings = (3.0 * rng.standard_normal(n_steps) + 1.0).tolist()
     verticals = (4.5 * rng.standard_normal(n_steps)).tolist()
-    spontaneous = (rng.random(n_steps) < 0.25 * STEP_S).tolist()  # one in four seconds
+    spontaneous = (rng.random(n_steps) < 0.15 * STEP_S).tolist()  # one in seven seconds
     horizontal, vertical = 0.0, verticals[-1]
     limit, jump, remaining = limits[-1], (0.0, 0.0), 0
     out: list[tuple[float, float, bool]] = []
     for i, turn in enumerate(turn_deg.tolist()):
         if remaining:
             remaining -= 1
-            horizontal += jump[0]
+            horizontal += jump[0] - YAW_GAIN * turn
             vertical += jump[1]
             out.append((horizontal, vertical, True))
             continue
@@ -124,8 +124,8 @@ def pupil_radius(body: Body, brightness: np.ndarray, brightness_px: float) -> np
         brightness_px: How many pixels it shrinks per standard deviation of brightness.
 
     Returns:
-        Shape (n_steps,): follows slow arousal, rises with walking after about 1 s, shrinks with light
-        within about half a second.
+        Shape (n_steps,): follows slow arousal, rises with walking after about 1 s, shrinks with
+        light within about half a second.
     """
     walking = low_pass(low_pass(np.minimum(body.speed_cm_s / 8.0, 2.0), 0.5), 0.5)
     light = low_pass((brightness - brightness.mean()) / max(brightness.std(), 1e-6), 0.5)

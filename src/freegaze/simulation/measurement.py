@@ -21,7 +21,7 @@ LOSS_RUN_STEPS = 9.0
 
 
 def tracking_lost(eye: Eye, body: Body, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw when the eye is not tracked: in runs, three times as likely in the fastest movements.
+    """Draw when the eye is not tracked: in runs, five times as likely in the fastest movements.
 
     Args:
         eye: Gives eye movements.
@@ -33,7 +33,7 @@ def tracking_lost(eye: Eye, body: Body, share: float, rng: np.random.Generator) 
         Booleans, shape (n_steps,).
     """
     speed = np.abs(np.gradient(body.yaw_deg)) + np.abs(np.gradient(eye.theta_deg))
-    hazard = 1.0 + 2.0 * np.minimum(speed / max(np.quantile(speed, 0.95), 1e-9), 1.0)
+    hazard = 1.0 + 4.0 * np.minimum(speed / max(np.quantile(speed, 0.95), 1e-9), 1.0)
     # A run starts only outside others: starts a step = share / length, divided by the free share.
     hazard *= share / LOSS_RUN_STEPS / (1 - share) / hazard.mean()
     starts = np.flatnonzero(rng.random(len(hazard)) < hazard)
@@ -65,8 +65,8 @@ def measure(
         rng: Source of randomness.
 
     Returns:
-        The recorded columns by name, and ``pitch_velocity`` and ``roll_velocity`` (deg/s) of the gyroscope,
-        each of shape (n_steps,); NaN where the eye is lost.
+        The recorded columns by name, and ``pitch_velocity`` and ``roll_velocity`` (deg/s) of the
+        gyroscope, each of shape (n_steps,); NaN where the eye is lost.
     """
     n_steps = len(lost)
 

@@ -41,7 +41,8 @@ LATENCY_S = (0.06, 0.15)
 
 RATE_RANGE_HZ = (0.5, 20.0)
 RATE_MEDIAN_HZ, RATE_LOG_SD = 4.3, 0.85
-"""Mean rates: 63 % above the 3 Hz filter, as 68 of 108, 32 of 52 and 49 of 63 in the real sessions."""
+"""Mean rates: 63 % above the 3 Hz filter, as 68 of 108, 32 of 52 and 49 of 63 in the real
+sessions."""
 
 KERNEL_STEPS = 20
 """Length of the temporal kernel: 0.32 s, about the six bins that models look back."""
@@ -57,17 +58,18 @@ class Population:
     Args:
         kind: "simple" or "complex".
         modulation: One of ``MODULATION_SHARES``.
-        receptive_field: Gabor on the retina in cosine and sine phase, (n, 2, height, width), unit norm;
-            zero where there is no visual drive, and in sine phase for simple cells.
-        pool: Weights over which local contrast is measured, (n, height, width), sum 1; zero where none.
+        receptive_field: Gabor on the retina in cosine and sine phase, (n, 2, height, width), unit
+            norm; zero where there is no visual drive, and in sine phase for simple cells.
+        pool: Weights over which local contrast is measured, (n, height, width), sum 1; zero where
+            none.
         pool_strength: How much that contrast divides the drive.
         temporal_kernel: Response to a flash at each step after it, (n, KERNEL_STEPS).
         latency_s: Time of the kernel's peak.
         threshold: Drive, in standard deviations, at which firing starts.
         steepness: Exponent of the nonlinearity.
         baseline: Share of the visual part of the rate that fires without a stimulus.
-        behavior_coefficients: For each signal, what a standard deviation of it adds: to the log gain
-            (speed, pupil_radius) or to the drive of position tuning (pitch, roll, theta, phi).
+        behavior_coefficients: For each signal, what a standard deviation of it adds: to the log
+            gain (speed, pupil_radius) or to the drive of position tuning (pitch, roll, theta, phi).
         position_share: Share of the mean rate that comes from position tuning.
         mean_rate_hz: Mean rate.
         latent_coefficient: Effect of the shared latent on the log rate.
@@ -158,7 +160,7 @@ def make_population(
         latency_s=latency,
         threshold=rng.uniform(-0.5, 0.5, n_neurons),
         steepness=rng.uniform(1.0, 1.6, n_neurons),
-        baseline=rng.uniform(0.4, 0.75, n_neurons),
+        baseline=rng.uniform(0.45, 0.8, n_neurons),
         behavior_coefficients=_behavior_coefficients(modulation, rng),
         position_share=_position_share(modulation, rng),
         mean_rate_hz=mean_rate,
@@ -177,7 +179,8 @@ def _receptive_fields(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gabors in two phases, and the pools (own size or 2.5 times that) around them."""
     x, y = (pixel_grid(frame_size) * deg_per_px(frame_size)).T
-    # Uniform in an ellipse that leaves room for the eye's movements within the camera's 120 x 90 degrees.
+    # Uniform in an ellipse that leaves room for the eye's movements within the camera's 120 x 90
+    # degrees.
     radius, direction = np.sqrt(rng.random(n)), 2 * np.pi * rng.random(n)
     center_x, center_y = 26.0 * radius * np.cos(direction), 16.0 * radius * np.sin(direction)
     frequency = np.exp(rng.uniform(np.log(FREQUENCY_CPD[0]), np.log(FREQUENCY_CPD[1]), n))

@@ -55,17 +55,42 @@ def ornstein_uhlenbeck(
 
 
 def standardize(signal: np.ndarray) -> np.ndarray:
-    """Give each column zero mean and unit variance over the session.
-
-    A slow process of 20 s has only some fifteen independent values in 10 minutes; without this its
-    session mean and spread would be a matter of luck.
-    """
+    """Give each column zero mean and unit variance over the session."""
     spread = signal.std(axis=0)
     return (signal - signal.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
+def slow_process(
+    rng: np.random.Generator, n_steps: int, time_constant_s: float, smooth_s: float
+) -> np.ndarray:
+    """Draw a slow process whose mean, variance and autocorrelation hold in every session.
+
+    A process with a time constant of 20 s takes only some fifteen independent values in 10
+    minutes, so that statistics of one session would be a matter of luck. Here the power spectrum
+    (that of an Ornstein-Uhlenbeck process, smoothed once more) is exact and only the phases are
+    random; the end of the session therefore joins its start.
+
+    Args:
+        rng: Source of randomness.
+        n_steps: Length.
+        time_constant_s: Time at which the autocorrelation is 1/e.
+        smooth_s: Time constant of the smoothing, which makes the process differentiable.
+
+    Returns:
+        Shape (n_steps,), zero mean and unit variance.
+    """
+    omega = 2 * np.pi * np.fft.rfftfreq(n_steps, STEP_S)
+    power = 1 / ((1 + (omega * time_constant_s) ** 2) * (1 + (omega * smooth_s) ** 2))
+    # What is slower than the session would be its mean, which is fixed; the slowest wave takes it
+    # on (one-sided powers count twice, the mean once).
+    power[1] += power[0] / 2
+    power[0] = 0.0
+    phase = np.exp(2j * np.pi * rng.random(len(omega)))
+    return standardize(np.fft.irfft(np.sqrt(power) * phase, n_steps))
+
+
 def normal_scores(signal: np.ndarray) -> np.ndarray:
-    """Replace values by the normal quantiles of their ranks: an exactly normal distribution, same order."""
+    """Replace values by the normal quantiles of their ranks: exactly normal, in the same order."""
     ranks = np.empty(len(signal))
     ranks[np.argsort(signal, kind="stable")] = np.arange(len(signal))
     return ndtri((ranks + 0.5) / len(signal))

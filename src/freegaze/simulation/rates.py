@@ -1,7 +1,8 @@
 """From pictures and behavior to expected spike counts.
 
-One pipeline serves twice: fed with what truly happened it gives ``oracle``, fed with what was recorded it
-gives the raw material of ``attainable``. Only the normalization is learned, once, from the truth.
+One pipeline serves twice: fed with what truly happened it gives ``oracle``, fed with what was
+recorded it gives the raw material of ``attainable``. Only the normalization is learned, once, from
+the truth.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ BEHAVIOR_DELAY_S = 0.08
 """Behavior acts on cortex through a low pass of this time constant."""
 
 MEAN_GRAY = 0.42
-"""Subtracted from pictures, and assumed where a picture ends: about the mean brightness of the box."""
+"""Subtracted from pictures, and assumed where a picture ends: about the mean brightness of the
+box."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class FilterBank:
 
 @dataclass(frozen=True)
 class Normalization:
-    """Constants that give each neuron's parts the scale its parameters are stated in, (n_neurons,) each.
+    """Constants that give a neuron's parts the scale of its parameters, (n_neurons,) each.
 
     Args:
         drive_mean: Mean of the drive after time and contrast.

@@ -1,11 +1,11 @@
-"""What falls on the retina: the world seen through the eye, or the camera picture moved by an affine.
+"""What falls on the retina: the world through the eye, or the camera picture moved by an affine.
 
-Warp convention, the same for the truth and for any image shifter that should undo the gaze: with x to
-the right and y down, what the camera has at pixel ``p`` the retina has at ``M p``, where
-``M = T(x_px, y_px) T(c) R T(-c)``, ``R = [[cos a, -sin a], [sin a, cos a]]`` and ``c`` is the center of
-the frame, ``((width - 1) / 2, (height - 1) / 2)``. So a positive ``x_px`` moves the picture to the right, a
-positive ``y_px`` down, a positive ``a`` turns it clockwise. Applied to the camera's frame, the truth's
-(x_px, y_px, rotation_deg) gives the retinal picture.
+Warp convention, the same for the truth and for any image shifter that should undo the gaze: with x
+to the right and y down, what the camera has at pixel ``p`` the retina has at ``M p``, where
+``M = T(x_px, y_px) T(c) R T(-c)``, ``R = [[cos a, -sin a], [sin a, cos a]]`` and ``c`` is the
+center of the frame, ``((width - 1) / 2, (height - 1) / 2)``. So a positive ``x_px`` moves the
+picture to the right, a positive ``y_px`` down, a positive ``a`` turns it clockwise. Applied to the
+camera's frame, the truth's (x_px, y_px, rotation_deg) gives the retinal picture.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
+from freegaze.nn.warp import rotation_center, warp_frames
 from freegaze.simulation.camera import Renderer, pixels_of_rays, rays_of_pixels
 from freegaze.simulation.rotation import EYE_OFFSET_CM, REST_PHI_DEG, REST_THETA_DEG, eye_rotation
 
 RetinaKind = Literal["sphere", "affine"]
 
 AFFINE_LIMIT_DEG = (21.0, 15.0)
-"""Largest shift in the affine retina: 14 x 10 pixels of 1.5 degrees. The original's shifter is bounded at
-14.5 x 10.9, and the easy case must lie within its reach."""
+"""Largest shift in the affine retina: 14 x 10 pixels of 1.5 degrees. The original's shifter is
+bounded at 14.5 x 10.9, and the easy case must lie within its reach."""
 
 FIT_RADIUS_DEG = 25.0
 """The best affine is fitted to the middle of the picture, where receptive fields are."""
@@ -60,21 +60,8 @@ def warp(frames: torch.Tensor, affine: np.ndarray) -> torch.Tensor:
         Same shape as ``frames``, sampled bilinearly.
     """
     height, width = frames.shape[1:]
-    angle = torch.from_numpy(np.deg2rad(affine[:, 2])).float()
-    cos, sin = torch.cos(angle), torch.sin(angle)
-    shift = torch.from_numpy(affine[:, :2]).float()
-    # In units of half the picture, where the sampler's -1 and 1 are the outermost pixel centers.
-    half_x, half_y = (width - 1) / 2, (height - 1) / 2
-    x, y = shift[:, 0], shift[:, 1]
-    inverse = torch.stack(
-        [
-            *(cos, sin * half_y / half_x, -(cos * x + sin * y) / half_x),
-            *(-sin * half_x / half_y, cos, (sin * x - cos * y) / half_y),
-        ],
-        dim=1,
-    ).view(-1, 2, 3)
-    grid = F.affine_grid(inverse, [len(frames), 1, height, width], align_corners=True)
-    return F.grid_sample(frames[:, None], grid, align_corners=True)[:, 0]
+    displacement = torch.from_numpy(affine).float()
+    return warp_frames(frames[:, None], displacement, rotation_center((height, width)))[:, 0]
 
 
 def eye_pose(
@@ -110,8 +97,8 @@ def best_affine(
 ) -> np.ndarray:
     """Fit the shift and rotation that best carry the camera's picture onto the spherical retina.
 
-    For a grid of camera pixels the point of the world that each sees is looked up, and where the eye
-    sees that point; shift and rotation follow by least squares (two-dimensional Procrustes).
+    For a grid of camera pixels the point of the world that each sees is looked up, and where the
+    eye sees that point; shift and rotation follow by least squares (two-dimensional Procrustes).
 
     Args:
         renderer: The camera in its world.

@@ -1,10 +1,10 @@
 """Rotations of head, camera and eye, and the one place where their signs are fixed.
 
-World and head: x forward, y left, z up. Yaw turns to the left, pitch turns the nose up, roll turns the
-right side down. Camera and eye: X right, Y down, Z forward in their own view; theta turns the eye to
-the left (for this right eye: towards the nose), phi turns it up, torsion turns it counterclockwise in
-its own view, so that the retinal picture turns clockwise. With these signs the slopes of phi and torsion
-on head pitch and roll keep the gaze still, as in the animal.
+World and head: x forward, y left, z up. Yaw turns to the left, pitch turns the nose up, roll turns
+the right side down. Camera and eye: X right, Y down, Z forward in their own view; theta turns the
+eye to the left (for this right eye: towards the nose), phi turns it up, torsion turns it
+counterclockwise in its own view, so that the retinal picture turns clockwise. With these signs the
+slopes of phi and torsion on head pitch and roll keep the gaze still, as in the animal.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from __future__ import annotations
 import numpy as np
 
 CAMERA_AZIMUTH_DEG = -65.0
-"""The camera looks to the right, along the eye. phi's slopes on roll (0.7) and pitch (-0.3) are those of
-an eye that is held still by a gain of 0.76 and looks arctan(0.7 / 0.3) = 67 degrees off the nose."""
+"""The camera looks to the right, along the eye. phi's slopes on roll (0.7) and pitch (-0.3) are
+those of an eye that is held still by a gain of 0.76 and looks arctan(0.7 / 0.3) = 67 degrees off
+the nose."""
 
 CAMERA_ELEVATION_DEG = 15.0
 """The mouse's eye looks a little upward from the horizontal."""

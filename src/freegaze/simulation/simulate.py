@@ -30,7 +30,7 @@ from freegaze.simulation.rates import FilterBank, expected_counts
 from freegaze.simulation.spiking import draw_spikes
 from freegaze.simulation.tracks import TRACKS, SimulationConfig, Track
 from freegaze.simulation.truth import Truth
-from freegaze.simulation.views import Progress, Views, look
+from freegaze.simulation.views import Progress, Views, look, single_threaded
 from freegaze.simulation.world import make_world
 
 STREAMS = (
@@ -81,10 +81,19 @@ def simulate(config: SimulationConfig, progress: Progress | None = None) -> tupl
         >>> recording.n_bins, truth.oracle.shape
         (625, (625, 3))
     """
+    with single_threaded() as n_workers:
+        return _simulate(config, n_workers, progress)
+
+
+def _simulate(
+    config: SimulationConfig, n_workers: int, progress: Progress | None
+) -> tuple[Recording, Truth]:
     track, streams = TRACKS[config.track], random_streams(config.seed)
     animal = _draw_animal(config, track, streams)
     bank = FilterBank(animal.population)
-    views = look(animal.renderer, bank, animal.body, animal.eye, track.retina, progress)
+    views = look(
+        *(animal.renderer, bank, animal.body, animal.eye, track.retina), n_workers, progress
+    )
     pupil = pupil_radius(animal.body, views.brightness, track.pupil_brightness_px)
     lost = tracking_lost(animal.eye, animal.body, track.loss_share, streams["loss"])
     measured = measure(

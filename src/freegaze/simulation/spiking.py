@@ -1,4 +1,4 @@
-"""From expected counts to spikes: Poisson, with a refractory period, or more variable than Poisson."""
+"""From expected counts to spikes: Poisson, with a dead time, or more variable than Poisson."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def draw_spikes(
     Args:
         rate: Expected count of each bin, shape (time, n_neurons).
         bin_width_s: Width of a bin.
-        spiking: "poisson"; "refractory" (Poisson with a dead time, its hazard raised so that the mean
-            stays); "gamma_poisson" (mean multiplied by gamma noise, independent over bins).
+        spiking: "poisson"; "refractory" (Poisson with a dead time, its hazard raised so that the
+            mean stays); "gamma_poisson" (mean multiplied by gamma noise, independent over bins).
         rng: Source of randomness.
 
     Returns:
@@ -56,8 +56,8 @@ def draw_spikes(
 def _poisson(mean: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """Invert the cumulative distribution, one uniform number a bin.
 
-    Unlike a generator that draws as many numbers as it needs, this keeps every other bin's spikes the
-    same when a rate differs in its last digit, as between machines.
+    Unlike a generator that draws as many numbers as it needs, this keeps every other bin's spikes
+    the same when a rate differs in its last digit, as between machines.
     """
     mean = mean.astype(np.float64)
     term = np.exp(-mean)
@@ -75,12 +75,12 @@ def _poisson(mean: np.ndarray, uniform: np.ndarray) -> np.ndarray:
 
 
 def _refractory(mean: np.ndarray, bin_width_s: float, rng: np.random.Generator) -> np.ndarray:
-    """Thin a faster Poisson process: a spike within the dead time of the last one kept is dropped."""
+    """Thin a faster Poisson process: spikes within the dead time of the last one are dropped."""
     rate_hz = mean / bin_width_s
     if rate_hz.max(initial=0) * REFRACTORY_S >= 0.9:
         raise NumericsError(
-            f"a rate of {rate_hz.max():.0f} Hz is too high for a dead time of {REFRACTORY_S} s; use "
-            "`poisson`"
+            f"a rate of {rate_hz.max():.0f} Hz is too high for a dead time of "
+            f"{REFRACTORY_S} s; use `poisson`"
         )
     hazard = mean / (1 - rate_hz * REFRACTORY_S)
     n_candidates = rng.poisson(hazard)

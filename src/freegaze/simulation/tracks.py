@@ -39,7 +39,7 @@ class Track:
     latent_strength: float = 0.15
     drift_strength: float = 0.15
     loss_share: float = 0.06
-    eye_noise_deg: float = 0.6
+    eye_noise_deg: float = 0.4
     eye_delay_steps: int = 1
     pupil_brightness_px: float = 1.0
     is_vision_only: bool = False
@@ -64,12 +64,13 @@ class SimulationConfig:
     Args:
         minutes: Length, at least half a minute.
         n_neurons: Number of neurons before any rate filter.
-        seed: The same seed gives the same body, world, neurons and spikes. The path does not depend on
-            the number of neurons.
+        seed: The same seed gives the same body, world, neurons and spikes. The path does not
+            depend on the number of neurons.
         track: "affine", "standard", "hard" or "null".
-        frame_size: (height, width) with a ratio of 3 to 4; the field of view stays 90 x 120 degrees.
-        frame_binning: "mean" of a bin's three frames, with its motion blur, or the "middle" one. The
-            other kind is kept in the truth.
+        frame_size: (height, width) with a ratio of 3 to 4; the field of view stays 90 x 120
+            degrees.
+        frame_binning: "mean" of a bin's three frames, with its motion blur, or the "middle" one.
+            The other kind is kept in the truth.
         redraws: Number of further draws of spikes from the same rates, kept in the truth.
         n_segments: Number of stretches, each 70 % training then 30 % test.
         session_id: Name of the session; made of the other fields by default.
@@ -132,9 +133,8 @@ def _check_config(config: SimulationConfig) -> None:
             )
 
     if config.track not in TRACKS:
-        raise ConfigError(
-            f"unknown simulation track {config.track!r} ({nearest_names(config.track, list(TRACKS))})"
-        )
+        nearest = nearest_names(config.track, list(TRACKS))
+        raise ConfigError(f"unknown simulation track {config.track!r} ({nearest})")
     height, width = config.frame_size
     demand(0.5 <= config.minutes < 24 * 60, "minutes", "between 0.5 and 1440")
     demand(config.n_neurons >= 1, "n_neurons", "at least 1")

@@ -20,13 +20,15 @@ class Truth:
 
     Args:
         kind: "simple" or "complex", (n_neurons,); without visual drive only a name.
-        modulation: "multiplicative", "additive", "mixed", "visual_only", "behavior_only", "untuned".
+        modulation: "multiplicative", "additive", "mixed", "visual_only", "behavior_only",
+            "untuned".
         receptive_field: On the retina, cosine and sine phase, (n_neurons, 2, height, width), at
             ``deg_per_px``; the sine phase is zero for simple cells, both are without visual drive.
         temporal_kernel: Response to a flash at every 16 ms after it, (n_neurons, taps).
         latency_s: Time of the kernel's peak.
         behavior_coefficients: By signal: effect of a standard deviation on the log gain (speed,
-            pupil_radius) or on the drive of position tuning (pitch, roll, theta, phi), (n_neurons,).
+            pupil_radius) or on the drive of position tuning (pitch, roll, theta, phi),
+            (n_neurons,).
         position_share: Share of the mean rate that comes from position tuning.
         mean_rate_hz: Mean rate.
         latent_coefficient: Effect of the shared latent on the log rate.

@@ -1,11 +1,14 @@
 """One pass over the session that looks through camera and retina at once.
 
-Retinal pictures of an hour would fill 4 GB; each is filtered as soon as it is rendered and forgotten.
+Retinal pictures of an hour would fill 4 GB; each is filtered as soon as it is rendered and
+forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +26,21 @@ Progress = Callable[[str, int, int], None]
 
 BINS_PER_BATCH = 8
 """24 frames: the arrays of the ray caster then stay in the processor's cache."""
+
+
+@contextmanager
+def single_threaded() -> Iterator[int]:
+    """Let each tensor operation run on one thread, and give the number of threads there were.
+
+    The arrays here are small: threads within an operation would mostly wait for each other, batches
+    side by side do not. And the results do not depend on how many cores there are.
+    """
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield n_threads
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 @dataclass(frozen=True)
@@ -50,9 +68,10 @@ def look(
     body: Body,
     eye: Eye,
     retina: RetinaKind,
+    n_workers: int = 1,
     progress: Progress | None = None,
 ) -> Views:
-    """Render the whole session.
+    """Render the whole session, batch by batch.
 
     Args:
         renderer: The camera in its world.
@@ -60,6 +79,7 @@ def look(
         body: Where the head is.
         eye: Where the eye points.
         retina: "sphere" renders the retinal picture, "affine" moves the camera's.
+        n_workers: How many batches are rendered at a time; the result does not depend on it.
         progress: Called with ("render", bins done, bins in all).
 
     Returns:
@@ -67,17 +87,22 @@ def look(
     """
     n_bins = len(body.yaw_deg) // STEPS_PER_BIN
     frames = np.empty((2, n_bins, *renderer.frame_size), dtype=np.uint8)
-    parts: list[tuple[np.ndarray, np.ndarray, Drives]] = []
-    for start in range(0, n_bins, BINS_PER_BATCH):
+
+    def see(start: int) -> tuple[np.ndarray, np.ndarray, Drives]:
         bins = slice(start, min(start + BINS_PER_BATCH, n_bins))
         steps = slice(bins.start * STEPS_PER_BIN, bins.stop * STEPS_PER_BIN)
         camera, retinal, affine = _look_once(renderer, body, eye, retina, steps)
         in_bins = camera.view(-1, STEPS_PER_BIN, *renderer.frame_size)
         frames[0, bins] = _to_bytes(in_bins.mean(dim=1))
         frames[1, bins] = _to_bytes(in_bins[:, STEPS_PER_BIN // 2])
-        parts.append((camera.mean(dim=(1, 2)).numpy(), affine, bank.see(retinal)))
-        if progress is not None:
-            progress("render", bins.stop, n_bins)
+        return camera.mean(dim=(1, 2)).numpy(), affine, bank.see(retinal)
+
+    parts: list[tuple[np.ndarray, np.ndarray, Drives]] = []
+    with ThreadPoolExecutor(n_workers) as pool:
+        for part in pool.map(see, range(0, n_bins, BINS_PER_BATCH)):
+            parts.append(part)
+            if progress is not None:
+                progress("render", min(len(parts) * BINS_PER_BATCH, n_bins), n_bins)
     brightness, affine, drives = zip(*parts, strict=True)
     stacked = (
         np.concatenate([getattr(d, name) for d in drives])

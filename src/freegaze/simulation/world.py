@@ -16,7 +16,8 @@ BOX_SIZE_CM = (48.0, 37.0, 30.0)
 """Size of the arena along x, y, z (the arena of the recordings that this imitates)."""
 
 TEXELS_PER_CM = 5.0
-"""At the usual 10 cm to a wall a 1.5 degree pixel covers 0.26 cm, so that a texel is a bit smaller."""
+"""At the usual 10 cm to a wall a 1.5 degree pixel covers 0.26 cm, so that a texel is a bit
+smaller."""
 
 N_BLUR_LEVELS = 10
 """Half-octave levels of blur: pixels up to 2**4.5 = 22 texels wide (60 cm away and oblique)."""
