@@ -1,0 +1,74 @@
+"""Anyone's predictions, scored like our own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from freegaze.errors import DataError
+from freegaze.evaluation.fitted import Prediction
+from freegaze.evaluation.prediction_files import load_predictions
+from freegaze.evaluation.prediction_files import save_predictions as save_predictions
+from freegaze.evaluation.result import Evaluation
+from freegaze.evaluation.scored import ScoredSession, scored_session
+from freegaze.evaluation.scores import score_sessions
+from freegaze.metrics.bootstrap import DRAWS
+from freegaze.recording.recording import Recording
+from freegaze.recording.splits import Split, split_recording
+
+
+def score_predictions(
+    path: Path | str,
+    recordings: Recording | Sequence[Recording],
+    *,
+    splits: Mapping[str, Split] | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    condition: str | None = None,
+    paper: bool = False,
+) -> Evaluation:
+    """Score predictions that any program made, on the recordings' test bins.
+
+    Rows for bins that are not test bins are left out. Baselines come from training bins. As it is
+    not known what a model looked at, a bin counts as tracked when it is itself.
+
+    Args:
+        path: The ``.npz``, see ``freegaze.evaluation.prediction_files``.
+        recordings: What was predicted; sessions without predictions are left out.
+        splits: Roles of the bins by session; by default the recording's own, or the default split.
+        draws: Resampled recordings that intervals are made of.
+        seed: Fixes the draws.
+        condition: Annotation that tells which trials repeat a stimulus.
+        paper: Whether to add the original's own scores.
+
+    Returns:
+        Table, summary and the scored bins.
+
+    Raises:
+        DataError: If the file cannot be read, or does not fit the recordings; nothing is guessed.
+    """
+    sessions = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    given = {r.session_id: (splits or {}).get(r.session_id) for r in sessions}
+    roles = {r.session_id: given[r.session_id] or split_recording(r) for r in sessions}
+    predictions = load_predictions(path, sessions, roles)
+    scored = [
+        _score_external(r, predictions[r.session_id], roles[r.session_id], str(path), condition)
+        for r in sessions
+        if r.session_id in predictions
+    ]
+    return score_sessions(scored, draws=draws, seed=seed, paper=paper)
+
+
+def _score_external(
+    recording: Recording, prediction: Prediction, split: Split, where: str, condition: str | None
+) -> ScoredSession:
+    place = {unit: i for i, unit in enumerate(recording.unit_ids)}
+    chosen = recording.select_neurons([place[unit] for unit in prediction.unit_ids])
+    training = chosen.responses[split.bins("train")]
+    if not len(training):
+        raise DataError(f"{where}: session {recording.session_id!r} has no training bins")
+    return scored_session(
+        chosen, prediction, training.mean(0, dtype=np.float64), condition=condition
+    )

@@ -1,0 +1,221 @@
+"""Predictions as plain ``.npz`` files that any program can write.
+
+rates       (bin, neuron): expected responses a bin, for every bin of the recording, for its test
+            bins, or for ``targets``
+targets     (bin,), optional: which bin each row is
+unit_ids    (neuron,), optional: the source's name of each column; by default the recording's order
+session_id  optional: which recording; may be left out when there is one
+
+Several sessions go into one file as ``SESSION/rates``, ``SESSION/targets`` and so on. What
+``freegaze predict`` writes and an evaluation's ``predictions.npz`` can be read back.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freegaze.errors import DataError, ShapeError
+from freegaze.evaluation.fitted import Prediction
+from freegaze.metrics.metric import SPIKES
+from freegaze.recording.atomic import atomic_file
+from freegaze.recording.recording import Recording
+from freegaze.recording.splits import Split
+
+
+def save_predictions(path: Path | str, predictions: Sequence[Prediction]) -> None:
+    """Write predictions as a plain ``.npz``, see this module; a file of that name is replaced.
+
+    Args:
+        path: The file.
+        predictions: One or several sessions.
+
+    Raises:
+        DataError: If the disk refuses.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for prediction in predictions:
+        prefix = f"{prediction.session_id}/" if len(predictions) > 1 else ""
+        arrays |= {
+            f"{prefix}rates": prediction.rates,
+            f"{prefix}targets": prediction.targets,
+            f"{prefix}unit_ids": np.array(prediction.unit_ids),
+            f"{prefix}session_id": np.array(prediction.session_id),
+        }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
+    with atomic_file(Path(path), overwrite=True) as partial:
+        partial.write_bytes(buffer.getvalue())
+
+
+def load_predictions(
+    path: Path | str, recordings: Sequence[Recording], splits: Mapping[str, Split]
+) -> dict[str, Prediction]:
+    """Read predictions and check them against the recordings.
+
+    Args:
+        path: The ``.npz``, see this module.
+        recordings: What was predicted.
+        splits: Roles of the bins by session.
+
+    Returns:
+        Predictions by session, bins in order of time.
+
+    Raises:
+        DataError: If the file cannot be read, holds no predictions or does not fit.
+        ShapeError: If rows or columns do not agree with the recording.
+    """
+    by_id = {recording.session_id: recording for recording in recordings}
+    found = {}
+    for arrays in _sessions_in(_read(path), str(path)):
+        session_id = _session_of(arrays, by_id, str(path))
+        where = f"{path}, session {session_id!r}"
+        found[session_id] = _prediction(arrays, by_id[session_id], splits[session_id], where)
+    return found
+
+
+def _read(path: Path | str) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise DataError(f"{path} holds one array; expected an .npz with `rates`")
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; give the .npz with the predictions") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} is not a readable .npz of plain arrays ({error}); write it with "
+            "numpy.savez(path, rates=...), without object arrays"
+        ) from None
+
+
+def _sessions_in(arrays: Mapping[str, np.ndarray], where: str) -> list[dict[str, np.ndarray]]:
+    """Take the arrays of each session apart."""
+    prefixes = [n.removesuffix("rates") for n in arrays if n == "rates" or n.endswith("/rates")]
+    if not prefixes:
+        raise DataError(
+            f"{where} has no array `rates`; it holds {', '.join(arrays) or 'nothing'}; name the "
+            "predicted responses (bin, neuron) `rates`"
+        )
+    parts = []
+    for prefix in prefixes:
+        names = ("rates", "targets", "unit_ids", "session_id")
+        part = {name: arrays[prefix + name] for name in names if prefix + name in arrays}
+        if prefix:
+            part.setdefault("session_id", np.array(prefix.removesuffix("/")))
+        parts.append(part)
+    return parts
+
+
+def _session_of(
+    arrays: Mapping[str, np.ndarray], by_id: Mapping[str, Recording], where: str
+) -> str:
+    known = ", ".join(by_id)
+    if "session_id" not in arrays:
+        if len(by_id) == 1:
+            return next(iter(by_id))
+        raise DataError(
+            f"{where} names no `session_id`, but there are several recordings: {known}; add it"
+        )
+    name = str(arrays["session_id"].item() if arrays["session_id"].size == 1 else None)
+    if name not in by_id:
+        raise DataError(f"{where} predicts session {name!r}, the recordings are {known}")
+    return name
+
+
+def _prediction(
+    arrays: Mapping[str, np.ndarray], recording: Recording, split: Split, where: str
+) -> Prediction:
+    rates = arrays["rates"]
+    if rates.ndim != 2 or not (np.issubdtype(rates.dtype, np.number) and np.isrealobj(rates)):
+        raise ShapeError(
+            f"{where}: `rates` must be real numbers (bin, neuron), got {rates.dtype} of shape "
+            f"{rates.shape}"
+        )
+    targets = _targets(arrays, recording, split, where)
+    unit_ids = _unit_ids(arrays, recording, where)
+    order = np.argsort(targets, kind="stable")
+    order = order[split.is_role("test")[targets[order]]]
+    if not len(order):
+        raise DataError(f"{where}: none of the predicted bins is a test bin; predict those")
+    rates, targets = rates[order].astype(np.float64), targets[order]
+    _check_rates(rates, targets, unit_ids, recording, where)
+    return Prediction(recording.session_id, targets, rates, unit_ids)
+
+
+def _targets(
+    arrays: Mapping[str, np.ndarray], recording: Recording, split: Split, where: str
+) -> np.ndarray:
+    n_rows, test_bins = len(arrays["rates"]), split.bins("test")
+    if "targets" not in arrays:
+        if n_rows == recording.n_bins:
+            return np.arange(recording.n_bins)
+        if n_rows == len(test_bins):
+            return test_bins
+        raise ShapeError(
+            f"{where}: `rates` has {n_rows} rows, but the recording has {recording.n_bins} bins, "
+            f"{len(test_bins)} of them for testing; add `targets` with the bin of each row"
+        )
+    targets = arrays["targets"]
+    if targets.shape != (n_rows,) or not np.issubdtype(targets.dtype, np.integer):
+        raise ShapeError(
+            f"{where}: `targets` must be whole numbers, one for each of the {n_rows} rows of "
+            f"`rates`, got {targets.dtype} of shape {targets.shape}"
+        )
+    if n_rows and (targets.min() < 0 or targets.max() >= recording.n_bins):
+        raise DataError(
+            f"{where}: `targets` runs from {targets.min()} to {targets.max()}, the recording has "
+            f"bins 0 to {recording.n_bins - 1}"
+        )
+    if len(np.unique(targets)) < n_rows:
+        raise DataError(f"{where}: `targets` names a bin more than once; predict each bin once")
+    return targets.astype(np.int64)
+
+
+def _unit_ids(arrays: Mapping[str, Any], recording: Recording, where: str) -> tuple[str, ...]:
+    n_columns = arrays["rates"].shape[1]
+    if "unit_ids" not in arrays:
+        if n_columns != recording.n_neurons:
+            raise ShapeError(
+                f"{where}: `rates` has {n_columns} columns, the recording {recording.n_neurons} "
+                "neurons; add `unit_ids` with the name of each column"
+            )
+        return recording.unit_ids
+    names = tuple(str(name) for name in np.ravel(arrays["unit_ids"]))
+    if len(names) != n_columns or len(set(names)) < len(names):
+        raise ShapeError(
+            f"{where}: `unit_ids` must be {n_columns} different names, one a column of `rates`, "
+            f"got {len(names)} ({len(set(names))} different)"
+        )
+    unknown = [name for name in names if name not in recording.unit_ids]
+    if unknown:
+        raise DataError(
+            f"{where}: `unit_ids` names {unknown[0]!r}, which the recording lacks (it has "
+            f"{', '.join(recording.unit_ids[:3])} ...)"
+        )
+    return names
+
+
+def _check_rates(
+    rates: np.ndarray,
+    targets: np.ndarray,
+    unit_ids: tuple[str, ...],
+    recording: Recording,
+    where: str,
+) -> None:
+    def complain(bad: np.ndarray, remedy: str) -> None:
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise DataError(
+                f"{where}: the rate of neuron {unit_ids[column]!r} in bin {targets[row]} is "
+                f"{rates[row, column]}; {remedy}"
+            )
+
+    complain(~np.isfinite(rates), "predict a finite number for every test bin")
+    if str(recording.response_kind) in SPIKES:
+        complain(rates < 0, "an expected count cannot be negative; exponentiate or rectify it")

@@ -1,0 +1,81 @@
+"""Which bins of trials show the same stimulus, so that noise can be told from signal."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+from jaxtyping import Integer
+
+from freegaze.errors import DataError
+from freegaze.recording.recording import Recording, Segment
+from freegaze.registry import nearest_names
+
+NOT_REPEATED = -1
+"""Label of bins outside trials, or whose stimulus is shown once."""
+
+
+def repeat_cells(
+    recording: Recording,
+    targets: Integer[np.ndarray, " window"],
+    condition: str | None = None,
+) -> Integer[np.ndarray, " window"]:
+    """Label scored bins that show one stimulus at one time in the trial, in at least two trials.
+
+    Args:
+        recording: The session; bins of segments that are no trials are never repeats.
+        targets: The scored bins, in order of time.
+        condition: Per-bin annotation whose value names the stimulus of a trial. By default trials
+            show the same stimulus when they show the same frames in the same order.
+
+    Returns:
+        One number for each pair of stimulus and time that occurs at least twice, else -1.
+
+    Raises:
+        DataError: If there is no such annotation, or it changes within a trial.
+    """
+    stimulus, time = np.full((2, len(targets)), NOT_REPEATED)
+    numbers: dict[Hashable, int] = {}
+    for segment in (s for s in recording.segments if s.trial):
+        low, high = np.searchsorted(targets, (segment.start, segment.stop))
+        if high > low:
+            key = _stimulus(recording, segment, condition)
+            stimulus[low:high] = numbers.setdefault(key, len(numbers))
+            time[low:high] = targets[low:high] - segment.start
+    pairs = np.stack([stimulus, time], axis=1)
+    _, cell, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+    is_repeated = (stimulus != NOT_REPEATED) & (counts[cell] > 1)
+    return np.where(is_repeated, cell, NOT_REPEATED)
+
+
+def trial_condition(recording: Recording, trial: Segment, condition: str) -> Hashable:
+    """Return the value of an annotation in a trial, which must be one for all its bins.
+
+    Args:
+        recording: The session.
+        trial: One of its segments.
+        condition: Name of the annotation.
+
+    Raises:
+        DataError: If there is no such annotation, or it changes within the trial.
+    """
+    if condition not in recording.annotations:
+        raise DataError(
+            f"session {recording.session_id!r} has no annotation {condition!r} "
+            f"({nearest_names(condition, list(recording.annotations))})"
+        )
+    found = np.unique(recording.annotations[condition][trial.start : trial.stop])
+    if len(found) != 1:
+        raise DataError(
+            f"session {recording.session_id!r}: {condition!r} takes {len(found)} values in the "
+            f"trial of bins {trial.start}..{trial.stop}, expected one; name a condition that lasts "
+            "for whole trials"
+        )
+    value = found[0].item()
+    return "missing" if value != value else value  # NaN is unequal to itself, but one condition
+
+
+def _stimulus(recording: Recording, trial: Segment, condition: str | None) -> Hashable:
+    if condition is not None:
+        return trial_condition(recording, trial, condition)
+    return recording.frame_index[trial.start : trial.stop].astype(np.int64).tobytes()

@@ -1,0 +1,201 @@
+"""The scored bins of one session: predictions beside observations, and all that scores ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer
+
+from freegaze.errors import DataError, ShapeError
+from freegaze.evaluation.fitted import Prediction
+from freegaze.evaluation.repeats import repeat_cells
+from freegaze.metrics.blocks import TimeBlocks, cut_blocks, trial_blocks
+from freegaze.metrics.metric import ScoreContext
+from freegaze.recording.behavior import tracked_bins
+from freegaze.recording.recording import Recording
+from freegaze.recording.windows import input_bins
+
+
+@dataclass(frozen=True)
+class ScoredSession:
+    """Predicted and observed responses of the scored bins of one session.
+
+    Args:
+        session_id: The session.
+        unit_ids: The source's name of each neuron.
+        targets: The scored bins, in order of time, (window,).
+        rates: Predicted responses a bin, (window, neuron).
+        observed: Recorded responses of the same bins.
+        baseline: Mean response a bin of each neuron over training bins, (neuron,).
+        segment_ids: Number of the recording's segment that each scored bin lies in, (window,).
+        is_trial: Whether that segment is a trial, (window,).
+        is_tracked: Whether all behavior was tracked in all inputs of the window, (window,).
+        repeat_cells: Number of the stimulus and time in trial, -1 where not repeated, (window,).
+        bin_width_s: Width of a bin in seconds.
+        response_kind: What the responses are.
+        references: Expected responses known from elsewhere (``oracle``, ``attainable``).
+
+    Raises:
+        ShapeError: If arrays disagree in shape.
+        DataError: If no bin is scored, or the bins are not in order of time.
+    """
+
+    session_id: str
+    unit_ids: tuple[str, ...]
+    targets: Integer[np.ndarray, " window"]
+    rates: Float[np.ndarray, "window neuron"]
+    observed: Float[np.ndarray, "window neuron"]
+    baseline: Float[np.ndarray, " neuron"]
+    segment_ids: Integer[np.ndarray, " window"]
+    is_trial: Bool[np.ndarray, " window"]
+    is_tracked: Bool[np.ndarray, " window"]
+    repeat_cells: Integer[np.ndarray, " window"]
+    bin_width_s: float
+    response_kind: str
+    references: Mapping[str, Float[np.ndarray, "window neuron"]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def prediction(self) -> Prediction:
+        """The predictions alone."""
+        return Prediction(self.session_id, self.targets, self.rates, self.unit_ids)
+
+    @property
+    def run_ids(self) -> Integer[np.ndarray, " window"]:
+        """Number of the unbroken stretch of scored bins around each; smoothing stays inside."""
+        is_new = (np.diff(self.targets) != 1) | (np.diff(self.segment_ids) != 0)
+        return np.concatenate([[0], np.cumsum(is_new)])
+
+    @property
+    def context(self) -> ScoreContext:
+        """What scores ask for besides predictions and observations."""
+        return ScoreContext(self.baseline, self.run_ids, self.bin_width_s, str(self.response_kind))
+
+    @property
+    def blocks(self) -> TimeBlocks:
+        """What intervals resample: whole trials, and elsewhere blocks of at least 20 s."""
+        cut = cut_blocks(self.run_ids, self.bin_width_s).starts
+        whole = trial_blocks(self.segment_ids).starts
+        starts = np.concatenate([cut[~self.is_trial[cut]], whole[self.is_trial[whole]]])
+        return TimeBlocks(np.sort(starts), len(self.targets))
+
+    def select(
+        self, bins: np.ndarray | slice = slice(None), neurons: np.ndarray | slice = slice(None)
+    ) -> ScoredSession:
+        """Return some of the scored bins and some of the neurons, in the order given.
+
+        Args:
+            bins: Positions among the scored bins, or a mask of them.
+            neurons: Positions of neurons, or a mask of them.
+        """
+        names = np.array(self.unit_ids, dtype=object)[neurons]
+        return replace(
+            self,
+            unit_ids=tuple(names.tolist()),
+            targets=self.targets[bins],
+            rates=self.rates[bins][:, neurons],
+            observed=self.observed[bins][:, neurons],
+            baseline=self.baseline[neurons],
+            segment_ids=self.segment_ids[bins],
+            is_trial=self.is_trial[bins],
+            is_tracked=self.is_tracked[bins],
+            repeat_cells=self.repeat_cells[bins],
+            references={k: v[bins][:, neurons] for k, v in self.references.items()},
+        )
+
+
+def scored_session(
+    recording: Recording,
+    prediction: Prediction,
+    baseline: Float[np.ndarray, " neuron"],
+    *,
+    history: int = 1,
+    lag: int = 0,
+    condition: str | None = None,
+) -> ScoredSession:
+    """Put predictions beside what was recorded in the same bins.
+
+    Args:
+        recording: The session, with the predicted neurons in the predicted order.
+        prediction: The predictions.
+        baseline: Mean response a bin of each neuron over training bins.
+        history: Input bins of a window, which must all be tracked for a bin to count as tracked.
+        lag: Target bin minus last input bin.
+        condition: Annotation that tells which trials repeat a stimulus; by default equal frames do.
+
+    Returns:
+        The scored bins.
+
+    Raises:
+        DataError: If neurons differ or predicted bins are not in the recording.
+    """
+    if prediction.unit_ids != recording.unit_ids:
+        raise DataError(
+            f"session {recording.session_id!r}: predictions are for neurons "
+            f"{', '.join(prediction.unit_ids[:3])} ..., the recording has "
+            f"{', '.join(recording.unit_ids[:3])} ...; give both the same neurons in one order"
+        )
+    targets = np.asarray(prediction.targets)
+    _check_targets(recording, targets)
+    segment_ids = recording.segment_index()[targets]
+    return ScoredSession(
+        session_id=recording.session_id,
+        unit_ids=recording.unit_ids,
+        targets=targets,
+        rates=prediction.rates,
+        observed=recording.responses[targets],
+        baseline=np.asarray(baseline, dtype=np.float64),
+        segment_ids=segment_ids,
+        is_trial=np.array([s.trial for s in recording.segments])[segment_ids],
+        is_tracked=_is_window_tracked(recording, targets, history, lag),
+        repeat_cells=repeat_cells(recording, targets, condition),
+        bin_width_s=recording.bin_width_s,
+        response_kind=str(recording.response_kind),
+        references={k: v[targets] for k, v in recording.reference_rates.items()},
+    )
+
+
+def _is_window_tracked(
+    recording: Recording, targets: np.ndarray, history: int, lag: int
+) -> np.ndarray:
+    is_tracked = tracked_bins(recording, recording.behavior_names)
+    return np.logical_and.reduce(is_tracked[input_bins(targets, history, lag)], axis=1)
+
+
+def _check_targets(recording: Recording, targets: np.ndarray) -> None:
+    if not len(targets):
+        raise DataError(f"session {recording.session_id!r}: there is no predicted bin to score")
+    if targets.min() < 0 or targets.max() >= recording.n_bins:
+        raise DataError(
+            f"session {recording.session_id!r}: predictions name bins {targets.min()} to "
+            f"{targets.max()}, the recording has bins 0 to {recording.n_bins - 1}"
+        )
+
+
+def _check(session: ScoredSession) -> None:
+    where = f"session {session.session_id!r}"
+    n_bins, n_neurons = len(session.targets), len(session.unit_ids)
+    shapes = {
+        "rates": (session.rates, (n_bins, n_neurons)),
+        "observed": (session.observed, (n_bins, n_neurons)),
+        "baseline": (session.baseline, (n_neurons,)),
+        "segment_ids": (session.segment_ids, (n_bins,)),
+        "is_trial": (session.is_trial, (n_bins,)),
+        "is_tracked": (session.is_tracked, (n_bins,)),
+        "repeat_cells": (session.repeat_cells, (n_bins,)),
+        **{f"references[{k!r}]": (v, (n_bins, n_neurons)) for k, v in session.references.items()},
+    }
+    for name, (array, expected) in shapes.items():
+        if array.shape != expected:
+            raise ShapeError(
+                f"{where}: {name} must have shape {expected} for {n_bins} bins and {n_neurons} "
+                f"neurons, got {array.shape}"
+            )
+    if n_bins == 0 or n_neurons == 0:
+        raise DataError(f"{where}: {n_bins} bins and {n_neurons} neurons are left to be scored")
+    if (np.diff(session.targets) <= 0).any():
+        raise DataError(f"{where}: predicted bins must be in order of time, each once")

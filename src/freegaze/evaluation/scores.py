@@ -1,0 +1,120 @@
+"""The table of scores: how well each neuron is predicted, how sure that is, and against what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from freegaze.errors import DataError
+from freegaze.evaluation.fitted import FittedEncoder, Prediction
+from freegaze.evaluation.result import Evaluation as Evaluation
+from freegaze.evaluation.result import summary_frame as summary_frame
+from freegaze.evaluation.scored import ScoredSession, scored_session
+from freegaze.evaluation.storage import load_evaluation as load_evaluation
+from freegaze.evaluation.storage import save_evaluation as save_evaluation
+from freegaze.evaluation.summary import summarize
+from freegaze.evaluation.table import score_session
+from freegaze.metrics.bootstrap import DRAWS
+from freegaze.recording.recording import Recording
+
+
+def evaluate(
+    encoder: FittedEncoder,
+    recordings: Recording | Sequence[Recording],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    role: str = "test",
+    predictions: Sequence[Prediction] | None = None,
+    condition: str | None = None,
+    paper: bool = False,
+) -> Evaluation:
+    """Score every neuron on held-out bins.
+
+    Args:
+        encoder: A fitted encoder.
+        recordings: Sessions it was fitted on.
+        draws: Resampled recordings that intervals are made of.
+        seed: Fixes the draws.
+        role: Bins to score; anything but ``test`` flatters.
+        predictions: Predictions made before, one for each recording; computed if left out.
+        condition: Annotation that tells which trials repeat a stimulus; by default those do that
+            show the same frames.
+        paper: Whether to add the original's own scores (deviations Q29, Q30).
+
+    Returns:
+        Table, summary and the scored bins.
+
+    Raises:
+        DataError: If a session was not fitted, lacks neurons, or has nothing to score.
+
+    Example:
+        >>> encoder = freegaze.load_encoder("runs/demo")  # doctest: +SKIP
+        >>> freegaze.evaluate(encoder, recordings).table["correlation"].mean()  # doctest: +SKIP
+        0.21
+    """
+    sessions = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    made = {p.session_id: p for p in predictions or []}
+    scored = [
+        _score_with(encoder, recording, role, made.get(recording.session_id), condition)
+        for recording in sessions
+    ]
+    return score_sessions(scored, draws=draws, seed=seed, paper=paper, role=role)
+
+
+def score_sessions(
+    sessions: Sequence[ScoredSession],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    paper: bool = False,
+    role: str = "test",
+) -> Evaluation:
+    """Score predictions that already lie beside what was recorded.
+
+    Args:
+        sessions: The scored bins of each session.
+        draws: Resampled recordings that intervals are made of.
+        seed: Fixes the draws.
+        paper: Whether to add the original's own scores.
+        role: What the bins are, for the record.
+
+    Returns:
+        Table, summary and the scored bins.
+
+    Raises:
+        DataError: If there is no session, or one occurs twice.
+    """
+    ids = [session.session_id for session in sessions]
+    if not ids or len(set(ids)) < len(ids):
+        raise DataError(f"expected one or more sessions, each once, got {ids}")
+    streams = np.random.SeedSequence(seed).spawn(len(ids))  # sessions are resampled independently
+    scores = {
+        session.session_id: score_session(session, draws, np.random.default_rng(stream), paper)
+        for session, stream in zip(sessions, streams, strict=True)
+    }
+    options: Mapping[str, Any] = {"role": role, "draws": draws, "seed": seed}
+    table = pd.concat([s.table() for s in scores.values()], ignore_index=True)
+    return Evaluation(table, {**options, **summarize(scores, sessions)}, tuple(sessions))
+
+
+def _score_with(
+    encoder: FittedEncoder,
+    recording: Recording,
+    role: str,
+    prediction: Prediction | None,
+    condition: str | None,
+) -> ScoredSession:
+    fitted = encoder.session(recording)
+    recording = encoder.match_neurons(recording)
+    return scored_session(
+        recording,
+        prediction or encoder.predict(recording, role=role),
+        fitted.mean_response,
+        history=encoder.data.history,
+        lag=encoder.data.lag,
+        condition=condition,
+    )
