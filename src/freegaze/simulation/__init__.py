@@ -4,6 +4,8 @@
 """
 
 from freegaze.simulation.processes import BIN_S, STEP_S
+from freegaze.simulation.realism import CardRow, realism_card, realism_card_markdown
+from freegaze.simulation.replay import retinal_pictures
 from freegaze.simulation.retina import affine_of_gaze, warp
 from freegaze.simulation.simulate import make_segments, simulate
 from freegaze.simulation.spiking import draw_spikes
@@ -16,13 +18,17 @@ __all__ = [
     "STEP_S",
     "TRACKS",
     "VERSION",
+    "CardRow",
     "SimulationConfig",
     "Track",
     "Truth",
     "affine_of_gaze",
     "draw_spikes",
     "make_segments",
+    "realism_card",
+    "realism_card_markdown",
     "redraw_spikes",
+    "retinal_pictures",
     "simulate",
     "warp",
     "with_frame_binning",

@@ -28,16 +28,11 @@ from freegaze.simulation.processes import (
 )
 from freegaze.simulation.rates import FilterBank, expected_counts
 from freegaze.simulation.spiking import draw_spikes
+from freegaze.simulation.streams import random_streams
 from freegaze.simulation.tracks import TRACKS, SimulationConfig, Track
 from freegaze.simulation.truth import Truth
 from freegaze.simulation.views import Progress, Views, look, single_threaded
 from freegaze.simulation.world import make_world
-
-STREAMS = (
-    *("world", "walk", "head", "eye", "loss", "noise"),
-    *("population", "latent", "drift", "spikes", "redraws"),
-)
-"""Each part has its own stream of randomness, so that none depends on how much another draws."""
 
 LATENT_S, DRIFT_S = 1.5, 300.0
 """Time constants of the shared latent and of the drift of each neuron's rate."""
@@ -116,21 +111,6 @@ def _simulate(
         for _ in range(config.redraws)
     ]
     return recording, _truth(config, animal, views, rates, recorded, path, redraws)
-
-
-def random_streams(seed: int) -> dict[str, np.random.Generator]:
-    """Return the independent sources of randomness of a session, by the name of the part.
-
-    Args:
-        seed: Of the session.
-
-    Returns:
-        One generator for each of ``STREAMS``.
-    """
-    children = np.random.SeedSequence(seed).spawn(len(STREAMS))
-    return {
-        name: np.random.default_rng(child) for name, child in zip(STREAMS, children, strict=True)
-    }
 
 
 def make_segments(n_bins: int, n_segments: int) -> tuple[Segment, ...]:

@@ -1,0 +1,220 @@
+"""The realism card: what the virtual mouse does, side by side with what real mice did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from freegaze.errors import DataError
+from freegaze.recording.recording import Recording
+from freegaze.simulation.body_statistics import body_statistics
+from freegaze.simulation.processes import BIN_S
+from freegaze.simulation.replay import retinal_pictures
+from freegaze.simulation.targets import TARGETS, Target
+from freegaze.simulation.truth import Truth
+
+N_SPECTRUM_PICTURES = 200
+"""Retinal pictures whose spectra are averaged."""
+
+SPECTRUM_CPD = (0.02, 0.2)
+"""Range of the fit: from two cycles in the height of the picture to well below Nyquist (0.33)."""
+
+NOISE_WINDOW_S = 1.0
+"""Window of the pairwise noise correlation."""
+
+
+@dataclass(frozen=True)
+class CardRow:
+    """One line of the card.
+
+    Args:
+        target: Name, unit, real value and tolerance.
+        simulated: Value of each session; empty where nothing was handed in.
+    """
+
+    target: Target
+    simulated: tuple[float, ...]
+
+    @property
+    def value(self) -> float:
+        """Mean over sessions; NaN where there is none."""
+        return float(np.mean(self.simulated)) if self.simulated else float("nan")
+
+    @property
+    def is_within(self) -> bool | None:
+        """Whether the mean lies within the tolerance; ``None`` where there is nothing to compare."""
+        bounds = self.target.bounds
+        if bounds is None or not self.simulated:
+            return None
+        return bounds[0] <= self.value <= bounds[1]
+
+
+def realism_card(
+    recordings: Sequence[Recording],
+    truths: Sequence[Truth],
+    model_scores: Mapping[str, float] | None = None,
+) -> dict[str, CardRow]:
+    """Measure simulated sessions on everything that is known of real ones.
+
+    Args:
+        recordings: Simulated sessions, all their neurons.
+        truths: Their truths, in the same order.
+        model_scores: Mean smoothed correlations of fitted encoders by the names of the card's
+            "models" section; rows without a value stay open.
+
+    Returns:
+        Rows by name, in the order of the card.
+
+    Raises:
+        DataError: If there are not as many truths as recordings, or none, or a score has a name
+            that the card does not know.
+    """
+    if not recordings or len(recordings) != len(truths):
+        raise DataError(
+            f"a realism card needs as many truths as recordings, and at least one of each; got "
+            f"{len(recordings)} recordings and {len(truths)} truths"
+        )
+    scores = dict(model_scores or {})
+    known = {t.name for t in TARGETS if t.section == "models"}
+    if set(scores) - known:
+        raise DataError(
+            f"unknown model scores {sorted(set(scores) - known)}; known: {sorted(known)}"
+        )
+    sessions = [_session_statistics(r, t) for r, t in zip(recordings, truths, strict=True)]
+    rows = {}
+    for target in TARGETS:
+        values = [s[target.name] for s in sessions if target.name in s]
+        if target.name in scores:
+            values = [scores[target.name]]
+        rows[target.name] = CardRow(target, tuple(values))
+    return rows
+
+
+def _session_statistics(recording: Recording, truth: Truth) -> dict[str, float]:
+    return body_statistics(truth.path) | {
+        "slope of the power spectrum": spectrum_slope(truth),
+        **neural_statistics(recording, truth),
+    }
+
+
+def spectrum_slope(truth: Truth) -> float:
+    """Return the exponent of the power spectrum on the retina, about -2 in natural pictures.
+
+    Args:
+        truth: Of the session.
+
+    Returns:
+        Slope of log power on log spatial frequency, averaged over directions and pictures.
+    """
+    bins = np.linspace(0, len(truth.oracle) - 1, N_SPECTRUM_PICTURES).astype(int)
+    pictures = retinal_pictures(truth, bins)
+    height, width = pictures.shape[1:]
+    window = np.hanning(height)[:, None] * np.hanning(width)
+    contrast = (pictures - pictures.mean(axis=(1, 2), keepdims=True)) * window
+    power = (np.abs(np.fft.rfft2(contrast)) ** 2).mean(axis=0)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
+    frequency /= truth.deg_per_px
+    edges = np.geomspace(*SPECTRUM_CPD, 9)
+    center, level = [], []
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        ring = (frequency >= low) & (frequency < high)
+        if ring.any():
+            center.append(np.log(frequency[ring]).mean())
+            level.append(np.log(power[ring].mean()))
+    return float(np.polyfit(center, level, 1)[0])
+
+
+def neural_statistics(recording: Recording, truth: Truth) -> dict[str, float]:
+    """Summarize rates and variability of one session.
+
+    Args:
+        recording: Of the session, all its neurons.
+        truth: Its truth.
+
+    Returns:
+        Statistics by the names of the card.
+    """
+    counts = recording.responses.astype(np.float64)
+    rates = recording.rates_hz()
+    correlation = _columnwise_correlation(truth.oracle, counts)
+    return {
+        "share of neurons above 3 Hz": float(np.mean(rates >= 3.0)),
+        "mean rate, median": float(np.median(rates)),
+        "Fano factor in 48 ms, median": float(np.median(counts.var(0) / counts.mean(0))),
+        "Fano factor in 1 s, median": float(np.median(_fano(counts, NOISE_WINDOW_S))),
+        "pairwise noise correlation in 1 s, mean": noise_correlation(recording, truth),
+        "oracle single-bin correlation, median": float(np.nanmedian(correlation)),
+    }
+
+
+def noise_correlation(recording: Recording, truth: Truth) -> float:
+    """Return the mean correlation between neurons of what stimulus and behavior do not explain.
+
+    The shared latent is noise here, as it would be to an experimenter; drift is not, as it is slower
+    than any trial.
+
+    Args:
+        recording: Of the session.
+        truth: Its truth.
+
+    Returns:
+        Mean over pairs, of counts in windows of 1 s minus what they would be without the latent.
+    """
+    if recording.n_neurons < 2:
+        return float("nan")
+    latent_gain = np.exp(truth.latent[:, None] * truth.latent_coefficient)
+    expected = truth.oracle / latent_gain * latent_gain.mean(axis=0)
+    residual = _in_windows(recording.responses - expected, NOISE_WINDOW_S)
+    matrix = np.corrcoef(residual.T)
+    return float(matrix[np.triu_indices_from(matrix, 1)].mean())
+
+
+def _in_windows(counts: np.ndarray, window_s: float) -> np.ndarray:
+    n = round(window_s / BIN_S)
+    whole = len(counts) // n * n
+    return counts[:whole].reshape(-1, n, counts.shape[1]).sum(axis=1)
+
+
+def _fano(counts: np.ndarray, window_s: float) -> np.ndarray:
+    summed = _in_windows(counts, window_s)
+    return summed.var(axis=0) / summed.mean(axis=0)
+
+
+def _columnwise_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    spread = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+    return np.where(spread > 0, (a * b).sum(axis=0) / np.where(spread > 0, spread, 1.0), np.nan)
+
+
+def realism_card_markdown(card: Mapping[str, CardRow]) -> str:
+    """Write the card as Markdown, one table a section.
+
+    Args:
+        card: From ``realism_card``.
+
+    Returns:
+        The text; rows outside their tolerance say so.
+    """
+    lines: list[str] = []
+    section = ""
+    for row in card.values():
+        if row.target.section != section:
+            section = row.target.section
+            lines += ["", f"## {section.capitalize()}", "", _HEADER, "|---|---|---|---|---|---|"]
+        lines.append(_markdown_row(row))
+    return "\n".join(lines[1:]) + "\n"
+
+
+_HEADER = "| statistic | unit | real | accepted | simulated | |"
+_VERDICT = {True: "within", False: "**outside**", None: ""}
+
+
+def _markdown_row(row: CardRow) -> str:
+    target = row.target
+    real = "not at hand" if target.real is None else target.real
+    accepted = "" if target.bounds is None else "{:.3g} .. {:.3g}".format(*target.bounds)
+    simulated = f"{row.value:.3g}" if row.simulated else "not measured"
+    cells = (target.name, target.unit, real, accepted, simulated, _VERDICT[row.is_within])
+    return "| " + " | ".join(cells) + " |"
