@@ -7,7 +7,7 @@ from freegaze.simulation.processes import BIN_S, STEP_S
 from freegaze.simulation.realism import CardRow, realism_card, realism_card_markdown
 from freegaze.simulation.replay import retinal_pictures
 from freegaze.simulation.retina import affine_of_gaze, warp
-from freegaze.simulation.simulate import make_segments, simulate
+from freegaze.simulation.session import make_segments, simulate
 from freegaze.simulation.spiking import draw_spikes
 from freegaze.simulation.tracks import STANDARD_SESSIONS, TRACKS, VERSION, SimulationConfig, Track
 from freegaze.simulation.truth import Truth, redraw_spikes, with_frame_binning

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class CardRow:
 
     @property
     def is_within(self) -> bool | None:
-        """Whether the mean lies within the tolerance; ``None`` where there is nothing to compare."""
+        """Whether the mean is within the tolerance; ``None`` where nothing can be compared."""
         bounds = self.target.bounds
         if bounds is None or not self.simulated:
             return None
@@ -118,7 +119,7 @@ def spectrum_slope(truth: Truth) -> float:
     frequency /= truth.deg_per_px
     edges = np.geomspace(*SPECTRUM_CPD, 9)
     center, level = [], []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         ring = (frequency >= low) & (frequency < high)
         if ring.any():
             center.append(np.log(frequency[ring]).mean())
@@ -152,8 +153,8 @@ def neural_statistics(recording: Recording, truth: Truth) -> dict[str, float]:
 def noise_correlation(recording: Recording, truth: Truth) -> float:
     """Return the mean correlation between neurons of what stimulus and behavior do not explain.
 
-    The shared latent is noise here, as it would be to an experimenter; drift is not, as it is slower
-    than any trial.
+    The shared latent is noise here, as it would be to an experimenter; drift is not, as it is
+    slower than any trial.
 
     Args:
         recording: Of the session.
