@@ -1,0 +1,1 @@
+"""Figures of a run: each function takes arrays and returns a labelled matplotlib figure."""

@@ -1,0 +1,61 @@
+"""How the loss fell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from freegaze.report.style import (
+    INK,
+    MODEL,
+    MUTED,
+    SMALL_PX,
+    figure_legend,
+    house_style,
+    label_axes,
+    new_figure,
+    quiet_grid,
+)
+
+
+@house_style
+def draw_training(
+    passes: Sequence[Mapping[str, Any]], loss_label: str, width_px: float, height_px: float
+) -> Figure:
+    """Draw training and validation loss against passes over the data.
+
+    Args:
+        passes: Lines of a run's ``metrics.jsonl``: ``pass``, ``train_loss``, ``validation_loss``.
+        loss_label: What the loss is, with its unit.
+        width_px: Width in CSS pixels.
+        height_px: Height in CSS pixels.
+
+    Returns:
+        The figure; the pass whose weights were kept is marked.
+    """
+    figure, (ax,) = new_figure(width_px, height_px)
+    number = [line["pass"] for line in passes]
+    validation = [line["validation_loss"] for line in passes]
+    marker = "o" if len(passes) == 1 else None  # one point makes no line
+    ax.plot(number, [p["train_loss"] for p in passes], color=MUTED, label="training", marker=marker)
+    ax.plot(number, validation, color=MODEL, label="validation", marker=marker)
+    best = min(range(len(passes)), key=validation.__getitem__)
+    ax.plot(number[best], validation[best], "o", color=MODEL, markersize=6)
+    ax.annotate(
+        f"kept: pass {number[best]}",
+        (number[best], validation[best]),
+        xytext=(0, 10),
+        textcoords="offset points",
+        ha="right" if best > len(passes) / 2 else "left",
+        fontsize=SMALL_PX,
+        color=INK,
+    )
+    ax.margins(y=0.18)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    quiet_grid(ax)
+    label_axes(ax, "pass over the training data", loss_label)
+    figure_legend(figure, ax, n_columns=2)
+    return figure

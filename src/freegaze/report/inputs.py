@@ -1,0 +1,91 @@
+"""What a report is made of, and look-ups in it that several sections share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from freegaze.evaluation.fitted import FittedEncoder
+from freegaze.evaluation.result import Evaluation
+from freegaze.metrics.metric import METRICS
+from freegaze.recording.recording import Recording, ResponseKind
+from freegaze.report.figures.scores import Scores
+from freegaze.training.run_folder import RunFolder
+
+HEADLINES = ("bits_per_spike", "correlation")
+"""Scores that are drawn; the table has all."""
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything that the sections of a report read.
+
+    Args:
+        run: The run folder.
+        recordings: The sessions that the run was fitted on.
+        encoder: Its fitted encoder.
+        evaluation: Its scores.
+        yardsticks: Scores of other models on the same sessions, by name.
+        truth_displacement: By session: displacement (x px, y px, angle deg) of each bin that undoes
+            the eye's true movement, (time, 3), in the fitted shifter's convention and after
+            whatever alignment the caller thinks fair.
+    """
+
+    run: RunFolder
+    recordings: Sequence[Recording]
+    encoder: FittedEncoder
+    evaluation: Evaluation
+    yardsticks: Mapping[str, Evaluation] = field(default_factory=dict)
+    truth_displacement: Mapping[str, Float[np.ndarray, "time 3"]] = field(default_factory=dict)
+
+    @property
+    def headlines(self) -> list[str]:
+        """Scores to draw: those of the headline scores that these responses have."""
+        return [name for name in HEADLINES if name in self.evaluation.table.columns]
+
+    def has(self, column: str) -> bool:
+        """Whether the table of scores has a column."""
+        return column in self.evaluation.table.columns
+
+    def column(self, name: str) -> Float[np.ndarray, " neuron"]:
+        """Return a column of numbers of the table of scores."""
+        return self.evaluation.table[name].to_numpy(np.float64)
+
+    def yardstick_column(self, yardstick: str, name: str) -> Float[np.ndarray, " neuron"]:
+        """Return another model's column for this run's neurons, NaN where it has none."""
+        other = self.yardsticks[yardstick].table
+        if name not in other.columns:
+            return np.full(len(self.evaluation.table), np.nan)
+        known = dict(zip(_keys(other), other[name], strict=True))
+        return np.array([known.get(key, np.nan) for key in _keys(self.evaluation.table)], float)
+
+
+def scores_of(inputs: ReportInputs, metric: str, yardstick: str | None = None) -> Scores:
+    """Return every neuron's score with its interval, of the run or of a yardstick."""
+    names = [f"{metric}{end}" for end in ("", "_low", "_high")]
+    if yardstick is None:
+        return Scores(*(inputs.column(name) for name in names))
+    return Scores(*(inputs.yardstick_column(yardstick, name) for name in names))
+
+
+def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(table["session_id"], table["unit_id"], strict=True))
+
+
+def score_label(metric: str) -> str:
+    """Return a score's name with its unit, for an axis."""
+    known = METRICS.get(metric)
+    unit = known.unit if known.unit and known.unit not in ("bits/spike",) else ""
+    return f"{known.label} ({unit})" if unit else known.label
+
+
+def response_label(kind: str) -> str:
+    """Return what responses are, with their unit, for an axis."""
+    return {
+        ResponseKind.SPIKE_COUNTS: "firing rate (spikes/s)",
+        ResponseKind.INFERRED_SPIKES: "inferred activity (1/s)",
+    }.get(ResponseKind(kind), "fluorescence (recorded units)")

@@ -1,0 +1,116 @@
+"""The report of a run: one HTML file that says what was fitted, how well, and what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from freegaze.evaluation.fitted import FittedEncoder
+from freegaze.evaluation.result import Evaluation
+from freegaze.recording.recording import Recording
+from freegaze.report.inputs import ReportInputs, score_label
+from freegaze.report.page import Page, Section, write_page
+from freegaze.report.sections.displacement import build_displacement, displacements_of
+from freegaze.report.sections.fit import build_fit
+from freegaze.report.sections.quality import build_quality
+from freegaze.report.sections.scores import build_scores, median_of
+from freegaze.report.sections.traces import build_traces
+from freegaze.report.sections.training import build_training
+from freegaze.report.sections.truth import build_truth
+from freegaze.report.wording import count, duration, listing, number
+from freegaze.training.run_folder import RunFolder
+
+
+def write_report(
+    run_folder: Path | str,
+    recordings: Sequence[Recording],
+    encoder: FittedEncoder,
+    evaluation: Evaluation,
+    yardsticks: Mapping[str, Evaluation] | None = None,
+    out: Path | str | None = None,
+    truth_displacement: Mapping[str, Float[np.ndarray, "time 3"]] | None = None,
+) -> Path:
+    """Write the report of a run as one HTML file that needs neither network nor other files.
+
+    It draws what other rooms computed: a score that is wrong here is wrong in ``evaluation``.
+
+    Args:
+        run_folder: The finished run.
+        recordings: The sessions it was fitted on.
+        encoder: Its encoder, from ``load_encoder``.
+        evaluation: Its scores, from ``evaluate`` or ``load_evaluation``.
+        yardsticks: Scores of other models for the same neurons, by name.
+        out: HTML file to write; by default ``report.html`` in the run folder.
+        truth_displacement: For simulations: by session the displacement (x px, y px, angle deg)
+            that undoes the eye's true movement in each bin, (time, 3), in the shifter's convention.
+
+    Returns:
+        The file written.
+
+    Raises:
+        CheckpointError: If there is no run in the folder.
+        DataError: If the file cannot be written.
+
+    Example:
+        >>> write_report("runs/first", recordings, encoder, evaluation)  # doctest: +SKIP
+        PosixPath('runs/first/report.html')
+    """
+    run = RunFolder(Path(run_folder))
+    inputs = ReportInputs(
+        run, recordings, encoder, evaluation, yardsticks or {}, truth_displacement or {}
+    )
+    path = Path(out) if out is not None else run.path / "report.html"
+    return write_page(_page(inputs), path)
+
+
+def _page(inputs: ReportInputs) -> Page:
+    sessions = [recording.session_id for recording in inputs.recordings]
+    shifts = displacements_of(inputs)
+    built: list[Section | None] = [
+        build_scores(inputs),
+        build_traces(inputs),
+        build_truth(inputs, shifts),
+        build_displacement(inputs, shifts),
+        build_training(inputs),
+        build_fit(inputs),
+        build_quality(inputs.recordings),
+    ]
+    return Page(
+        kicker="freegaze report",
+        title=f"{inputs.encoder.model_name} on {listing(sessions)}",
+        summary=_summary(inputs),
+        facts=_facts(inputs),
+        sections=[section for section in built if section is not None],
+        footer=f"Written by freegaze {inputs.run.manifest()['packages'].get('freegaze', '')} from "
+        f"the run {inputs.run.path.name}.",
+    )
+
+
+def _summary(inputs: ReportInputs) -> str:
+    n_neurons = len(inputs.evaluation.table)
+    fitted = sum(
+        len(inputs.encoder.split(r).bins("train")) * r.bin_width_s for r in inputs.recordings
+    )
+    tested = sum(len(s.targets) * s.bin_width_s for s in inputs.evaluation.sessions)
+    return (
+        f"An encoding model of {count(n_neurons, 'neuron')}, fitted to {duration(fitted)} of "
+        f"recording and scored on {duration(tested)} that it never saw."
+    )
+
+
+def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
+    facts = [
+        (number(median_of(inputs, metric)), f"{score_label(metric)}, median over neurons")
+        for metric in inputs.headlines
+    ]
+    pooled = inputs.evaluation.summary["pooled"]["scores"]
+    facts += [
+        (f"{100 * pooled[key]['median']:.0f} %", f"of the attainable {score_label(metric)}, median")
+        for metric in inputs.headlines
+        if (key := f"{metric}_fraction") in pooled
+    ]
+    facts.append((str(len(inputs.evaluation.table)), "neurons"))
+    return facts

@@ -1,0 +1,1 @@
+"""Parts of a report: each module turns results into the words and figures of one section."""

@@ -1,0 +1,109 @@
+"""What was recorded and predicted in time, for the best and the worst neurons."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from freegaze.evaluation.scored import ScoredSession
+from freegaze.metrics.correlation import boxcar_bins, smooth_boxcar
+from freegaze.recording.recording import ResponseKind
+from freegaze.report.figures.traces import Trace, draw_trace
+from freegaze.report.inputs import ReportInputs, response_label
+from freegaze.report.page import NARROW_PX, Panel, Section, wide_panel
+from freegaze.report.wording import fixed
+
+N_SHOWN = 3
+"""Neurons at either end of the order."""
+
+SMOOTHING_S = 0.25
+"""Boxcar over what is drawn: a 48 ms bin holds 0 or 1 spike, from which the eye reads no rate."""
+
+WIDE_S, NARROW_S = 60.0, 20.0
+"""Seconds shown on screens and phones."""
+
+
+def build_traces(inputs: ReportInputs) -> Section | None:
+    """Draw the traces of the best and worst neurons; ``None`` where no neuron has a score."""
+    if not inputs.headlines:
+        return None
+    metric = "correlation" if "correlation" in inputs.headlines else inputs.headlines[0]
+    scores = inputs.column(metric)
+    ranked = np.argsort(-scores, kind="stable")[: int(np.isfinite(scores).sum())]
+    if not len(ranked):
+        return None
+    n_shown = min(N_SHOWN, max(1, len(ranked) // 2))
+    groups = {"Best predicted": ranked[:n_shown], "Worst predicted": ranked[n_shown:][-n_shown:]}
+    shown = [
+        {
+            "title": title,
+            "traces": [
+                _panel(inputs, row, float(scores[row]), f"{title[0].lower()}{i}")
+                for i, row in enumerate(rows)
+            ],
+        }
+        for title, rows in groups.items()
+        if len(rows)
+    ]
+    return Section(
+        "traces",
+        "Predicted and recorded traces",
+        {
+            "lead": "The beginning of the longest unbroken stretch of test bins, the same for all "
+            f"neurons of a session. All lines are averaged over {SMOOTHING_S * 1000:.0f} ms.",
+            "groups": shown,
+        },
+    )
+
+
+def trace_of(session: ScoredSession, neuron: int, duration_s: float) -> Trace:
+    """Return a neuron's responses at the beginning of the longest unbroken test stretch.
+
+    Args:
+        session: The scored bins.
+        neuron: Which column.
+        duration_s: Longest stretch to return.
+    """
+    runs = session.run_ids
+    longest = np.flatnonzero(runs == np.bincount(runs).argmax())
+    bins = longest[: max(2, round(duration_s / session.bin_width_s))]
+    is_rate = ResponseKind(session.response_kind) is not ResponseKind.FLUORESCENCE
+    per_s = 1 / session.bin_width_s if is_rate else 1.0
+    width = boxcar_bins(session.bin_width_s, SMOOTHING_S)
+
+    def shown(values: np.ndarray) -> np.ndarray:
+        column = values[longest][:, [neuron]] * per_s
+        return smooth_boxcar(column, width, np.zeros(len(longest), dtype=int))[: len(bins), 0]
+
+    attainable = session.references.get("attainable")
+    return Trace(
+        session.targets[bins] * session.bin_width_s,
+        shown(session.observed),
+        shown(session.rates),
+        None if attainable is None else shown(attainable),
+    )
+
+
+def _panel(inputs: ReportInputs, row: int, score: float, key: str) -> Panel:
+    session_id, unit_id = (
+        str(inputs.evaluation.table[name].to_numpy()[row]) for name in ("session_id", "unit_id")
+    )
+    session = inputs.evaluation.session(session_id)
+    trace = trace_of(session, session.unit_ids.index(unit_id), WIDE_S)
+    title = f"Neuron {unit_id}"
+    if len(inputs.evaluation.sessions) > 1:
+        title += f" of {session_id}"
+    title += f", correlation {fixed(score, 2)}"
+
+    def draw(width_px: float) -> Figure:
+        label = response_label(session.response_kind)
+        is_wide = width_px > NARROW_PX
+        part = trace if is_wide else trace.first(NARROW_S)
+        return draw_trace(part, label, width_px, 170 if is_wide else 190, key == "b0")
+
+    return wide_panel(
+        draw,
+        f"trace-{key}",
+        f"{title}: recorded and predicted {response_label(session.response_kind)}",
+        title=title,
+    )

@@ -1,0 +1,137 @@
+"""How every figure looks: one palette, one type size, few lines.
+
+Colors are those of Okabe and Ito, which stay apart for the color-blind; nothing is told by color
+alone. Sizes are in CSS pixels, so that a figure's text is as large
+as the text of the page around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Literal, TypeVar, cast
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK = "#24272c"
+MUTED = "#646b75"
+FAINT = "#b9bec6"
+HAIRLINE = "#e3e5e8"
+MODEL = "#0072b2"
+TRUTH = "#009e73"
+TEST_SHADE = "#eef3f7"
+
+YARDSTICKS = ("#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#009e73", "#7a6a53")
+"""Colors of other runs, in the order in which they are named."""
+
+MARKERS = ("o", "s", "D", "^", "v", "P")
+"""Shapes that go with them."""
+
+RECORDED = "#8a9099"
+
+PX_PER_INCH = 72
+"""A figure of 72 units an inch has SVG units that are CSS pixels."""
+
+TEXT_PX = 12
+SMALL_PX = 11
+
+RC: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.size": TEXT_PX,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.labelsize": TEXT_PX,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": TEXT_PX,
+    "axes.titlecolor": INK,
+    "axes.unicode_minus": True,
+    "figure.dpi": PX_PER_INCH,
+    "legend.fontsize": SMALL_PX,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "lines.solid_capstyle": "round",
+    "text.color": INK,
+    "text.parse_math": False,  # a dollar sign in a unit id is only a dollar sign
+    "svg.fonttype": "none",  # text stays text: selectable, searchable, in the page's own font
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": SMALL_PX,
+    "ytick.labelsize": SMALL_PX,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+}
+"""Settings in force while a figure is made; never set for the whole process."""
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def house_style(draw: F) -> F:
+    """Run a function that draws with the settings of the house, and leave matplotlib as found."""
+
+    @wraps(draw)
+    def styled(*args: Any, **options: Any) -> Any:
+        with mpl.rc_context(RC):
+            return draw(*args, **options)
+
+    return cast(F, styled)
+
+
+def new_figure(
+    width_px: float, height_px: float, n_rows: int = 1, n_columns: int = 1, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """Make an empty figure, without touching pyplot; call from a function in ``house_style``.
+
+    Args:
+        width_px: Width in CSS pixels.
+        height_px: Height in CSS pixels.
+        n_rows: Rows of axes.
+        n_columns: Columns of axes.
+        options: Handed to ``Figure.subplots`` (``sharex``, ``height_ratios`` ...).
+
+    Returns:
+        The figure and its axes, row by row.
+    """
+    size = (width_px / PX_PER_INCH, height_px / PX_PER_INCH)
+    figure = Figure(figsize=size, layout="constrained", facecolor="none")
+    axes = figure.subplots(n_rows, n_columns, squeeze=False, **options)
+    for ax in axes.flat:
+        ax.set_facecolor("none")
+    return figure, list(axes.flat)
+
+
+def label_axes(ax: Axes, x: str, y: str, title: str = "") -> None:
+    """Name both axes with their units; a figure without units says nothing."""
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    if title:
+        ax.set_title(title, fontweight="bold")
+
+
+def quiet_grid(ax: Axes, axis: Literal["both", "x", "y"] = "y") -> None:
+    """Draw hairlines behind the data, for reading values."""
+    ax.grid(axis=axis, color=HAIRLINE, linewidth=0.8, zorder=0)
+    ax.set_axisbelow(True)
+
+
+def figure_legend(figure: Figure, ax: Axes, n_columns: int) -> None:
+    """Explain the marks above the axes, where they cover no data."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=n_columns, handlelength=1.6)
+
+
+def color_of(number: int) -> str:
+    """Return the color of the yardstick of that number."""
+    return YARDSTICKS[number % len(YARDSTICKS)]
+
+
+def marker_of(number: int) -> str:
+    """Return the shape that goes with it."""
+    return MARKERS[number % len(MARKERS)]
