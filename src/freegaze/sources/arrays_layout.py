@@ -152,16 +152,14 @@ def _check_headers(reader: NpzReader) -> int:
             raise DataError(
                 f"key {name!r} is missing ({nearest_names(name, list(shapes))}); add it"
             )
-    if ("video" in shapes) == ("frames" in shapes) or ("frames" in shapes) != (
-        "frame_index" in shapes
-    ):
-        raise DataError(
-            "expected either `video`, or `frames` and `frame_index`; keep one of the two"
-        )
+    if tuple(name for name in _VIDEO if name in shapes) not in (_VIDEO[:1], _VIDEO[1:]):
+        raise DataError("expected `video`, or `frames` with `frame_index`; write one of the two")
     for name in ("responses", "behavior"):
         if len(shapes[name]) != 2:
             raise ShapeError(f"{name} must have 2 axes (time, column), got shape {shapes[name]}")
     n_bins = shapes["responses"][0]
+    if n_bins == 0:
+        raise DataError("responses hold 0 bins; is the recording complete?")
     for name in _PER_BIN:
         if name in shapes and shapes[name][:1] != (n_bins,):
             raise ShapeError(

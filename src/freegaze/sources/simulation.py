@@ -21,9 +21,7 @@ from freegaze.recording.atomic import atomic_file, atomic_folder
 from freegaze.recording.npz_files import NpzReader
 from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.recording.store import open_store, save_store
-from freegaze.simulation.simulate import simulate
-from freegaze.simulation.tracks import SimulationConfig
-from freegaze.simulation.truth import Truth
+from freegaze.simulation import SimulationConfig, Truth, simulate
 from freegaze.sources.conversion import errors_name
 from freegaze.sources.source import AbstractSource, pick_sessions, register_source
 from freegaze.sources.xu2023_layout import VideoKind, write_xu2023
