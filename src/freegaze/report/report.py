@@ -20,7 +20,7 @@ from freegaze.report.sections.scores import build_scores, median_of
 from freegaze.report.sections.traces import build_traces
 from freegaze.report.sections.training import build_training
 from freegaze.report.sections.truth import build_truth
-from freegaze.report.wording import count, duration, listing, number
+from freegaze.report.wording import count, duration, fixed, listing
 from freegaze.training.run_folder import RunFolder
 
 
@@ -102,15 +102,13 @@ def _summary(inputs: ReportInputs) -> str:
 
 
 def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
-    facts = [
-        (number(median_of(inputs, metric)), f"{score_label(metric)}, median over neurons")
-        for metric in inputs.headlines
-    ]
+    """Return the key numbers: median scores, and the share of what is attainable where known."""
     pooled = inputs.evaluation.summary["pooled"]["scores"]
-    facts += [
-        (f"{100 * pooled[key]['median']:.0f} %", f"of the attainable {score_label(metric)}, median")
-        for metric in inputs.headlines
-        if (key := f"{metric}_fraction") in pooled
-    ]
+    facts = []
+    for metric in inputs.headlines:
+        facts.append((fixed(median_of(inputs, metric), 3), f"median {score_label(metric)}"))
+        if (key := f"{metric}_fraction") in pooled:
+            share = fixed(100 * pooled[key]["median"], 0)
+            facts.append((f"{share} %", f"of the attainable {score_label(metric)}, median"))
     facts.append((str(len(inputs.evaluation.table)), "neurons"))
     return facts

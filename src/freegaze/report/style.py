@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, cast
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 INK = "#24272c"
 MUTED = "#646b75"
@@ -121,10 +122,36 @@ def quiet_grid(ax: Axes, axis: Literal["both", "x", "y"] = "y") -> None:
     ax.set_axisbelow(True)
 
 
-def figure_legend(figure: Figure, ax: Axes, n_columns: int) -> None:
-    """Explain the marks above the axes, where they cover no data."""
+def few_ticks(ax: Axes, n_x: int = 5, n_y: int = 5) -> None:
+    """Put ticks on round numbers only, so that values between them are read at a glance."""
+    for axis, n in ((ax.xaxis, n_x), (ax.yaxis, n_y)):
+        axis.set_major_locator(MaxNLocator(nbins=n, steps=[1, 2, 5, 10]))
+
+
+def count_ticks(ax: Axes, n: int) -> None:
+    """Put ticks of the horizontal axis on whole numbers, for counts."""
+    ax.xaxis.set_major_locator(
+        MaxNLocator(nbins=n, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+    )
+
+
+def figure_legend(figure: Figure, ax: Axes, n_columns: int, marker_scale: float = 1.0) -> None:
+    """Explain the marks above the axes, where they cover no data; the last drawn comes first."""
     handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=n_columns, handlelength=1.6)
+    legend = figure.legend(
+        handles[::-1],
+        labels[::-1],
+        loc="outside upper left",
+        ncols=n_columns,
+        handlelength=1.3,
+        handletextpad=0.5,
+        columnspacing=1.5,
+        markerscale=marker_scale,
+        borderaxespad=0.2,
+    )
+    for handle in legend.legend_handles:
+        if handle is not None and marker_scale > 1:
+            handle.set_alpha(1.0)
 
 
 def color_of(number: int) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from freegaze.report.style import (
     FAINT,
     MODEL,
     TRUTH,
+    few_ticks,
     figure_legend,
     house_style,
     label_axes,
@@ -45,12 +45,11 @@ def draw_displacement(
     if truth is not None:
         ax.plot(angle, truth, marker="s", color=TRUTH, alpha=0.35, label="truth", **dots)
     ax.plot(angle, fitted, marker="o", color=MODEL, alpha=0.45, label="fitted", **dots)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=5))
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    few_ticks(ax)
     quiet_grid(ax, "both")
     label_axes(ax, angle_label, displacement_label)
     if truth is not None:
-        figure_legend(figure, ax, n_columns=2)
+        figure_legend(figure, ax, n_columns=2, marker_scale=2)
     return figure
 
 
@@ -82,8 +81,7 @@ def draw_displacement_truth(
     ax.plot(limits, limits, color=FAINT, linewidth=1)
     ax.plot(truth, fitted, "o", color=MODEL, markersize=3, markeredgewidth=0, alpha=0.45)
     ax.set_box_aspect(1)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=5))
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    few_ticks(ax)
     quiet_grid(ax, "both")
     label_axes(ax, f"true {component} ({unit})", f"fitted {component} ({unit})")
     return figure

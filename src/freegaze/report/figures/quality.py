@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from freegaze.report.style import (
     FAINT,
@@ -17,6 +16,7 @@ from freegaze.report.style import (
     MUTED,
     SMALL_PX,
     color_of,
+    few_ticks,
     figure_legend,
     house_style,
     label_axes,
@@ -55,7 +55,7 @@ def draw_lost_tracking(
             label=", ".join(names[i] for i in columns),
         )
     ax.set_ylim(bottom=0)
-    _few_ticks(ax)
+    _finish(ax)
     label_axes(ax, "time in the session (min)", "missing (% of bins)")
     figure_legend(figure, ax, n_columns=1)
     return figure
@@ -79,7 +79,7 @@ def draw_loss_by_movement(loss: Mapping[str, Float[np.ndarray, " fifth"]]) -> Fi
             label=f"by |{name}|",
         )
     ax.set_ylim(bottom=0)
-    _few_ticks(ax)
+    _finish(ax)
     label_axes(ax, "fifth of bins, least movement first", "eye lost (% of bins)")
     figure_legend(figure, ax, n_columns=2)
     return figure
@@ -116,7 +116,7 @@ def draw_eye_gyro_lag(
         )
     ax.plot(time_s / 60, lag_s * 1000, "o-", color=MODEL, markersize=4)
     ax.set_ylim(-1.5 * red_s * 1000, 1.5 * red_s * 1000)
-    _few_ticks(ax)
+    _finish(ax)
     label_axes(ax, "time in the session (min)", "lag of the eye (ms)")
     return figure
 
@@ -130,7 +130,7 @@ def draw_eye_gyro_correlation(
     ax.axhline(0, color=FAINT, linewidth=0.8)
     ax.axvline(0, color=FAINT, linewidth=0.8)
     ax.plot(lags_s * 1000, r_by_lag, color=MODEL)
-    _few_ticks(ax)
+    _finish(ax)
     label_axes(ax, "lag of the eye behind the gyro (ms)", "correlation of velocities (r)")
     return figure
 
@@ -160,7 +160,7 @@ def draw_rate_drift(
         lines = ax.plot(time_min, relative[:, has_drift == flag], color=color, linewidth=width)
         if lines:
             lines[0].set_label(f"{word} ({len(lines)})")
-    _few_ticks(ax)
+    _finish(ax)
     label_axes(ax, "time in the session (min)", "response / its mean")
     figure_legend(figure, ax, n_columns=2)
     return figure
@@ -184,7 +184,7 @@ def draw_rates(rate_hz: Float[np.ndarray, " unit"], threshold_hz: float) -> Figu
     )
     ax.plot(np.arange(1, len(shown) + 1), shown, "o", color=MODEL, markersize=3.5)
     ax.set_ylim(bottom=0)
-    _few_ticks(ax)
+    _finish(ax)
     label_axes(ax, "unit, fastest first", "mean rate (Hz)")
     return figure
 
@@ -199,12 +199,11 @@ def draw_freezes(
     ax.plot(start_s / 60, length_s, "o", color=color_of(0), markersize=4)
     ax.set_xlim(0, duration_s / 60)
     ax.set_ylim(bottom=0)
-    _few_ticks(ax)
+    _finish(ax)
     label_axes(ax, "time in the session (min)", "length of a freeze (s)")
     return figure
 
 
-def _few_ticks(ax: Axes) -> None:
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=5))
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
+def _finish(ax: Axes) -> None:
+    few_ticks(ax)
     quiet_grid(ax)

@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from freegaze.report.style import (
     FAINT,
     MODEL,
     TRUTH,
     color_of,
+    count_ticks,
+    few_ticks,
     figure_legend,
     house_style,
     label_axes,
@@ -86,7 +87,8 @@ def draw_score_strip(
     ax.vlines(rank, shown.low, shown.high, color=MODEL, linewidth=1.2, alpha=0.45)
     ax.plot(rank, shown.value, "o", color=MODEL, markersize=4.5, label=model)
     ax.set_xlim(0.2, max(len(order), 1) + 0.8)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    few_ticks(ax)
+    count_ticks(ax, 10)
     quiet_grid(ax)
     label_axes(ax, "neuron, best first", label)
     figure_legend(figure, ax, n_columns=4 if width_px > 500 else 2)
@@ -147,5 +149,4 @@ def _draw_diagonal(ax: Axes, values: Float[np.ndarray, " score"]) -> None:
     ax.set_xlim(limits)
     ax.set_ylim(limits)
     ax.set_box_aspect(1)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=5))
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    few_ticks(ax)

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from freegaze.report.style import (
     INK,
     MODEL,
     MUTED,
     SMALL_PX,
+    count_ticks,
+    few_ticks,
     figure_legend,
     house_style,
     label_axes,
@@ -54,7 +55,8 @@ def draw_training(
         color=INK,
     )
     ax.margins(y=0.18)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    few_ticks(ax)
+    count_ticks(ax, 10)
     quiet_grid(ax)
     label_axes(ax, "pass over the training data", loss_label)
     figure_legend(figure, ax, n_columns=2)

@@ -43,12 +43,16 @@ class Column:
 def score_columns(inputs: ReportInputs) -> list[Column]:
     """Return the columns of the table, neurons in order of their first headline score."""
     order = _order(inputs)
+    others = [m for m in METRICS if m not in inputs.headlines and inputs.has(m)]
     return [
         *_names(inputs, order),
         _numbers("rate (Hz)", inputs.column("rate_hz")[order], 1),
-        *_scores(inputs, order),
-        *_references(inputs, order),
+        *_scores(inputs, order, inputs.headlines),
         *_yardsticks(inputs, order),
+        *_references(inputs, order),
+        *_scores(
+            inputs, order, [m for m in METRICS if m not in inputs.headlines and inputs.has(m)]
+        ),
     ]
 
 
@@ -69,10 +73,9 @@ def _names(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
     return columns
 
 
-def _scores(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
-    others = [m for m in METRICS if m not in inputs.headlines and inputs.has(m)]
+def _scores(inputs: ReportInputs, order: np.ndarray, metrics: list[str]) -> list[Column]:
     columns = []
-    for metric in [*inputs.headlines, *others]:
+    for metric in metrics:
         value, low, high = (inputs.column(f"{metric}{end}")[order] for end in ("", "_low", "_high"))
         cells = [_cell(v, 3, interval(a, b, 2)) for v, a, b in zip(value, low, high, strict=True)]
         is_first = metric == (inputs.headlines or [""])[0]
@@ -80,7 +83,7 @@ def _scores(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
             Column(
                 score_label(metric),
                 cells,
-                is_extra=metric in others,
+                is_extra=metric not in inputs.headlines,
                 sorted="descending" if is_first else "",
             )
         )
@@ -90,7 +93,6 @@ def _scores(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
 def _references(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
     known = [("noise_ceiling", "noise ceiling"), ("feve", "FEVE"), ("cc_norm", "CC norm")]
     for metric in inputs.headlines:
-        known.append((f"attainable_{metric}", f"{score_label(metric)}, attainable"))
         known.append((f"{metric}_fraction", f"{score_label(metric)}, of attainable"))
     return [
         _numbers(label, inputs.column(name)[order], 2) for name, label in known if inputs.has(name)

@@ -11,7 +11,7 @@ from freegaze.report.inputs import ReportInputs, score_label, scores_of
 from freegaze.report.page import NARROW_PX, Panel, Section, panel, wide_panel
 from freegaze.report.sections.score_table import score_columns
 from freegaze.report.style import color_of, marker_of
-from freegaze.report.wording import count, listing, number
+from freegaze.report.wording import count, fixed, listing
 
 
 def build_scores(inputs: ReportInputs) -> Section:
@@ -39,7 +39,7 @@ def median_of(inputs: ReportInputs, metric: str) -> float:
 
 def _lead(inputs: ReportInputs) -> str:
     n_neurons = len(inputs.evaluation.table)
-    medians = [f"{score_label(m)} {number(median_of(inputs, m))}" for m in inputs.headlines]
+    medians = [f"{score_label(m)} {fixed(median_of(inputs, m), 3)}" for m in inputs.headlines]
     sentence = (
         f"Scores on test bins that the fit never saw, for {count(n_neurons, 'neuron')}; medians: "
         f"{listing(medians)}."
@@ -75,7 +75,7 @@ def _strip(inputs: ReportInputs, metric: str) -> Panel:
         draw,
         f"strip-{metric.replace('_', '-')}",
         f"{score_label(metric)} of each of {len(scores.value)} neurons with intervals, in order; "
-        f"median {number(median_of(inputs, metric))}.",
+        f"median {fixed(median_of(inputs, metric), 3)}.",
         title=score_label(metric)[:1].upper() + score_label(metric)[1:],
         caption=caption,
     )
@@ -86,6 +86,7 @@ def _pairs(inputs: ReportInputs) -> list[Panel]:
         _pair(inputs, i, name, metric)
         for i, name in enumerate(inputs.yardsticks)
         for metric in inputs.headlines
+        if np.isfinite(inputs.yardstick_column(name, metric)).any()
     ]
 
 

@@ -49,35 +49,35 @@ def build_traces(inputs: ReportInputs) -> Section | None:
         "traces",
         "Predicted and recorded traces",
         {
-            "lead": "The beginning of the longest unbroken stretch of test bins, the same for all "
-            f"neurons of a session. All lines are averaged over {SMOOTHING_S * 1000:.0f} ms.",
+            "lead": f"The first {WIDE_S:.0f} s of test bins (on narrow screens {NARROW_S:.0f} s), "
+            "the same for all neurons of a session. Where test bins are not contiguous, a gray "
+            "line marks the jump; above it is the time in the session. Everything is averaged over "
+            f"{SMOOTHING_S * 1000:.0f} ms.",
             "groups": shown,
         },
     )
 
 
 def trace_of(session: ScoredSession, neuron: int, duration_s: float) -> Trace:
-    """Return a neuron's responses at the beginning of the longest unbroken test stretch.
+    """Return a neuron's responses in the first test bins, smoothed for the eye.
 
     Args:
         session: The scored bins.
         neuron: Which column.
-        duration_s: Longest stretch to return.
+        duration_s: Seconds of test bins.
     """
-    runs = session.run_ids
-    longest = np.flatnonzero(runs == np.bincount(runs).argmax())
-    bins = longest[: max(2, round(duration_s / session.bin_width_s))]
+    n_bins = max(2, round(duration_s / session.bin_width_s))
     is_rate = ResponseKind(session.response_kind) is not ResponseKind.FLUORESCENCE
     per_s = 1 / session.bin_width_s if is_rate else 1.0
     width = boxcar_bins(session.bin_width_s, SMOOTHING_S)
 
     def shown(values: np.ndarray) -> np.ndarray:
-        column = values[longest][:, [neuron]] * per_s
-        return smooth_boxcar(column, width, np.zeros(len(longest), dtype=int))[: len(bins), 0]
+        return per_s * smooth_boxcar(values[:, [neuron]], width, session.run_ids)[:n_bins, 0]
 
     attainable = session.references.get("attainable")
     return Trace(
-        session.targets[bins] * session.bin_width_s,
+        session.targets[:n_bins] * session.bin_width_s,
+        session.bin_width_s,
         shown(session.observed),
         shown(session.rates),
         None if attainable is None else shown(attainable),
@@ -99,7 +99,7 @@ def _panel(inputs: ReportInputs, row: int, score: float, key: str) -> Panel:
         label = response_label(session.response_kind)
         is_wide = width_px > NARROW_PX
         part = trace if is_wide else trace.first(NARROW_S)
-        return draw_trace(part, label, width_px, 170 if is_wide else 190, key == "b0")
+        return draw_trace(part, label, width_px, 190 if is_wide else 200, key == "b0")
 
     return wide_panel(
         draw,
