@@ -1,6 +1,7 @@
 """Fitted encoders, their predictions, and the table of scores.
 
-Names are imported when they are first asked for, so that loading an encoder needs no pandas.
+Names are imported when they are first asked for, so that loading an encoder needs no pandas. The
+function ``compare`` is in the module of that name, ``freegaze.evaluation.compare``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from freegaze.evaluation.compare import Comparison as Comparison
     from freegaze.evaluation.external import score_predictions as score_predictions
     from freegaze.evaluation.fitted import FittedEncoder as FittedEncoder
     from freegaze.evaluation.fitted import Prediction as Prediction
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from freegaze.evaluation.yardsticks import condition_mean as condition_mean
 
 _HOMES = {
+    "Comparison": "compare",
     "Evaluation": "result",
     "FittedEncoder": "fitted",
     "Prediction": "fitted",
@@ -44,6 +47,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Comparison",
     "Evaluation",
     "FittedEncoder",
     "Prediction",

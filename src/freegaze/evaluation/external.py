@@ -31,8 +31,9 @@ def score_predictions(
 ) -> Evaluation:
     """Score predictions that any program made, on the recordings' test bins.
 
-    Rows for bins that are not test bins are left out. Baselines come from training bins. As it is
-    not known what a model looked at, a bin counts as tracked when it is itself.
+    Rows for other bins serve only to tell what correlation comes by chance. Baselines come from
+    training bins. As it is not known what a model looked at, a bin counts as tracked when it is
+    itself.
 
     Args:
         path: The ``.npz``, see ``freegaze.evaluation.prediction_files``.
@@ -69,6 +70,6 @@ def _score_external(
     training = chosen.responses[split.bins("train")]
     if not len(training):
         raise DataError(f"{where}: session {recording.session_id!r} has no training bins")
-    return scored_session(
-        chosen, prediction, training.mean(0, dtype=np.float64), condition=condition
-    )
+    baseline = training.mean(0, dtype=np.float64)
+    targets = prediction.targets[split.is_role("test")[prediction.targets]]
+    return scored_session(chosen, prediction, baseline, targets, condition=condition)

@@ -139,10 +139,11 @@ def _prediction(
         )
     targets = _targets(arrays, recording, split, where)
     unit_ids = _unit_ids(arrays, recording, where)
-    order = np.argsort(targets, kind="stable")
-    order = order[split.is_role("test")[targets[order]]]
-    if not len(order):
+    if not split.is_role("test")[targets].any():
         raise DataError(f"{where}: none of the predicted bins is a test bin; predict those")
+    is_needed = split.is_role("test")[targets]
+    order = np.argsort(targets, kind="stable")
+    order = order[(is_needed | np.isfinite(rates).all(1))[order]]
     rates, targets = rates[order].astype(np.float64), targets[order]
     _check_rates(rates, targets, unit_ids, recording, where)
     return Prediction(recording.session_id, targets, rates, unit_ids)

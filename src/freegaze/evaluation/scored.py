@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.evaluation.chance import Chance, chance_correlation
 from freegaze.evaluation.fitted import Prediction
 from freegaze.evaluation.repeats import repeat_cells
 from freegaze.metrics.blocks import TimeBlocks, cut_blocks, trial_blocks
@@ -35,6 +36,7 @@ class ScoredSession:
         repeat_cells: Number of the stimulus and time in trial, -1 where not repeated, (window,).
         bin_width_s: Width of a bin in seconds.
         response_kind: What the responses are.
+        chance: Correlations that the predictions get by chance.
         references: Expected responses known from elsewhere (``oracle``, ``attainable``).
 
     Raises:
@@ -54,6 +56,7 @@ class ScoredSession:
     repeat_cells: Integer[np.ndarray, " window"]
     bin_width_s: float
     response_kind: str
+    chance: Chance
     references: Mapping[str, Float[np.ndarray, "window neuron"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -104,6 +107,7 @@ class ScoredSession:
             is_trial=self.is_trial[bins],
             is_tracked=self.is_tracked[bins],
             repeat_cells=self.repeat_cells[bins],
+            chance=self.chance.select(neurons),
             references={k: v[bins][:, neurons] for k, v in self.references.items()},
         )
 
@@ -112,6 +116,7 @@ def scored_session(
     recording: Recording,
     prediction: Prediction,
     baseline: Float[np.ndarray, " neuron"],
+    targets: Integer[np.ndarray, " window"] | None = None,
     *,
     history: int = 1,
     lag: int = 0,
@@ -121,8 +126,10 @@ def scored_session(
 
     Args:
         recording: The session, with the predicted neurons in the predicted order.
-        prediction: The predictions.
+        prediction: Of the scored bins at least. Those of further bins serve to tell what
+            correlation comes by chance, see ``freegaze.evaluation.chance``.
         baseline: Mean response a bin of each neuron over training bins.
+        targets: The bins to score, in order of time; all predicted ones by default.
         history: Input bins of a window, which must all be tracked for a bin to count as tracked.
         lag: Target bin minus last input bin.
         condition: Annotation that tells which trials repeat a stimulus; by default equal frames do.
@@ -139,22 +146,25 @@ def scored_session(
             f"{', '.join(prediction.unit_ids[:3])} ..., the recording has "
             f"{', '.join(recording.unit_ids[:3])} ...; give both the same neurons in one order"
         )
-    targets = np.asarray(prediction.targets)
-    _check_targets(recording, targets)
+    targets = prediction.targets if targets is None else targets
+    _check_targets(recording, prediction.targets, targets)
+    is_scored = np.isin(prediction.targets, targets)
+    baseline = np.asarray(baseline, dtype=np.float64)
     segment_ids = recording.segment_index()[targets]
     return ScoredSession(
         session_id=recording.session_id,
         unit_ids=recording.unit_ids,
         targets=targets,
-        rates=prediction.rates,
+        rates=prediction.rates[is_scored],
         observed=recording.responses[targets],
-        baseline=np.asarray(baseline, dtype=np.float64),
+        baseline=baseline,
         segment_ids=segment_ids,
         is_trial=np.array([s.trial for s in recording.segments])[segment_ids],
         is_tracked=_is_window_tracked(recording, targets, history, lag),
         repeat_cells=repeat_cells(recording, targets, condition),
         bin_width_s=recording.bin_width_s,
         response_kind=str(recording.response_kind),
+        chance=chance_correlation(recording, prediction, is_scored, baseline),
         references={k: v[targets] for k, v in recording.reference_rates.items()},
     )
 
@@ -166,13 +176,22 @@ def _is_window_tracked(
     return np.logical_and.reduce(is_tracked[input_bins(targets, history, lag)], axis=1)
 
 
-def _check_targets(recording: Recording, targets: np.ndarray) -> None:
+def _check_targets(recording: Recording, predicted: np.ndarray, targets: np.ndarray) -> None:
+    where = f"session {recording.session_id!r}"
     if not len(targets):
-        raise DataError(f"session {recording.session_id!r}: there is no predicted bin to score")
-    if targets.min() < 0 or targets.max() >= recording.n_bins:
+        raise DataError(f"{where}: there is no predicted bin to score")
+    if predicted.min() < 0 or predicted.max() >= recording.n_bins:
         raise DataError(
-            f"session {recording.session_id!r}: predictions name bins {targets.min()} to "
-            f"{targets.max()}, the recording has bins 0 to {recording.n_bins - 1}"
+            f"{where}: predictions name bins {predicted.min()} to {predicted.max()}, the recording "
+            f"has bins 0 to {recording.n_bins - 1}"
+        )
+    if (np.diff(predicted) <= 0).any():
+        raise DataError(f"{where}: predicted bins must be in order of time, each once")
+    missing = np.setdiff1d(targets, predicted)
+    if len(missing):
+        raise DataError(
+            f"{where}: {len(missing)} of the {len(targets)} bins to be scored are not predicted "
+            f"(the first is {missing[0]}); predict them all"
         )
 
 

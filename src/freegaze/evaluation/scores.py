@@ -40,7 +40,8 @@ def evaluate(
         draws: Resampled recordings that intervals are made of.
         seed: Fixes the draws.
         role: Bins to score; anything but ``test`` flatters.
-        predictions: Predictions made before, one for each recording; computed if left out.
+        predictions: Predictions made before, one for each recording, of the scored bins at least;
+            computed for all bins if left out, as further bins tell what comes by chance.
         condition: Annotation that tells which trials repeat a stimulus; by default those do that
             show the same frames.
         paper: Whether to add the original's own scores (deviations Q29, Q30).
@@ -112,8 +113,9 @@ def _score_with(
     recording = encoder.match_neurons(recording)
     return scored_session(
         recording,
-        prediction or encoder.predict(recording, role=role),
+        prediction or encoder.predict(recording),
         fitted.mean_response,
+        encoder.targets(recording, role),
         history=encoder.data.history,
         lag=encoder.data.lag,
         condition=condition,

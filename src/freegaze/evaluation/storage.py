@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from freegaze.errors import CheckpointError
+from freegaze.evaluation.chance import Chance
 from freegaze.evaluation.result import Evaluation
 from freegaze.evaluation.scored import ScoredSession
 from freegaze.recording.atomic import atomic_file
@@ -92,6 +93,9 @@ def pack_sessions(sessions: Sequence[ScoredSession]) -> bytes:
             if field.name == "references":
                 for name, rates in value.items():
                     arrays[f"{session.session_id}/references/{name}"] = rates
+            elif field.name == "chance":
+                text = json.dumps(finite_or_null(value.to_dict()))
+                arrays[f"{session.session_id}/chance"] = np.array(text)
             else:
                 arrays[f"{session.session_id}/{field.name}"] = np.asarray(value)
     buffer = io.BytesIO()
@@ -115,6 +119,7 @@ def _unpack(file: Any, session_id: str) -> ScoredSession:
     values["unit_ids"] = tuple(values["unit_ids"].tolist())
     for name in ("session_id", "response_kind", "bin_width_s"):
         values[name] = values[name].item()
+    values["chance"] = Chance.from_dict(null_to_nan(json.loads(values["chance"].item())))
     references = {k.removeprefix(start): file[k] for k in file.files if k.startswith(start)}
     return ScoredSession(**values, references=references)
 

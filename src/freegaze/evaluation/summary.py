@@ -28,7 +28,8 @@ def summarize(
 
     Returns:
         Plain values: ``level``, ``sessions`` by id and ``pooled``, each with ``n_neurons``,
-        ``n_bins``, ``n_blocks``, ``scores`` by name, and ``paper`` where asked for. An entry of
+        ``n_bins``, ``n_blocks``, ``scores`` by name, and a session's ``chance`` (how it was found)
+        and ``paper`` (where asked for). An entry of
         ``scores`` has ``mean`` and ``median`` over the neurons that have the score, their intervals
         ``_low`` and ``_high`` (over other minutes of these neurons: blocks of time are
         resampled, shared by all neurons; NaN for scores without interval), ``n_neurons`` and
@@ -48,6 +49,8 @@ def _part(scores: Sequence[SessionScores], sessions: Sequence[ScoredSession]) ->
         "n_blocks": sum(s.blocks.n_blocks for s in sessions),
         "scores": {name: _entry(name, scores) for name in dict.fromkeys(names)},
     }
+    if len(sessions) == 1:
+        part["chance"] = {"method": sessions[0].chance.method, "n_null": sessions[0].chance.n_null}
     if len(scores) == 1 and scores[0].paper:
         part["paper"] = dict(scores[0].paper)
     return part

@@ -5,8 +5,8 @@ Columns, where X is the name of a registered metric that applies to the kind of 
 session_id, unit_id, rate_hz, n_bins   which neuron; mean rate in training; scored bins
 X, X_low, X_high                       score with its 95 % interval (resampling blocks of time)
 n_bins_tracked, X_tracked, ..._low, ..._high   the same over bins whose inputs were all tracked
-correlation_null, correlation_p        the same after shifting predictions in time, and how rarely
-                                       a shifted prediction does as well
+correlation_null, correlation_p        correlation by chance (shifted, or against other trials), and
+                                       the probability of one as high as the true one
 noise_ceiling, feve, cc_norm           where trials repeat a stimulus
 R_X                                    score of a reference R (a simulation's oracle, attainable)
 X_fraction, _low, _high                score / score of ``attainable`` (correlation, bits per spike)
@@ -85,6 +85,7 @@ def score_session(
     counts = draw_counts(session.blocks.n_blocks, draws, rng)
     _add_metrics(scores, session, counts)
     _add_tracked(scores, session, draws, rng)
+    scores.columns |= session.chance.columns()
     _add_ceilings(scores, session)
     _add_references(scores, session, counts)
     if paper:

@@ -1,0 +1,272 @@
+"""Is one run better than another? Paired differences on the same bins of the same neurons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from freegaze.errors import ConfigError
+from freegaze.evaluation.pairing import SharedSession, share_sessions
+from freegaze.evaluation.result import Evaluation
+from freegaze.evaluation.storage import load_evaluation
+from freegaze.metrics.bootstrap import DRAWS
+from freegaze.metrics.comparison import Comparison as ModelComparison
+from freegaze.metrics.comparison import PairedRecording, RecordingDifference, compare_models
+from freegaze.metrics.metric import METRICS, Metric, metrics_for
+from freegaze.training.run_folder import RunFolder
+
+ALL_SESSIONS = "all"
+"""In the column ``session``: the mean over sessions, each counting the same."""
+
+SEED_KEYS = ("seed", "checkpoint_every_s")
+"""Settings of the training that may differ between runs of one model."""
+
+
+HEADLINE = (
+    "first",
+    "second",
+    "session_id",
+    "metric",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "p",
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Differences between models, second minus first.
+
+    Args:
+        table: One row for each pair of models, metric and session (and ``all``): ``first``,
+            ``second``, ``session_id``, ``metric``, ``first_mean`` and ``second_mean`` (over neurons
+            and seeds), ``difference`` with its interval ``difference_low`` and ``difference_high``
+            over blocks of time, neurons and seeds, ``p`` from the same resampling,
+            ``is_second_better`` (whether the whole interval says so), ``n_neurons`` (with a score
+            in every run), ``n_bins``, ``n_blocks``, ``n_seeds_first``, ``n_seeds_second``.
+        neurons: The same for each neuron, with intervals over blocks of time alone.
+    """
+
+    table: pd.DataFrame
+    neurons: pd.DataFrame
+
+    @property
+    def headline(self) -> pd.DataFrame:
+        """The table without means and counts, narrow enough for a terminal."""
+        return pd.DataFrame(self.table, columns=list(HEADLINE))
+
+    def markdown(self) -> str:
+        """Return the table in Markdown."""
+        return to_markdown(self.table)
+
+
+def compare(
+    runs: Sequence[Path | str] | Mapping[str, Sequence[Evaluation]],
+    *,
+    metrics: Sequence[str] | None = None,
+    only_tracked: bool = False,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Comparison:
+    """Compare models on the bins and neurons that all of them were scored on.
+
+    Runs whose configurations differ in the seed alone are taken as one model. Every pair of models
+    is compared, in the order given.
+
+    Args:
+        runs: Folders of evaluated runs; or evaluations of each model by name, one a seed.
+        metrics: Names of the scores to compare; all that apply by default.
+        only_tracked: Compare on bins whose inputs were all tracked.
+        draws: Number of resampled recordings.
+        seed: Fixes the draws.
+
+    Returns:
+        Differences over neurons and for each neuron.
+
+    Raises:
+        ConfigError: If there are fewer than two models.
+        CheckpointError: If a run was not evaluated.
+        DataError: If the runs share no session, bin or neuron, or their recorded responses differ.
+
+    Example:
+        >>> freegaze.evaluation.compare(["runs/glm", "runs/cnn_gru"]).table  # doctest: +SKIP
+    """
+    models = dict(runs) if isinstance(runs, Mapping) else group_runs(runs)
+    if len(models) < 2:
+        raise ConfigError(
+            f"a comparison needs two models or more, got {len(models)} ({', '.join(models)}); runs "
+            "that differ in their seed alone are one model"
+        )
+    sessions = share_sessions(models)
+    if only_tracked:
+        sessions = {name: _tracked(shared) for name, shared in sessions.items()}
+    kind = next(iter(sessions.values())).session.response_kind
+    rows: list[dict[str, Any]] = []
+    neurons: list[pd.DataFrame] = []
+    for first, second in combinations(models, 2):
+        for name in metrics or metrics_for(kind):
+            metric = METRICS.get(name)
+            pair_rows, pair_neurons = _compare_pair(first, second, metric, sessions, draws, seed)
+            rows += pair_rows
+            neurons += pair_neurons
+    by_neuron = pd.concat(neurons, ignore_index=True) if neurons else pd.DataFrame()
+    return Comparison(pd.DataFrame(rows), by_neuron)
+
+
+def group_runs(runs: Sequence[Path | str]) -> dict[str, list[Evaluation]]:
+    """Load evaluations, those of runs that differ in their seed alone under one name.
+
+    Args:
+        runs: Folders of evaluated runs.
+
+    Returns:
+        Evaluations by name: the folder's, joined by ``+`` where there are several seeds.
+
+    Raises:
+        ConfigError: If a folder is given twice.
+        CheckpointError: If a run was not evaluated.
+    """
+    folders = [Path(run) for run in runs]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise ConfigError(f"a run is given twice: {', '.join(map(str, folders))}")
+    groups: dict[str, list[Path]] = {}
+    for folder in folders:
+        groups.setdefault(_settings_without_seed(folder), []).append(folder)
+    is_short = len({folder.name for folder in folders}) == len(folders)
+    return {
+        "+".join(f.name if is_short else str(f) for f in group): [load_evaluation(f) for f in group]
+        for group in groups.values()
+    }
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """Write a table in Markdown, numbers with three significant digits.
+
+    Args:
+        table: Any table of plain values.
+    """
+    lines = [list(map(str, table.columns)), ["---"] * len(table.columns)]
+    lines += [[_text(value) for value in row] for row in table.itertuples(index=False)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _settings_without_seed(folder: Path) -> str:
+    if not (folder / "config.yaml").is_file():
+        return str(folder.resolve())  # scored from elsewhere: nothing is known, a model of its own
+    settings = RunFolder(folder).config().model_dump(mode="json")
+    for key in SEED_KEYS:
+        settings["training"].pop(key)
+    return json.dumps(settings, sort_keys=True)
+
+
+def _tracked(shared: SharedSession) -> SharedSession:
+    keep = shared.session.is_tracked
+    rates = {name: rates[:, keep] for name, rates in shared.rates.items()}
+    return SharedSession(shared.session.select(keep), rates, shared.n_left_out)
+
+
+def _compare_pair(
+    first: str,
+    second: str,
+    metric: Metric,
+    sessions: Mapping[str, SharedSession],
+    draws: int,
+    seed: int,
+) -> tuple[list[dict[str, Any]], list[pd.DataFrame]]:
+    """Compare two models by one score: rows over neurons, and a table of neurons a session."""
+    rows, neurons = [], []
+    paired = {name: _paired(shared, first, second) for name, shared in sessions.items()}
+    means = {name: _means(metric, pair, sessions[name]) for name, pair in paired.items()}
+    for name, pair in paired.items():
+        same = {"first": first, "second": second, "session_id": name, "metric": metric.name}
+        if not means[name]["n_neurons"]:  # a constant prediction has no correlation
+            rows.append({**same, **means[name], **_no_difference()})
+            continue
+        found = compare_models(metric.name, [pair], draws, seed)
+        rows.append({**same, **means[name], **_difference(found)})
+        neurons.append(_neuron_table(same, sessions[name], found.recordings[0]))
+    known = [name for name in sessions if means[name]["n_neurons"]]
+    if len(known) > 1:
+        found = compare_models(metric.name, [paired[name] for name in known], draws, seed)
+        same = {"first": first, "second": second, "session_id": ALL_SESSIONS, "metric": metric.name}
+        rows.append({**same, **_over_sessions([means[n] for n in known]), **_difference(found)})
+    return rows, neurons
+
+
+def _paired(shared: SharedSession, first: str, second: str) -> PairedRecording:
+    session = shared.session
+    return PairedRecording(
+        predicted_a=shared.rates[second],
+        predicted_b=shared.rates[first],
+        observed=session.observed,
+        context=session.context,
+        blocks=session.blocks,
+    )
+
+
+def _means(metric: Metric, pair: PairedRecording, shared: SharedSession) -> dict[str, Any]:
+    """Average the scores of both models over the neurons that have a score in every run."""
+    scores = [
+        np.mean([metric(rates, pair.observed, pair.context) for rates in group], axis=0)
+        for group in (pair.predicted_b, pair.predicted_a)
+    ]
+    known = np.isfinite(scores).all(0)
+    first, second = (float(s[known].mean()) if known.any() else float("nan") for s in scores)
+    return {
+        "first_mean": first,
+        "second_mean": second,
+        "n_neurons": int(known.sum()),
+        "n_bins": len(shared.session.targets),
+        "n_blocks": shared.session.blocks.n_blocks,
+        "n_seeds_first": len(pair.predicted_b),
+        "n_seeds_second": len(pair.predicted_a),
+    }
+
+
+def _over_sessions(means: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    averaged = {k: float(np.mean([m[k] for m in means])) for k in ("first_mean", "second_mean")}
+    summed = {k: sum(m[k] for m in means) for k in ("n_neurons", "n_bins", "n_blocks")}
+    return {**means[0], **averaged, **summed}
+
+
+def _difference(found: ModelComparison) -> dict[str, Any]:
+    low, high = float(found.mean.low), float(found.mean.high)
+    return {
+        "difference": float(found.mean.value),
+        "difference_low": low,
+        "difference_high": high,
+        "p": found.p_value,
+        "is_second_better": low > 0 if found.metric.higher_is_better else high < 0,
+    }
+
+
+def _no_difference() -> dict[str, Any]:
+    names = ("difference", "difference_low", "difference_high", "p")
+    return {**dict.fromkeys(names, float("nan")), "is_second_better": False}
+
+
+def _neuron_table(
+    same: Mapping[str, Any], shared: SharedSession, found: RecordingDifference
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            **same,
+            "unit_id": shared.session.unit_ids,
+            "difference": found.neurons.value,
+            "difference_low": found.neurons.low,
+            "difference_high": found.neurons.high,
+            "p": found.neuron_p,
+        }
+    )
+
+
+def _text(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
