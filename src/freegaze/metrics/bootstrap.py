@@ -49,23 +49,49 @@ class BlockDraws:
         return len(self.statistics)
 
 
-def draw_counts(n_things: int, draws: int, rng: np.random.Generator) -> Float[np.ndarray, "draw n"]:
-    """Draw things with replacement, as many as there are.
+def draw_counts(
+    n_things: int, draws: int, rng: np.random.Generator, n_drawn: int | None = None
+) -> Float[np.ndarray, "draw n_things"]:
+    """Draw things with replacement.
 
     Args:
         n_things: Number of blocks, neurons or seeds.
         draws: How many times.
         rng: Source of chance.
+        n_drawn: How many of them at a time; as many as there are by default.
 
     Returns:
-        How often each was drawn; each row sums to ``n_things``.
+        How often each was drawn; each row sums to ``n_drawn``.
 
     Raises:
         ConfigError: If there is nothing to draw, or no draw.
     """
     if n_things < 1 or draws < 1:
         raise ConfigError(f"cannot draw {draws} times from {n_things}; both must be at least 1")
-    return rng.multinomial(n_things, np.full(n_things, 1 / n_things), draws).astype(np.float64)
+    n_drawn = n_things if n_drawn is None else n_drawn
+    return rng.multinomial(n_drawn, np.full(n_things, 1 / n_things), draws).astype(np.float64)
+
+
+def draw_blocks(
+    n_blocks: int, draws: int, rng: np.random.Generator
+) -> Float[np.ndarray, "draw block"]:
+    """Draw blocks with replacement, one fewer than there are.
+
+    Resampled recordings of all n blocks vary by (n - 1) / n too little, those of n - 1 blocks
+    rightly. With ten blocks this raises the coverage of a 95 % interval by about half a percent.
+
+    Args:
+        n_blocks: Number of blocks.
+        draws: Number of resampled recordings.
+        rng: Source of chance.
+
+    Returns:
+        How often each block was drawn; each row sums to ``n_blocks - 1``, but at least 1.
+
+    Source: McCarthy and Snowden (1985), Vital and Health Statistics 2 (95), "bootstrap with
+        replacement".
+    """
+    return draw_counts(n_blocks, draws, rng, max(1, n_blocks - 1))
 
 
 def resample(
@@ -79,7 +105,7 @@ def resample(
         statistics: Sums over each block.
         from_statistics: The score from sums; it must not change when all are multiplied by a
             number.
-        counts: How often each block is drawn, from `draw_counts`.
+        counts: How often each block is drawn, from `draw_blocks`.
 
     Returns:
         The scores and what their standard errors are made of.
@@ -113,8 +139,7 @@ def neuron_errors(
     for block, count in zip(draws.statistics, draws.counts.T, strict=True):  # block by block, to
         square += (draws.slope * block).sum(0) ** 2  # hold no (draw, block, neuron) array
         drawn_square += count[:, None] * (draws.drawn_slope * block).sum(1) ** 2
-    correction = small_sample_correction(draws.n_blocks)
-    return correction * np.sqrt(square), correction * np.sqrt(drawn_square)
+    return _standard_errors(draws, square, drawn_square)
 
 
 def population_errors(
@@ -137,8 +162,7 @@ def population_errors(
     square = block_influence(draws.slope[None], weights[None], draws.statistics)[0] ** 2
     drawn = block_influence(draws.drawn_slope, drawn_weights, draws.statistics)
     drawn_square = (draws.counts * drawn**2).sum(1)
-    correction = small_sample_correction(draws.n_blocks)
-    return correction * np.sqrt(square.sum()), correction * np.sqrt(drawn_square)
+    return _standard_errors(draws, square.sum(), drawn_square)
 
 
 def block_influence(
@@ -175,9 +199,13 @@ def weighted_mean(
     return np.where(is_used.any(-1), mean, np.nan)
 
 
-def small_sample_correction(n_blocks: int) -> float:
-    """Return the factor by which deviations from the mean of few blocks understate the truth."""
-    return float(np.sqrt(n_blocks / max(1, n_blocks - 1)))
+def _standard_errors(
+    draws: BlockDraws, square: np.ndarray, drawn_square: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turn sums of squared influences into errors, by n / (n - 1) as for any variance."""
+    n_drawn = int(draws.counts[0].sum())
+    value, drawn = (n / max(1, n - 1) for n in (draws.n_blocks, n_drawn))
+    return np.sqrt(square * value), np.sqrt(drawn_square * drawn)
 
 
 def _slope(

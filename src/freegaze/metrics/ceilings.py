@@ -1,8 +1,8 @@
 """How much of a neuron's response could be predicted at all, where stimuli repeat.
 
 After Sahani and Linden (2003), a response is a signal common to all repeats plus noise, and
-"explainable" variance is the signal's. All functions take ``repeats`` of shape (repeat, time, neuron)
-with at least two repeats.
+"explainable" variance is the signal's. All functions take ``repeats`` of shape (repeat, time,
+neuron) with at least two repeats.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ def is_constant(values: Real[np.ndarray, "time neuron"]) -> Bool[np.ndarray, " n
     Returns:
         Shape (neuron,), True where all bins are equal.
     """
-    return values.max(0) == values.min(0)
+    return (values == values[:1]).all(0)
 
 
 def _check_finite(values: np.ndarray, what: str, remedy: str, error: type[Exception]) -> None:

@@ -19,6 +19,7 @@ from freegaze.metrics.blocks import TimeBlocks, cut_blocks
 from freegaze.metrics.bootstrap import (
     DRAWS,
     BlockDraws,
+    draw_blocks,
     draw_counts,
     population_errors,
     resample,
@@ -196,7 +197,7 @@ def _compare_in_recording(
     def difference(sums: np.ndarray) -> np.ndarray:
         return seed_weights @ _scores_by_seed(metric, sums, sum(n_seeds))
 
-    drawn = resample(statistics, difference, draw_counts(blocks.n_blocks, draws, rng))
+    drawn = resample(statistics, difference, draw_blocks(blocks.n_blocks, draws, rng))
     flipped = _flip_signs(drawn, draws, rng)
     part = _draw_neurons_and_seeds(metric, drawn, n_seeds, flipped, rng)
     return (

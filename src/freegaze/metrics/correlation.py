@@ -41,7 +41,8 @@ def single_bin_correlation(
         array([-1.])
     """
     predicted, observed = as_pair(predicted, observed)
-    return correlation_from_statistics(_moments(predicted, observed).sum(1))
+    whole = TimeBlocks(np.array([0]), len(observed))
+    return correlation_from_statistics(_sum_moments(predicted, observed, whole)[0])
 
 
 def smoothed_correlation(
@@ -155,18 +156,24 @@ def correlation_from_statistics(
 
 def _center(values: np.ndarray) -> np.ndarray:
     """Subtract each neuron's mean, so that sums of squares lose no digits; constants become 0."""
-    return np.where(is_constant(values), 0.0, values - values.mean(0))
+    centered = values - values.mean(0)
+    centered[:, is_constant(values)] = 0.0  # not a rounding error
+    return centered
 
 
-def _moments(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
+def _sum_moments(
+    predicted: np.ndarray, observed: np.ndarray, blocks: TimeBlocks
+) -> Float[np.ndarray, "block six neuron"]:
     x, y = _center(predicted), _center(observed)
-    return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y])
+    n = np.broadcast_to(blocks.lengths()[:, None], (blocks.n_blocks, x.shape[1]))
+    products = (blocks.sums(v) for v in (x, y, x * x, y * y, x * y))
+    return np.stack([n, *products], axis=1)
 
 
 def _block_moments(
     predicted: np.ndarray, observed: np.ndarray, _: ScoreContext, blocks: TimeBlocks
 ) -> np.ndarray:
-    return np.stack([blocks.sums(m) for m in _moments(predicted, observed)], axis=1)
+    return _sum_moments(predicted, observed, blocks)
 
 
 def _smoothed_block_moments(

@@ -1,9 +1,9 @@
 """Confidence intervals from blocks of time: the symmetric studentized block bootstrap.
 
-Of percentile, widened percentile, Student's t, equal-tailed and symmetric studentized intervals the
-last covered best on simulated recordings (nominal 95 %, ten blocks: 83-89, 88-94, 90-94, 91-94 and
-91-96 %), at every number of blocks from five up. ``tests/unit/test_metrics_coverage.py`` measures
-it.
+With ten blocks and nominal 95 %, on simulated recordings, percentile intervals covered 79 to 89 %,
+percentile intervals widened for few blocks 85 to 94 %, Student's t 88 to 95 %, equal-tailed
+studentized ones 91 to 94 % and symmetric studentized ones, used here, 92 to 96 %.
+``tests/unit/test_metrics_coverage.py`` measures it.
 """
 
 from __future__ import annotations

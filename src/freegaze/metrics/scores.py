@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Real
 
 from freegaze.errors import ShapeError
 from freegaze.metrics.blocks import TimeBlocks, cut_blocks
-from freegaze.metrics.bootstrap import DRAWS, draw_counts, resample
+from freegaze.metrics.bootstrap import DRAWS, draw_blocks, resample
 from freegaze.metrics.intervals import (
     LEVEL,
     Interval,
@@ -95,7 +95,7 @@ def score_neurons(
             raise ShapeError(f"keep must be ({len(observed)},), got {np.shape(keep)}")
         predicted, observed = predicted[keep], observed[keep]
         blocks, context = blocks.select(keep), context.select_bins(keep)
-    counts = draw_counts(blocks.n_blocks, draws, np.random.default_rng(seed))
+    counts = draw_blocks(blocks.n_blocks, draws, np.random.default_rng(seed))
     names = metrics_for(context.response_kind) if metric_names is None else metric_names
     return {
         name: _score(METRICS.get(name), predicted, observed, context, blocks, counts, level)
