@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
+from freegaze.evaluation.scored import ScoredSession
 from freegaze.metrics.metric import METRICS
 from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.report.figures.scores import Scores
@@ -54,6 +55,12 @@ class ReportInputs:
     def column(self, name: str) -> Float[np.ndarray, " neuron"]:
         """Return a column of numbers of the table of scores."""
         return self.evaluation.table[name].to_numpy(np.float64)
+
+    def neuron(self, row: int) -> tuple[ScoredSession, int]:
+        """Return the scored session that a row of the table belongs to, and its column there."""
+        ids = (str(self.evaluation.table[key].to_numpy()[row]) for key in ("session_id", "unit_id"))
+        session = self.evaluation.session(next(ids))
+        return session, session.unit_ids.index(next(ids))
 
     def yardstick_column(self, yardstick: str, name: str) -> Float[np.ndarray, " neuron"]:
         """Return another model's column for this run's neurons, NaN where it has none."""

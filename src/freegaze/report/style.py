@@ -122,10 +122,10 @@ def quiet_grid(ax: Axes, axis: Literal["both", "x", "y"] = "y") -> None:
     ax.set_axisbelow(True)
 
 
-def few_ticks(ax: Axes, n_x: int = 5, n_y: int = 5) -> None:
+def few_ticks(ax: Axes, n_x: int = 6, n_y: int = 6) -> None:
     """Put ticks on round numbers only, so that values between them are read at a glance."""
     for axis, n in ((ax.xaxis, n_x), (ax.yaxis, n_y)):
-        axis.set_major_locator(MaxNLocator(nbins=n, steps=[1, 2, 5, 10]))
+        axis.set_major_locator(MaxNLocator(nbins=n, steps=[1, 2, 2.5, 5, 10]))
 
 
 def count_ticks(ax: Axes, n: int) -> None:

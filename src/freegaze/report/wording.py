@@ -34,7 +34,8 @@ def fixed(value: float, decimals: int = 3) -> str:
     """Write a number with fixed decimals, for columns that line up."""
     if value is None or not math.isfinite(value):
         return NO_VALUE
-    return f"{value:.{decimals}f}".replace("-", MINUS)
+    rounded = round(value, decimals) + 0.0  # there is no such number as -0.000
+    return f"{rounded:.{decimals}f}".replace("-", MINUS)
 
 
 def interval(low: float, high: float, decimals: int = 3) -> str:
@@ -69,3 +70,16 @@ def listing(words: list[str], most: int = 3) -> str:
     if len(words) > most:
         return ", ".join(shown) + f" and {len(words) - most} more"
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def shorten(name: str, most: int = 40) -> str:
+    """Leave out the middle of a long name, so that it fits beside a figure.
+
+    Example:
+        >>> shorten("abcdefghij", most=5)
+        'ab…ij'
+    """
+    if len(name) <= most:
+        return name
+    kept = (most - 1) // 2
+    return f"{name[: most - 1 - kept]}…{name[len(name) - kept :]}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from freegaze.report.style import (
@@ -41,16 +44,26 @@ def draw_displacement(
         height_px: Height in CSS pixels.
     """
     figure, (ax,) = new_figure(width_px, height_px)
-    dots = {"markersize": 3, "markeredgewidth": 0, "linestyle": "none"}
+    plot_displacement(ax, angle, fitted, truth)
+    label_axes(ax, angle_label, displacement_label)
+    if truth is not None:
+        figure_legend(figure, ax, n_columns=2, marker_scale=2)
+    return figure
+
+
+def plot_displacement(
+    ax: Axes,
+    angle: Float[np.ndarray, " time"],
+    fitted: Float[np.ndarray, " time"],
+    truth: Float[np.ndarray, " time"] | None,
+) -> None:
+    """Draw displacement against an angle into axes; see ``draw_displacement``."""
+    dots: dict[str, Any] = {"markersize": 3, "markeredgewidth": 0, "linestyle": "none"}
     if truth is not None:
         ax.plot(angle, truth, marker="s", color=TRUTH, alpha=0.35, label="truth", **dots)
     ax.plot(angle, fitted, marker="o", color=MODEL, alpha=0.45, label="fitted", **dots)
     few_ticks(ax)
     quiet_grid(ax, "both")
-    label_axes(ax, angle_label, displacement_label)
-    if truth is not None:
-        figure_legend(figure, ax, n_columns=2, marker_scale=2)
-    return figure
 
 
 @house_style

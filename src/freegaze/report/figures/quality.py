@@ -24,6 +24,7 @@ from freegaze.report.style import (
     new_figure,
     quiet_grid,
 )
+from freegaze.report.wording import shorten
 
 SIZE_PX = (320, 240)
 
@@ -52,7 +53,7 @@ def draw_lost_tracking(
             color=color_of(number),
             marker=marker_of(number),
             markersize=3,
-            label=", ".join(names[i] for i in columns),
+            label=shorten(", ".join(names[i] for i in columns)),
         )
     ax.set_ylim(bottom=0)
     _finish(ax)
@@ -76,7 +77,7 @@ def draw_loss_by_movement(loss: Mapping[str, Float[np.ndarray, " fifth"]]) -> Fi
             color=color_of(number),
             marker=marker_of(number),
             markersize=5,
-            label=f"by |{name}|",
+            label=f"by |{shorten(name, 16)}|",
         )
     ax.set_ylim(bottom=0)
     _finish(ax)

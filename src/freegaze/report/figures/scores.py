@@ -122,6 +122,13 @@ def draw_score_pairs(
         The figure; above the diagonal the model is better.
     """
     figure, (ax,) = new_figure(width_px, height_px)
+    plot_score_pairs(ax, model, other, color, marker)
+    label_axes(ax, other_label, model_label)
+    return figure
+
+
+def plot_score_pairs(ax: Axes, model: Scores, other: Scores, color: str, marker: str) -> None:
+    """Draw two models' scores into axes; see ``draw_score_pairs``."""
     ax.hlines(model.value, other.low, other.high, color=color, linewidth=0.8, alpha=0.3)
     ax.vlines(other.value, model.low, model.high, color=color, linewidth=0.8, alpha=0.3)
     ax.plot(
@@ -135,8 +142,6 @@ def draw_score_pairs(
     )
     _draw_diagonal(ax, np.concatenate([model.value, other.value]))
     quiet_grid(ax, "both")
-    label_axes(ax, other_label, model_label)
-    return figure
 
 
 def _draw_diagonal(ax: Axes, values: Float[np.ndarray, " score"]) -> None:

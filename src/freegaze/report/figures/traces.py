@@ -71,6 +71,14 @@ def draw_trace(
         has_legend: Whether the lines are explained above.
     """
     figure, (ax,) = new_figure(width_px, height_px)
+    plot_trace(ax, trace, label, width_px)
+    if has_legend:
+        figure_legend(figure, ax, n_columns=3)
+    return figure
+
+
+def plot_trace(ax: Axes, trace: Trace, label: str, width_px: float) -> None:
+    """Draw a trace into axes that are ``width_px`` wide; see ``draw_trace``."""
     shown_s = np.arange(len(trace.time_s)) * trace.bin_width_s
     fill = {"color": RECORDED, "alpha": 0.4, "linewidth": 0}
     for i, part in enumerate(trace.stretches()):
@@ -85,9 +93,6 @@ def draw_trace(
     quiet_grid(ax)
     label_axes(ax, "test time (s)", label)
     _mark_stretches(ax, trace, 70 * len(shown_s) / width_px)
-    if has_legend:
-        figure_legend(figure, ax, n_columns=3)
-    return figure
 
 
 def _mark_stretches(ax: Axes, trace: Trace, n_bins_of_label: float) -> None:

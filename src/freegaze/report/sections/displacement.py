@@ -82,20 +82,27 @@ def _displacement(inputs: ReportInputs, recording: Recording) -> Displacement | 
     )
 
 
+def component_labels(recording: Recording, component: int) -> tuple[str, str]:
+    """Return the names of both axes, with units, for a component against the angle it follows."""
+    (name, unit), (angle, word) = COMPONENTS[component], ANGLES[component]
+    angle_unit = recording.behavior_units[recording.behavior_names.index(angle)]
+    what = f"{name} displacement" if unit == "px" else name
+    return f"{word} ({angle_unit})", f"{what} ({unit})"
+
+
 def _panels(d: Displacement, name: str) -> list[Panel]:
     panels = []
-    for i, ((component, unit), (angle, word)) in enumerate(zip(COMPONENTS, ANGLES, strict=True)):
+    for i, (angle, word) in enumerate(ANGLES):
         if angle not in d.recording.behavior_names:
             continue
-        place = d.recording.behavior_names.index(angle)
         figure = draw_displacement(
             d.recording.column(angle)[d.bins],
             d.fitted[:, i],
             None if d.truth is None else d.truth[:, i],
-            f"{word} ({d.recording.behavior_units[place]})",
-            f"{component} displacement ({unit})" if unit == "px" else f"{component} ({unit})",
+            *component_labels(d.recording, i),
             *(320, 260),
         )
+        component, unit = COMPONENTS[i]
         told = f"{component} displacement of the picture in {unit} against {word}."
         panels.append(panel(figure, f"{name}-{component}", told))
     return panels

@@ -50,9 +50,7 @@ def score_columns(inputs: ReportInputs) -> list[Column]:
         *_scores(inputs, order, inputs.headlines),
         *_yardsticks(inputs, order),
         *_references(inputs, order),
-        *_scores(
-            inputs, order, [m for m in METRICS if m not in inputs.headlines and inputs.has(m)]
-        ),
+        *_scores(inputs, order, others),
     ]
 
 
@@ -101,9 +99,10 @@ def _references(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
 
 def _yardsticks(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
     return [
-        _numbers(f"{score_label(m)}, {name}", inputs.yardstick_column(name, m)[order], 3)
+        _numbers(f"{score_label(metric)}, {name}", values[order], 3)
         for name in inputs.yardsticks
-        for m in inputs.headlines
+        for metric in inputs.headlines
+        if np.isfinite(values := inputs.yardstick_column(name, metric)).any()
     ]
 
 

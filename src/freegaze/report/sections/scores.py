@@ -11,7 +11,7 @@ from freegaze.report.inputs import ReportInputs, score_label, scores_of
 from freegaze.report.page import NARROW_PX, Panel, Section, panel, wide_panel
 from freegaze.report.sections.score_table import score_columns
 from freegaze.report.style import color_of, marker_of
-from freegaze.report.wording import count, fixed, listing
+from freegaze.report.wording import count, fixed, listing, shorten
 
 
 def build_scores(inputs: ReportInputs) -> Section:
@@ -54,7 +54,7 @@ def _lead(inputs: ReportInputs) -> str:
 
 def _strip(inputs: ReportInputs, metric: str) -> Panel:
     scores = scores_of(inputs, metric)
-    others = {name: inputs.yardstick_column(name, metric) for name in inputs.yardsticks}
+    others = {shorten(n, 24): inputs.yardstick_column(n, metric) for n in inputs.yardsticks}
     best = f"attainable_{metric}"
     attainable = inputs.column(best) if inputs.has(best) else None
 
@@ -96,7 +96,7 @@ def _pair(inputs: ReportInputs, number_of: int, name: str, metric: str) -> Panel
         model,
         other,
         f"{score_label(metric)}, {inputs.encoder.model_name}",
-        f"{score_label(metric)}, {name}",
+        f"{score_label(metric)}, {shorten(name, 24)}",
         *(color_of(number_of), marker_of(number_of + 1)),
         *(340, 330),
     )

@@ -9,7 +9,7 @@ from freegaze.evaluation.scored import ScoredSession
 from freegaze.metrics.correlation import boxcar_bins, smooth_boxcar
 from freegaze.recording.recording import ResponseKind
 from freegaze.report.figures.traces import Trace, draw_trace
-from freegaze.report.inputs import ReportInputs, response_label
+from freegaze.report.inputs import ReportInputs, response_label, score_label
 from freegaze.report.page import NARROW_PX, Panel, Section, wide_panel
 from freegaze.report.wording import fixed
 
@@ -25,11 +25,7 @@ WIDE_S, NARROW_S = 60.0, 20.0
 
 def build_traces(inputs: ReportInputs) -> Section | None:
     """Draw the traces of the best and worst neurons; ``None`` where no neuron has a score."""
-    if not inputs.headlines:
-        return None
-    metric = "correlation" if "correlation" in inputs.headlines else inputs.headlines[0]
-    scores = inputs.column(metric)
-    ranked = np.argsort(-scores, kind="stable")[: int(np.isfinite(scores).sum())]
+    metric, ranked = rank_neurons(inputs)
     if not len(ranked):
         return None
     n_shown = min(N_SHOWN, max(1, len(ranked) // 2))
@@ -38,7 +34,7 @@ def build_traces(inputs: ReportInputs) -> Section | None:
         {
             "title": title,
             "traces": [
-                _panel(inputs, row, float(scores[row]), f"{title[0].lower()}{i}")
+                _panel(inputs, int(row), metric, f"{title[0].lower()}{i}")
                 for i, row in enumerate(rows)
             ],
         }
@@ -56,6 +52,19 @@ def build_traces(inputs: ReportInputs) -> Section | None:
             "groups": shown,
         },
     )
+
+
+def rank_neurons(inputs: ReportInputs) -> tuple[str, np.ndarray]:
+    """Return the score that neurons are ranked by, and the rows of the table, best first.
+
+    Neurons without a score are left out. The score is the correlation where there is one, as it
+    is what an eye judges in two traces.
+    """
+    known = [m for m in ("correlation", *inputs.headlines) if inputs.has(m)]
+    if not known:
+        return "", np.empty(0, dtype=int)
+    scores = inputs.column(known[0])
+    return known[0], np.argsort(-scores, kind="stable")[: int(np.isfinite(scores).sum())]
 
 
 def trace_of(session: ScoredSession, neuron: int, duration_s: float) -> Trace:
@@ -84,16 +93,13 @@ def trace_of(session: ScoredSession, neuron: int, duration_s: float) -> Trace:
     )
 
 
-def _panel(inputs: ReportInputs, row: int, score: float, key: str) -> Panel:
-    session_id, unit_id = (
-        str(inputs.evaluation.table[name].to_numpy()[row]) for name in ("session_id", "unit_id")
-    )
-    session = inputs.evaluation.session(session_id)
-    trace = trace_of(session, session.unit_ids.index(unit_id), WIDE_S)
-    title = f"Neuron {unit_id}"
+def _panel(inputs: ReportInputs, row: int, metric: str, key: str) -> Panel:
+    session, neuron = inputs.neuron(row)
+    trace = trace_of(session, neuron, WIDE_S)
+    title = f"Neuron {session.unit_ids[neuron]}"
     if len(inputs.evaluation.sessions) > 1:
-        title += f" of {session_id}"
-    title += f", correlation {fixed(score, 2)}"
+        title += f" of {session.session_id}"
+    title += f", {score_label(metric)} {fixed(inputs.column(metric)[row], 2)}"
 
     def draw(width_px: float) -> Figure:
         label = response_label(session.response_kind)
