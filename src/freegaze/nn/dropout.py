@@ -16,7 +16,7 @@ _INTEGER = {torch.float32: torch.int32, torch.bfloat16: torch.int16, torch.float
 
 
 def rectify_and_drop(values: Tensor, probability: float) -> Tensor:
-    """Set negative values to zero, and each value with some probability; overwrites ``values``.
+    """Set negative values to zero, and each value with some probability; ``values`` are lost.
 
     Unlike ``torch.nn.Dropout`` this does not scale what is kept by 1 / (1 - probability): the
     caller scales the layer before it, which costs nothing. For probability 0.5 one random bit an
@@ -28,13 +28,13 @@ def rectify_and_drop(values: Tensor, probability: float) -> Tensor:
         probability: Chance of each element to be set to zero.
 
     Returns:
-        The same storage, changed.
+        What is left of the values, where it can be in their own storage.
     """
     if probability == 0:
         return F.relu_(values)
     if probability != 0.5 or values.dtype not in _INTEGER:
         kept = torch.empty_like(values).bernoulli_(1 - probability)
-        return F.relu_(values).mul_(kept)
+        return F.relu_(values) * kept
     return _RectifyAndHalve.apply(values)  # type: ignore[return-value]
 
 

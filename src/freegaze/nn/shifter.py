@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -135,7 +136,7 @@ class DisplacementNetwork(nn.Module):
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.BatchNorm1d(n_inputs)] if is_normalized else []
-        for width_in, width_out in zip((n_inputs, *hidden[:-1]), hidden, strict=True):
+        for width_in, width_out in pairwise((n_inputs, *hidden)):
             layers.append(nn.Linear(width_in, width_out))
             layers += [nn.BatchNorm1d(width_out)] if is_normalized else []
             layers.append(nn.Tanh() if activation == "tanh" else nn.Softplus())

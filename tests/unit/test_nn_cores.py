@@ -1,0 +1,143 @@
+"""The fast core computes exactly what plain layers compute."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from freegaze.errors import ConfigError
+from freegaze.nn.convolution import convolve_gray
+from freegaze.nn.cores import ConvCore, CoreConfig
+from freegaze.nn.dropout import rectify_and_drop
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kernel=st.integers(1, 9),
+    stride=st.integers(1, 5),
+    extra=st.tuples(st.integers(0, 12), st.integers(0, 12)),
+    seed=st.integers(0, 1000),
+)
+def test_gray_convolution_equals_conv2d(
+    kernel: int, stride: int, extra: tuple[int, int], seed: int
+) -> None:
+    torch.manual_seed(seed)
+    frames = torch.randn(2, 1, kernel + extra[0], kernel + extra[1], dtype=torch.float64)
+    weight = torch.randn(3, 1, kernel, kernel, dtype=torch.float64)
+    bias = torch.randn(3, dtype=torch.float64)
+    inputs = [t.requires_grad_() for t in (frames, weight, bias)]
+    ours, plain = convolve_gray(*inputs, stride), F.conv2d(*inputs, stride=stride)
+    torch.testing.assert_close(ours, plain)
+    direction = torch.randn_like(plain)
+    gradients = [torch.autograd.grad(maps, inputs, direction) for maps in (ours, plain)]
+    for ours_grad, plain_grad in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours_grad, plain_grad)
+
+
+def plain_core(core: ConvCore) -> nn.Sequential:
+    """The same weights in PyTorch's own layers."""
+    layers: list[nn.Module] = []
+    for block in core.blocks:
+        own = block.convolution
+        sizes = (own.in_channels, own.out_channels, own.kernel_size, own.stride)
+        convolution = nn.Conv2d(*sizes, bias=own.bias is not None)
+        norm = nn.BatchNorm2d(own.out_channels)
+        convolution.load_state_dict(own.state_dict())
+        norm.load_state_dict(block.norm.state_dict())
+        layers += [convolution, norm, nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("is_training", [True, False])
+def test_core_equals_plain_layers(has_bias: bool, is_training: bool) -> None:
+    torch.manual_seed(0)
+    config = CoreConfig(channels=(4, 6), kernels=(5, 3), strides=(2, 1), bias=has_bias)
+    core = config.build().double()
+    plain = plain_core(core).double()
+    frames = torch.randn(3, 1, 20, 23, dtype=torch.float64)
+    for _ in range(2):  # twice, so that running statistics matter
+        core.train(is_training), plain.train(is_training)
+        torch.testing.assert_close(core(frames), plain(frames))
+    core.eval(), plain.eval()
+    torch.testing.assert_close(core(frames), plain(frames))
+    assert core.blocks[0].norm.num_batches_tracked == (2 if is_training else 0)
+
+
+def test_gradients_equal_those_of_plain_layers() -> None:
+    torch.manual_seed(0)
+    core = CoreConfig(channels=(4, 6), kernels=(5, 3), strides=(2, 2)).build().double().train()
+    plain = plain_core(core).double().train()
+    frames = torch.randn(3, 1, 20, 23, dtype=torch.float64)
+    for model in (core, plain):
+        model(frames).square().sum().backward()
+    for ours, theirs in zip(core.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("probability", [0.5, 0.3])
+def test_dropout_drops_the_right_share_everywhere(dtype: torch.dtype, probability: float) -> None:
+    torch.manual_seed(0)
+    n = 400_000  # 8 standard deviations of a share are 8 * sqrt(.25 / 400,000) = 0.0063
+    kept = rectify_and_drop(torch.ones(n, dtype=dtype), probability) != 0
+    assert kept.double().mean().item() == pytest.approx(1 - probability, abs=0.0063)
+    by_place = kept[: n // 64 * 64].view(-1, 64).double().mean(0)  # 6,250 draws at each place
+    assert (by_place - (1 - probability)).abs().max() < 5 * (0.25 / 6250) ** 0.5
+    neighbors = (kept[1:] & kept[:-1]).double().mean().item()
+    assert neighbors == pytest.approx((1 - probability) ** 2, abs=0.0063)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5, 0.3])
+def test_dropout_keeps_positive_values_and_their_gradients(probability: float) -> None:
+    torch.manual_seed(1)
+    start = torch.randn(2, 5, 7, 3, requires_grad=True)
+    dropped = rectify_and_drop(start.contiguous(memory_format=torch.channels_last) + 0, probability)
+    (3 * dropped).sum().backward()
+    kept = dropped != 0
+    assert torch.equal(dropped[kept], start[kept])
+    assert (start[kept] > 0).all()
+    assert torch.equal(start.grad, 3.0 * kept)
+
+
+def test_dropout_follows_the_seed() -> None:
+    draws = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        draws.append(rectify_and_drop(torch.ones(1000), 0.5))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_dropout_leaves_the_mean_of_a_block_unchanged() -> None:
+    """Deviation Q19 keeps the scale: what is kept is doubled."""
+    torch.manual_seed(0)
+    frames = torch.randn(64, 1, 20, 20)
+    config = CoreConfig(channels=(8,), kernels=(5,), strides=(1,), dropout=0.5)
+    core = config.build().train()
+    with_dropout = core(frames).mean()
+    core.blocks[0].dropout = 0.0
+    # 131,072 values of sd about 0.6: the mean of one mask's noise has sd 0.002.
+    assert with_dropout.item() == pytest.approx(core(frames).mean().item(), abs=0.01)
+
+
+def test_map_size_is_computed() -> None:
+    core = CoreConfig.paper().build()
+    assert core.map_size((60, 80)) == (32, 3, 5)
+    assert core.eval()(torch.zeros(1, 1, 60, 80)).shape[1:] == (32, 3, 5)
+
+
+def test_frames_too_small_are_refused_with_a_remedy() -> None:
+    with pytest.raises(ConfigError, match=r"30 x 40 px are too small.*block 2.*fewer blocks"):
+        CoreConfig.paper().build().map_size((30, 40))
+
+
+def test_blocks_need_equally_many_numbers() -> None:
+    with pytest.raises(ValueError, match="one number a block"):
+        CoreConfig(channels=(4, 4), kernels=(3,), strides=(1, 1))
+    with pytest.raises(ValueError, match="at least 1"):
+        CoreConfig(channels=(4,), kernels=(3,), strides=(0,))
