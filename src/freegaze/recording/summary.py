@@ -50,7 +50,7 @@ def _video(r: Recording) -> dict[str, Any]:
         "n_frames": len(r.frames),
         "height_px": r.frame_size[0],
         "width_px": r.frame_size[1],
-        "is_shared": len(r.frames) != r.n_bins,
+        "is_shared": len(np.unique(r.frame_index)) < r.n_bins,
         "deg_per_px": r.deg_per_px,
     }
 

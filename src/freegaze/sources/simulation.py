@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -21,10 +21,14 @@ from freegaze.recording.atomic import atomic_file, atomic_folder
 from freegaze.recording.npz_files import NpzReader
 from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.recording.store import open_store, save_store
-from freegaze.simulation import SimulationConfig, Truth, simulate
 from freegaze.sources.conversion import errors_name
 from freegaze.sources.source import AbstractSource, pick_sessions, register_source
 from freegaze.sources.xu2023_layout import VideoKind, write_xu2023
+
+if (
+    TYPE_CHECKING
+):  # the simulation renders with torch, which takes seconds to import: only when used
+    from freegaze.simulation import Truth
 
 RECORDING = "recording"
 TRUTH = "truth.npz"
@@ -61,6 +65,8 @@ class SimulationSource(AbstractSource[SimulationOptions]):
 
     def write_tiny(self, path: Path, seed: int) -> Path:
         """Simulate half a minute of six neurons on a coarse camera."""
+        from freegaze.simulation import SimulationConfig, simulate
+
         config = SimulationConfig(
             minutes=0.5, n_neurons=6, seed=seed, frame_size=(12, 16), n_segments=2
         )
@@ -123,6 +129,8 @@ def load_truth(path: Path | str, recording: Recording | None = None) -> Truth:
     Raises:
         DataError: If there is no truth, it is damaged, or is of another recording.
     """
+    from freegaze.simulation import Truth
+
     file = _truth_file(Path(path).expanduser())
     with errors_name(file), NpzReader(file) as reader:
         try:
