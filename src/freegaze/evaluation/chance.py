@@ -34,7 +34,7 @@ class Chance:
     Args:
         correlation: Mean correlation by chance of each neuron, (neuron,); NaN where none is known.
         p: How probable a correlation as high as the true one is by chance, (neuron,); for shifts
-            the conservative bound, so that 60 shifts to a side give at least 1/61.
+            the conservative bound, which n shifts to a side keep at 1 / (1 + n) or above.
         method: ``time shift``, ``trial permutation``, or ``none`` where less than two minutes (or
             two trials) were predicted.
         n_null: Number of shifts or permutations.

@@ -13,7 +13,6 @@ Several sessions go into one file as ``SESSION/rates``, ``SESSION/targets`` and 
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,12 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.evaluation.fitted import Prediction
 from freegaze.metrics.metric import SPIKES
 from freegaze.recording.atomic import atomic_file
+from freegaze.recording.npz_files import NpzReader
 from freegaze.recording.recording import Recording
 from freegaze.recording.splits import Split
+
+NAMES = ("rates", "targets", "unit_ids", "session_id")
+"""Arrays that are read; others are left alone."""
 
 
 def save_predictions(path: Path | str, predictions: Sequence[Prediction]) -> None:
@@ -72,40 +75,26 @@ def load_predictions(
     """
     by_id = {recording.session_id: recording for recording in recordings}
     found = {}
-    for arrays in _sessions_in(_read(path), str(path)):
+    with NpzReader(Path(path)) as file:
+        parts = _sessions_in(file)
+    for arrays in parts:
         session_id = _session_of(arrays, by_id, str(path))
         where = f"{path}, session {session_id!r}"
         found[session_id] = _prediction(arrays, by_id[session_id], splits[session_id], where)
     return found
 
 
-def _read(path: Path | str) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} holds one array; expected an .npz with `rates`")
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; give the .npz with the predictions") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path} is not a readable .npz of plain arrays ({error}); write it with "
-            "numpy.savez(path, rates=...), without object arrays"
-        ) from None
-
-
-def _sessions_in(arrays: Mapping[str, np.ndarray], where: str) -> list[dict[str, np.ndarray]]:
-    """Take the arrays of each session apart."""
-    prefixes = [n.removesuffix("rates") for n in arrays if n == "rates" or n.endswith("/rates")]
+def _sessions_in(file: NpzReader) -> list[dict[str, np.ndarray]]:
+    """Read the arrays of each session."""
+    prefixes = [n.removesuffix("rates") for n in file.headers if f"/{n}".endswith("/rates")]
     if not prefixes:
         raise DataError(
-            f"{where} has no array `rates`; it holds {', '.join(arrays) or 'nothing'}; name the "
-            "predicted responses (bin, neuron) `rates`"
+            f"{file.path} has no array `rates`; it holds {', '.join(file.headers) or 'nothing'}; "
+            "name the predicted responses (bin, neuron) `rates`"
         )
     parts = []
     for prefix in prefixes:
-        names = ("rates", "targets", "unit_ids", "session_id")
-        part = {name: arrays[prefix + name] for name in names if prefix + name in arrays}
+        part = {n: file.read(prefix + n) for n in NAMES if prefix + n in file.headers}
         if prefix:
             part.setdefault("session_id", np.array(prefix.removesuffix("/")))
         parts.append(part)

@@ -105,7 +105,7 @@ def pack_sessions(sessions: Sequence[ScoredSession]) -> bytes:
 
 def unpack_sessions(path: Path) -> tuple[ScoredSession, ...]:
     """Read the scored bins that ``pack_sessions`` put into a file."""
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
         return tuple(_unpack(file, str(name)) for name in file["session_ids"])
 
 

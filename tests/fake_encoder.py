@@ -1,0 +1,62 @@
+"""A tiny encoder for tests, fitted to nothing: each neuron follows the latest speed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from freegaze.config import StrictConfig
+from freegaze.evaluation.fitted import FittedEncoder, FittedSession
+from freegaze.models.encoder import AbstractEncoder, EncoderDims
+from freegaze.recording.batches import Preparation, VideoScaling
+from freegaze.recording.behavior import fit_behavior_transform
+from freegaze.recording.recording import Recording
+from freegaze.recording.splits import split_recording
+from freegaze.training.config import DataConfig, SplitConfig
+
+
+class SpeedConfig(StrictConfig):
+    """Nothing to choose."""
+
+
+class SpeedEncoder(AbstractEncoder):
+    """``softplus(weight * speed + bias)`` with one weight and bias a neuron."""
+
+    Config = SpeedConfig
+    inputs = "behavior"
+
+    def __init__(self, config, sessions):
+        super().__init__(config, sessions)
+        self.heads = nn.ModuleDict({k: nn.Linear(1, d.n_neurons) for k, d in sessions.items()})
+
+    @classmethod
+    def required_features(cls, config, recorded):
+        return ("speed",)
+
+    def encode(self, video, behavior, session=None):
+        return behavior
+
+    def respond(self, features, session=None):
+        return nn.functional.softplus(self.heads[self.session_name(session)](features[:, -1]))
+
+
+def fake_fit(
+    recordings: Sequence[Recording], *, history: int = 3, seed: int = 0, gap_s: float = 0.0
+) -> FittedEncoder:
+    """Return a ``SpeedEncoder`` with random weights and all that a fit would have learned."""
+    data, split = DataConfig(history=history), SplitConfig(gap_s=gap_s)
+    sessions = {}
+    for r in recordings:
+        train = split_recording(r, gap_s=gap_s, history=history).bins("train")
+        sessions[r.session_id] = FittedSession(
+            EncoderDims(r.n_neurons, ("speed",), r.frame_size, history, r.response_kind),
+            Preparation(fit_behavior_transform(r, ("speed",), train), VideoScaling("unit")),
+            r.unit_ids,
+            r.bin_width_s,
+            r.responses[train].mean(0),
+        )
+    torch.manual_seed(seed)
+    encoder = SpeedEncoder(SpeedConfig(), {k: s.dims for k, s in sessions.items()})
+    return FittedEncoder(encoder, sessions, "speed", data, split)
