@@ -6,8 +6,8 @@ of 0.8, and a hidden one. Log-normal rates make every moment a closed form. Neur
 independently of each other, so that each is one data set.
 
 Tolerance: the requirement, 92 to 98 %. With n data sets a measured coverage has a binomial standard
-error of sqrt(.95 * .05 / n): 0.9 % for n = 600, 1.5 % for n = 200, 0.5 % for n = 2000. The long test
-of 2000 data sets a case found 92.0 to 97.4 % in all cases but that of five blocks (97.4 to 98.2 %).
+error of sqrt(.95 * .05 / n): 0.9 % for n = 600, 1.5 % for n = 200, 0.5 % for n = 2000. The long
+test, 2000 data sets a case, found 92.0 to 97.4 % in all cases but five blocks (97.4 to 98.2 %).
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def autoregressive(rng, n_bins, n_columns, tau_s):
 
 
 def simulate(case, n_columns, rng, n_shared=None):
-    """Return predictions, counts and context; with ``n_shared`` 1 all columns share the slow state."""
+    """Return predictions, counts and context; ``n_shared=1`` gives all columns one slow state."""
     predicted, counts = [], []
     for _ in range(case.n_segments):
         n_bins = case.segment_bins

@@ -2,7 +2,8 @@
 
 Neurons of one recording share the animal's states and the stimulus: hundreds of neurons are not
 hundreds of independent votes. Time blocks are therefore drawn first, for all neurons at once, then
-neurons, then seeds, within each recording. Recordings are taken as they are: two or three do not
+neurons, then seeds, within each recording. With one seed nothing is known of how seeds differ, and
+intervals are about that seed. Recordings are taken as they are: two or three do not
 make a population.
 """
 
@@ -117,13 +118,18 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class _Draws:
-    """A mean difference, its resampled values, their errors, and a null without a difference."""
+    """A mean difference and what its interval and its p values are made of.
+
+    ``seed_variances`` holds, for each model in each recording with several seeds, the variance of
+    its mean over seeds and the degrees of freedom with which that is known.
+    """
 
     value: np.ndarray
     error: np.ndarray
     drawn: np.ndarray
     drawn_error: np.ndarray
     flipped: np.ndarray
+    seed_variances: tuple[tuple[float, int], ...]
 
 
 def compare_models(
@@ -152,9 +158,9 @@ def compare_models(
         RegistryError: If the metric is unknown.
         ShapeError: If shapes disagree.
 
-    Source: hierarchical bootstrap as in Saravanan, Berman and Sober (2020), Neurons Behav. Data
-        Anal.
-    Theory 3; here studentized.
+    Source: after the hierarchical bootstrap of Saravanan, Berman and Sober (2020), Neurons Behav.
+    Data Anal. Theory 3, studentized. Seeds enter by Student's t: resampling two of them gives
+    their mean half of the time and misses most of their spread.
     """
     if not recordings:
         raise ConfigError("a comparison needs at least one recording, got none")
@@ -164,7 +170,7 @@ def compare_models(
     )
     pooled = _pool(parts)
     n_blocks = min(d.n_blocks for d in differences)
-    mean, p_value = _interval_and_p(pooled, n_blocks, level)
+    mean, p_value = _interval_and_p(pooled, n_blocks, level, rng)
     return Comparison(
         metric=metric,
         mean=mean,
@@ -190,21 +196,20 @@ def _compare_in_recording(
         ],
         axis=1,
     )
-    seed_weights = np.concatenate(
-        [np.full(n, s / n) for n, s in zip(n_seeds, (1, -1), strict=True)]
-    )
 
     def difference(sums: np.ndarray) -> np.ndarray:
-        return seed_weights @ _scores_by_seed(metric, sums, sum(n_seeds))
+        a, b = np.split(_scores_by_seed(metric, sums, sum(n_seeds)), n_seeds[:1], axis=-2)
+        return a.mean(-2) - b.mean(-2)
 
     drawn = resample(statistics, difference, draw_blocks(blocks.n_blocks, draws, rng))
     flipped = _flip_signs(drawn, draws, rng)
-    part = _draw_neurons_and_seeds(metric, drawn, n_seeds, flipped, rng)
+    by_seed = _scores_by_seed(metric, statistics.sum(0), sum(n_seeds))
+    part = _average_neurons(drawn, flipped, _seed_variances(by_seed, n_seeds), rng)
     return (
         RecordingDifference(
             neurons=neuron_intervals(drawn, IDENTITY, level),
             neuron_p=_two_sided_p(drawn.value, flipped),
-            mean=_interval_and_p(part, blocks.n_blocks, level)[0],
+            mean=_interval_and_p(part, blocks.n_blocks, level, rng)[0],
             n_seeds=n_seeds,
             n_blocks=blocks.n_blocks,
         ),
@@ -227,46 +232,40 @@ def _flip_signs(drawn: BlockDraws, draws: int, rng: np.random.Generator) -> np.n
         Differences under that null, (draw, neuron).
     """
     influence = np.einsum("sn,bsn->bn", drawn.slope, drawn.statistics)
+    influence -= influence.mean(0)  # 0 but for the rounding of a numerical slope
     share = drawn.value / drawn.n_blocks + influence
     return rng.choice([-1.0, 1.0], (draws, drawn.n_blocks)) @ share
 
 
-def _draw_neurons_and_seeds(
-    metric: Metric,
+def _seed_variances(by_seed: np.ndarray, n_seeds: tuple[int, int]) -> tuple[tuple[float, int], ...]:
+    """Estimate how far each model's mean would move with other seeds; one seed cannot tell."""
+    means = weighted_mean(by_seed, mean_weights(by_seed))
+    models = np.split(means, n_seeds[:1])
+    return tuple((float(m.var(ddof=1)) / len(m), len(m) - 1) for m in models if len(m) > 1)
+
+
+def _average_neurons(
     drawn: BlockDraws,
-    n_seeds: tuple[int, int],
     flipped: np.ndarray,
+    seed_variances: tuple[tuple[float, int], ...],
     rng: np.random.Generator,
 ) -> _Draws:
-    """Draw neurons and seeds within each draw of blocks, and average."""
-    draws = len(drawn.drawn)
-    sums = np.tensordot(drawn.counts, drawn.statistics, 1)
-    seed_weights = np.concatenate(
-        [s * _seed_weights(n, draws, rng) for n, s in zip(n_seeds, (1, -1), strict=True)], axis=1
-    )
-    scores = _scores_by_seed(metric, sums, sum(n_seeds))
+    """Draw neurons within each draw of blocks, and average over them."""
     is_scored = np.isfinite(drawn.value)
-    neuron_counts = np.zeros(drawn.drawn.shape)
-    neuron_counts[:, is_scored] = draw_counts(int(is_scored.sum()), draws, rng)
-    neuron_counts *= np.isfinite(drawn.drawn)
-    weights = neuron_counts / np.maximum(1, neuron_counts.sum(1, keepdims=True))
-    differences = np.einsum("dkn,dk->dn", np.where(np.isfinite(scores), scores, 0.0), seed_weights)
-    error, drawn_error = _errors_over_blocks_and_neurons(drawn, weights)
+    counts = np.zeros(drawn.drawn.shape)
+    counts[:, is_scored] = draw_counts(int(is_scored.sum()), len(counts), rng)
+    counts *= np.isfinite(drawn.drawn)
+    weights = counts / np.maximum(1, counts.sum(1, keepdims=True))
     even = mean_weights(drawn.value)
+    error, drawn_error = _errors_over_blocks_and_neurons(drawn, weights)
     return _Draws(
         value=weighted_mean(drawn.value, even),
         error=error,
-        drawn=weighted_mean(differences, weights),
+        drawn=weighted_mean(drawn.drawn, weights),
         drawn_error=drawn_error,
         flipped=weighted_mean(flipped, np.broadcast_to(even, flipped.shape)),
+        seed_variances=seed_variances,
     )
-
-
-def _seed_weights(n_seeds: int, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw seeds; the few there are understate their spread, which the factor makes good."""
-    even = 1 / n_seeds
-    spread = draw_counts(n_seeds, draws, rng) / n_seeds - even
-    return even + spread * np.sqrt(n_seeds / max(1, n_seeds - 1))
 
 
 def _errors_over_blocks_and_neurons(
@@ -296,15 +295,30 @@ def _pool(parts: Sequence[_Draws]) -> _Draws:
         drawn=np.mean([p.drawn for p in parts], axis=0),
         drawn_error=np.sqrt(np.sum([p.drawn_error**2 for p in parts], axis=0)) / n,
         flipped=np.mean([p.flipped for p in parts], axis=0),
+        seed_variances=tuple((v / n**2, d) for p in parts for v, d in p.seed_variances),
     )
 
 
-def _interval_and_p(draws: _Draws, n_blocks: int, level: float) -> tuple[Interval, float]:
+def _interval_and_p(
+    draws: _Draws, n_blocks: int, level: float, rng: np.random.Generator
+) -> tuple[Interval, float]:
+    """Add to each studentized draw one of Student's t for the seeds; take quantile and rank."""
     studentized = studentized_draws(draws.value, draws.drawn, draws.drawn_error, IDENTITY)
-    interval = symmetric_interval(draws.value, draws.error, studentized, n_blocks, IDENTITY, level)
-    if n_blocks < MIN_BLOCKS or not draws.error > 0:
+    distance = np.abs(studentized * draws.error + _draw_seed_shift(draws, rng))
+    one = np.ones_like(draws.value)
+    interval = symmetric_interval(draws.value, one, distance, n_blocks, IDENTITY, level)
+    if n_blocks < MIN_BLOCKS:
         return interval, float("nan")
-    return interval, float(_share_at_least(studentized, abs(draws.value) / draws.error))
+    return interval, float(_share_at_least(distance, np.abs(draws.value)))
+
+
+def _draw_seed_shift(draws: _Draws, rng: np.random.Generator) -> np.ndarray:
+    """Draw by how much the mean difference may be off because of which seeds were used."""
+    variance = sum(v for v, _ in draws.seed_variances)
+    degrees = sum(d for _, d in draws.seed_variances)
+    if not variance > 0:
+        return np.zeros(len(draws.drawn))
+    return np.sqrt(variance) * rng.standard_t(degrees, len(draws.drawn))
 
 
 def _two_sided_p(value: np.ndarray, null: np.ndarray) -> np.ndarray:
