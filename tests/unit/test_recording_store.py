@@ -311,3 +311,14 @@ def test_big_endian_and_fortran_arrays_are_read_as_native(tmp_path: Path):
         np.testing.assert_array_equal(again, array)
         assert again.dtype.isnative
     assert store.read_npy_header(tmp_path / "a.npy").is_fortran
+
+
+def test_a_checksum_file_that_is_gone_counts_as_changed(tmp_path: Path):
+    folder = save_store(make_recording(), tmp_path / "store")
+    (folder / MANIFEST_SUM).unlink()
+    assert "does not agree with its checksum" in verify_store(folder)[0]
+
+
+def test_arrays_in_the_provenance_become_lists(tmp_path: Path):
+    recording = replace(make_recording(), provenance={"x": np.arange(2)})
+    assert open_store(save_store(recording, tmp_path / "s")).provenance == {"x": [0, 1]}

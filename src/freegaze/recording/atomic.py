@@ -67,7 +67,8 @@ def atomic_file(target: Path, overwrite: bool = False) -> Iterator[Path]:
     except OSError as error:
         raise cannot_write(target, error) from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
 def sync_folder(folder: Path) -> None:
