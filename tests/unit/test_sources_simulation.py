@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from comparing import assert_same_recording
-from freegaze.errors import DataError
+from freegaze.errors import ConfigError, DataError
 from freegaze.recording.recording import Recording
 from freegaze.simulation import SimulationConfig, Truth, simulate
 from freegaze.sources.simulation import load_truth, write_simulation
@@ -82,6 +82,11 @@ def test_a_session_is_replaced_only_when_asked(layout, simulated, tmp_path: Path
         write_simulation(*simulated, tmp_path, layout=layout)
     write_simulation(*simulated, tmp_path, layout=layout, overwrite=True)
     assert_same_truth(simulated[1], load_truth(tmp_path))
+
+
+def test_an_unknown_layout_is_refused(simulated, tmp_path: Path):
+    with pytest.raises(ConfigError, match="unknown layout 'nwb'; choose store or xu2023"):
+        write_simulation(*simulated, tmp_path, layout="nwb")
 
 
 def test_a_missing_damaged_or_foreign_truth(simulated, tmp_path: Path):

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 from pydantic import Field
 
 from freegaze.config import StrictConfig
-from freegaze.errors import DataError
+from freegaze.errors import ConfigError, DataError
 from freegaze.recording.atomic import atomic_file, atomic_folder
 from freegaze.recording.npz_files import NpzReader
 from freegaze.recording.recording import Recording, keep_active_neurons
@@ -98,8 +98,11 @@ def write_simulation(
         The session's folder.
 
     Raises:
-        DataError: If it exists, or the disk refuses.
+        ConfigError: If there is no such layout.
+        DataError: If the session exists already, or the disk refuses.
     """
+    if layout not in get_args(Layout):
+        raise ConfigError(f"unknown layout {layout!r}; choose {' or '.join(get_args(Layout))}")
     session = Path(folder) / recording.session_id
     if layout == "xu2023":
         kinds: list[VideoKind] = ["vid_mean", "vid_middle"]
