@@ -44,6 +44,11 @@ RATE_MEDIAN_HZ, RATE_LOG_SD = 4.3, 0.85
 """Mean rates: 63 % above the 3 Hz filter, as 68 of 108, 32 of 52 and 49 of 63 in the real
 sessions."""
 
+LUMINANCE_WEIGHT = (0.0, 0.8)
+"""Height of the envelope that is added to a simple cell's receptive field, of either sign: cells in
+mouse V1 respond to brightness as well as to contrast, and the brightness of the walls is what makes
+rates vary over seconds."""
+
 KERNEL_STEPS = 20
 """Length of the temporal kernel: 0.32 s, about the six bins that models look back."""
 
@@ -142,7 +147,7 @@ def make_population(
     kind = _assign(KIND_SHARES, n_neurons, rng)
     modulation = _assign(shares, n_neurons, rng)
     is_visual = np.isin(modulation, VISUAL)
-    fields, pool = _receptive_fields(n_neurons, frame_size, rng)
+    fields, pool = _receptive_fields(kind == "simple", frame_size, rng)
     fields[kind == "simple", 1] = 0.0
     fields[~is_visual] = 0.0
     pool_strength = _pool_strength(n_neurons, rng) * is_visual
@@ -159,8 +164,8 @@ def make_population(
         temporal_kernel=_temporal_kernels(latency, rng),
         latency_s=latency,
         threshold=rng.uniform(-0.5, 0.5, n_neurons),
-        steepness=rng.uniform(1.0, 1.6, n_neurons),
-        baseline=rng.uniform(0.45, 0.8, n_neurons),
+        steepness=rng.uniform(1.0, 1.4, n_neurons),
+        baseline=rng.uniform(0.48, 0.82, n_neurons),
         behavior_coefficients=_behavior_coefficients(modulation, rng),
         position_share=_position_share(modulation, rng),
         mean_rate_hz=mean_rate,
@@ -175,9 +180,10 @@ def _assign(shares: Mapping[str, float], n: int, rng: np.random.Generator) -> np
 
 
 def _receptive_fields(
-    n: int, frame_size: tuple[int, int], rng: np.random.Generator
+    is_simple: np.ndarray, frame_size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gabors in two phases, and the pools (own size or 2.5 times that) around them."""
+    n = len(is_simple)
     x, y = (pixel_grid(frame_size) * deg_per_px(frame_size)).T
     # Uniform in an ellipse that leaves room for the eye's movements within the camera's 120 x 90
     # degrees.
@@ -194,6 +200,8 @@ def _receptive_fields(
     envelope = np.exp(-distance2 / (2 * sigma[:, None] ** 2))
     wave = 2 * np.pi * frequency[:, None] * along + phase[:, None]
     gabors = envelope[:, None] * np.stack([np.cos(wave), np.sin(wave)], axis=1)
+    luminance = rng.uniform(*LUMINANCE_WEIGHT, n) * rng.choice([-1.0, 1.0], n) * is_simple
+    gabors += (luminance[:, None] * envelope)[:, None]
     gabors /= np.linalg.norm(gabors, axis=(1, 2), keepdims=True) / np.sqrt(2)
     width = sigma * np.where(
         rng.random(n) < SURROUND_SHARE / (SURROUND_SHARE + NORMALIZED_SHARE), 2.5, 1.0
@@ -230,12 +238,12 @@ def _behavior_coefficients(
     has_position = np.isin(modulation, POSITION_MODULATED)
     # Walking and arousal mostly raise rates in V1, so that gains are positive on average.
     gains = {s: np.where(has_gain, rng.normal(0.3, 0.2, n), 0.0) for s in GAIN_SIGNALS}
-    positions = {s: np.where(has_position, rng.normal(0.0, 0.6, n), 0.0) for s in POSITION_SIGNALS}
+    positions = {s: np.where(has_position, rng.normal(0.0, 0.55, n), 0.0) for s in POSITION_SIGNALS}
     return gains | positions
 
 
 def _position_share(modulation: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     share = np.where(
-        np.isin(modulation, POSITION_MODULATED), rng.uniform(0.3, 0.6, len(modulation)), 0.0
+        np.isin(modulation, POSITION_MODULATED), rng.uniform(0.2, 0.45, len(modulation)), 0.0
     )
     return np.where(modulation == "behavior_only", 1.0, share)
