@@ -77,10 +77,19 @@ def _contents(recording: Recording) -> Section:
     facts += [
         (f"reference {name}", "rates known from elsewhere") for name in summary["reference_rates"]
     ]
-    facts += [(key, str(value)) for key, value in summary["provenance"].items()]
+    facts += [(key, _plain(value)) for key, value in summary["provenance"].items()]
     return Section(
         "contents", "What the recording holds", {"facts": facts, "header": header, "rows": rows}
     )
+
+
+def _plain(value: Any) -> str:
+    """Write options as a person would, not as Python does."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return " × ".join(_plain(item) for item in value)
+    return str(value)
 
 
 def _segment_facts(segments: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 INK = "#24272c"
+PAPER = "#fbfbf9"
 MUTED = "#646b75"
 FAINT = "#b9bec6"
 HAIRLINE = "#e3e5e8"
 MODEL = "#0072b2"
 TRUTH = "#009e73"
-TEST_SHADE = "#eef3f7"
 
 YARDSTICKS = ("#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#009e73", "#7a6a53")
 """Colors of other runs, in the order in which they are named."""

@@ -7,6 +7,9 @@ import math
 MINUS = "\N{MINUS SIGN}"
 NO_VALUE = "\N{EN DASH}"
 
+LEVEL = "95\N{NO-BREAK SPACE}%"
+"""Level of all intervals, as ``freegaze.metrics.intervals`` makes them."""
+
 
 def number(value: float, digits: int = 3) -> str:
     """Write a number with as many significant digits as asked for.

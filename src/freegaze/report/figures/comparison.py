@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from freegaze.report.style import (
     INK,
     MODEL,
+    PAPER,
     SMALL_PX,
     few_ticks,
     house_style,
@@ -57,9 +58,9 @@ def draw_differences(differences: Sequence[Difference], label: str, width_px: fl
     ax.plot(values[:, 0], rows, "o", color=MODEL, markersize=6)
     for row, difference in zip(rows, differences, strict=True):
         place = ax.get_yaxis_transform()
-        ax.text(0.0, row + 0.28, difference.name, transform=place, fontsize=SMALL_PX)
+        name = ax.text(0.0, row + 0.28, difference.name, transform=place, fontsize=SMALL_PX)
+        name.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 1.5})
     ax.set_ylim(-0.5, n_rows - 0.2)
-    ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     few_ticks(ax)
     ax.set_yticks([])

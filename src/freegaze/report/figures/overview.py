@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
 from freegaze.report.figures.displacement import plot_displacement
 from freegaze.report.figures.scores import Scores, plot_score_pairs
@@ -20,8 +21,11 @@ from freegaze.report.style import (
     marker_of,
 )
 
-SIZE_PX = (830, 560)
+WIDTH_PX = 830
 """As wide as a README is shown; drawn with 1.5 image pixels each it is 1,245 px wide."""
+
+TRACES_PX, PANELS_PX = 300, 260
+"""Heights of the upper and the lower half."""
 
 
 @dataclass(frozen=True)
@@ -61,32 +65,44 @@ def draw_overview(
         shifts: Panels of displacement.
 
     Returns:
-        The figure, ``SIZE_PX`` large.
+        The figure, ``WIDTH_PX`` wide; without panels it is the traces alone.
     """
-    width_px, height_px = SIZE_PX
+    n_panels = len(pairs) + len(shifts)
+    heights = [TRACES_PX, PANELS_PX] if n_panels else [TRACES_PX]
     figure = Figure(
-        figsize=(width_px / PX_PER_INCH, height_px / PX_PER_INCH),
+        figsize=(WIDTH_PX / PX_PER_INCH, sum(heights) / PX_PER_INCH),
         layout="constrained",
         facecolor="white",
     )
-    halves = figure.subfigures(2, 1, height_ratios=[1.15, 1], hspace=0.03, squeeze=False)
-    top, bottom = halves[:, 0]
-    axes = top.subplots(len(traces), 1, squeeze=False, sharex=True)[:, 0]
-    for i, (ax, (title, trace)) in enumerate(zip(axes, traces, strict=True)):
-        plot_trace(ax, trace, response_label, width_px)
-        ax.set_title(title, fontweight="bold", pad=18 if len(trace.stretches()) > 1 else 6)
-        if i < len(traces) - 1:
-            ax.set_xlabel("")
+    halves = figure.subfigures(len(heights), 1, height_ratios=heights, hspace=0.03, squeeze=False)
+    _plot_traces(halves[0, 0], traces, response_label)
+    if n_panels:
+        axes = halves[1, 0].subplots(1, n_panels, squeeze=False)[0]
+        _plot_pairs(axes[: len(pairs)], pairs)
+        _plot_shifts(axes[len(pairs) :], shifts)
+    return figure
+
+
+def _plot_traces(half: SubFigure, traces: Sequence[tuple[str, Trace]], label: str) -> None:
+    axes = half.subplots(len(traces), 1, squeeze=False, sharex=True)[:, 0]
+    for ax, (title, trace) in zip(axes, traces, strict=True):
+        plot_trace(ax, trace, label, WIDTH_PX)
+        ax.set_title(title, fontweight="bold", pad=18)  # above the times of the stretches
+        ax.set_xlabel(ax.get_xlabel() if ax is axes[-1] else "")
     handles, labels = axes[0].get_legend_handles_labels()
-    top.legend(handles[::-1], labels[::-1], loc="outside upper right", ncols=3, handlelength=1.3)
-    axes = bottom.subplots(1, len(pairs) + len(shifts), squeeze=False)[0]
-    for i, (ax, pair) in enumerate(zip(axes, pairs, strict=False)):
+    half.legend(handles[::-1], labels[::-1], loc="outside upper right", ncols=3, handlelength=1.3)
+
+
+def _plot_pairs(axes: Sequence[Axes], pairs: Sequence[OverviewPair]) -> None:
+    for i, (ax, pair) in enumerate(zip(axes, pairs, strict=True)):
         plot_score_pairs(ax, pair.model, pair.other, color_of(i), marker_of(i + 1))
         label_axes(ax, pair.other_label, pair.model_label)
-    for ax, shift in zip(axes[len(pairs) :], shifts, strict=True):
+
+
+def _plot_shifts(axes: Sequence[Axes], shifts: Sequence[OverviewShift]) -> None:
+    for ax, shift in zip(axes, shifts, strict=True):
         plot_displacement(ax, shift.angle, shift.fitted, shift.truth)
         label_axes(ax, shift.angle_label, shift.label)
         ax.set_box_aspect(1)
         if shift.truth is not None:
             ax.legend(markerscale=2, handletextpad=0.3, handlelength=1)
-    return figure

@@ -9,9 +9,9 @@ from freegaze.metrics.metric import METRICS
 from freegaze.report.figures.comparison import Difference, draw_differences
 from freegaze.report.inputs import score_label
 from freegaze.report.page import Panel, Section, panel
-from freegaze.report.wording import fixed, interval, shorten
+from freegaze.report.wording import LEVEL, fixed, interval, shorten
 
-HEADER = ("score", "session", "first", "second", "difference", "95 % interval", "p", "neurons")
+HEADER = ("score", "session", "first", "second", "difference", f"{LEVEL} interval", "p", "neurons")
 
 
 def build_comparison(comparison: Comparison) -> Section:
@@ -53,7 +53,7 @@ def _panel(rows: list[dict[str, Any]], metric: str, number: int) -> Panel:
         f"Differences in {score_label(metric)}: "
         + "; ".join(f"{d.name}: {fixed(d.value, 3)}" for d in differences),
         title=score_label(metric)[:1].upper() + score_label(metric)[1:],
-        caption=f"To the {better} the second model is better. Bars are 95 % intervals.",
+        caption=f"To the {better} the second model is better. Bars are {LEVEL} intervals.",
     )
 
 

@@ -11,7 +11,7 @@ from freegaze.report.inputs import ReportInputs, score_label, scores_of
 from freegaze.report.page import NARROW_PX, Panel, Section, panel, wide_panel
 from freegaze.report.sections.score_table import score_columns
 from freegaze.report.style import color_of, marker_of
-from freegaze.report.wording import count, fixed, listing, shorten
+from freegaze.report.wording import LEVEL, count, fixed, listing, shorten
 
 
 def build_scores(inputs: ReportInputs) -> Section:
@@ -24,7 +24,7 @@ def build_scores(inputs: ReportInputs) -> Section:
             "lead": _lead(inputs),
             "strips": [_strip(inputs, metric) for metric in inputs.headlines],
             "pairs": _pairs(inputs),
-            "note": "95 % intervals below the values. A press on a heading sorts by it."
+            "note": f"{LEVEL} intervals below the values. A press on a heading sorts by it."
             + (" A wider window shows more columns." if any(c.is_extra for c in columns) else ""),
             "columns": columns,
             "n_rows": len(inputs.evaluation.table),
@@ -66,7 +66,7 @@ def _strip(inputs: ReportInputs, metric: str) -> Panel:
         )
 
     caption = METRICS.get(metric).description[:1].upper() + METRICS.get(metric).description[1:]
-    caption += ". Bars are 95 % intervals (block bootstrap)."
+    caption += f". Bars are {LEVEL} intervals (block bootstrap)."
     if attainable is not None:
         caption += (
             " Green dashes: what a model that knew the truth could reach from what was recorded."

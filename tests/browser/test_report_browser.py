@@ -1,0 +1,187 @@
+"""The report in headless Chromium: wide and narrow, by keyboard, without network or complaints."""
+
+import os
+import shutil
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from freegaze.evaluation.compare import compare
+from freegaze.recording.quality import check_quality
+from freegaze.report import write_comparison_page, write_quality_page, write_report
+from report_runs import HOSTILE, HOSTILE_ATTRIBUTE, make_run, make_session, true_displacement
+
+pytestmark = pytest.mark.browser
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+    *("--disable-background-networking", "--disable-component-update", "--no-first-run"),
+)
+WIDE, NARROW = (1400, 900), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        reason = f"none of {', '.join(BROWSERS)} is installed; try `apt-get install chromium`"
+        if "browser" in os.environ.get("FREEGAZE_REQUIRE", ""):
+            pytest.fail(f"FREEGAZE_REQUIRE asks for a browser, but {reason}")
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Write each kind of page, with long and hostile names in it."""
+    folder = tmp_path_factory.mktemp("pages")
+    units = (HOSTILE, HOSTILE_ATTRIBUTE, "u" * 120, *(f"unit {i}" for i in range(12)))
+    recording = make_session(HOSTILE, len(units), 4800, has_truth=True, unit_ids=units)
+    second = make_session("session_" + "x" * 60, 3, seed=1)
+    recordings = [recording, second]
+    run = make_run(folder / "run", recordings, has_shifter=True)
+    other = make_run(folder / "other", recordings, seed=4).evaluation
+    truth = {r.session_id: true_displacement(r) for r in recordings}
+    yardsticks = {"glm": other, "a_yardstick_" + "y" * 60: other}
+    models = {"glm": [other], HOSTILE: [run.evaluation]}
+    return {
+        "report": write_report(*run.arguments(), yardsticks, folder / "report.html", truth),
+        "quality": write_quality_page(recording, check_quality(recording), folder / "quality.html"),
+        "comparison": write_comparison_page(compare(models, draws=20), folder / "c.html"),
+    }
+
+
+class Visit:
+    """An opened page that remembers what went wrong in it."""
+
+    def __init__(self, browser, path, size, **options):
+        self.complaints = []
+        width, height = size
+        self.context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        self.page = self.context.new_page()
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        self.page.on("request", self._note_request)
+        self.page.goto(path.as_uri())
+
+    def _note_request(self, request):
+        if not (request.url.startswith("data:") or request.is_navigation_request()):
+            self.complaints.append(f"asked for {request.url}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+
+@pytest.mark.parametrize("size", [WIDE, (768, 900), NARROW, (320, 600)], ids=str)
+@pytest.mark.parametrize("name", ["report", "quality", "comparison"])
+def test_page_fits_its_window_and_complains_of_nothing(browser, pages, name, size):
+    with Visit(browser, pages[name], size) as visit:
+        root = "document.documentElement"
+        assert visit.page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") <= 0
+        assert visit.page.evaluate("document.images.length") == 0
+        assert visit.complaints == []
+
+
+def test_figures_are_visible_and_legible_at_both_widths(browser, pages):
+    measure = """() => [...document.querySelectorAll(".drawing svg")]
+        .filter((svg) => svg.getBoundingClientRect().width > 0)
+        .map((svg) => {
+            const width = svg.getBoundingClientRect().width;
+            const sizes = [...svg.querySelectorAll("text")].map((text) =>
+                parseFloat(getComputedStyle(text).fontSize));
+            return [width, Math.min(...sizes) * width / svg.viewBox.baseVal.width];
+        })"""
+    for size in (WIDE, NARROW):
+        with Visit(browser, pages["report"], size) as visit:
+            shown = visit.page.evaluate(measure)
+            n_panels = visit.page.evaluate('document.querySelectorAll(".panel").length')
+        assert len(shown) == n_panels
+        assert all(width > 200 for width, _ in shown)
+        assert min(text_px for _, text_px in shown) >= 9
+
+
+def column(page, n):
+    cells = page.locator(f"table[data-sortable] tbody tr > :nth-child({n})")
+    return cells.evaluate_all("cells => cells.map((cell) => cell.dataset.value)")
+
+
+def test_table_sorts_by_keyboard_and_says_so(browser, pages):
+    with Visit(browser, pages["report"], WIDE) as visit:
+        page = visit.page
+        heads = page.locator("table[data-sortable] thead th")
+        labels = heads.locator("button").all_inner_texts()
+        n = labels.index("correlation") + 1
+        button = heads.nth(n - 1).locator("button")
+        button.focus()
+        page.keyboard.press("Enter")
+        values = [float(v) for v in column(page, n) if v]
+        assert values == sorted(values, reverse=True)
+        assert heads.nth(n - 1).get_attribute("aria-sort") == "descending"
+        page.keyboard.press("Space")
+        values = [float(v) for v in column(page, n) if v]
+        assert values == sorted(values)
+        assert page.locator("[aria-sort]").count() == 1
+        heads.nth(0).locator("button").click()
+        names = column(page, 1)
+        order = [name for name in names if name.startswith("unit ")]
+        assert order == [f"unit {i}" for i in range(12)]  # 2 before 10, as people count
+        assert visit.complaints == []
+
+
+def test_neurons_without_a_value_stay_last(browser, pages):
+    with Visit(browser, pages["report"], WIDE) as visit:
+        page = visit.page
+        page.evaluate(
+            """() => {
+                document.querySelector("table[data-sortable] tbody tr").cells[2].dataset.value = "";
+            }"""
+        )
+        button = page.locator("table[data-sortable] thead button").nth(2)
+        for _ in range(2):
+            button.click()
+            assert column(page, 3)[-1] == ""
+
+
+def test_everything_is_reached_by_tab(browser, pages):
+    focused = """() => {
+        const e = document.activeElement;
+        return e.tagName + (e.getAttribute("href") || e.getAttribute("role") || "");
+    }"""
+    with Visit(browser, pages["report"], WIDE) as visit:
+        reached = []
+        for _ in range(60):
+            visit.page.keyboard.press("Tab")
+            reached.append(visit.page.evaluate(focused))
+    assert reached[0] == "A#main"
+    assert {"A#scores", "A#quality", "DIVregion", "BUTTON", "SUMMARY"} <= set(reached)
+
+
+def test_contents_lead_to_sections_and_mark_the_one_read(browser, pages):
+    with Visit(browser, pages["report"], WIDE, reduced_motion="reduce") as visit:
+        page = visit.page
+        link = page.locator('.contents a[href="#fit"]')
+        link.click()
+        page.wait_for_selector('.contents a[href="#fit"][aria-current]')
+        assert page.locator("#fit").bounding_box()["y"] < 100
+
+
+def test_text_is_there_without_scripts(browser, pages):
+    with Visit(browser, pages["report"], NARROW, java_script_enabled=False) as visit:
+        assert visit.page.locator("section").count() == 7
+        assert HOSTILE in visit.page.locator("tbody").first.inner_text()
+
+
+def test_injected_scripts_would_not_run(browser, pages, tmp_path):
+    text = pages["report"].read_text().replace("<body>", "<body><script>window.bad = 1</script>")
+    (tmp_path / "tampered.html").write_text(text)
+    with Visit(browser, tmp_path / "tampered.html", WIDE) as visit:
+        assert visit.page.evaluate("window.bad") is None
+        assert any("Content Security Policy" in complaint for complaint in visit.complaints)
