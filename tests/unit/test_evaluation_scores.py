@@ -154,6 +154,10 @@ def test_pooled_summary_takes_all_neurons_of_all_sessions():
     assert width < max(p["mean_high"] - p["mean_low"] for p in parts)
     frame = summary_frame(evaluation)
     assert set(frame["session"]) == {"a", "b", "pooled"}
+    line = frame[(frame["session"] == "pooled") & (frame["score"] == "correlation")].iloc[0]
+    assert line["neurons"] == "8 of 8"
+    assert line["interval"] == f"{pooled['mean_low']:.3g} to {pooled['mean_high']:.3g}"
+    assert "session" not in summary_frame(score_sessions([perfect(a)], draws=10))
 
 
 def test_equal_seeds_give_equal_tables_and_others_do_not():

@@ -20,8 +20,8 @@ def command(
     Examples:
         freegaze compare runs/glm runs/cnn_gru --out differences.csv
     """
-    table = compare(runs).table
-    print_frame("Paired differences", table)
+    comparison = compare(runs)
+    print_frame("Paired differences with 95 % intervals", comparison.headline)
     if out is not None:
-        table.to_csv(out, index=False)
+        comparison.table.to_csv(out, index=False)
         typer.echo(str(out))

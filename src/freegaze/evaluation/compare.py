@@ -14,7 +14,7 @@ import pandas as pd
 
 from freegaze.errors import ConfigError
 from freegaze.evaluation.pairing import SharedSession, share_sessions
-from freegaze.evaluation.result import Evaluation
+from freegaze.evaluation.result import Evaluation, interval_text
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.metrics.comparison import Comparison as ModelComparison
@@ -27,18 +27,6 @@ ALL_SESSIONS = "all"
 
 SEED_KEYS = ("seed", "checkpoint_every_s")
 """Settings of the training that may differ between runs of one model."""
-
-
-HEADLINE = (
-    "first",
-    "second",
-    "session_id",
-    "metric",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "p",
-)
 
 
 @dataclass(frozen=True)
@@ -60,8 +48,20 @@ class Comparison:
 
     @property
     def headline(self) -> pd.DataFrame:
-        """The table without means and counts, narrow enough for a terminal."""
-        return pd.DataFrame(self.table, columns=list(HEADLINE))
+        """The differences as a narrow table for printing, intervals as text."""
+        columns = ("first", "second", "difference_low", "difference_high")
+        first, second, low, high = (self.table[name] for name in columns)
+        frame = pd.DataFrame(
+            {
+                "models": [f"{b} - {a}" for a, b in zip(first, second, strict=True)],
+                "session": self.table["session_id"],
+                "metric": self.table["metric"],
+                "difference": self.table["difference"],
+                "interval": [interval_text(a, b) for a, b in zip(low, high, strict=True)],
+                "p": self.table["p"],
+            }
+        )
+        return frame if len(set(frame["session"])) > 1 else frame.drop(columns="session")
 
     def markdown(self) -> str:
         """Return the table in Markdown."""

@@ -168,6 +168,18 @@ class FittedEncoder:
             self.device,
         )
 
+    def displacement(self, recording: Recording) -> Float[np.ndarray, "time 3"] | None:
+        """Return the shifter's (x px, y px, angle deg) in each bin, or ``None`` without a shifter.
+
+        Raises:
+            DataError: If the encoder was not fitted on the recording's session.
+        """
+        behavior = self.session(recording).preparation.behavior
+        signals = torch.from_numpy(behavior.signals(recording)).to(self.device)
+        with torch.no_grad():
+            shift = self.encoder.shift(behavior.features(signals), recording.session_id)
+        return None if shift is None else shift.cpu().numpy()
+
     def predict(
         self, recording: Recording, role: str | None = None, targets: np.ndarray | None = None
     ) -> Prediction:

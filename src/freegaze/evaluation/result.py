@@ -53,21 +53,43 @@ class Evaluation:
 
 
 def summary_frame(evaluation: Evaluation) -> pd.DataFrame:
-    """Return the summary as a table: one row a session and score, for printing.
+    """Return the summary as a narrow table for printing: one row a session and score.
 
     Args:
         evaluation: Any evaluation.
 
     Returns:
-        Columns ``session``, ``score``, ``mean``, ``mean_low``, ``mean_high``, ``median``,
-        ``median_low``, ``median_high``, ``n_neurons``, ``n_undefined``.
+        Columns ``session`` (where there are several), ``score``, ``mean``, ``interval`` (of the
+        mean; text), ``median``, ``neurons`` (with the score, of all; text).
     """
-    parts = evaluation.summary["sessions"]
+    parts = dict(evaluation.summary["sessions"])
     if len(parts) > 1:
-        parts = {**parts, POOLED: evaluation.summary[POOLED]}
-    rows = [
-        {"session": session, "score": name, **values}
-        for session, part in parts.items()
-        for name, values in part["scores"].items()
-    ]
-    return pd.DataFrame(rows)
+        parts[POOLED] = evaluation.summary[POOLED]
+    frame = pd.DataFrame(
+        [
+            {"session": session, **_summary_row(name, entry)}
+            for session, part in parts.items()
+            for name, entry in part["scores"].items()
+        ]
+    )
+    return frame if len(parts) > 1 else frame.drop(columns="session")
+
+
+def interval_text(low: float, high: float) -> str:
+    """Write an interval for people, nothing where there is none.
+
+    Example:
+        >>> interval_text(0.1234, 2.0)
+        '0.123 to 2'
+    """
+    return "" if np.isnan(low) or np.isnan(high) else f"{low:.3g} to {high:.3g}"
+
+
+def _summary_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "score": name,
+        "mean": entry["mean"],
+        "interval": interval_text(entry["mean_low"], entry["mean_high"]),
+        "median": entry["median"],
+        "neurons": f"{entry['n_neurons']} of {entry['n_neurons'] + entry['n_undefined']}",
+    }

@@ -1,0 +1,76 @@
+"""A shifter's displacement against the true one, which is known up to one shift and rotation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from freegaze.errors import DataError
+
+
+@dataclass(frozen=True)
+class DisplacementFit:
+    """How well an estimated displacement follows the true one.
+
+    Args:
+        aligned: True displacement (x px, y px, angle deg) in the estimate's own frame, (time, 3).
+        rotation_deg: The common rotation that was applied to the true one.
+        shift_px: The common shift (x, y) that was applied after it.
+        slope: Of the estimate on the aligned truth, for x, y and angle; 1 is perfect.
+        rms: Root mean square of estimate minus aligned truth, for x, y (px) and angle (deg).
+    """
+
+    aligned: Float[np.ndarray, "time 3"]
+    rotation_deg: float
+    shift_px: tuple[float, float]
+    slope: tuple[float, float, float]
+    rms: tuple[float, float, float]
+
+
+def compare_displacement(
+    estimated: Float[np.ndarray, "time 3"],
+    true: Float[np.ndarray, "time 3"],
+    is_tracked: Bool[np.ndarray, " time"],
+) -> DisplacementFit:
+    """Compare displacements after one common shift and rotation.
+
+    Responses cannot tell a retina from the same retina moved and turned once and for all, as the
+    receptive fields would move along. That one rigid movement is fitted and taken out; nothing else.
+
+    Args:
+        estimated: The shifter's (x px, y px, angle deg) in each bin.
+        true: The displacement that undoes the eye's true movement, in the same convention.
+        is_tracked: Bins to compare in; the aligned truth is returned for all.
+
+    Returns:
+        Slopes and residuals.
+
+    Raises:
+        DataError: If fewer than three bins were tracked.
+
+    Example:
+        >>> true = np.random.default_rng(0).normal(size=(50, 3))
+        >>> fit = compare_displacement(true + [3.0, -2.0, 0.0], true, np.ones(50, bool))
+        >>> [round(v, 6) for v in fit.slope]
+        [1.0, 1.0, 1.0]
+    """
+    if is_tracked.sum() < 3:
+        raise DataError(f"comparing displacements needs 3 tracked bins, got {is_tracked.sum()}")
+    ours, truth = estimated[is_tracked], true[is_tracked]
+    turn = _rotation(truth[:, :2] - truth[:, :2].mean(0), ours[:, :2] - ours[:, :2].mean(0))
+    cos, sin = np.cos(turn), np.sin(turn)
+    turned = true[:, :2] @ np.array([[cos, sin], [-sin, cos]])
+    shift = ours[:, :2].mean(0) - turned[is_tracked].mean(0)
+    angle = true[:, 2] + (ours[:, 2] - truth[:, 2]).mean()
+    aligned = np.column_stack([turned + shift, angle])
+    rows = aligned[is_tracked]
+    slopes = tuple(float(np.polyfit(rows[:, i], ours[:, i], 1)[0]) for i in range(3))
+    rms = tuple(np.sqrt(((ours - rows) ** 2).mean(0)).tolist())
+    return DisplacementFit(aligned, float(np.degrees(turn)), (shift[0], shift[1]), slopes, rms)
+
+
+def _rotation(a: np.ndarray, b: np.ndarray) -> float:
+    """Angle that turns centered points ``a`` best onto ``b``: Kabsch's problem in the plane."""
+    return float(np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a * b).sum()))
