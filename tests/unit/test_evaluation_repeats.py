@@ -70,6 +70,16 @@ def test_ceilings_appear_where_trials_repeat_and_the_oracle_reaches_them():
     np.testing.assert_allclose(table["noise_ceiling"], table["oracle_correlation"], atol=0.08)
 
 
+def test_neurons_with_little_signal_have_a_ceiling_but_no_share_of_it():
+    recording = make_trial_recording(n_trials=160, n_bins=20)
+    responses = recording.responses.copy()
+    responses[:, 1] += np.random.default_rng(0).normal(0, 6, len(responses))
+    session = oracle_session(replace(recording, responses=responses.astype(np.float32)))
+    table = score_sessions([session], draws=10).table
+    assert table["feve"].isna().tolist() == [False, True, False, False]
+    assert table["cc_norm"].isna().tolist() == [False, True, False, False]
+
+
 def test_no_ceilings_without_repeats():
     recording = make_trial_recording(n_trials=40)
     recording = replace(recording, frame_index=np.arange(recording.n_bins))

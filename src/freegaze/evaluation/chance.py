@@ -74,9 +74,10 @@ def chance_correlation(
 ) -> Chance:
     """Correlate predictions with what was recorded at other times.
 
-    Where all scored bins lie in trials, trials are permuted. Elsewhere predictions are shifted by
-    one to three minutes along all predicted bins, one after the other. A shift across a break or a
-    bin without prediction is longer in truth, never shorter.
+    Where all scored bins lie in trials, trials are permuted: what is the same in every trial is
+    then part of the chance. Elsewhere predictions are shifted by one to three minutes along all
+    predicted bins, one after the other. A shift across a break or a bin without prediction is
+    longer in truth, never shorter.
 
     Args:
         recording: The session, with the predicted neurons in the predicted order.

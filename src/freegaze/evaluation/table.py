@@ -7,7 +7,7 @@ X, X_low, X_high                       score with its 95 % interval (resampling 
 n_bins_tracked, X_tracked, ..._low, ..._high   the same over bins whose inputs were all tracked
 correlation_null, correlation_p        correlation by chance (shifted, or against other trials), and
                                        the probability of one as high as the true one
-noise_ceiling, feve, cc_norm           where trials repeat a stimulus
+noise_ceiling, feve, cc_norm           where trials repeat a stimulus (neurons with enough signal)
 R_X                                    score of a reference R (a simulation's oracle, attainable)
 X_fraction, _low, _high                score / score of ``attainable`` (correlation, bits per spike)
 paper_correlation, paper_mse           the original's own (option)
@@ -36,6 +36,10 @@ ATTAINABLE = "attainable"
 SMALLEST_ATTAINABLE = {"correlation": 0.05, "bits_per_spike": 0.01}
 """A fraction of less than this is NaN: both parts are then noise (a correlation of 0.05 is two
 standard errors from zero over 1,600 independent bins), and their ratio says nothing."""
+
+SMALLEST_EXPLAINABLE = 0.15
+"""FEVE and CC_norm of neurons with a smaller share of explainable variance are NaN, as their
+denominators may be anything. Source: Cadena et al. (2019), PLOS Comput. Biol. 15, e1006897."""
 
 
 @dataclass
@@ -141,10 +145,12 @@ def _add_ceilings(scores: SessionScores, session: ScoredSession) -> None:
     if len(np.unique(cells)) < 2:
         return
     rates, observed = session.rates[keep], session.observed[keep]
+    ceiling = trial_ceiling(observed, cells)
+    has_signal = ceiling**2 >= SMALLEST_EXPLAINABLE
     scores.columns |= {
-        "noise_ceiling": trial_ceiling(observed, cells),
-        "feve": trial_feve(rates, observed, cells),
-        "cc_norm": trial_cc_norm(rates, observed, cells),
+        "noise_ceiling": ceiling,
+        "feve": np.where(has_signal, trial_feve(rates, observed, cells), np.nan),
+        "cc_norm": np.where(has_signal, trial_cc_norm(rates, observed, cells), np.nan),
     }
 
 
