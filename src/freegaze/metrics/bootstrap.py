@@ -196,16 +196,16 @@ def weighted_mean(
     """
     is_used = weights != 0
     mean = (np.where(is_used, values, 0.0) * weights).sum(-1)
-    return np.where(is_used.any(-1), mean, np.nan)
+    return np.asarray(np.where(is_used.any(-1), mean, np.nan))
 
 
 def _standard_errors(
-    draws: BlockDraws, square: np.ndarray, drawn_square: np.ndarray
+    draws: BlockDraws, square: np.ndarray | np.floating, drawn_square: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Turn sums of squared influences into errors, by n / (n - 1) as for any variance."""
     n_drawn = int(draws.counts[0].sum())
     value, drawn = (n / max(1, n - 1) for n in (draws.n_blocks, n_drawn))
-    return np.sqrt(square * value), np.sqrt(drawn_square * drawn)
+    return np.asarray(np.sqrt(square * value)), np.sqrt(drawn_square * drawn)
 
 
 def _slope(

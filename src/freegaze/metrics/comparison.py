@@ -276,22 +276,24 @@ def _errors_over_blocks_and_neurons(
     block_error, drawn_block_error = population_errors(drawn, even, drawn_weights)
     neuron_error = _error_over_neurons(drawn.value, even)
     drawn_neuron_error = _error_over_neurons(drawn.drawn, drawn_weights)
-    return np.hypot(block_error, neuron_error), np.hypot(drawn_block_error, drawn_neuron_error)
+    error = np.hypot(block_error, neuron_error)
+    return np.asarray(error), np.hypot(drawn_block_error, drawn_neuron_error)
 
 
 def _error_over_neurons(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     known = np.where(np.isfinite(values), values, 0.0)
     mean = (known * weights).sum(-1, keepdims=True)
     n_neurons = int(np.isfinite(values).any(tuple(range(values.ndim - 1))).sum())
-    return np.sqrt(((known - mean) ** 2 * weights).sum(-1) / max(1, n_neurons - 1))
+    square = ((known - mean) ** 2 * weights).sum(-1)
+    return np.asarray(np.sqrt(square / max(1, n_neurons - 1)))
 
 
 def _pool(parts: Sequence[_Draws]) -> _Draws:
     """Average over recordings, each counting the same."""
     n = len(parts)
     return _Draws(
-        value=np.mean([p.value for p in parts], axis=0),
-        error=np.sqrt(np.sum([p.error**2 for p in parts], axis=0)) / n,
+        value=np.asarray(np.mean([p.value for p in parts], axis=0)),
+        error=np.asarray(np.sqrt(np.sum([p.error**2 for p in parts], axis=0)) / n),
         drawn=np.mean([p.drawn for p in parts], axis=0),
         drawn_error=np.sqrt(np.sum([p.drawn_error**2 for p in parts], axis=0)) / n,
         flipped=np.mean([p.flipped for p in parts], axis=0),
@@ -309,7 +311,7 @@ def _interval_and_p(
     interval = symmetric_interval(draws.value, one, distance, n_blocks, IDENTITY, level)
     if n_blocks < MIN_BLOCKS:
         return interval, float("nan")
-    return interval, float(_share_at_least(distance, np.abs(draws.value)))
+    return interval, float(_share_at_least(distance, np.asarray(np.abs(draws.value))))
 
 
 def _draw_seed_shift(draws: _Draws, rng: np.random.Generator) -> np.ndarray:
@@ -322,7 +324,7 @@ def _draw_seed_shift(draws: _Draws, rng: np.random.Generator) -> np.ndarray:
 
 
 def _two_sided_p(value: np.ndarray, null: np.ndarray) -> np.ndarray:
-    return _share_at_least(np.abs(null), np.abs(value))
+    return _share_at_least(np.abs(null), np.asarray(np.abs(value)))
 
 
 def _share_at_least(null: np.ndarray, value: np.ndarray) -> np.ndarray:

@@ -30,9 +30,10 @@ MIN_BLOCKS = 5
 """With fewer blocks there is no interval (NaN): the 95 % quantile of the studentized draws has no
 finite value worth printing then (measured with 3 blocks: half-widths of a million)."""
 
-MIN_DEFINED = 0.5
-"""Share of draws in which a score must exist for its interval to exist. A nearly silent neuron may
-have no spike in most draws."""
+MIN_DEFINED = 0.95
+"""Share of draws in which a score must exist for its interval to exist. A nearly silent neuron has
+no spike in many draws, and where more than 5 % are missing a 95 % quantile says nothing. Spikes in
+three of ten blocks are enough."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +152,8 @@ def symmetric_interval(
         return Interval(value, np.full_like(value, np.nan), np.full_like(value, np.nan))
     center = scale.forward(value)
     half_width = _quantile(studentized, level) * error * scale.derivative(value)
-    return Interval(value, scale.backward(center - half_width), scale.backward(center + half_width))
+    low, high = (scale.backward(center + side * half_width) for side in (-1, 1))
+    return Interval(value, np.asarray(low), np.asarray(high))
 
 
 def mean_weights(values: Float[np.ndarray, "... neuron"]) -> Float[np.ndarray, "... neuron"]:

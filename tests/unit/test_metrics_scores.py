@@ -1,0 +1,205 @@
+"""Intervals and the table of scores: resampling against plain loops, and every edge."""
+
+import numpy as np
+import pytest
+
+from freegaze.errors import ConfigError, DataError, RegistryError, ShapeError
+from freegaze.metrics.blocks import TimeBlocks, cut_blocks, trial_blocks
+from freegaze.metrics.bootstrap import draw_blocks, draw_counts, neuron_errors, resample
+from freegaze.metrics.correlation import single_bin_correlation
+from freegaze.metrics.error import MSE
+from freegaze.metrics.intervals import (
+    mean_interval,
+    mean_weights,
+    median_interval,
+    median_weights,
+    neuron_intervals,
+    symmetric_interval,
+)
+from freegaze.metrics.metric import METRICS, ScoreContext
+from freegaze.metrics.scales import FISHER_Z, IDENTITY, LOG, LOG_REMAINDER
+from freegaze.metrics.scores import score_neurons
+
+N_BINS, BIN_WIDTH_S = 240, 1.0
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    rate = rng.gamma(2.0, 0.4, (N_BINS, 4))
+    observed = rng.poisson(rate).astype(float)
+    return rate, observed, ScoreContext(rate.mean(0), np.repeat(np.arange(8), 30), BIN_WIDTH_S)
+
+
+@pytest.mark.parametrize("name", ["correlation", "bits_per_spike", "deviance_explained", "mse"])
+def test_a_resampled_score_is_the_score_of_the_repeated_bins(name, data):
+    predicted, observed, context = data
+    metric, blocks = METRICS.get(name), cut_blocks(context.segment_ids, BIN_WIDTH_S)
+    counts = draw_blocks(blocks.n_blocks, 5, np.random.default_rng(1))
+    statistics = metric.statistics(predicted, observed, context, blocks)
+    drawn = resample(statistics, metric.from_statistics, counts).drawn
+    for row, count in zip(drawn, counts.astype(int), strict=True):
+        bins = np.repeat(np.arange(N_BINS), count[blocks.ids()])
+        again = ScoreContext(context.baseline_rate, np.zeros(len(bins), int), BIN_WIDTH_S)
+        np.testing.assert_allclose(row, metric(predicted[bins], observed[bins], again))
+
+
+def test_the_standard_error_of_a_mean_is_that_of_block_means():
+    """For an average over equal blocks the infinitesimal jackknife is the textbook formula."""
+    rng = np.random.default_rng(2)
+    observed = rng.normal(size=(100, 2))
+    blocks = TimeBlocks(np.arange(10) * 10, 100)
+    context = ScoreContext(np.zeros(2), np.zeros(100, int), BIN_WIDTH_S, "fluorescence")
+    statistics = MSE.statistics(np.zeros((100, 2)), observed, context, blocks)
+    block_means = (observed**2).reshape(10, 10, 2).mean(1)
+    drawn = resample(statistics, MSE.from_statistics, draw_blocks(10, 3, rng))
+    error, drawn_error = neuron_errors(drawn)
+    np.testing.assert_allclose(error, block_means.std(0, ddof=1) / np.sqrt(10), rtol=1e-6)
+    for got, count in zip(drawn_error, drawn.counts.astype(int), strict=True):
+        picked = np.repeat(block_means, count, axis=0)
+        np.testing.assert_allclose(got, picked.std(0, ddof=1) / np.sqrt(9), rtol=1e-6)
+
+
+def test_draws_hold_one_block_fewer_than_there_are():
+    rng = np.random.default_rng(3)
+    assert (draw_blocks(7, 20, rng).sum(1) == 6).all()
+    assert (draw_blocks(1, 20, rng).sum(1) == 1).all()
+    assert (draw_counts(7, 20, rng).sum(1) == 7).all()
+    with pytest.raises(ConfigError, match="at least 1"):
+        draw_counts(0, 20, rng)
+
+
+def test_a_symmetric_interval_by_hand():
+    studentized = np.array([0.0, 1.0, 2.0, 3.0, 4.0])[:, None]
+    got = symmetric_interval(np.array([10.0]), np.array([0.5]), studentized, 5, IDENTITY, 0.75)
+    np.testing.assert_allclose([got.low[0], got.high[0]], [8.5, 11.5])  # the 75 % quantile is 3
+    got = symmetric_interval(np.array([10.0]), np.array([0.5]), studentized, 4, IDENTITY, 0.75)
+    assert np.isnan([got.low[0], got.high[0]]).all()
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        symmetric_interval(np.array([10.0]), np.array([0.5]), studentized, 5, IDENTITY, 95)
+
+
+@pytest.mark.parametrize("scale", [IDENTITY, FISHER_Z, LOG, LOG_REMAINDER], ids=lambda s: s.name)
+def test_scales_turn_back_and_know_their_derivative(scale):
+    x = np.array([0.05, 0.3, 0.9])
+    np.testing.assert_allclose(scale.backward(scale.forward(x)), x)
+    slope = (scale.forward(x + 1e-6) - scale.forward(x - 1e-6)) / 2e-6
+    np.testing.assert_allclose(scale.derivative(x), slope, rtol=1e-6)
+    assert np.isfinite(scale.forward(np.array([1.0]))).all()
+    assert np.isfinite(scale.forward(np.array([0.0]))).all()
+
+
+def test_weights_of_mean_and_median():
+    values = np.array([[3.0, 1.0, np.nan, 2.0], [3.0, 1.0, 0.0, 2.0], [np.nan] * 4])
+    np.testing.assert_allclose(
+        mean_weights(values), [[1 / 3, 1 / 3, 0, 1 / 3], [0.25] * 4, [0] * 4]
+    )
+    expected = [[0, 0, 0, 1], [0, 0.5, 0, 0.5], [0] * 4]
+    np.testing.assert_allclose(median_weights(values), expected)
+
+
+def test_intervals_surround_their_values(data):
+    predicted, observed, context = data
+    for name, scores in score_neurons(predicted, observed, context, draws=200).items():
+        np.testing.assert_allclose(scores.value, METRICS.get(name)(predicted, observed, context))
+        assert (scores.low < scores.value).all()
+        assert (scores.value < scores.high).all()
+        np.testing.assert_allclose(scores.mean.value, scores.value.mean())
+        np.testing.assert_allclose(scores.median.value, np.median(scores.value))
+        for summary in (scores.mean, scores.median):
+            assert summary.low < summary.value < summary.high
+        assert scores.n_undefined == 0
+        assert scores.n_blocks == 8
+
+
+def test_equal_seeds_give_equal_intervals_and_levels_nest(data):
+    one, same, other = (score_neurons(*data, ["mse"], 100, seed)["mse"] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.low, same.low)
+    assert (one.low != other.low).all()
+    narrow = score_neurons(*data, ["mse"], 100, 1, level=0.5)["mse"]
+    assert (one.low < narrow.low).all()
+    assert (narrow.high < one.high).all()
+
+
+def test_bins_left_out_may_hold_anything(data):
+    predicted, observed, context = data
+    keep = np.ones(N_BINS, dtype=bool)
+    keep[50:70] = False
+    broken = predicted.copy()
+    broken[~keep] = np.nan
+    scores = score_neurons(broken, observed, context, draws=50, keep=keep)
+    expected = single_bin_correlation(predicted[keep], observed[keep])
+    np.testing.assert_allclose(scores["correlation"].value, expected)
+    assert scores["correlation"].n_blocks == 8
+    assert np.isfinite(scores["smoothed_correlation"].value).all()
+    with pytest.raises(ShapeError, match="keep must be"):
+        score_neurons(predicted, observed, context, keep=keep[1:])
+    with pytest.raises(DataError, match="no bin is left"):
+        score_neurons(predicted, observed, context, keep=np.zeros(N_BINS, dtype=bool))
+
+
+def test_trials_are_resampled_whole(data):
+    predicted, observed, context = data
+    blocks = trial_blocks(np.repeat(np.arange(24), 10))
+    assert (
+        score_neurons(predicted, observed, context, ["mse"], 50, blocks=blocks)["mse"].n_blocks
+        == 24
+    )
+
+
+def test_a_perfect_model_has_a_perfect_interval(data):
+    _, observed, context = data
+    scores = score_neurons(observed, observed, context, draws=100)
+    for name, perfect in {"correlation": 1.0, "smoothed_correlation": 1.0, "mse": 0.0}.items():
+        np.testing.assert_allclose(scores[name].low, perfect, atol=1e-6)
+        np.testing.assert_allclose(scores[name].high, perfect, atol=1e-6)
+
+
+def test_a_nearly_silent_neuron_has_a_score_but_no_interval(data):
+    predicted, observed, context = data
+    observed = observed.copy()
+    observed[:, 0] = 0.0
+    observed[100, 0] = 1.0  # absent from 39 % of draws: (7 / 8) ** 7
+    for name in ("correlation", "bits_per_spike", "deviance_explained"):
+        scores = score_neurons(predicted, observed, context, [name], 300)[name]
+        assert np.isfinite(scores.value[0]), name
+        expected = [name != "deviance_explained", False, False, False]  # silence has a deviance
+        np.testing.assert_array_equal(np.isnan(scores.low), expected)
+        assert np.isfinite([scores.mean.low, scores.mean.high]).all(), name
+
+
+def test_no_neuron_at_all_has_no_mean(data):
+    predicted, _, context = data
+    scores = score_neurons(predicted, np.zeros_like(predicted), context, draws=20)
+    for score in scores.values():
+        assert score.n_undefined == 4
+        for summary in (score.mean, score.median):
+            assert np.isnan([summary.value, summary.low, summary.high]).all()
+
+
+def test_wrong_requests_are_refused(data):
+    predicted, observed, context = data
+    with pytest.raises(RegistryError, match="nearest"):
+        score_neurons(predicted, observed, context, ["corelation"])
+    fluorescence = ScoreContext(
+        context.baseline_rate, context.segment_ids, BIN_WIDTH_S, "fluorescence"
+    )
+    with pytest.raises(ConfigError, match="leave it out"):
+        score_neurons(predicted, observed, fluorescence, ["bits_per_spike"])
+    with pytest.raises(ConfigError, match="response_kind must be one of"):
+        ScoreContext(context.baseline_rate, context.segment_ids, BIN_WIDTH_S, "spikes")
+    with pytest.raises(ConfigError, match="bin_width_s must be"):
+        ScoreContext(context.baseline_rate, context.segment_ids, 0.0)
+
+
+def test_pieces_of_an_interval_can_be_used_alone(data):
+    predicted, observed, context = data
+    metric, blocks = METRICS.get("correlation"), cut_blocks(context.segment_ids, BIN_WIDTH_S)
+    statistics = metric.statistics(predicted, observed, context, blocks)
+    drawn = resample(
+        statistics, metric.from_statistics, draw_blocks(8, 100, np.random.default_rng(0))
+    )
+    scores = score_neurons(predicted, observed, context, ["correlation"], 100)["correlation"]
+    np.testing.assert_array_equal(neuron_intervals(drawn, metric.scale).low, scores.low)
+    np.testing.assert_array_equal(mean_interval(drawn).high, scores.mean.high)
+    np.testing.assert_array_equal(median_interval(drawn).high, scores.median.high)
