@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from freegaze.config import read_config
+from freegaze.evaluation.displacement import DisplacementFit, compare_displacement
 from freegaze.evaluation.fitted import FittedEncoder, load_encoder
 from freegaze.recording.recording import Recording
 from freegaze.sources import open_recordings
+from freegaze.sources.simulation import load_truth
 from freegaze.training.config import RunConfig
 from freegaze.training.fit import train
 from freegaze.training.loop import Progress
@@ -49,6 +51,34 @@ def fit(
     sessions = [recordings] if isinstance(recordings, Recording) else list(recordings)
     train(sessions, run_config, Path(run_dir), progress)
     return load_encoder(run_dir)
+
+
+def displacement_against_truth(
+    encoder: FittedEncoder, recordings: Sequence[Recording]
+) -> dict[str, DisplacementFit]:
+    """Compare a shifter with the eye's true movement, for sessions of the virtual mouse.
+
+    Args:
+        encoder: A fitted encoder.
+        recordings: Sessions it was fitted on; those whose truth is unknown are passed over.
+
+    Returns:
+        The comparison on tracked bins by session; empty for an encoder without a shifter.
+
+    Raises:
+        DataError: If the truth of a simulated session is damaged.
+    """
+    fits = {}
+    for recording in recordings:
+        if "truth" not in recording.provenance:
+            continue
+        estimated = encoder.displacement(recording)
+        if estimated is not None:
+            truth = load_truth(recording.provenance["truth"])
+            fits[recording.session_id] = compare_displacement(
+                estimated, truth.best_affine, truth.is_tracked
+            )
+    return fits
 
 
 def open_run_recordings(run_dir: Path | str) -> list[Recording]:

@@ -8,8 +8,7 @@ import typer
 
 from freegaze.cli.arguments import RunPath
 from freegaze.cli.tables import print_frame
-from freegaze.evaluation.fitted import load_encoder
-from freegaze.evaluation.scores import evaluate, save_evaluation, summary_frame
+from freegaze.evaluation import evaluate, load_encoder, save_evaluation, summary_frame
 from freegaze.workflow import open_run_recordings
 
 

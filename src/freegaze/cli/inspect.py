@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import DataPath, SourceName, open_data
+from freegaze.cli.arguments import DataPath, SourceName
 from freegaze.cli.tables import print_nested
-from freegaze.recording.quality import check_quality, summarize
+from freegaze.recording.quality import check_quality
+from freegaze.recording.summary import summarize
 from freegaze.report import write_quality_page
+from freegaze.sources import open_recordings
 
 
 def command(
@@ -27,7 +29,7 @@ def command(
 
         freegaze inspect data/mouse.npz --source arrays --out quality.html
     """
-    for recording in open_data(source, path):
+    for recording in open_recordings(source, path):
         quality = check_quality(recording)
         print_nested(f"Session {recording.session_id}", summarize(recording))
         print_nested(

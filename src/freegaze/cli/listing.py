@@ -6,7 +6,7 @@ import pandas as pd
 
 from freegaze.cli.tables import print_frame
 from freegaze.models.encoder import MODELS
-from freegaze.sources import SOURCES
+from freegaze.sources import describe_sources
 
 
 def models() -> None:
@@ -17,8 +17,7 @@ def models() -> None:
 
 def sources() -> None:
     """List the formats and data sets."""
-    rows = [(name, SOURCES.get(name).description, SOURCES.get(name).citation) for name in SOURCES]
-    print_frame("Sources", pd.DataFrame(rows, columns=["name", "what it is", "cite"]))
+    print_frame("Sources", pd.DataFrame(describe_sources()))
 
 
 def _first_line(thing: object) -> str:

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from freegaze.cli.arguments import RunPath
-from freegaze.evaluation.external import save_predictions
-from freegaze.evaluation.fitted import load_encoder
+from freegaze.evaluation import load_encoder, save_predictions
 from freegaze.workflow import open_run_recordings
 
 

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from freegaze.cli.arguments import RunPath
-from freegaze.evaluation.fitted import load_encoder
-from freegaze.evaluation.scores import load_evaluation
+from freegaze.evaluation import load_encoder, load_evaluation
 from freegaze.report import write_report
-from freegaze.workflow import open_run_recordings
+from freegaze.workflow import displacement_against_truth, open_run_recordings
 
 
 def command(
@@ -27,7 +26,10 @@ def command(
         freegaze report runs/cnn_gru --against runs/glm
     """
     yardsticks = {other.name: load_evaluation(other) for other in against or []}
+    recordings, encoder = open_run_recordings(run), load_encoder(run)
+    truth = displacement_against_truth(encoder, recordings)
     page = write_report(
-        run, open_run_recordings(run), load_encoder(run), load_evaluation(run), yardsticks, out
+        *(run, recordings, encoder, load_evaluation(run), yardsticks, out),
+        truth_displacement={name: fit.aligned for name, fit in truth.items()},
     )
     typer.echo(str(page))

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import DataPath, SourceName, open_data
+from freegaze.cli.arguments import DataPath, SourceName
 from freegaze.cli.tables import print_frame
-from freegaze.evaluation.external import score_predictions
-from freegaze.evaluation.scores import summary_frame
+from freegaze.evaluation import score_predictions, summary_frame
+from freegaze.sources import open_recordings
 
 
 def command(
@@ -24,7 +24,7 @@ def command(
     Examples:
         freegaze score predictions.npz data/mouse
     """
-    evaluation = score_predictions(predictions, open_data(source, data))
+    evaluation = score_predictions(predictions, open_recordings(source, data))
     print_frame(f"Scores of {predictions}", summary_frame(evaluation))
     if out is not None:
         evaluation.table.to_csv(out, index=False)

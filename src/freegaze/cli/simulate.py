@@ -10,7 +10,7 @@ import typer
 from freegaze.cli.arguments import Quiet
 from freegaze.cli.progress import progress_bar
 from freegaze.simulation import SimulationConfig, simulate
-from freegaze.sources.simulation import write_simulation
+from freegaze.sources.simulation import check_target, write_simulation
 
 
 def command(
@@ -31,6 +31,7 @@ def command(
     config = SimulationConfig(
         minutes=minutes, n_neurons=neurons, seed=seed, track=track, redraws=redraws
     )
+    check_target(config.session_id, out, layout)
     with progress_bar(quiet) as progress:
         recording, truth = simulate(config, progress)
     write_simulation(recording, truth, out, layout=layout)

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import Quiet, Settings, SourceName, source_name
+from freegaze.cli.arguments import Quiet, Settings, SourceName
 from freegaze.cli.progress import progress_bar
 from freegaze.config import read_config
 from freegaze.errors import ConfigError
-from freegaze.sources import open_recordings
+from freegaze.sources import detect_source, open_recordings
 from freegaze.training.config import RunConfig
 from freegaze.training.fit import resume as resume_run
 from freegaze.training.fit import train
@@ -66,7 +66,7 @@ def _config(
         overrides.insert(0, f"model.name={model}")
     if path is not None:
         resolved = path.resolve()
-        overrides += [f"source.name={source_name(source, resolved)}"]
+        overrides.append(f"source.name={detect_source(path) if source == 'auto' else source}")
         run_config = read_config(RunConfig, config, overrides)
         data = run_config.source.model_copy(update={"path": resolved})
         return run_config.model_copy(update={"source": data})

@@ -101,8 +101,7 @@ def write_simulation(
         ConfigError: If there is no such layout.
         DataError: If the session exists already, or the disk refuses.
     """
-    if layout not in get_args(Layout):
-        raise ConfigError(f"unknown layout {layout!r}; choose {' or '.join(get_args(Layout))}")
+    check_target(recording.session_id, folder, layout, overwrite)
     session = Path(folder) / recording.session_id
     if layout == "xu2023":
         kinds: list[VideoKind] = ["vid_mean", "vid_middle"]
@@ -117,6 +116,28 @@ def write_simulation(
         save_store(recording, partial / RECORDING)
         _write_truth(truth, partial)
     return session
+
+
+def check_target(
+    session_id: str, folder: Path | str, layout: str = "store", overwrite: bool = False
+) -> None:
+    """Make sure that a session can be written, before the time to simulate it is spent.
+
+    Args:
+        session_id: Name of the session.
+        folder: Where the session's own folder shall be.
+        layout: As for ``write_simulation``.
+        overwrite: Whether a session that is there may be replaced.
+
+    Raises:
+        ConfigError: If there is no such layout.
+        DataError: If the session exists already.
+    """
+    if layout not in get_args(Layout):
+        raise ConfigError(f"unknown layout {layout!r}; choose {' or '.join(get_args(Layout))}")
+    session = Path(folder) / session_id
+    if session.exists() and not overwrite:
+        raise DataError(f"{session} exists already; remove it or choose another folder")
 
 
 def load_truth(path: Path | str, recording: Recording | None = None) -> Truth:
