@@ -28,17 +28,17 @@ def decay_time_s(signal: np.ndarray) -> float:
         signal: Shape (n_steps,), no NaN; products at each lag are averaged over all pairs.
 
     Returns:
-        Seconds; NaN if it never falls that far.
+        Seconds; NaN for a constant.
     """
     x = signal - signal.mean()
+    if not x.any():
+        return float("nan")
     n = len(x)
     spectrum = np.fft.rfft(x, 2 * n)
     products = np.fft.irfft(np.abs(spectrum) ** 2)[:n] / np.arange(n, 0, -1)
     correlation = products / products[0]
-    below = np.flatnonzero(correlation < np.exp(-1))
-    if not len(below):
-        return float("nan")
-    i = int(below[0])
+    # All products of a signal of zero mean add up to zero, so that some lag must be below.
+    i = int(np.flatnonzero(correlation < np.exp(-1))[0])
     return (i - (np.exp(-1) - correlation[i]) / (correlation[i - 1] - correlation[i])) * STEP_S
 
 

@@ -72,18 +72,17 @@ class FilterBank:
 
     def __init__(self, population: Population) -> None:
         fields = population.receptive_field
-        n = len(fields)
-        self._n = n
+        self._n, _, height, width = fields.shape
         self._has_sine = np.flatnonzero(fields[:, 1].any(axis=(1, 2)))
         self._has_pool = np.flatnonzero(population.pool_strength)
         linear = np.concatenate(
             [
-                a.reshape(len(a), -1)
+                a.reshape(len(a), height * width)
                 for a in (fields[:, 0], fields[self._has_sine, 1], population.pool[self._has_pool])
             ]
         )
         self._linear = torch.from_numpy(linear.T.astype(np.float32))
-        pool = population.pool[self._has_pool].reshape(len(self._has_pool), -1)
+        pool = population.pool[self._has_pool].reshape(len(self._has_pool), height * width)
         self._pool = torch.from_numpy(pool.T.astype(np.float32))
 
     def see(self, pictures: torch.Tensor) -> Drives:

@@ -24,8 +24,8 @@ from freegaze.simulation.rotation import camera_rotation
 
 Progress = Callable[[str, int, int], None]
 
-BINS_PER_BATCH = 8
-"""24 frames: the arrays of the ray caster then stay in the processor's cache."""
+RAYS_PER_BATCH = 120_000
+"""Eight bins of 60 x 80 pixels: the arrays of the ray caster then stay in the processor's cache."""
 
 
 @contextmanager
@@ -87,9 +87,11 @@ def look(
     """
     n_bins = len(body.yaw_deg) // STEPS_PER_BIN
     frames = np.empty((2, n_bins, *renderer.frame_size), dtype=np.uint8)
+    height, width = renderer.frame_size
+    bins_per_batch = max(RAYS_PER_BATCH // (STEPS_PER_BIN * height * width), 1)
 
     def see(start: int) -> tuple[np.ndarray, np.ndarray, Drives]:
-        bins = slice(start, min(start + BINS_PER_BATCH, n_bins))
+        bins = slice(start, min(start + bins_per_batch, n_bins))
         steps = slice(bins.start * STEPS_PER_BIN, bins.stop * STEPS_PER_BIN)
         camera, retinal, affine = _look_once(renderer, body, eye, retina, steps)
         in_bins = camera.view(-1, STEPS_PER_BIN, *renderer.frame_size)
@@ -99,10 +101,10 @@ def look(
 
     parts: list[tuple[np.ndarray, np.ndarray, Drives]] = []
     with ThreadPoolExecutor(n_workers) as pool:
-        for part in pool.map(see, range(0, n_bins, BINS_PER_BATCH)):
+        for part in pool.map(see, range(0, n_bins, bins_per_batch)):
             parts.append(part)
             if progress is not None:
-                progress("render", min(len(parts) * BINS_PER_BATCH, n_bins), n_bins)
+                progress("render", min(len(parts) * bins_per_batch, n_bins), n_bins)
     brightness, affine, drives = zip(*parts, strict=True)
     stacked = (
         np.concatenate([getattr(d, name) for d in drives])
