@@ -141,11 +141,8 @@ def test_fluorescence_has_its_own_words(tmp_path):
     inputs = inputs_of(make_run(tmp_path / "run", [recording]))
     assert inputs.headlines == ["correlation"]
     svg = build_traces(inputs).content["groups"][0]["traces"][0].drawings["narrow"]
-    assert ">fluorescence (recorded units)<" in svg
-    assert (
-        ">Gaussian loss (nats a bin and neuron)<"
-        in (build_training(inputs).content["curve"].drawings["wide"])
-    )
+    assert ">fluorescence (a.u.)<" in svg
+    assert ">Gaussian loss (nats)<" in (build_training(inputs).content["curve"].drawings["wide"])
 
 
 def test_trials_are_counted_and_their_ceilings_shown(tmp_path):

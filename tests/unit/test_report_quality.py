@@ -66,12 +66,12 @@ def test_contents_are_listed_in_plain_words(tmp_path):
     recording = replace(
         recording,
         annotations={"light": np.zeros(recording.n_bins)},
-        provenance={"options": {"size": (60, 80), "seed": 3}, "source": HOSTILE},
+        provenance={"options": {"size": (60, 80), "seed": 3, "trials": None}, "source": HOSTILE},
     )
     html = write_quality_page(recording, check_quality(recording), tmp_path / "q.html").read_text()
     assert "size 60 × 80, seed 3" in html
-    assert "annotation light" in html
-    assert "reference attainable" in html
+    assert f"light, {recording.n_bins} float64" in html
+    assert "oracle, attainable" in html
     assert html.count("<script") == 1
 
 

@@ -48,7 +48,13 @@ def test_interval_has_a_dash_where_an_end_is_missing():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(42.0, "42 s"), (600.0, "10.0 min"), (7199.0, "120.0 min"), (8000.0, "2 h 13 min")],
+    [
+        (0.2, "less than 1 s"),
+        (42.0, "42 s"),
+        (600.0, "10.0 min"),
+        (7199.0, "120.0 min"),
+        (8000.0, "2 h 13 min"),
+    ],
 )
 def test_duration_takes_the_unit_that_suits(seconds, text):
     assert duration(seconds) == text

@@ -95,4 +95,4 @@ def response_label(kind: str) -> str:
     return {
         ResponseKind.SPIKE_COUNTS: "firing rate (spikes/s)",
         ResponseKind.INFERRED_SPIKES: "inferred activity (1/s)",
-    }.get(ResponseKind(kind), "fluorescence (recorded units)")
+    }.get(ResponseKind(kind), "fluorescence (a.u.)")

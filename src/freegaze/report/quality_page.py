@@ -71,29 +71,29 @@ def _contents(recording: Recording) -> Section:
     ]
     facts = [*_segment_facts(summary["segments"]), *_response_facts(summary["responses"])]
     facts += [
-        (f"annotation {name}", "×".join(map(str, a["shape"])) + f" {a['dtype']}")
-        for name, a in summary["annotations"].items()
+        ("annotation", f"{name}, {' × '.join(map(str, found['shape']))} {found['dtype']}")
+        for name, found in summary["annotations"].items()
     ]
-    facts += [
-        (f"reference {name}", "rates known from elsewhere") for name in summary["reference_rates"]
-    ]
-    facts += [(key, _plain(value)) for key, value in summary["provenance"].items()]
+    if summary["reference_rates"]:
+        facts.append(("known rates", ", ".join(summary["reference_rates"])))
+    facts += [(key, _plain(value)) for key, value in summary["provenance"].items() if _plain(value)]
     return Section(
         "contents", "What the recording holds", {"facts": facts, "header": header, "rows": rows}
     )
 
 
 def _plain(value: Any) -> str:
-    """Write options as a person would, not as Python does."""
+    """Write options as a person would, not as Python does; nothing for what was not given."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+        return ", ".join(f"{k} {_plain(item)}" for k, item in value.items() if _plain(item))
     if isinstance(value, list | tuple):
         return " × ".join(_plain(item) for item in value)
-    return str(value)
+    return "" if value is None else str(value)
 
 
 def _segment_facts(segments: Mapping[str, Any]) -> list[tuple[str, str]]:
-    lengths = f"{number(segments['shortest_s'])} to {number(segments['longest_s'])} s long"
+    shortest, longest = number(segments["shortest_s"]), number(segments["longest_s"])
+    lengths = f"{shortest} s each" if shortest == longest else f"{shortest} to {longest} s long"
     facts = [("segments", f"{segments['n_segments']}, {lengths}")]
     if segments["n_trials"]:
         facts.append(("trials", str(segments["n_trials"])))

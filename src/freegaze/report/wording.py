@@ -55,6 +55,8 @@ def duration(seconds: float) -> str:
         >>> duration(42.0), duration(600.0), duration(8000.0)
         ('42 s', '10.0 min', '2 h 13 min')
     """
+    if seconds < 1:
+        return "less than 1 s"
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 7200:

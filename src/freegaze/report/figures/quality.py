@@ -141,28 +141,32 @@ def draw_rate_drift(
     rate_over_time: Float[np.ndarray, "tenth unit"],
     has_drift: np.ndarray,
     duration_s: float,
+    is_relative: bool = True,
 ) -> Figure:
-    """Draw every unit's response over the session, relative to its mean.
+    """Draw every unit's response over the session.
 
     Args:
         rate_over_time: Mean response in tenths of the session.
         has_drift: Which units are said to drift.
         duration_s: Length of the session.
+        is_relative: Whether to divide by each unit's mean; not for responses of any sign.
     """
     figure, (ax,) = new_figure(*SIZE_PX)
-    mean = np.abs(rate_over_time.mean(0))
-    relative = rate_over_time / np.where(mean > 0, mean, 1.0)
-    time_min = (np.arange(len(relative)) + 0.5) / len(relative) * duration_s / 60
-    ax.axhline(1, color=INK, linewidth=0.8)
+    mean = rate_over_time.mean(0)
+    shown = rate_over_time / np.where(mean > 0, mean, 1.0) if is_relative else rate_over_time
+    time_min = (np.arange(len(shown)) + 0.5) / len(shown) * duration_s / 60
+    ax.axhline(1 if is_relative else 0, color=INK, linewidth=0.8)
     for flag, color, width, word in (
         (False, FAINT, 0.8, "steady"),
         (True, color_of(0), 1.2, "drifting"),
     ):
-        lines = ax.plot(time_min, relative[:, has_drift == flag], color=color, linewidth=width)
+        lines = ax.plot(time_min, shown[:, has_drift == flag], color=color, linewidth=width)
         if lines:
             lines[0].set_label(f"{word} ({len(lines)})")
     _finish(ax)
-    label_axes(ax, "time in the session (min)", "response / its mean")
+    label_axes(
+        ax, "time in the session (min)", "response / its mean" if is_relative else "response"
+    )
     figure_legend(figure, ax, n_columns=2)
     return figure
 

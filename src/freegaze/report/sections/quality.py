@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from freegaze.recording.quality import QualityReport, check_quality
 from freegaze.recording.quality_grades import Check
 from freegaze.recording.quality_units import DRIFT_CHANGE, DRIFT_P, MIN_RATE_HZ
-from freegaze.recording.recording import Recording
+from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.report.figures.quality import (
     draw_eye_gyro_correlation,
     draw_eye_gyro_lag,
@@ -98,7 +98,9 @@ def _drift(recording: Recording, check: Check) -> Figure:
     has_drift = (np.abs(check.data["relative_change"]) >= DRIFT_CHANGE) & (
         check.data["p"] < DRIFT_P
     )
-    return draw_rate_drift(check.data["rate_over_time"], has_drift, recording.duration_s)
+    is_relative = recording.response_kind is not ResponseKind.FLUORESCENCE
+    rates = check.data["rate_over_time"]
+    return draw_rate_drift(rates, has_drift, recording.duration_s, is_relative)
 
 
 def _rates(_: Recording, check: Check) -> Figure:

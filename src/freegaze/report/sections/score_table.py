@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from freegaze.metrics.metric import METRICS
 from freegaze.report.inputs import ReportInputs, score_label
-from freegaze.report.wording import fixed, interval
+from freegaze.report.wording import fixed, interval, shorten
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def score_columns(inputs: ReportInputs) -> list[Column]:
     others = [m for m in METRICS if m not in inputs.headlines and inputs.has(m)]
     return [
         *_names(inputs, order),
-        _numbers("rate (Hz)", inputs.column("rate_hz")[order], 1),
+        *_rates(inputs, order),
         *_scores(inputs, order, inputs.headlines),
         *_yardsticks(inputs, order),
         *_references(inputs, order),
@@ -71,11 +71,16 @@ def _names(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
     return columns
 
 
+def _rates(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
+    rates = inputs.column("rate_hz")[order]  # NaN for fluorescence, which has none
+    return [_numbers("rate (Hz)", rates, 1)] if np.isfinite(rates).any() else []
+
+
 def _scores(inputs: ReportInputs, order: np.ndarray, metrics: list[str]) -> list[Column]:
     columns = []
     for metric in metrics:
         value, low, high = (inputs.column(f"{metric}{end}")[order] for end in ("", "_low", "_high"))
-        cells = [_cell(v, 3, interval(a, b, 2)) for v, a, b in zip(value, low, high, strict=True)]
+        cells = [_cell(v, 3, _interval(a, b)) for v, a, b in zip(value, low, high, strict=True)]
         is_first = metric == (inputs.headlines or [""])[0]
         columns.append(
             Column(
@@ -99,7 +104,7 @@ def _references(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
 
 def _yardsticks(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
     return [
-        _numbers(f"{score_label(metric)}, {name}", values[order], 3)
+        _numbers(f"{score_label(metric)}, {shorten(name, 24)}", values[order], 3)
         for name in inputs.yardsticks
         for metric in inputs.headlines
         if np.isfinite(values := inputs.yardstick_column(name, metric)).any()
@@ -108,6 +113,10 @@ def _yardsticks(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
 
 def _numbers(label: str, values: Float[np.ndarray, " neuron"], decimals: int) -> Column:
     return Column(label, [_cell(value, decimals) for value in values], is_extra=True)
+
+
+def _interval(low: float, high: float) -> str:
+    return interval(low, high, 2) if np.isfinite([low, high]).all() else ""
 
 
 def _cell(value: float, decimals: int, below: str = "") -> Cell:

@@ -105,7 +105,7 @@ def _panel(inputs: ReportInputs, row: int, metric: str, key: str) -> Panel:
         label = response_label(session.response_kind)
         is_wide = width_px > NARROW_PX
         part = trace if is_wide else trace.first(NARROW_S)
-        return draw_trace(part, label, width_px, 190 if is_wide else 200, key == "b0")
+        return draw_trace(part, label, width_px, 200 if is_wide else 205, key == "b0")
 
     return wide_panel(
         draw,

@@ -31,7 +31,7 @@ def build_training(inputs: ReportInputs) -> Section | None:
         "training",
         f"Training and validation loss over {len(passes)} passes; lowest validation loss "
         f"{number(best['validation_loss'], 4)} at pass {best['pass']}.",
-        caption="Mean loss over all windows and neurons, after each pass. Validation bins were not "
+        caption="Mean loss of a bin and neuron, after each pass. Validation bins were not "
         "trained on; the test bins were looked at by neither.",
     )
     return Section("training", "How the fit went", {"lead": lead, "curve": curve})
@@ -46,4 +46,4 @@ def _loss_label(inputs: ReportInputs) -> str:
     named = inputs.run.config().training.loss
     is_gaussian = inputs.recordings[0].response_kind is ResponseKind.FLUORESCENCE
     kind = {"auto": "Gaussian" if is_gaussian else "Poisson"}.get(named, named.capitalize())
-    return f"{kind} loss (nats a bin and neuron)"
+    return f"{kind} loss (nats)"
