@@ -11,6 +11,7 @@ import torch
 
 from builders import make_recording
 from fake_encoder import fake_fit
+from freegaze.evaluation.displacement import DisplacementFit
 from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
 from freegaze.evaluation.scores import evaluate
@@ -89,6 +90,7 @@ def shift_by_speed(behavior: torch.Tensor, session: str | None = None) -> torch.
     return behavior[:, :1] * torch.tensor([1.0, 2.0, 3.0])
 
 
-def true_displacement(recording: Recording) -> np.ndarray:
-    """Return some true displacement of every bin, (time, 3)."""
-    return np.nan_to_num(recording.behavior[:, [1, 2, 1]]) * [1.0, 0.5, 2.0]
+def true_displacement(recording: Recording) -> DisplacementFit:
+    """Return some comparison with a true displacement."""
+    aligned = np.nan_to_num(recording.behavior[:, [1, 2, 1]]) * [1.0, 0.5, 2.0]
+    return DisplacementFit(aligned, 10.0, (1.0, 2.0), (0.91, 0.82, 0.73), (1.1, 1.2, 1.3))

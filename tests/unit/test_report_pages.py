@@ -93,6 +93,11 @@ def test_head_shows_medians_and_what_was_fitted(run, html):
         assert value in html
 
 
+def test_shifter_is_compared_with_the_truth(html):
+    assert "slope 0.91, RMS residual 1.10 px over all tracked bins" in html
+    assert "slope 0.73, RMS residual 1.30 deg over all tracked bins" in html
+
+
 def test_training_names_the_pass_kept_and_its_time(html):
     assert "3 passes over the training data in 1.8 min" in html
     assert "after pass 2" in html

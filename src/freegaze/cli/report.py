@@ -30,6 +30,6 @@ def command(
     truth = displacement_against_truth(encoder, recordings)
     page = write_report(
         *(run, recordings, encoder, load_evaluation(run), yardsticks, out),
-        truth_displacement={name: fit.aligned for name, fit in truth.items()},
+        truth_displacement=truth,
     )
     typer.echo(str(page))

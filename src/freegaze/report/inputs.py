@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from freegaze.evaluation.displacement import DisplacementFit
 from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
 from freegaze.evaluation.scored import ScoredSession
@@ -31,9 +32,7 @@ class ReportInputs:
         encoder: Its fitted encoder.
         evaluation: Its scores.
         yardsticks: Scores of other models on the same sessions, by name.
-        truth_displacement: By session: displacement (x px, y px, angle deg) of each bin that undoes
-            the eye's true movement, (time, 3), in the fitted shifter's convention and after
-            whatever alignment the caller thinks fair.
+        truth_displacement: The shifter against the eye's true movement, by session.
     """
 
     run: RunFolder
@@ -41,7 +40,7 @@ class ReportInputs:
     encoder: FittedEncoder
     evaluation: Evaluation
     yardsticks: Mapping[str, Evaluation] = field(default_factory=dict)
-    truth_displacement: Mapping[str, Float[np.ndarray, "time 3"]] = field(default_factory=dict)
+    truth_displacement: Mapping[str, DisplacementFit] = field(default_factory=dict)
 
     @property
     def headlines(self) -> list[str]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
+from freegaze.evaluation.displacement import DisplacementFit
 from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
 from freegaze.recording.atomic import atomic_file
@@ -37,7 +37,7 @@ def write_readme_figure(
     evaluation: Evaluation,
     out: Path | str,
     yardsticks: Mapping[str, Evaluation] | None = None,
-    truth_displacement: Mapping[str, Float[np.ndarray, "time 3"]] | None = None,
+    truth_displacement: Mapping[str, DisplacementFit] | None = None,
 ) -> Path:
     """Write one PNG, 1,245 px wide: traces of the best neurons, scores and displacement.
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float
-
+from freegaze.evaluation.displacement import DisplacementFit
 from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
 from freegaze.recording.recording import Recording
@@ -31,7 +29,7 @@ def write_report(
     evaluation: Evaluation,
     yardsticks: Mapping[str, Evaluation] | None = None,
     out: Path | str | None = None,
-    truth_displacement: Mapping[str, Float[np.ndarray, "time 3"]] | None = None,
+    truth_displacement: Mapping[str, DisplacementFit] | None = None,
 ) -> Path:
     """Write the report of a run as one HTML file that needs neither network nor other files.
 
@@ -44,8 +42,8 @@ def write_report(
         evaluation: Its scores, from ``evaluate`` or ``load_evaluation``.
         yardsticks: Scores of other models for the same neurons, by name.
         out: HTML file to write; by default ``report.html`` in the run folder.
-        truth_displacement: For simulations: by session the displacement (x px, y px, angle deg)
-            that undoes the eye's true movement in each bin, (time, 3), in the shifter's convention.
+        truth_displacement: For simulations: the shifter against the eye's true movement by session,
+            from ``freegaze.workflow.displacement_against_truth``.
 
     Returns:
         The file written.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Integer
 
+from freegaze.evaluation.displacement import DisplacementFit
 from freegaze.recording.behavior import tracked_bins
 from freegaze.recording.recording import Recording
 from freegaze.report.figures.displacement import draw_displacement
@@ -32,13 +32,18 @@ class Displacement:
         recording: The session.
         bins: Which bins.
         fitted: (x px, y px, angle deg) in each, (time, 3).
-        truth: What undoes the eye's true movement, where that is known.
+        comparison: With what undoes the eye's true movement, where that is known.
     """
 
     recording: Recording
     bins: Integer[np.ndarray, " time"]
     fitted: Float[np.ndarray, "time 3"]
-    truth: Float[np.ndarray, "time 3"] | None
+    comparison: DisplacementFit | None
+
+    @property
+    def truth(self) -> Float[np.ndarray, "time 3"] | None:
+        """What undoes the eye's true movement in the same bins, after one rigid movement."""
+        return None if self.comparison is None else self.comparison.aligned[self.bins]
 
 
 def displacements_of(inputs: ReportInputs) -> list[Displacement]:
@@ -57,7 +62,10 @@ def build_displacement(inputs: ReportInputs, shifts: list[Displacement]) -> Sect
         "tracking."
     )
     if inputs.truth_displacement:
-        lead += " Green squares: the movement that would undo the eye's true one."
+        lead += (
+            " Green squares: the movement that would undo the eye's true one, after one shift and "
+            "rotation a session, which no response can tell."
+        )
     sessions = [
         {"name": d.recording.session_id, "panels": _panels(d, f"displacement-{i}")}
         for i, d in enumerate(shifts)
@@ -66,20 +74,17 @@ def build_displacement(inputs: ReportInputs, shifts: list[Displacement]) -> Sect
 
 
 def _displacement(inputs: ReportInputs, recording: Recording) -> Displacement | None:
-    tensors = inputs.encoder.tensors(recording)
+    fitted = inputs.encoder.displacement(recording)
+    if fitted is None:
+        return None
     bins = inputs.encoder.targets(recording, "test")
     angles = [name for name, _ in ANGLES if name in recording.behavior_names]
     bins = bins[tracked_bins(recording, angles)[bins]] if angles else bins
     bins = bins[np.unique(np.linspace(0, len(bins) - 1, min(N_DOTS, len(bins)), dtype=int))]
-    behavior = tensors.preparation.behavior.features(tensors.signals[torch.from_numpy(bins)])
-    with torch.no_grad():
-        fitted = inputs.encoder.encoder.shift(behavior, recording.session_id)
-    if fitted is None or not len(bins):
+    if not len(bins):
         return None
-    truth = inputs.truth_displacement.get(recording.session_id)
-    return Displacement(
-        recording, bins, fitted.cpu().numpy(), None if truth is None else truth[bins]
-    )
+    comparison = inputs.truth_displacement.get(recording.session_id)
+    return Displacement(recording, bins, fitted[bins], comparison)
 
 
 def component_labels(recording: Recording, component: int) -> tuple[str, str]:

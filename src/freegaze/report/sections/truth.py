@@ -10,7 +10,7 @@ from freegaze.report.inputs import ReportInputs, score_label, scores_of
 from freegaze.report.page import Panel, Section, panel
 from freegaze.report.sections.displacement import COMPONENTS, Displacement
 from freegaze.report.style import TRUTH
-from freegaze.report.wording import count
+from freegaze.report.wording import count, fixed
 
 
 def build_truth(inputs: ReportInputs, shifts: list[Displacement]) -> Section | None:
@@ -56,12 +56,16 @@ def _score_panels(inputs: ReportInputs) -> list[Panel]:
 def _displacement_panels(shifts: list[Displacement]) -> list[Panel]:
     panels = []
     for number, d in enumerate(shifts):
-        if d.truth is None:
+        if d.comparison is None or d.truth is None:
             continue
+        where = f" in session {d.recording.session_id}" if len(shifts) > 1 else ""
         for i, (component, unit) in enumerate(COMPONENTS):
             figure = draw_displacement_truth(
                 d.truth[:, i], d.fitted[:, i], component, unit, 340, 330
             )
-            told = f"Fitted against true {component} of session {d.recording.session_id}."
+            told = (
+                f"Fitted against true {component}{where}: slope {fixed(d.comparison.slope[i], 2)}, "
+                f"RMS residual {fixed(d.comparison.rms[i], 2)} {unit} over all tracked bins."
+            )
             panels.append(panel(figure, f"truth-{number}-{component}", told, caption=told))
     return panels
