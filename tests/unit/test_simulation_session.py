@@ -189,7 +189,7 @@ def test_attainable_has_no_bias_on_training_bins(full):
     recording, truth = full
     train = recording.bins_of("train")
     np.testing.assert_allclose(
-        truth.attainable[train].mean(axis=0), truth.oracle[train].mean(axis=0), rtol=0.02
+        truth.attainable[train].mean(axis=0), truth.oracle[train].mean(axis=0), rtol=0.05
     )
     assert (truth.attainable > 0).all()
 

@@ -21,10 +21,6 @@ from freegaze.simulation.rotation import EYE_OFFSET_CM, REST_PHI_DEG, REST_THETA
 
 RetinaKind = Literal["sphere", "affine"]
 
-AFFINE_LIMIT_DEG = (21.0, 15.0)
-"""Largest shift in the affine retina: 14 x 10 pixels of 1.5 degrees. The original's shifter is
-bounded at 14.5 x 10.9, and the easy case must lie within its reach."""
-
 FIT_RADIUS_DEG = 25.0
 """The best affine is fitted to the middle of the picture, where receptive fields are."""
 
@@ -33,6 +29,9 @@ def affine_of_gaze(
     theta_deg: np.ndarray, phi_deg: np.ndarray, torsion_deg: np.ndarray, scale_deg: float
 ) -> np.ndarray:
     """Return the affine that the affine retina applies to the camera's picture.
+
+    It is linear in the gaze. At 1.5 degrees a pixel, nine tenths of the shifts lie within 14 pixels
+    sideways and nine tenths within 11 up and down; 99 % within 22 and 17.
 
     Args:
         theta_deg: Horizontal eye position, shape (time,).
@@ -43,9 +42,7 @@ def affine_of_gaze(
     Returns:
         x_px, y_px, rotation_deg, shape (time, 3).
     """
-    limit_x, limit_y = AFFINE_LIMIT_DEG
-    x = np.clip(theta_deg - REST_THETA_DEG, -limit_x, limit_x) / scale_deg
-    y = np.clip(phi_deg - REST_PHI_DEG, -limit_y, limit_y) / scale_deg
+    x, y = (theta_deg - REST_THETA_DEG) / scale_deg, (phi_deg - REST_PHI_DEG) / scale_deg
     return np.stack([x, y, torsion_deg], axis=-1)
 
 
