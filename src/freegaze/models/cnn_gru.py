@@ -65,7 +65,8 @@ class CNNGRUConfig(StrictConfig):
     ) -> CNNGRUConfig:
         """Return the original's encoder.
 
-        In its ``velo`` rows the shifter read derivatives: replace ``shifter.columns`` there.
+        In its ``velo`` and ``velo_prod`` rows the shifter reads derivatives, since the original
+        picked columns by number.
 
         Args:
             features: Behavior feature set of the table's row.
@@ -73,8 +74,12 @@ class CNNGRUConfig(StrictConfig):
 
         Source: Xu et al. (2023), Tables 2 and 3; deviations Q11 to Q20.
         """
+        angles = ("theta", "phi", "pitch", "roll")
+        if features in ("velo", "velo_prod"):
+            angles = ("d_theta", "d_phi", "d_pitch", "d_roll")
+        shifter = ShifterConfig.paper(max_shift=1 / 5.5).model_copy(update={"columns": angles})
         return cls(
-            shifter=ShifterConfig.paper(max_shift=1 / 5.5) if is_shifted else "none",
+            shifter=shifter if is_shifted else "none",
             core=CoreConfig.paper(),
             readout="linear",
             features=features,
@@ -207,12 +212,14 @@ class _Head(nn.Module):
 def _build_head(config: CNNGRUConfig, core: ConvCore, dims: EncoderDims) -> _Head:
     names = resolve_features(config.features, dims.recorded or dims.behavior_names)
     columns = Columns(dims.columns(names, "the behavior encoder"))
-    behavior = BehaviorEncoder(len(names), dims.n_neurons, config.normalize_behavior)
+    behavior = (
+        BehaviorEncoder(len(names), dims.n_neurons, config.normalize_behavior) if names else None
+    )
     map_size = core.map_size(dims.frame_size)
     return _Head(
         gaze=GazeCorrection(config.shifter, dims),
         readout=build_readout(config.readout, map_size, dims.n_neurons, has_bias=True),
-        behavior=behavior if names else None,
+        behavior=behavior,
         columns=columns,
         is_normalized=config.normalize_streams,
         n_hidden=config.n_hidden,

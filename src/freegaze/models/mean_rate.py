@@ -23,8 +23,8 @@ class MeanRateConfig(StrictConfig):
 class MeanRate(AbstractEncoder):
     """Predicts one constant a neuron: the mean of its training responses.
 
-    ``initialize`` sets the constant; Poisson and Gaussian losses are least there already, so that
-    training changes nothing but rounding.
+    ``initialize`` sets the constant. It is not trained: Poisson and Gaussian losses are least there
+    already, and the noise of batches would only move it away.
     """
 
     Config = MeanRateConfig
@@ -66,5 +66,5 @@ class MeanRate(AbstractEncoder):
 class _Constant(nn.Module):
     def __init__(self, dims: EncoderDims) -> None:
         super().__init__()
-        self.bias = nn.Parameter(torch.zeros(dims.n_neurons))
+        self.bias = nn.Parameter(torch.zeros(dims.n_neurons), requires_grad=False)
         self.link: Link = response_link(dims.response_kind)
