@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float, Integer
 
 from freegaze.simulation.camera import Renderer
 from freegaze.simulation.processes import STEPS_PER_BIN
@@ -15,7 +16,9 @@ from freegaze.simulation.truth import Truth
 from freegaze.simulation.world import make_world
 
 
-def retinal_pictures(truth: Truth, bins: np.ndarray) -> np.ndarray:
+def retinal_pictures(
+    truth: Truth, bins: Integer[np.ndarray, " n"]
+) -> Float[np.ndarray, "n height width"]:
     """Render what fell on the retina in the middle of some bins.
 
     Retinal pictures are not stored: this draws the world again from the seed and looks from the

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from freegaze.nn.warp import rotation_center, warp_frames
 from freegaze.simulation.camera import Renderer, pixels_of_rays, rays_of_pixels
@@ -26,8 +27,11 @@ FIT_RADIUS_DEG = 25.0
 
 
 def affine_of_gaze(
-    theta_deg: np.ndarray, phi_deg: np.ndarray, torsion_deg: np.ndarray, scale_deg: float
-) -> np.ndarray:
+    theta_deg: Float[np.ndarray, " time"],
+    phi_deg: Float[np.ndarray, " time"],
+    torsion_deg: Float[np.ndarray, " time"],
+    scale_deg: float,
+) -> Float[np.ndarray, "time 3"]:
     """Return the affine that the affine retina applies to the camera's picture.
 
     It is linear in the gaze. At 1.5 degrees a pixel, nine tenths of the shifts lie within 14 pixels
@@ -46,7 +50,9 @@ def affine_of_gaze(
     return np.stack([x, y, torsion_deg], axis=-1)
 
 
-def warp(frames: torch.Tensor, affine: np.ndarray) -> torch.Tensor:
+def warp(
+    frames: Float[torch.Tensor, "time height width"], affine: Float[np.ndarray, "time 3"]
+) -> Float[torch.Tensor, "time height width"]:
     """Move pictures by the affine of this module; what comes from outside the picture is 0.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 from freegaze.recording.recording import Recording, ResponseKind, Segment
 from freegaze.simulation.attainable import attainable_counts, fill_lost, recorded_affine
 from freegaze.simulation.body import Body, make_body
-from freegaze.simulation.camera import Renderer
+from freegaze.simulation.camera import Renderer, deg_per_px
 from freegaze.simulation.eye import Eye, make_eye, pupil_radius
 from freegaze.simulation.measurement import (
     BEHAVIOR_NAMES,
@@ -26,7 +26,7 @@ from freegaze.simulation.processes import (
     ornstein_uhlenbeck,
     standardize,
 )
-from freegaze.simulation.rates import FilterBank, expected_counts
+from freegaze.simulation.rates import SIGNAL_SCALE, FilterBank, Normalization, expected_counts
 from freegaze.simulation.spiking import draw_spikes
 from freegaze.simulation.streams import random_streams
 from freegaze.simulation.tracks import TRACKS, SimulationConfig, Track
@@ -53,7 +53,7 @@ class _Animal:
 
 @dataclass(frozen=True)
 class _Rates:
-    """Expected counts, the affine guessed from what was recorded, and the latent at each bin."""
+    """Expected counts, true and from what was recorded, and the latent at each bin."""
 
     oracle: np.ndarray
     attainable: np.ndarray
@@ -89,28 +89,24 @@ def _simulate(
     views = look(
         *(animal.renderer, bank, animal.body, animal.eye, track.retina), n_workers, progress
     )
-    pupil = pupil_radius(animal.body, views.brightness, track.pupil_brightness_px)
-    lost = tracking_lost(animal.eye, animal.body, track.loss_share, streams["loss"])
-    measured = measure(
-        *(animal.body, animal.eye, pupil, lost),
-        *(track.eye_noise_deg, track.eye_delay_steps, streams["noise"]),
-    )
-    recorded = {name: to_bins(measured[name]) for name in BEHAVIOR_NAMES}
+    path = _measure(animal, views, track, streams)
+    recorded = {name: to_bins(path[name]) for name in BEHAVIOR_NAMES}
     segments = make_segments(config.n_bins, config.n_segments)
     frames = views.mean_frames if config.frame_binning == "mean" else views.middle_frames
-    if progress is not None:
-        progress("rates", 0, 1)
-    rates = _rates(animal, track, views, frames, recorded, pupil, segments, streams)
-    if progress is not None:
-        progress("rates", 1, 1)
-    spikes = draw_spikes(rates.oracle, BIN_S, config.spiking, streams["spikes"])
+    report = progress or (lambda *_: None)
+    report("rates", 0, 1)
+    oracle, constants, latent = _true_rates(animal, views, path, streams)
+    train = np.concatenate([s.bins() for s in segments if s.role == "train"])
+    rates = _Rates(
+        oracle,
+        _attainable(animal, track, views, frames, recorded, constants, oracle, train),
+        latent,
+    )
+    spikes = draw_spikes(oracle, BIN_S, config.spiking, streams["spikes"])
     recording = _recording(config, frames, recorded, spikes, rates, segments)
-    path = measured | _true_path(animal, pupil)
-    redraws = [
-        draw_spikes(rates.oracle, BIN_S, config.spiking, streams["redraws"])
-        for _ in range(config.redraws)
-    ]
-    return recording, _truth(config, animal, views, rates, recorded, path, redraws)
+    truth = _truth(config, animal, views, rates, recorded, path, streams["redraws"])
+    report("rates", 1, 1)
+    return recording, truth
 
 
 def make_segments(n_bins: int, n_segments: int) -> tuple[Segment, ...]:
@@ -147,18 +143,41 @@ def _draw_animal(
     return _Animal(body, eye, population, Renderer(make_world(streams["world"]), config.frame_size))
 
 
-def _rates(
+def _measure(
+    animal: _Animal, views: Views, track: Track, streams: dict[str, np.random.Generator]
+) -> dict[str, np.ndarray]:
+    """Return the signals at every step, measured by name and true as ``true_*``."""
+    body, eye = animal.body, animal.eye
+    pupil = pupil_radius(body, views.brightness, track.pupil_brightness_px)
+    lost = tracking_lost(eye, body, track.loss_share, streams["loss"])
+    measured = measure(
+        *(body, eye, pupil, lost),
+        *(track.eye_noise_deg, track.eye_delay_steps, streams["noise"]),
+    )
+    return measured | {
+        "true_x_cm": body.position_cm[:, 0],
+        "true_y_cm": body.position_cm[:, 1],
+        "true_z_cm": body.position_cm[:, 2],
+        "true_yaw": body.yaw_deg,
+        "true_pitch": body.pitch_deg,
+        "true_roll": body.roll_deg,
+        "true_speed": body.speed_cm_s,
+        "true_theta": eye.theta_deg,
+        "true_phi": eye.phi_deg,
+        "true_torsion": eye.torsion_deg,
+        "true_pupil_radius": pupil,
+        "true_saccade": eye.is_saccade,
+    }
+
+
+def _true_rates(
     animal: _Animal,
-    track: Track,
     views: Views,
-    frames: np.ndarray,
-    recorded: dict[str, np.ndarray],
-    pupil: np.ndarray,
-    segments: tuple[Segment, ...],
+    path: dict[str, np.ndarray],
     streams: dict[str, np.random.Generator],
-) -> _Rates:
-    """Compute the true rates, and those expected from what was recorded."""
-    population, n_steps = animal.population, len(pupil)
+) -> tuple[np.ndarray, Normalization, np.ndarray]:
+    """Return the true expected counts, the constants behind them, and the latent at each bin."""
+    population, n_steps = animal.population, len(views.brightness)
     latent = standardize(ornstein_uhlenbeck(streams["latent"], n_steps, LATENT_S)[:, 0])
     drift = standardize(
         ornstein_uhlenbeck(streams["drift"], n_steps, DRIFT_S, len(population.kind))
@@ -166,23 +185,28 @@ def _rates(
     nuisance = (
         latent[:, None] * population.latent_coefficient + drift * population.drift_coefficient
     )
-    behavior = {
-        "speed": animal.body.speed_cm_s,
-        "pupil_radius": pupil,
-        "pitch": animal.body.pitch_deg,
-        "roll": animal.body.roll_deg,
-        "theta": animal.eye.theta_deg,
-        "phi": animal.eye.phi_deg,
-    }
+    behavior = {name: path[f"true_{name}"] for name in SIGNAL_SCALE}
     oracle, constants = expected_counts(population, views.drives, behavior, nuisance)
-    train = np.concatenate([s.bins() for s in segments if s.role == "train"])
+    return oracle.astype(np.float32), constants, bin_mean(latent).astype(np.float32)
+
+
+def _attainable(
+    animal: _Animal,
+    track: Track,
+    views: Views,
+    frames: np.ndarray,
+    recorded: dict[str, np.ndarray],
+    constants: Normalization,
+    oracle: np.ndarray,
+    train: np.ndarray,
+) -> np.ndarray:
+    """Return the expected counts given only what was recorded."""
     filled = {name: fill_lost(signal) for name, signal in recorded.items()}
     affine = recorded_affine(
         *(filled, track.retina, views.best_affine, train),
         *(animal.renderer.scale_deg, track.torsion_gain),
     )
-    attainable = attainable_counts(population, constants, frames, affine, filled, oracle, train)
-    return _Rates(oracle.astype(np.float32), attainable, bin_mean(latent).astype(np.float32))
+    return attainable_counts(animal.population, constants, frames, affine, filled, oracle, train)
 
 
 def _recording(
@@ -206,27 +230,9 @@ def _recording(
         unit_ids=tuple(f"unit_{i:03d}" for i in range(config.n_neurons)),
         segments=segments,
         reference_rates={"oracle": rates.oracle, "attainable": rates.attainable},
-        deg_per_px=90.0 / config.frame_size[0],
+        deg_per_px=deg_per_px(config.frame_size),
         provenance={"source": "simulation", "options": asdict(config)},
     )
-
-
-def _true_path(animal: _Animal, pupil: np.ndarray) -> dict[str, np.ndarray]:
-    body, eye = animal.body, animal.eye
-    return {
-        "true_x_cm": body.position_cm[:, 0],
-        "true_y_cm": body.position_cm[:, 1],
-        "true_z_cm": body.position_cm[:, 2],
-        "true_yaw": body.yaw_deg,
-        "true_pitch": body.pitch_deg,
-        "true_roll": body.roll_deg,
-        "true_speed": body.speed_cm_s,
-        "true_theta": eye.theta_deg,
-        "true_phi": eye.phi_deg,
-        "true_torsion": eye.torsion_deg,
-        "true_pupil_radius": pupil,
-        "true_saccade": eye.is_saccade,
-    }
 
 
 def _truth(
@@ -236,11 +242,14 @@ def _truth(
     rates: _Rates,
     recorded: dict[str, np.ndarray],
     path: dict[str, np.ndarray],
-    redraws: list[np.ndarray],
+    rng: np.random.Generator,
 ) -> Truth:
+    """Collect what is true, and draw the further spikes asked for."""
     p, eye = animal.population, animal.eye
     middle = slice(STEPS_PER_BIN // 2, None, STEPS_PER_BIN)
-    shape = (len(redraws), *rates.oracle.shape)
+    redraws = np.zeros((config.redraws, *rates.oracle.shape), dtype=np.uint8)
+    for i in range(config.redraws):
+        redraws[i] = draw_spikes(rates.oracle, BIN_S, config.spiking, rng)
     is_mean = config.frame_binning == "mean"
     return Truth(
         kind=p.kind,
@@ -263,7 +272,7 @@ def _truth(
         alternative_frames=views.middle_frames if is_mean else views.mean_frames,
         alternative_binning="middle" if is_mean else "mean",
         path={name: signal.astype(np.float32) for name, signal in path.items()},
-        redraws=np.stack(redraws).astype(np.uint8) if redraws else np.zeros(shape, np.uint8),
+        redraws=redraws,
         deg_per_px=animal.renderer.scale_deg,
         spiking=config.spiking,
         seed=config.seed,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
+from jaxtyping import Float
 
 from freegaze.errors import DataError
 from freegaze.recording.recording import Recording
@@ -145,7 +146,9 @@ class Truth:
         )
 
 
-def redraw_spikes(truth: Truth, seed: int, n_draws: int) -> np.ndarray:
+def redraw_spikes(
+    truth: Truth, seed: int, n_draws: int
+) -> Float[np.ndarray, "n_draws time n_neurons"]:
     """Draw spikes again from the same path and rates.
 
     Args:
