@@ -9,6 +9,7 @@ from freegaze.metrics.bootstrap import draw_blocks, draw_counts, neuron_errors, 
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.metrics.error import MSE
 from freegaze.metrics.intervals import (
+    center_and_distances,
     mean_interval,
     mean_weights,
     median_interval,
@@ -69,14 +70,31 @@ def test_draws_hold_one_block_fewer_than_there_are():
         draw_counts(0, 20, rng)
 
 
-def test_a_symmetric_interval_by_hand():
-    studentized = np.array([0.0, 1.0, 2.0, 3.0, 4.0])[:, None]
-    got = symmetric_interval(np.array([10.0]), np.array([0.5]), studentized, 5, IDENTITY, 0.75)
-    np.testing.assert_allclose([got.low[0], got.high[0]], [8.5, 11.5])  # the 75 % quantile is 3
-    got = symmetric_interval(np.array([10.0]), np.array([0.5]), studentized, 4, IDENTITY, 0.75)
+def test_an_interval_by_hand():
+    value, error = np.array([10.0]), np.array([0.5])
+    drawn = np.array([11.0, 12.0, 13.0, 14.0, 15.0])[:, None]
+    drawn_error = np.array([0.25, 0.5, 0.5, 0.5, 1.0])[:, None]
+    center, distance = center_and_distances(value, error, drawn, drawn_error, IDENTITY)
+    np.testing.assert_allclose(center, 7.0)  # resampled scores are 3 too high on average
+    np.testing.assert_allclose(distance.ravel(), [2 / 0.25 / 2, 1, 0, 1, 1])
+    got = symmetric_interval(value, center, distance, 5, IDENTITY, 0.75)
+    np.testing.assert_allclose([got.value[0], got.low[0], got.high[0]], [10, 6, 8])
+    got = symmetric_interval(value, center, distance, 4, IDENTITY, 0.75)
     assert np.isnan([got.low[0], got.high[0]]).all()
     with pytest.raises(ConfigError, match="between 0 and 1"):
-        symmetric_interval(np.array([10.0]), np.array([0.5]), studentized, 5, IDENTITY, 95)
+        symmetric_interval(value, center, distance, 5, IDENTITY, 95.0)
+
+
+def test_bias_of_short_recordings_is_taken_off_on_the_scale():
+    value, drawn = np.array([0.5]), np.array([[0.3], [0.5], [0.6]])
+    center, distance = center_and_distances(
+        value, np.array([0.1]), drawn, np.array([[0.1], [0.2], [0.1]]), FISHER_Z
+    )
+    z, bias = np.arctanh(drawn), np.arctanh(drawn).mean() - np.arctanh(0.5)
+    np.testing.assert_allclose(center, np.arctanh(0.5) - bias)
+    drawn_error = np.array([[0.1], [0.2], [0.1]]) / (1 - drawn**2)
+    expected = np.abs(z - np.arctanh(0.5) - bias) / drawn_error * 0.1 / 0.75
+    np.testing.assert_allclose(distance, expected)
 
 
 @pytest.mark.parametrize("scale", [IDENTITY, FISHER_Z, LOG, LOG_REMAINDER], ids=lambda s: s.name)

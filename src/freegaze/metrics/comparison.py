@@ -30,9 +30,9 @@ from freegaze.metrics.intervals import (
     LEVEL,
     MIN_BLOCKS,
     Interval,
+    center_and_distances,
     mean_weights,
     neuron_intervals,
-    studentized_draws,
     symmetric_interval,
 )
 from freegaze.metrics.metric import METRICS, Metric, ScoreContext
@@ -304,14 +304,15 @@ def _pool(parts: Sequence[_Draws]) -> _Draws:
 def _interval_and_p(
     draws: _Draws, n_blocks: int, level: float, rng: np.random.Generator
 ) -> tuple[Interval, float]:
-    """Add to each studentized draw one of Student's t for the seeds; take quantile and rank."""
-    studentized = studentized_draws(draws.value, draws.drawn, draws.drawn_error, IDENTITY)
-    distance = np.abs(studentized * draws.error + _draw_seed_shift(draws, rng))
-    one = np.ones_like(draws.value)
-    interval = symmetric_interval(draws.value, one, distance, n_blocks, IDENTITY, level)
+    """Add to each distance one drawn from Student's t for the seeds; take quantile and rank."""
+    center, distance = center_and_distances(
+        draws.value, draws.error, draws.drawn, draws.drawn_error, IDENTITY
+    )
+    distance = np.abs(distance + _draw_seed_shift(draws, rng))
+    interval = symmetric_interval(draws.value, center, distance, n_blocks, IDENTITY, level)
     if n_blocks < MIN_BLOCKS:
         return interval, float("nan")
-    return interval, float(_share_at_least(distance, np.asarray(np.abs(draws.value))))
+    return interval, float(_share_at_least(distance, np.asarray(np.abs(center))))
 
 
 def _draw_seed_shift(draws: _Draws, rng: np.random.Generator) -> np.ndarray:

@@ -63,8 +63,8 @@ def neuron_intervals(draws: BlockDraws, scale: Scale, level: float = LEVEL) -> I
         The interval of each neuron.
     """
     error, drawn_error = neuron_errors(draws)
-    studentized = studentized_draws(draws.value, draws.drawn, drawn_error, scale)
-    return symmetric_interval(draws.value, error, studentized, draws.n_blocks, scale, level)
+    center, distance = center_and_distances(draws.value, error, draws.drawn, drawn_error, scale)
+    return symmetric_interval(draws.value, center, distance, draws.n_blocks, scale, level)
 
 
 def mean_interval(draws: BlockDraws, level: float = LEVEL) -> Interval:
@@ -96,50 +96,60 @@ def median_interval(draws: BlockDraws, level: float = LEVEL) -> Interval:
     return _population_interval(draws, median_weights, level)
 
 
-def studentized_draws(
+def center_and_distances(
     value: Float[np.ndarray, ...],
+    error: Float[np.ndarray, ...],
     drawn: Float[np.ndarray, "draw ..."],
     drawn_error: Float[np.ndarray, "draw ..."],
     scale: Scale,
-) -> Float[np.ndarray, "draw ..."]:
-    """Measure how far resampled scores lie from the score, in their own standard errors.
+) -> tuple[Float[np.ndarray, ...], Float[np.ndarray, "draw ..."]]:
+    """Measure how far off a score may be, by how far resampled scores are from it.
+
+    Correlations of short recordings come out a little too small; resampled ones do so once more,
+    which tells by how much.
 
     Args:
         value: The score.
+        error: Its standard error.
         drawn: Resampled scores.
         drawn_error: Standard error of each as its resampled recording states it.
         scale: On which errors are close to symmetric.
 
     Returns:
-        Absolute distances; NaN where a resampled score or its error does not exist.
+        The score without that bias, and the distances, studentized and then in units of ``error``;
+        both on the scale. A distance is NaN where a resampled score or its error does not exist.
     """
     shift = scale.forward(drawn) - scale.forward(value)
+    is_defined = np.isfinite(shift)
+    bias = np.where(is_defined, shift, 0.0).sum(0) / np.maximum(1, is_defined.sum(0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        distance = np.abs(shift) / (drawn_error * scale.derivative(drawn))
+        studentized = np.abs(shift - bias) / (drawn_error * scale.derivative(drawn))
+        distance = studentized * error * scale.derivative(value)
     distance = np.where(np.isfinite(distance), distance, np.nan)
-    return np.where(shift == 0, 0.0, distance)  # 0/0: a perfect model stays perfect in every draw
+    is_perfect = (shift == 0) & (bias == 0)  # in every draw, with errors of 0
+    return np.asarray(scale.forward(value) - bias), np.where(is_perfect, 0.0, distance)
 
 
 def symmetric_interval(
     value: Float[np.ndarray, ...],
-    error: Float[np.ndarray, ...],
-    studentized: Float[np.ndarray, "draw ..."],
+    center: Float[np.ndarray, ...],
+    distance: Float[np.ndarray, "draw ..."],
     n_blocks: int,
     scale: Scale,
     level: float = LEVEL,
 ) -> Interval:
-    """Reach from a score as many standard errors to both sides as resampled scores lie from it.
+    """Reach from the center as far to both sides as ``level`` of the distances do.
 
     Args:
         value: The score.
-        error: Its standard error.
-        studentized: From `studentized_draws`.
+        center: From `center_and_distances`.
+        distance: From the same.
         n_blocks: Number of blocks; below `MIN_BLOCKS` there is no interval.
-        scale: On which errors are close to symmetric.
+        scale: That of center and distances.
         level: Nominal coverage.
 
     Returns:
-        ``backward(forward(value) -/+ q * error)``, q the ``level`` quantile of ``studentized``.
+        ``backward(center -/+ q)``, q the ``level`` quantile of the distances.
 
     Raises:
         ConfigError: If the level is not between 0 and 1.
@@ -150,9 +160,9 @@ def symmetric_interval(
         raise ConfigError(f"the level of an interval lies between 0 and 1, got {level}")
     if n_blocks < MIN_BLOCKS:
         return Interval(value, np.full_like(value, np.nan), np.full_like(value, np.nan))
-    center = scale.forward(value)
-    half_width = _quantile(studentized, level) * error * scale.derivative(value)
-    low, high = (scale.backward(center + side * half_width) for side in (-1, 1))
+    reach = _quantile(distance, level)
+    with np.errstate(over="ignore"):  # an error of 1e300 has an infinite end
+        low, high = (scale.backward(center + side * reach) for side in (-1, 1))
     return Interval(value, np.asarray(low), np.asarray(high))
 
 
@@ -181,13 +191,12 @@ def _population_interval(
     error, drawn_error = population_errors(draws, weights, drawn_weights)
     value = weighted_mean(draws.value, weights)
     drawn = weighted_mean(draws.drawn, drawn_weights)
-    studentized = studentized_draws(value, drawn, drawn_error, IDENTITY)
-    return symmetric_interval(value, error, studentized, draws.n_blocks, IDENTITY, level)
+    center, distance = center_and_distances(value, error, drawn, drawn_error, IDENTITY)
+    return symmetric_interval(value, center, distance, draws.n_blocks, IDENTITY, level)
 
 
-def _quantile(studentized: np.ndarray, level: float) -> np.ndarray:
+def _quantile(distance: np.ndarray, level: float) -> np.ndarray:
     """Take the quantile over the draws in which a score exists; NaN where those are too few."""
-    is_defined = np.isfinite(studentized)
-    has_enough = is_defined.mean(0) >= MIN_DEFINED
-    filled = np.where(has_enough, studentized, 0.0)  # nothing but NaN would make numpy warn
+    has_enough = np.isfinite(distance).mean(0) >= MIN_DEFINED
+    filled = np.where(has_enough, distance, 0.0)  # nothing but NaN would make numpy warn
     return np.where(has_enough, np.nanquantile(filled, level, axis=0), np.nan)
