@@ -52,7 +52,10 @@ def score_predictions(
     """
     sessions = [recordings] if isinstance(recordings, Recording) else list(recordings)
     given = {r.session_id: (splits or {}).get(r.session_id) for r in sessions}
-    roles = {r.session_id: given[r.session_id] or split_recording(r) for r in sessions}
+    roles = {
+        r.session_id: given[r.session_id] or split_recording(r, needed=("train", "test"))
+        for r in sessions
+    }
     predictions = load_predictions(path, sessions, roles)
     scored = [
         _score_external(r, predictions[r.session_id], roles[r.session_id], str(path), condition)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,6 +50,7 @@ def split_recording(
     gap_s: float = 2.0,
     n_blocks: int = 10,
     history: int = 1,
+    needed: Sequence[Role] = ROLES,
 ) -> Split:
     """Give every bin a role.
 
@@ -66,6 +68,7 @@ def split_recording(
             bins closer than this to test bins; trials count as apart.
         n_blocks: Stretches for ``blocks``.
         history: Input bins of a window, which only ``paper_tail`` counts.
+        needed: Roles that must be left with bins.
 
     Returns:
         The split.
@@ -84,7 +87,7 @@ def split_recording(
     if method == "paper_tail":
         return Split(codes, gap_s=0.0, is_straddling=True)
     split = Split(_apart(codes, recording, gap_s), gap_s)
-    _require_roles(split, recording, method, gap_s)
+    _require_roles(split, recording, method, needed)
     return split
 
 
@@ -114,7 +117,7 @@ def blocked_folds(
         for run in _runs(recording, codes == ROLES.index("train")):
             codes[run[_cut(recording, run, 1 - validation) :]] = ROLES.index("validation")
         split = Split(_apart(codes, recording, gap_s), gap_s)
-        _require_roles(split, recording, f"{n_folds} folds", gap_s)
+        _require_roles(split, recording, f"{n_folds} folds", ROLES)
         splits.append(split)
     return splits
 
@@ -218,11 +221,11 @@ def _cut(recording: Recording, bins: np.ndarray, share: float) -> int:
     return int(np.searchsorted(bins, segment.start)) if segment.trial else cut
 
 
-def _require_roles(split: Split, recording: Recording, method: str, gap_s: float) -> None:
-    for role in ROLES:
+def _require_roles(split: Split, recording: Recording, method: str, needed: Sequence[Role]) -> None:
+    for role in needed:
         if not split.is_role(role).any():
             raise DataError(
                 f"session {recording.session_id!r}: split {method!r} leaves no {role} bins of "
-                f"{recording.n_bins} with a gap of {gap_s:g} s; record longer, choose another "
+                f"{recording.n_bins} with a gap of {split.gap_s:g} s; record longer, choose another "
                 "`split.method`, or a smaller `split.gap_s`"
             )

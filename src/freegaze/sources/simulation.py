@@ -46,7 +46,7 @@ class SimulationOptions(StrictConfig):
     """
 
     sessions: tuple[str, ...] | None = None
-    min_rate_hz: float = Field(3.0, ge=0)
+    min_rate_hz: float = Field(0.0, ge=0)
     verify: bool = False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from freegaze.config import StrictConfig, build_config
 from freegaze.errors import ConfigError
@@ -14,6 +14,8 @@ from freegaze.recording.batches import VideoRule
 from freegaze.recording.behavior import DerivativeRule, NanPolicy
 from freegaze.recording.splits import SplitMethod
 from freegaze.training.losses import LossName
+
+DEFAULT_MODEL = "cnn_gru"
 
 
 class SourceConfig(StrictConfig):
@@ -112,22 +114,27 @@ class RunConfig(StrictConfig):
     source: SourceConfig = SourceConfig()
     data: DataConfig = DataConfig()
     split: SplitConfig = SplitConfig()
-    model: dict[str, Any] = Field(default_factory=lambda: {"name": "cnn_gru"})
+    model: dict[str, Any] = Field(default_factory=lambda: {"name": DEFAULT_MODEL})
     training: TrainingConfig = TrainingConfig()
     search: dict[str, list[Any]] = Field(default_factory=dict)
+
+    @field_validator("model")
+    @classmethod
+    def _name_the_model(cls, model: dict[str, Any]) -> dict[str, Any]:
+        return {"name": DEFAULT_MODEL, **model}
 
 
 def model_config(config: RunConfig) -> StrictConfig:
     """Return the checked configuration of the run's encoder.
 
     Raises:
-        ConfigError: If the model has no name or an unknown option.
+        ConfigError: If an option of the model is unknown or wrong.
         RegistryError: If the name is unknown.
     """
     options = dict(config.model)
-    name = options.pop("name", None)
+    name = options.pop("name")
     if not isinstance(name, str):
-        raise ConfigError("model.name is missing; `freegaze models` lists the names")
+        raise ConfigError(f"model.name must be a name, got {name!r}; `freegaze models` lists them")
     return build_config(MODELS.get(name).Config, options, where=f"model {name!r}")
 
 

@@ -1,0 +1,196 @@
+"""Everything a newcomer does, through the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from e2e_options import SMALL
+from freegaze import load_encoder, open_recordings
+from freegaze.training.checkpoint import load_tensors
+
+GAP = ("--set", "split.gap_s=0.5")
+VERBS = (
+    *("simulate", "inspect", "train", "evaluate", "compare", "predict", "score", "report"),
+    *("models", "sources", "doctor"),
+)
+
+
+def test_help_names_every_verb_and_gives_examples(freegaze):
+    text = freegaze("--help").stdout
+    for verb in VERBS:
+        assert verb in text
+    assert "freegaze train data/mouse" in freegaze("train", "--help").stdout
+    assert "0.1.0" in freegaze("--version").stdout
+
+
+def test_a_run_folder_holds_what_it_promises(runs):
+    run = runs["cnn_gru"]
+    for name in ("config.yaml", "manifest.json", "metrics.jsonl", "encoder.safetensors"):
+        assert (run / name).stat().st_size > 0
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert len(manifest["config_hash"]) == 16
+    table = pd.read_csv(run / "evaluation" / "scores.csv")
+    assert len(table) == 5
+    assert {"unit_id", "bits_per_spike", "correlation_low", "attainable_correlation"} <= set(table)
+    parquet = pd.read_parquet(run / "evaluation" / "scores.parquet")
+    assert parquet["unit_id"].tolist() == table["unit_id"].tolist()
+
+
+def test_python_in_three_lines(runs, mouse):
+    recordings = open_recordings("simulation", mouse, min_rate_hz=0)
+    encoder = load_encoder(runs["cnn_gru"])
+    prediction = encoder.predict(recordings[0])
+    assert prediction.rates.shape == (len(prediction.targets), 5)
+    assert (prediction.rates >= 0).all()
+
+
+def test_compare_predict_score_and_report(freegaze, runs, mouse, tmp_path):
+    table = tmp_path / "differences.csv"
+    freegaze("compare", *runs.values(), "--out", table)
+    assert "difference" in pd.read_csv(table).columns
+    freegaze("predict", runs["cnn_gru"], "--out", tmp_path / "p.npz")
+    scored = tmp_path / "scores.csv"
+    freegaze("score", tmp_path / "p.npz", mouse, "--out", scored)
+    own = pd.read_csv(runs["cnn_gru"] / "evaluation" / "scores.csv").set_index("unit_id")
+    theirs = pd.read_csv(scored).set_index("unit_id")
+    both = theirs.index.intersection(own.index)
+    assert len(both)
+    np.testing.assert_allclose(theirs.loc[both, "mse"], own.loc[both, "mse"], rtol=1e-4)
+    page = Path(freegaze("report", runs["cnn_gru"], "--against", runs["behavior"]).stdout.strip())
+    text = page.read_text()
+    assert "unit_000" in text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+
+
+def test_inspect_prints_and_draws(freegaze, mouse, tmp_path):
+    page = tmp_path / "quality.html"
+    text = freegaze("inspect", mouse, "--out", page).stdout
+    assert "theta" in text
+    assert page.stat().st_size > 1000
+
+
+def test_models_and_sources_are_listed(freegaze):
+    assert "cnn_gru" in freegaze("models").stdout
+    assert "xu2023" in freegaze("sources").stdout
+
+
+def test_the_program_starts_from_a_shell():
+    command = [sys.executable, "-c", "import freegaze.cli as c; c.main()", "--version"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("freegaze ")
+
+
+def test_doctor_finds_this_machine_ready(freegaze):
+    assert "all good" in freegaze("doctor").stdout
+
+
+def test_the_originals_layout_reads_back(freegaze, tmp_path):
+    freegaze(
+        *("simulate", "--minutes", 0.5, "--neurons", 3, "--seed", 1, "--out", tmp_path / "xu"),
+        *("--layout", "xu2023", "--quiet"),
+    )
+    recording = open_recordings("xu2023", tmp_path / "xu", units="all")[0]
+    assert recording.n_neurons == 3
+    assert [s.role for s in recording.segments[:2]] == ["train", "test"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nowhere", "--out", "x"], "nowhere does not exist"),
+        (["train", "--resume", "nowhere"], "holds no run"),
+        (["evaluate", "nowhere"], "holds no run"),
+        (["report", "nowhere"], "holds no run"),
+        (["inspect", "nowhere"], "nowhere does not exist"),
+        (["train", "{mouse}", "--out", "x", "--model", "cnn_gro"], "nearest: cnn_gru"),
+        (["train", "{mouse}", "--out", "x", "--set", "training.sed=1"], "nearest: seed"),
+        (["train", "{mouse}", "--out", "x", "--set", "model.cor=1"], "unknown key"),
+        (["train", "{mouse}", "--out", "x", "--source", "arays"], "nearest: arrays"),
+        (["train", "{mouse}", "--out", "x", *GAP, "--set", "data.history=5000"], "window"),
+        (["train", "{mouse}", "--out", "x", *GAP, "--set", "model.features=gsr"], "gsr"),
+        (["train", "{mouse}", "--out", "x", "--config", "no.yaml"], "no configuration file"),
+        (["train", "{mouse}"], "--out"),
+        (["simulate", "--out", "x", "--track", "easy"], "easy"),
+        (["simulate", "--out", "x", "--layout", "zip"], "zip"),
+        (["score", "nowhere.npz", "{mouse}"], "nowhere.npz"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_status_2(
+    freegaze, mouse, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    result = freegaze(*(a.format(mouse=mouse) for a in arguments), status=2)
+    lines = result.stderr.strip().splitlines()
+    assert message in lines[-1]
+    assert len([line for line in lines if line.startswith("freegaze:")]) == 1
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_damaged_files_are_one_line(freegaze, mouse, tmp_path):
+    copy = tmp_path / "mouse"
+    shutil.copytree(mouse, copy)
+    frames = next(copy.rglob("frames.npy"))
+    frames.write_bytes(frames.read_bytes()[:1000])
+    result = freegaze("train", copy, "--out", tmp_path / "run", status=2)
+    assert "frames.npy" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_killed_fit_continues_to_the_same_bytes(freegaze, mouse, tmp_path):
+    options = [
+        *("--model", "behavior_only", "--set", "training.checkpoint_every_s=1e-9"),
+        *("--set", "training.max_passes=60", "--set", "training.patience=60"),
+        *("--set", "training.batch_windows=16", "--set", "split.gap_s=0.5"),
+    ]
+    arguments = ["train", mouse, *SMALL, *options]
+    freegaze(*arguments, "--out", tmp_path / "whole")
+    expected = load_tensors(tmp_path / "whole" / "encoder.safetensors")[0]
+    rng = np.random.default_rng(0)
+    for k in range(2):
+        run = tmp_path / f"killed{k}"
+        command = [sys.executable, "-c", "import freegaze.cli as c; c.main()"]
+        command += [str(a) for a in (*arguments, "--out", run)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not (run / "checkpoint.safetensors").exists():
+            assert process.poll() is None, "ended before its first checkpoint"
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.5))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        freegaze("train", "--resume", run, "--quiet")
+        weights = load_tensors(run / "encoder.safetensors")[0]
+        for name, tensor in expected.items():
+            assert (weights[name] == tensor).all(), name
+        assert len((run / "metrics.jsonl").read_text().splitlines()) == 60
+
+
+def test_two_processes_on_one_run_are_refused(freegaze, mouse, runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs["behavior"], run)
+    hold = (
+        "import sys, pathlib; from freegaze.training.run_folder import RunFolder\n"
+        "with RunFolder(pathlib.Path(sys.argv[1])).locked(): print('held', flush=True); input()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", hold, str(run)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    result = freegaze("train", "--resume", run, "--quiet", status=2)
+    assert "another process" in result.stderr
+    holder.communicate("\n")

@@ -1,0 +1,10 @@
+"""Options that make a run small, shared by the end-to-end tests."""
+
+SMALL = (
+    *("--set", "training.max_passes=1", "--set", "training.device=cpu"),
+    *("--set", "data.min_rate_hz=0", "--quiet"),
+)
+SMALL_CORE = (
+    *("--set", "model.core.channels=[4]", "--set", "model.core.kernels=[7]"),
+    *("--set", "model.core.strides=[4]"),
+)
