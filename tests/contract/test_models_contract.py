@@ -111,7 +111,7 @@ def test_a_missing_behavior_column_is_named(name: str) -> None:
 def test_every_option_has_a_default_and_is_documented(name: str) -> None:
     kind = MODELS.get(name)
     kind.Config()
-    documentation = inspect.getdoc(kind.Config) or ""
+    documentation = "".join(inspect.getdoc(c) or "" for c in kind.Config.__mro__[:2])
     for option in kind.Config.model_fields:
         assert f"{option}:" in documentation, option
 

@@ -73,7 +73,7 @@ def test_q13_a_black_border_tells_of_gaze_and_a_gray_one_does_not() -> None:
     for config, gray in ((CNNConfig.paper(), 0.5), (CNNConfig(), 0.0)):
         encoder = build_encoder("cnn", config, {"s": dims}, seed=0).eval()
         with torch.no_grad():
-            for parameter in head_of(encoder).gaze.parameters():
+            for parameter in head_of(encoder).vision.gaze.parameters():
                 parameter += 0.3
             rates = encoder(torch.full((2, 1, 1, *SIZE), gray), angles)
         difference.append((rates[0] - rates[1]).abs().max().item())
@@ -99,7 +99,7 @@ def test_q15_sizes_of_maps_are_computed() -> None:
     dims = EncoderDims(3, FEATURE_SETS["orig"], (48, 64), 1)
     original = EncoderDims(3, FEATURE_SETS["orig"], SIZE, 1)
     encoder = build_encoder("cnn", CNNConfig.paper(), {"a": dims, "b": original}, seed=0)
-    n_inputs = [encoder.heads.of(s).readout.linear.in_features for s in "ab"]
+    n_inputs = [encoder.heads.of(s).vision.readout.linear.in_features for s in "ab"]
     assert n_inputs == [32 * 1 * 3, 480]
 
 

@@ -40,7 +40,7 @@ def test_gray_convolution_equals_conv2d(
 
 def plain_core(core: ConvCore) -> nn.Sequential:
     """The same weights in PyTorch's own layers."""
-    layers: list[nn.Module] = []
+    layers: list[nn.Module] = [nn.AvgPool2d(core.downsample)]
     for block in core.blocks:
         own = block.convolution
         sizes = (own.in_channels, own.out_channels, own.kernel_size, own.stride)

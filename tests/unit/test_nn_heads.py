@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from freegaze.errors import ConfigError
 from freegaze.nn.behavior import BehaviorEncoder
 from freegaze.nn.penalties import roughness
-from freegaze.nn.readouts import build_readout
+from freegaze.nn.readouts import PixelReadout, build_readout
 from freegaze.nn.recurrent import GatedRecurrentUnit
 from freegaze.nn.response import LOWEST_MEAN_RESPONSE, apply_link, invert_link
 from freegaze.nn.sessions import PerSession, session_key
@@ -64,9 +65,25 @@ def test_factorized_readout_is_mask_times_channels(has_bias: bool) -> None:
     assert (readout.bias is not None) == has_bias
 
 
-def test_temporal_kernels_start_as_the_sum_over_streams_of_averages() -> None:
-    streams = torch.randn(2, 4, 3, 5)
-    torch.testing.assert_close(TemporalKernels(4, 3, 5)(streams), streams.mean(1).sum(1))
+@pytest.mark.parametrize(
+    ("history", "start"), [(5, [0, 0, 0.1, 0.5, 0.4]), (2, [5 / 9, 4 / 9]), (1, [1.0])]
+)
+def test_temporal_kernels_start_at_the_latency_of_cortex(history: int, start: list[float]) -> None:
+    streams = torch.randn(2, history, 3, 5)
+    expected = torch.einsum("bhsn,h->bn", streams, torch.tensor(start))
+    torch.testing.assert_close(TemporalKernels(history, 3, 5)(streams), expected)
+
+
+def test_pixel_readout_is_a_receptive_field_of_averaged_pixels() -> None:
+    readout = PixelReadout((5, 6), downsample=2, n_neurons=3)
+    frames = torch.randn(4, 1, 5, 6)
+    assert torch.equal(readout(frames), torch.zeros(4, 3))
+    nn.init.normal_(readout.field)
+    coarse = frames[:, 0, :4].reshape(4, 2, 2, 3, 2).mean((2, 4))
+    expected = torch.einsum("bhw,nhw->bn", coarse, readout.field)
+    torch.testing.assert_close(readout(frames), expected)
+    with pytest.raises(ConfigError, match="downsample"):
+        PixelReadout((5, 6), downsample=7, n_neurons=3)
 
 
 def test_lagged_linear_equals_a_weight_for_each_bin_of_a_window() -> None:

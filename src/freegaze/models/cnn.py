@@ -8,12 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from freegaze.config import StrictConfig
-from freegaze.models._gaze import GazeCorrection, ShifterChoice, shifter_columns
+from freegaze.models._gaze import shifter_columns
 from freegaze.models._link import response_link
+from freegaze.models._vision import Vision, VisionConfig
 from freegaze.models.encoder import AbstractEncoder, EncoderDims, register_model
-from freegaze.nn.cores import CoreConfig
-from freegaze.nn.readouts import ReadoutKind, build_readout
+from freegaze.nn.cores import ConvCore, CoreConfig
 from freegaze.nn.response import Link, apply_link, invert_link
 from freegaze.nn.sessions import PerSession
 from freegaze.nn.shifter import ShifterConfig
@@ -21,21 +20,8 @@ from freegaze.nn.temporal import TemporalKernels
 from freegaze.recording.features import resolve_features
 
 
-class CNNConfig(StrictConfig):
-    """Choices of the vision-only encoder.
-
-    Args:
-        shifter: How frames are moved by gaze, or ``none``.
-        core: The convolutional core.
-        readout: ``"linear"`` weighs every element of the maps, ``"factorized"`` has a mask and a
-            weight a channel for each neuron.
-        start_at_mean: Whether a fit starts from each neuron's mean response.
-    """
-
-    shifter: ShifterChoice = ShifterConfig()
-    core: CoreConfig = CoreConfig()
-    readout: ReadoutKind = "factorized"
-    start_at_mean: bool = True
+class CNNConfig(VisionConfig):
+    """Choices of the vision-only encoder: those of ``VisionConfig``."""
 
     @classmethod
     def paper(cls, is_shifted: bool = True) -> CNNConfig:
@@ -47,6 +33,7 @@ class CNNConfig(StrictConfig):
             shifter=ShifterConfig.paper() if is_shifted else "none",
             core=CoreConfig.paper(),
             readout="linear",
+            linear_path=False,
             start_at_mean=False,
         )
 
@@ -68,19 +55,7 @@ class CNN(AbstractEncoder):
         super().__init__(config, sessions)
         self.core = config.core.build()
         self.heads = PerSession(
-            {
-                name: _Head(
-                    GazeCorrection(config.shifter, dims),
-                    build_readout(
-                        config.readout,
-                        self.core.map_size(dims.frame_size),
-                        dims.n_neurons,
-                        has_bias=False,
-                    ),
-                    dims,
-                )
-                for name, dims in sessions.items()
-            }
+            {name: _Head(config, self.core, dims) for name, dims in sessions.items()}
         )
         self.start_at_mean = config.start_at_mean
 
@@ -97,8 +72,8 @@ class CNN(AbstractEncoder):
     ) -> Float[Tensor, "batch time hidden"]:
         """Return one visual drive a neuron for each frame."""
         head = self.heads.of(self.session_name(session))
-        frames = head.gaze(video.flatten(0, 1), behavior.flatten(0, 1))
-        return head.readout(self.core(frames)).unflatten(0, video.shape[:2])
+        drive = head.vision(self.core, video.flatten(0, 1), behavior.flatten(0, 1))
+        return drive.unflatten(0, video.shape[:2])
 
     def respond(
         self, features: Float[Tensor, "batch history hidden"], session: str | None = None
@@ -108,11 +83,15 @@ class CNN(AbstractEncoder):
         drive = features[:, 0] if head.kernels is None else head.kernels(features.unsqueeze(2))
         return apply_link(drive.float() + head.bias, head.link)
 
+    def penalties(self, session: str | None = None) -> dict[str, Tensor]:
+        """Return the penalty on rough receptive fields of the linear path."""
+        return self.heads.of(self.session_name(session)).vision.penalties()
+
     def shift(
         self, behavior: Float[Tensor, "batch feature"], session: str | None = None
     ) -> Float[Tensor, "batch 3"] | None:
         """Return the shifter's (x px, y px, angle deg)."""
-        return self.heads.of(self.session_name(session)).gaze.displacement(behavior)
+        return self.heads.of(self.session_name(session)).vision.gaze.displacement(behavior)
 
     def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
         """Start a session's biases from its neurons' mean training response."""
@@ -122,12 +101,11 @@ class CNN(AbstractEncoder):
 
 
 class _Head(nn.Module):
-    """One session's part: gaze correction, readout, temporal kernels, biases."""
+    """One session's part: vision, temporal kernels, biases."""
 
-    def __init__(self, gaze: GazeCorrection, readout: nn.Module, dims: EncoderDims) -> None:
+    def __init__(self, config: CNNConfig, core: ConvCore, dims: EncoderDims) -> None:
         super().__init__()
-        self.gaze = gaze
-        self.readout = readout
+        self.vision = Vision(config, core, dims, has_bias=False)
         many_bins = dims.history > 1
         self.kernels = TemporalKernels(dims.history, 1, dims.n_neurons) if many_bins else None
         self.bias = nn.Parameter(torch.zeros(dims.n_neurons))

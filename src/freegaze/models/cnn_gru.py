@@ -9,14 +9,13 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from freegaze.config import StrictConfig
 from freegaze.models._columns import Columns
-from freegaze.models._gaze import GazeCorrection, ShifterChoice, shifter_columns
+from freegaze.models._gaze import shifter_columns
 from freegaze.models._link import response_link
+from freegaze.models._vision import Vision, VisionConfig
 from freegaze.models.encoder import AbstractEncoder, EncoderDims, register_model
 from freegaze.nn.behavior import BehaviorEncoder
 from freegaze.nn.cores import ConvCore, CoreConfig
-from freegaze.nn.readouts import ReadoutKind, build_readout
 from freegaze.nn.recurrent import GatedRecurrentUnit
 from freegaze.nn.response import Link, apply_link, invert_link
 from freegaze.nn.sessions import PerSession
@@ -25,14 +24,10 @@ from freegaze.nn.temporal import TemporalKernels
 from freegaze.recording.features import resolve_features
 
 
-class CNNGRUConfig(StrictConfig):
-    """Choices of the encoder.
+class CNNGRUConfig(VisionConfig):
+    """Choices of the encoder, beside those of ``VisionConfig``.
 
     Args:
-        shifter: How frames are moved by gaze, or ``none``.
-        core: The convolutional core.
-        readout: ``"linear"`` weighs every element of the maps, ``"factorized"`` has a mask and a
-            weight a channel for each neuron.
         features: Behavior features, by set or by name; an empty list for vision only.
         normalize_behavior: Whether features are batch-normalized (original) instead of relying on
             standardized ones.
@@ -44,12 +39,8 @@ class CNNGRUConfig(StrictConfig):
         n_hidden: Hidden units of the recurrent unit.
         encode_per_frame: Whether training normalizes the frames of each bin of the window by
             themselves.
-        start_at_mean: Whether a fit starts from each neuron's mean response.
     """
 
-    shifter: ShifterChoice = ShifterConfig()
-    core: CoreConfig = CoreConfig()
-    readout: ReadoutKind = "factorized"
     features: str | tuple[str, ...] = "recorded"
     normalize_behavior: bool = False
     behavior_l1: float = Field(default=1.0, ge=0)
@@ -57,7 +48,6 @@ class CNNGRUConfig(StrictConfig):
     kernels: bool = True
     n_hidden: int = Field(default=64, ge=1)
     encode_per_frame: bool = False
-    start_at_mean: bool = True
 
     @classmethod
     def paper(
@@ -82,6 +72,7 @@ class CNNGRUConfig(StrictConfig):
             shifter=shifter if is_shifted else "none",
             core=CoreConfig.paper(),
             readout="linear",
+            linear_path=False,
             features=features,
             normalize_behavior=True,
             normalize_streams=True,
@@ -110,7 +101,7 @@ class CNNGRU(AbstractEncoder):
         super().__init__(config, sessions)
         self.core = config.core.build()
         self.heads = PerSession(
-            {name: _build_head(config, self.core, dims) for name, dims in sessions.items()}
+            {name: _Head(config, self.core, dims) for name, dims in sessions.items()}
         )
         self.behavior_l1 = config.behavior_l1
         self.encode_per_frame = config.encode_per_frame
@@ -137,8 +128,8 @@ class CNNGRU(AbstractEncoder):
 
     def _encode(self, head: _Head, video: Tensor, behavior: Tensor) -> Tensor:
         states = behavior.flatten(0, 1)
-        maps = self.core(head.gaze(video.flatten(0, 1), states))
-        return head.streams(head.readout(maps), states).flatten(1).unflatten(0, video.shape[:2])
+        vision = head.vision(self.core, video.flatten(0, 1), states)
+        return head.streams(vision, states).flatten(1).unflatten(0, video.shape[:2])
 
     def respond(
         self, features: Float[Tensor, "batch history hidden"], session: str | None = None
@@ -151,51 +142,46 @@ class CNNGRU(AbstractEncoder):
         return apply_link(drive.float(), head.link)
 
     def penalties(self, session: str | None = None) -> dict[str, Tensor]:
-        """Return the L1 penalty on behavior weights (deviation Q20)."""
-        encoder = self.heads.of(self.session_name(session)).behavior
-        if encoder is None or not self.behavior_l1:
-            return {}
-        return {"behavior_l1": self.behavior_l1 * encoder.mean_absolute_weight()}
+        """Return the penalties on rough receptive fields and on behavior weights (Q20)."""
+        head = self.heads.of(self.session_name(session))
+        penalties = head.vision.penalties()
+        if head.behavior is not None and self.behavior_l1:
+            penalties["behavior_l1"] = self.behavior_l1 * head.behavior.mean_absolute_weight()
+        return penalties
 
     def shift(
         self, behavior: Float[Tensor, "batch feature"], session: str | None = None
     ) -> Float[Tensor, "batch 3"] | None:
         """Return the shifter's (x px, y px, angle deg)."""
-        return self.heads.of(self.session_name(session)).gaze.displacement(behavior)
+        return self.heads.of(self.session_name(session)).vision.gaze.displacement(behavior)
 
     def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
         """Start a session's biases from its neurons' mean training response."""
         if self.start_at_mean:
             head = self.heads.of(session)
             head.output.bias.data.copy_(invert_link(mean_response, head.link))
+            if head.kernels is not None:  # the recurrent unit adds what the kernels leave
+                head.output.weight.data.zero_()
 
 
 class _Head(nn.Module):
-    """One session's part: gaze correction, readout, behavior encoder, recurrent unit, output."""
+    """One session's part: vision, behavior encoder, recurrent unit, kernels, output."""
 
-    def __init__(
-        self,
-        gaze: GazeCorrection,
-        readout: nn.Module,
-        behavior: BehaviorEncoder | None,
-        columns: Columns,
-        is_normalized: bool,
-        n_hidden: int,
-        has_kernels: bool,
-        dims: EncoderDims,
-    ) -> None:
+    def __init__(self, config: CNNGRUConfig, core: ConvCore, dims: EncoderDims) -> None:
         super().__init__()
-        self.gaze = gaze
-        self.readout = readout
-        self.behavior = behavior
-        self.columns = columns
-        self.n_streams = 1 if behavior is None else 3
         n_neurons = dims.n_neurons
-        self.norm = nn.BatchNorm1d(self.n_streams) if is_normalized else None
-        self.gru = GatedRecurrentUnit(self.n_streams * n_neurons, n_hidden)
-        self.output = nn.Linear(n_hidden, n_neurons)
+        names = resolve_features(config.features, dims.recorded or dims.behavior_names)
+        self.columns = Columns(dims.columns(names, "the behavior encoder"))
+        self.vision = Vision(config, core, dims, has_bias=True)
+        self.behavior = (
+            BehaviorEncoder(len(names), n_neurons, config.normalize_behavior) if names else None
+        )
+        self.n_streams = 3 if names else 1
+        self.norm = nn.BatchNorm1d(self.n_streams) if config.normalize_streams else None
+        self.gru = GatedRecurrentUnit(self.n_streams * n_neurons, config.n_hidden)
+        self.output = nn.Linear(config.n_hidden, n_neurons)
         self.kernels = (
-            TemporalKernels(dims.history, self.n_streams, n_neurons) if has_kernels else None
+            TemporalKernels(dims.history, self.n_streams, n_neurons) if config.kernels else None
         )
         self.link: Link = response_link(dims.response_kind)
 
@@ -207,22 +193,3 @@ class _Head(nn.Module):
             state = self.behavior(self.columns(behavior))
             stacked = torch.stack([vision, state, vision * state], dim=1)
         return stacked if self.norm is None else self.norm(stacked)
-
-
-def _build_head(config: CNNGRUConfig, core: ConvCore, dims: EncoderDims) -> _Head:
-    names = resolve_features(config.features, dims.recorded or dims.behavior_names)
-    columns = Columns(dims.columns(names, "the behavior encoder"))
-    behavior = (
-        BehaviorEncoder(len(names), dims.n_neurons, config.normalize_behavior) if names else None
-    )
-    map_size = core.map_size(dims.frame_size)
-    return _Head(
-        gaze=GazeCorrection(config.shifter, dims),
-        readout=build_readout(config.readout, map_size, dims.n_neurons, has_bias=True),
-        behavior=behavior,
-        columns=columns,
-        is_normalized=config.normalize_streams,
-        n_hidden=config.n_hidden,
-        has_kernels=config.kernels,
-        dims=dims,
-    )

@@ -22,13 +22,16 @@ class CoreConfig(StrictConfig):
         kernels: Height and width of each block's filters, in pixels of the map that it reads.
         strides: Step of each block.
         dropout: Chance of each element of a block's output to be dropped in training.
+        downsample: Pixels of the frame, down and across, that are averaged into one before the
+            first block.
         bias: Whether convolutions have a bias, which the normalization after them undoes; the
             original's have one.
     """
 
-    channels: tuple[int, ...] = Field(default=(32, 64, 32), min_length=1)
-    kernels: tuple[int, ...] = (7, 7, 7)
-    strides: tuple[int, ...] = (2, 2, 2)
+    channels: tuple[int, ...] = Field(default=(16, 32), min_length=1)
+    kernels: tuple[int, ...] = (7, 5)
+    strides: tuple[int, ...] = (1, 2)
+    downsample: int = Field(default=2, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     bias: bool = False
 
@@ -46,11 +49,20 @@ class CoreConfig(StrictConfig):
 
         Source: Xu et al. (2023), code; deviation Q19.
         """
-        return cls(channels=(128, 64, 32), dropout=0.5, bias=True)
+        return cls(
+            channels=(128, 64, 32),
+            kernels=(7, 7, 7),
+            strides=(2, 2, 2),
+            downsample=1,
+            dropout=0.5,
+            bias=True,
+        )
 
     def build(self) -> ConvCore:
         """Build the core."""
-        return ConvCore(self.channels, self.kernels, self.strides, self.dropout, self.bias)
+        return ConvCore(
+            self.channels, self.kernels, self.strides, self.downsample, self.dropout, self.bias
+        )
 
 
 class ConvCore(nn.Module):
@@ -60,6 +72,7 @@ class ConvCore(nn.Module):
         channels: Filters of each block.
         kernels: Height and width of the filters of each block.
         strides: Step of each block.
+        downsample: Pixels of the frame, down and across, that are averaged into one first.
         dropout: Chance of an element to be dropped in training.
         has_bias: Whether convolutions have a bias.
     """
@@ -69,11 +82,13 @@ class ConvCore(nn.Module):
         channels: tuple[int, ...],
         kernels: tuple[int, ...],
         strides: tuple[int, ...],
+        downsample: int,
         dropout: float,
         has_bias: bool,
     ) -> None:
         super().__init__()
         self.channels, self.kernels, self.strides = channels, kernels, strides
+        self.downsample = downsample
         self.blocks = nn.Sequential()
         for n_in, n_out, kernel, stride in zip(
             (1, *channels[:-1]), channels, kernels, strides, strict=True
@@ -84,7 +99,7 @@ class ConvCore(nn.Module):
         self, frames: Float[Tensor, "batch 1 height width"]
     ) -> Float[Tensor, "batch channel h w"]:
         """Return the feature maps of each frame."""
-        return self.blocks(frames)
+        return self.blocks(F.avg_pool2d(frames, self.downsample) if self.downsample > 1 else frames)
 
     def map_size(self, frame_size: tuple[int, int]) -> tuple[int, int, int]:
         """Return (channels, height, width) of the maps of frames of (height, width) pixels.
@@ -92,13 +107,13 @@ class ConvCore(nn.Module):
         Raises:
             ConfigError: Naming the first block whose filters are larger than the map that it reads.
         """
-        height, width = frame_size
+        height, width = (side // self.downsample for side in frame_size)
         for block, (kernel, stride) in enumerate(zip(self.kernels, self.strides, strict=True)):
             if kernel > min(height, width):
                 raise ConfigError(
                     f"frames of {frame_size[0]} x {frame_size[1]} px are too small for this core: "
                     f"block {block} has {kernel} x {kernel} filters but its input is {height} x "
-                    f"{width}; use fewer blocks, or smaller `kernels` or `strides`"
+                    f"{width}; use fewer blocks, or smaller `kernels`, `strides` or `downsample`"
                 )
             height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
         return self.channels[-1], height, width

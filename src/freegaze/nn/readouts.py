@@ -7,6 +7,9 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from freegaze.errors import ConfigError
 
 ReadoutKind = Literal["linear", "factorized"]
 
@@ -74,3 +77,36 @@ class FactorizedReadout(nn.Module):
         seen = maps.flatten(2) @ self.mask.T.to(maps.dtype)
         values = (seen * self.channels.T).sum(1)
         return values if self.bias is None else values + self.bias
+
+
+class PixelReadout(nn.Module):
+    """Weighs the pixels of the frame for every neuron: a linear receptive field beside a core.
+
+    Starts from zero weights.
+
+    Args:
+        frame_size: (height, width) of the frames in pixels.
+        downsample: Pixels, down and across, that are averaged into one.
+        n_neurons: Number of neurons.
+
+    Raises:
+        ConfigError: If nothing is left of the frame.
+    """
+
+    def __init__(self, frame_size: tuple[int, int], downsample: int, n_neurons: int) -> None:
+        super().__init__()
+        height, width = (side // downsample for side in frame_size)
+        if min(height, width) < 1:
+            raise ConfigError(
+                f"frames of {frame_size[0]} x {frame_size[1]} px leave nothing after `downsample` "
+                f"{downsample}; lower it"
+            )
+        self.downsample = downsample
+        self.field = nn.Parameter(torch.zeros(n_neurons, height, width))
+
+    def forward(
+        self, frames: Float[Tensor, "batch 1 height width"]
+    ) -> Float[Tensor, "batch neuron"]:
+        """Return one number a neuron."""
+        coarse = F.avg_pool2d(frames, self.downsample).flatten(1)
+        return coarse @ self.field.flatten(1).T.to(coarse.dtype)

@@ -11,8 +11,8 @@ from freegaze.nn.sessions import session_key
 from freegaze.registry import nearest_names
 
 _SHIFTER = (
-    ("shifter.bias", "{head}.gaze.shifter.displacement.offset"),
-    ("shifter.layers.", "{head}.gaze.shifter.displacement.layers."),
+    ("shifter.bias", "{head}.vision.gaze.shifter.displacement.offset"),
+    ("shifter.layers.", "{head}.vision.gaze.shifter.displacement.layers."),
 )
 
 
@@ -29,13 +29,13 @@ _NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "cnn": (
         *_SHIFTER,
         *_core_names("encoder"),
-        ("encoder.layers.13.weight", "{head}.readout.linear.weight"),
+        ("encoder.layers.13.weight", "{head}.vision.readout.linear.weight"),
         ("encoder.layers.13.bias", "{head}.bias"),
     ),
     "cnn_gru": (
         *_SHIFTER,
         *_core_names("visual_encoder"),
-        ("visual_encoder.layers.13.", "{head}.readout.linear."),
+        ("visual_encoder.layers.13.", "{head}.vision.readout.linear."),
         ("behav_encoder.layers.0.", "{head}.behavior.norm."),
         ("behav_encoder.layers.1.", "{head}.behavior.linear."),
         ("bn.", "{head}.norm."),
@@ -70,7 +70,7 @@ def to_freegaze(
     """
     pairs = _pairs(model, session)
     renamed = {_rename(name, pairs, f"the original's {model}"): t for name, t in state_dict.items()}
-    unused = f"heads.{session_key(session)}.gaze.shifter."
+    unused = f"heads.{session_key(session)}.vision.gaze.shifter."
     return {n: t for n, t in renamed.items() if is_shifted or not n.startswith(unused)}
 
 
