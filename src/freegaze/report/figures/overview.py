@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from freegaze.report.figures.displacement import plot_displacement
@@ -15,6 +14,7 @@ from freegaze.report.figures.scores import Scores, plot_score_pairs
 from freegaze.report.figures.traces import Trace, plot_trace
 from freegaze.report.style import (
     PX_PER_INCH,
+    TEXT_PX,
     color_of,
     house_style,
     label_axes,
@@ -86,20 +86,21 @@ def draw_overview(
 def _plot_traces(half: SubFigure, traces: Sequence[tuple[str, Trace]], label: str) -> None:
     axes = half.subplots(len(traces), 1, squeeze=False, sharex=True)[:, 0]
     for ax, (title, trace) in zip(axes, traces, strict=True):
-        plot_trace(ax, trace, label, WIDTH_PX)
+        plot_trace(ax, trace, "", WIDTH_PX)
         ax.set_title(title, fontweight="bold", pad=18)  # above the times of the stretches
         ax.set_xlabel(ax.get_xlabel() if ax is axes[-1] else "")
+    half.supylabel(label, fontsize=TEXT_PX)
     handles, labels = axes[0].get_legend_handles_labels()
     half.legend(handles[::-1], labels[::-1], loc="outside upper right", ncols=3, handlelength=1.3)
 
 
-def _plot_pairs(axes: Sequence[Axes], pairs: Sequence[OverviewPair]) -> None:
+def _plot_pairs(axes: np.ndarray, pairs: Sequence[OverviewPair]) -> None:
     for i, (ax, pair) in enumerate(zip(axes, pairs, strict=True)):
         plot_score_pairs(ax, pair.model, pair.other, color_of(i), marker_of(i + 1))
         label_axes(ax, pair.other_label, pair.model_label)
 
 
-def _plot_shifts(axes: Sequence[Axes], shifts: Sequence[OverviewShift]) -> None:
+def _plot_shifts(axes: np.ndarray, shifts: Sequence[OverviewShift]) -> None:
     for ax, shift in zip(axes, shifts, strict=True):
         plot_displacement(ax, shift.angle, shift.fitted, shift.truth)
         label_axes(ax, shift.angle_label, shift.label)
