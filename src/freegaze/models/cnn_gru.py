@@ -31,6 +31,8 @@ class CNNGRUConfig(VisionConfig):
         features: Behavior features, by set or by name; an empty list for vision only.
         normalize_behavior: Whether features are batch-normalized (original) instead of relying on
             standardized ones.
+        own_gain: Whether behavior multiplies vision by weights of its own, apart from those by which
+            it adds; the original uses the same for both.
         behavior_l1: Weight of the mean absolute feature weight in the loss.
         normalize_streams: Whether vision, behavior and their product are batch-normalized, each by
             one scale for all neurons.
@@ -43,7 +45,8 @@ class CNNGRUConfig(VisionConfig):
 
     features: str | tuple[str, ...] = "recorded"
     normalize_behavior: bool = False
-    behavior_l1: float = Field(default=1.0, ge=0)
+    own_gain: bool = True
+    behavior_l1: float = Field(default=0.01, ge=0)
     normalize_streams: bool = False
     kernels: bool = True
     n_hidden: int = Field(default=64, ge=1)
@@ -75,6 +78,8 @@ class CNNGRUConfig(VisionConfig):
             linear_path=False,
             features=features,
             normalize_behavior=True,
+            own_gain=False,
+            behavior_l1=1.0,
             normalize_streams=True,
             kernels=False,
             n_hidden=512,
@@ -88,7 +93,7 @@ class CNNGRU(AbstractEncoder):
     """Predicts responses from vision, behavior and their product over a window.
 
     Each frame is moved by gaze and reduced to one visual drive a neuron; the bin's behavior gives
-    one behavioral drive a neuron. Both and their product go to a recurrent unit and, by default, to
+    a drive to add and one to multiply with. Vision, the sum's and the product's part go to a recurrent unit and, by default, to
     each neuron's own temporal kernels.
 
     Source: Xu et al. (2023), Tables 2 and 3.
@@ -162,6 +167,8 @@ class CNNGRU(AbstractEncoder):
             head.output.bias.data.copy_(invert_link(mean_response, head.link))
             if head.kernels is not None:  # the recurrent unit adds what the kernels leave
                 head.output.weight.data.zero_()
+            if head.behavior is not None:  # most cells know little of most signals
+                head.behavior.linear.weight.data.mul_(0.1)
 
 
 class _Head(nn.Module):
@@ -173,8 +180,11 @@ class _Head(nn.Module):
         names = resolve_features(config.features, dims.recorded or dims.behavior_names)
         self.columns = Columns(dims.columns(names, "the behavior encoder"))
         self.vision = Vision(config, core, dims, has_bias=True)
+        n_outputs = 2 if config.own_gain else 1
         self.behavior = (
-            BehaviorEncoder(len(names), n_neurons, config.normalize_behavior) if names else None
+            BehaviorEncoder(len(names), n_neurons, config.normalize_behavior, n_outputs)
+            if names
+            else None
         )
         self.n_streams = 3 if names else 1
         self.norm = nn.BatchNorm1d(self.n_streams) if config.normalize_streams else None
@@ -190,6 +200,6 @@ class _Head(nn.Module):
         if self.behavior is None:
             stacked = vision.unsqueeze(1)
         else:
-            state = self.behavior(self.columns(behavior))
-            stacked = torch.stack([vision, state, vision * state], dim=1)
+            states = self.behavior(self.columns(behavior)).chunk(self.behavior.n_outputs, dim=1)
+            stacked = torch.stack([vision, states[0], vision * states[-1]], dim=1)
         return stacked if self.norm is None else self.norm(stacked)

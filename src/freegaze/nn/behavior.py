@@ -14,17 +14,21 @@ class BehaviorEncoder(nn.Module):
         n_neurons: Number of neurons.
         is_normalized: Whether features are batch-normalized first, as in the original; standardized
             features need it not.
+        n_outputs: Numbers a neuron; all neurons' first ones come first, then their second ones.
 
     Source: Xu et al. (2023), code.
     """
 
-    def __init__(self, n_features: int, n_neurons: int, is_normalized: bool) -> None:
+    def __init__(
+        self, n_features: int, n_neurons: int, is_normalized: bool, n_outputs: int = 1
+    ) -> None:
         super().__init__()
+        self.n_outputs = n_outputs
         self.norm = nn.BatchNorm1d(n_features) if is_normalized else None
-        self.linear = nn.Linear(n_features, n_neurons)
+        self.linear = nn.Linear(n_features, n_outputs * n_neurons)
 
-    def forward(self, behavior: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch neuron"]:
-        """Return one number a neuron."""
+    def forward(self, behavior: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch output"]:
+        """Return ``n_outputs`` numbers a neuron."""
         return self.linear(behavior if self.norm is None else self.norm(behavior))
 
     def mean_absolute_weight(self) -> Float[Tensor, ""]:
