@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "realism_card.md"
 
 @pytest.fixture(scope="module")
 def session():
-    return simulate(SimulationConfig(minutes=3.0, n_neurons=30, seed=2))
+    return simulate(SimulationConfig(minutes=3.0, n_neurons=30, seed=2, frame_size=(30, 40)))
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,9 @@ from freegaze.simulation.truth import Truth
 N_SPECTRUM_PICTURES = 200
 """Retinal pictures whose spectra are averaged."""
 
-SPECTRUM_CPD = (0.02, 0.2)
-"""Range of the fit: from two cycles in the height of the picture to well below Nyquist (0.33)."""
+LOWEST_CPD, HIGHEST_SHARE = 0.02, 0.6
+"""Range of the fit: from two cycles in the height of the picture to 0.6 of the highest frequency
+that its pixels can carry (0.2 cycles per degree at 1.5 degrees a pixel)."""
 
 NOISE_WINDOW_S = 1.0
 """Window of the pairwise noise correlation."""
@@ -117,7 +118,7 @@ def spectrum_slope(truth: Truth) -> float:
     power = (np.abs(np.fft.rfft2(contrast)) ** 2).mean(axis=0)
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     frequency /= truth.deg_per_px
-    edges = np.geomspace(*SPECTRUM_CPD, 9)
+    edges = np.geomspace(LOWEST_CPD, HIGHEST_SHARE * 0.5 / truth.deg_per_px, 9)
     center, level = [], []
     for low, high in pairwise(edges):
         ring = (frequency >= low) & (frequency < high)

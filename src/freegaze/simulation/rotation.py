@@ -10,6 +10,7 @@ slopes of phi and torsion on head pitch and roll keep the gaze still, as in the 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 CAMERA_AZIMUTH_DEG = -65.0
 """The camera looks to the right, along the eye. phi's slopes on roll (0.7) and pitch (-0.3) are
@@ -26,7 +27,7 @@ REST_THETA_DEG, REST_PHI_DEG = 9.0, 7.0
 """Mean eye position; there the eye looks where the camera looks."""
 
 
-def _axis_rotation(first: int, second: int, angle_deg: np.ndarray) -> np.ndarray:
+def _axis_rotation(first: int, second: int, angle_deg: ArrayLike) -> np.ndarray:
     """Rotate axis ``first`` towards axis ``second``."""
     angle = np.deg2rad(np.asarray(angle_deg, dtype=float))
     matrix = np.broadcast_to(np.eye(3), (*angle.shape, 3, 3)).copy()
