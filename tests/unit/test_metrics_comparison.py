@@ -9,6 +9,7 @@ from freegaze.metrics.blocks import cut_blocks, trial_blocks
 from freegaze.metrics.comparison import PairedRecording, compare_models
 from freegaze.metrics.error import mean_squared_error
 from freegaze.metrics.metric import METRICS, ScoreContext
+from type_checks import unchecked
 
 BIN_WIDTH_S = 2.0  # blocks of 20 s are then 10 bins: simulations stay small
 
@@ -41,12 +42,13 @@ def test_the_estimate_is_the_mean_over_seeds_neurons_and_recordings():
         np.testing.assert_allclose(part.mean.value, (a - b).mean())
         assert part.n_seeds == (2, 1)
         assert part.n_blocks == 10
+        assert (part.neuron_p >= 1 / 201).all()  # 200 draws cannot show less
         assert (part.neurons.low < part.neurons.value).all()
         assert (part.neurons.value < part.neurons.high).all()
         expected.append((a - b).mean())
     np.testing.assert_allclose(result.mean.value, np.mean(expected))
     assert result.mean.low < result.mean.value < result.mean.high < 0  # the first has less noise
-    assert result.p_value < 0.01
+    assert 1 / 201 <= result.p_value < 0.01
     assert result.p_sign_flip < 0.02
 
 
@@ -95,6 +97,7 @@ def test_too_few_blocks_have_no_interval():
     assert result.p_sign_flip >= 0.05  # 2 of 16 signs at least
 
 
+@unchecked()
 def test_what_cannot_be_compared_is_refused():
     pair = make_pair(np.random.default_rng(5))
     with pytest.raises(ConfigError, match="at least one recording"):
@@ -159,6 +162,14 @@ MEAN_DRIVE = 0.225
 
 def expected_bits(gain):
     return (gain - (gain**2 + SEED_SPREAD**2) / 2) * MEAN_DRIVE / np.log(2)
+
+
+def test_four_recordings_know_twice_as_much_as_one():
+    pair = simulate_comparison(np.random.default_rng(10), 8, 0.9, 0.5)
+    one, four = (compare_models("bits_per_spike", [pair] * n, draws=1000).mean for n in (1, 4))
+    np.testing.assert_allclose(four.value, one.value)
+    ratio = (four.high - four.low) / (one.high - one.low)
+    assert 0.4 < ratio < 0.55  # 1 / 2, and a little less for the better known variances
 
 
 def measure_comparison(n_datasets, draws, n_seeds, n_recordings=1, gains=(0.9, 0.5)):

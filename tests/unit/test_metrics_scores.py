@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from freegaze.errors import ConfigError, DataError, RegistryError, ShapeError
-from freegaze.metrics.blocks import TimeBlocks, cut_blocks, trial_blocks
+from freegaze.metrics.blocks import TimeBlocks, cut_blocks, relabel_runs, trial_blocks
 from freegaze.metrics.bootstrap import draw_blocks, draw_counts, neuron_errors, resample
-from freegaze.metrics.correlation import single_bin_correlation
+from freegaze.metrics.correlation import single_bin_correlation, smoothed_correlation
 from freegaze.metrics.error import MSE
 from freegaze.metrics.intervals import (
     center_and_distances,
@@ -20,6 +20,7 @@ from freegaze.metrics.intervals import (
 from freegaze.metrics.metric import METRICS, ScoreContext
 from freegaze.metrics.scales import FISHER_Z, IDENTITY, LOG, LOG_REMAINDER
 from freegaze.metrics.scores import score_neurons
+from type_checks import unchecked
 
 N_BINS, BIN_WIDTH_S = 240, 1.0
 
@@ -77,8 +78,10 @@ def test_an_interval_by_hand():
     center, distance = center_and_distances(value, error, drawn, drawn_error, IDENTITY)
     np.testing.assert_allclose(center, 7.0)  # resampled scores are 3 too high on average
     np.testing.assert_allclose(distance.ravel(), [2 / 0.25 / 2, 1, 0, 1, 1])
+    got = symmetric_interval(np.array([6.5]), center, distance, 5, IDENTITY, 0.75)
+    np.testing.assert_allclose([got.value[0], got.low[0], got.high[0]], [6.5, 6, 8])
     got = symmetric_interval(value, center, distance, 5, IDENTITY, 0.75)
-    np.testing.assert_allclose([got.value[0], got.low[0], got.high[0]], [10, 6, 8])
+    np.testing.assert_allclose([got.low[0], got.high[0]], [6, 10])  # never without its score
     got = symmetric_interval(value, center, distance, 4, IDENTITY, 0.75)
     assert np.isnan([got.low[0], got.high[0]]).all()
     with pytest.raises(ConfigError, match="between 0 and 1"):
@@ -142,15 +145,17 @@ def test_equal_seeds_give_equal_intervals_and_levels_nest(data):
 def test_bins_left_out_may_hold_anything(data):
     predicted, observed, context = data
     keep = np.ones(N_BINS, dtype=bool)
-    keep[50:70] = False
+    keep[70:80] = False  # a hole within a segment
     broken = predicted.copy()
     broken[~keep] = np.nan
     scores = score_neurons(broken, observed, context, draws=50, keep=keep)
     expected = single_bin_correlation(predicted[keep], observed[keep])
     np.testing.assert_allclose(scores["correlation"].value, expected)
     assert scores["correlation"].n_blocks == 8
-    assert np.isfinite(scores["smoothed_correlation"].value).all()
-    with pytest.raises(ShapeError, match="keep must be"):
+    runs = relabel_runs(context.segment_ids, keep)  # the boxcar does not bridge the hole
+    expected = smoothed_correlation(predicted[keep], observed[keep], runs, BIN_WIDTH_S)
+    np.testing.assert_allclose(scores["smoothed_correlation"].value, expected)
+    with unchecked(), pytest.raises(ShapeError, match="keep must be"):
         score_neurons(predicted, observed, context, keep=keep[1:])
     with pytest.raises(DataError, match="no bin is left"):
         score_neurons(predicted, observed, context, keep=np.zeros(N_BINS, dtype=bool))

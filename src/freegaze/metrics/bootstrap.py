@@ -187,7 +187,7 @@ def block_influence(
 
 def weighted_mean(
     values: Float[np.ndarray, "... neuron"], weights: Float[np.ndarray, "... neuron"]
-) -> Float[np.ndarray, ...]:
+) -> Float[np.ndarray, " ..."]:
     """Sum values times weights over neurons; NaN where all weights are 0.
 
     Args:

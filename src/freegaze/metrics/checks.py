@@ -9,7 +9,7 @@ from freegaze.errors import DataError, NumericsError, ShapeError
 
 
 def as_pair(
-    predicted: Real[np.ndarray, ...], observed: Real[np.ndarray, ...]
+    predicted: Real[np.ndarray, " ..."], observed: Real[np.ndarray, " ..."]
 ) -> tuple[Float[np.ndarray, "time neuron"], Float[np.ndarray, "time neuron"]]:
     """Return predictions and observations as float64 after checking that they can be compared.
 
@@ -37,7 +37,7 @@ def as_pair(
 
 
 def as_rates(
-    rate: Real[np.ndarray, ...], counts: Real[np.ndarray, ...]
+    rate: Real[np.ndarray, " ..."], counts: Real[np.ndarray, " ..."]
 ) -> tuple[Float[np.ndarray, "time neuron"], Float[np.ndarray, "time neuron"]]:
     """Return rates and counts as float64 after checking that neither is negative.
 
@@ -68,7 +68,7 @@ def as_rates(
     return rate, counts
 
 
-def as_per_neuron(values: Real[np.ndarray, ...], n_neurons: int, name: str) -> np.ndarray:
+def as_per_neuron(values: Real[np.ndarray, " ..."], n_neurons: int, name: str) -> np.ndarray:
     """Return one float64 number for each neuron.
 
     Args:
