@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from freegaze.config import read_config
+from freegaze.errors import ConfigError
 from freegaze.evaluation.displacement import DisplacementFit, compare_displacement
 from freegaze.evaluation.fitted import FittedEncoder, load_encoder
 from freegaze.recording.recording import Recording
 from freegaze.sources import open_recordings
 from freegaze.sources.simulation import load_truth
-from freegaze.training.config import RunConfig
+from freegaze.training.config import RunConfig, SourceConfig
 from freegaze.training.fit import train
 from freegaze.training.loop import Progress
 from freegaze.training.run_folder import RunFolder
@@ -90,5 +91,19 @@ def open_run_recordings(run_dir: Path | str) -> list[Recording]:
     Raises:
         FreegazeError: If there is no run, or its data cannot be opened any more.
     """
-    source = RunFolder(Path(run_dir)).config().source
+    return open_source(RunFolder(Path(run_dir)).config().source)
+
+
+def open_source(source: SourceConfig) -> list[Recording]:
+    """Open the recordings that a configuration names.
+
+    Args:
+        source: Name of the format, path and options.
+
+    Raises:
+        ConfigError: If no path is given.
+        FreegazeError: If the data cannot be opened.
+    """
+    if source.path is None:
+        raise ConfigError("give the path of a recording, or set source.path in the configuration")
     return open_recordings(source.name, source.path, **source.options)

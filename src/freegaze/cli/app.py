@@ -34,6 +34,7 @@ for verb in (simulate, inspect, train, evaluate, compare, predict, score, report
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 app.command("models")(listing.models)
 app.command("sources")(listing.sources)
+app.command("metrics")(listing.metrics)
 
 
 def _print_version(wanted: bool) -> None:

@@ -9,15 +9,18 @@ import typer
 
 from freegaze.cli.tables import print_frame
 from freegaze.evaluation.compare import compare
+from freegaze.report import write_comparison_page
 
 
 def command(
     runs: Annotated[list[Path], typer.Argument(help="Two or more evaluated runs.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write the table to this CSV.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Draw it into this page.")] = None,
 ) -> None:
     """Compare runs on the same test bins and the same neurons.
 
-    Examples:
+    For example:
+
         freegaze compare runs/glm runs/cnn_gru --out differences.csv
     """
     comparison = compare(runs)
@@ -25,3 +28,5 @@ def command(
     if out is not None:
         comparison.table.to_csv(out, index=False)
         typer.echo(str(out))
+    if html is not None:
+        typer.echo(str(write_comparison_page(comparison, html)))

@@ -15,7 +15,8 @@ from freegaze.errors import ConfigError
 def command() -> None:
     """Check the installation and say what this machine can do.
 
-    Examples:
+    For example:
+
         freegaze doctor
     """
     packages = {name: _version(name) for name in _dependencies()}

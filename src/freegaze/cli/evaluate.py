@@ -23,7 +23,8 @@ def command(
     Writes `evaluation/scores.csv`, `scores.parquet`, `summary.json` and `predictions.npz` into the
     run folder.
 
-    Examples:
+    For example:
+
         freegaze evaluate runs/first
     """
     encoder = load_encoder(run)

@@ -24,7 +24,8 @@ def command(
 ) -> None:
     """Print what a recording holds, and write its quality check as one page.
 
-    Examples:
+    For example:
+
         freegaze inspect data/mouse
 
         freegaze inspect data/mouse.npz --source arrays --out quality.html

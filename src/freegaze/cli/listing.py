@@ -1,10 +1,11 @@
-"""``freegaze models`` and ``freegaze sources``: what there is to choose from."""
+"""``freegaze models``, ``sources`` and ``metrics``: what there is to choose from."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from freegaze.cli.tables import print_frame
+from freegaze.metrics.metric import METRICS
 from freegaze.models.encoder import MODELS
 from freegaze.sources import describe_sources
 
@@ -13,6 +14,13 @@ def models() -> None:
     """List the encoders."""
     rows = [(name, MODELS.get(name).inputs, _first_line(MODELS.get(name))) for name in MODELS]
     print_frame("Models", pd.DataFrame(rows, columns=["name", "reads", "what it is"]))
+
+
+def metrics() -> None:
+    """List the scores."""
+    scores = [METRICS.get(name) for name in METRICS]
+    rows = [(s.name, s.label, s.unit, "higher" if s.higher_is_better else "lower") for s in scores]
+    print_frame("Metrics", pd.DataFrame(rows, columns=["name", "what it is", "unit", "better"]))
 
 
 def sources() -> None:

@@ -21,7 +21,8 @@ def command(
 ) -> None:
     """Predict the responses of every fitted neuron.
 
-    Examples:
+    For example:
+
         freegaze predict runs/first --role all --out predictions.npz
     """
     encoder = load_encoder(run)

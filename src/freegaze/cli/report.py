@@ -9,7 +9,7 @@ import typer
 
 from freegaze.cli.arguments import RunPath
 from freegaze.evaluation import load_encoder, load_evaluation
-from freegaze.report import write_report
+from freegaze.report import write_readme_figure, write_report
 from freegaze.workflow import displacement_against_truth, open_run_recordings
 
 
@@ -19,17 +19,23 @@ def command(
         list[Path] | None, typer.Option("--against", help="Evaluated run to show beside it.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="HTML file to write.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Also draw an overview into this PNG.")
+    ] = None,
 ) -> None:
     """Write the report of an evaluated run: what was fitted, how well, and what it shows.
 
-    Examples:
+    For example:
+
         freegaze report runs/cnn_gru --against runs/glm
     """
     yardsticks = {other.name: load_evaluation(other) for other in against or []}
     recordings, encoder = open_run_recordings(run), load_encoder(run)
     truth = displacement_against_truth(encoder, recordings)
-    page = write_report(
-        *(run, recordings, encoder, load_evaluation(run), yardsticks, out),
-        truth_displacement=truth,
-    )
+    evaluation = load_evaluation(run)
+    if picture is not None:
+        typer.echo(
+            write_readme_figure(run, recordings, encoder, evaluation, picture, yardsticks, truth)
+        )
+    page = write_report(run, recordings, encoder, evaluation, yardsticks, out, truth)
     typer.echo(str(page))

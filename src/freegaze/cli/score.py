@@ -21,7 +21,8 @@ def command(
 ) -> None:
     """Score predictions made by any program, on the recording's test bins.
 
-    Examples:
+    For example:
+
         freegaze score predictions.npz data/mouse
     """
     evaluation = score_predictions(predictions, open_recordings(source, data))

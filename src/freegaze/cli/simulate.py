@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from freegaze.cli.arguments import Quiet
 from freegaze.cli.progress import progress_bar
 from freegaze.simulation import SimulationConfig, simulate
-from freegaze.sources.simulation import check_target, write_simulation
+from freegaze.simulation.tracks import TrackName
+from freegaze.sources.simulation import Layout, check_target, write_simulation
 
 
 def command(
@@ -25,16 +26,21 @@ def command(
 ) -> None:
     """Simulate a freely moving mouse, with video, behavior, spikes and the truth behind them.
 
-    Examples:
+    For example:
+
         freegaze simulate --minutes 10 --neurons 60 --seed 1 --track standard --out data/mouse
     """
     config = SimulationConfig(
-        minutes=minutes, n_neurons=neurons, seed=seed, track=track, redraws=redraws
+        minutes=minutes,
+        n_neurons=neurons,
+        seed=seed,
+        track=cast(TrackName, track),  # checked there, with the nearest names in the message
+        redraws=redraws,
     )
     check_target(config.session_id, out, layout)
     with progress_bar(quiet) as progress:
         recording, truth = simulate(config, progress)
-    write_simulation(recording, truth, out, layout=layout)
+    write_simulation(recording, truth, out, layout=cast(Layout, layout))
     typer.echo(
         f"{out}: {recording.duration_s / 60:.1f} min, {recording.n_neurons} neurons, "
         f"{recording.n_bins} bins of {recording.bin_width_s * 1000:.0f} ms"

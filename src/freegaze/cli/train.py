@@ -11,11 +11,11 @@ from freegaze.cli.arguments import Quiet, Settings, SourceName
 from freegaze.cli.progress import progress_bar
 from freegaze.config import read_config
 from freegaze.errors import ConfigError
-from freegaze.sources import detect_source, open_recordings
+from freegaze.sources import detect_source
 from freegaze.training.config import RunConfig
 from freegaze.training.fit import resume as resume_run
 from freegaze.training.fit import train
-from freegaze.workflow import open_run_recordings
+from freegaze.workflow import open_run_recordings, open_source
 
 
 def command(
@@ -34,7 +34,8 @@ def command(
 ) -> None:
     """Fit an encoder to a recording, or continue a fit that was stopped.
 
-    Examples:
+    For example:
+
         freegaze train data/mouse --out runs/first
 
         freegaze train data/mouse --model glm --out runs/glm --set data.history=4
@@ -48,9 +49,7 @@ def command(
             run_config = _config(path, source, model, config, settings or [])
             if out is None:
                 raise ConfigError("give the run a folder with --out, for example --out runs/first")
-            name, data = run_config.source.name, run_config.source
-            recordings = open_recordings(name, data.path, **data.options)
-            run = train(recordings, run_config, out, progress)
+            run = train(open_source(run_config.source), run_config, out, progress)
     best = min(run.metrics(), key=lambda line: line["validation_loss"])
     typer.echo(
         f"{run.path}: validation loss {best['validation_loss']:.4f} in pass {best['pass']} of "
@@ -70,7 +69,4 @@ def _config(
         run_config = read_config(RunConfig, config, overrides)
         data = run_config.source.model_copy(update={"path": resolved})
         return run_config.model_copy(update={"source": data})
-    run_config = read_config(RunConfig, config, overrides)
-    if run_config.source.path is None:
-        raise ConfigError("give the path of a recording, or set source.path in the configuration")
-    return run_config
+    return read_config(RunConfig, config, overrides)

@@ -37,7 +37,7 @@ def compare_displacement(
     """Compare displacements after one common shift and rotation.
 
     Responses cannot tell a retina from the same retina moved and turned once and for all, as the
-    receptive fields would move along. That one rigid movement is fitted and taken out; nothing else.
+    receptive fields would move along. That one rigid movement is fitted and taken out, no more.
 
     Args:
         estimated: The shifter's (x px, y px, angle deg) in each bin.
@@ -66,9 +66,15 @@ def compare_displacement(
     angle = true[:, 2] + (ours[:, 2] - truth[:, 2]).mean()
     aligned = np.column_stack([turned + shift, angle])
     rows = aligned[is_tracked]
-    slopes = tuple(float(np.polyfit(rows[:, i], ours[:, i], 1)[0]) for i in range(3))
-    rms = tuple(np.sqrt(((ours - rows) ** 2).mean(0)).tolist())
-    return DisplacementFit(aligned, float(np.degrees(turn)), (shift[0], shift[1]), slopes, rms)
+    slopes = [float(np.polyfit(rows[:, i], ours[:, i], 1)[0]) for i in range(3)]
+    rms = np.sqrt(((ours - rows) ** 2).mean(0)).tolist()
+    return DisplacementFit(
+        aligned,
+        float(np.degrees(turn)),
+        (float(shift[0]), float(shift[1])),
+        (slopes[0], slopes[1], slopes[2]),
+        (rms[0], rms[1], rms[2]),
+    )
 
 
 def _rotation(a: np.ndarray, b: np.ndarray) -> float:

@@ -31,8 +31,8 @@ class CNNGRUConfig(VisionConfig):
         features: Behavior features, by set or by name; an empty list for vision only.
         normalize_behavior: Whether features are batch-normalized (original) instead of relying on
             standardized ones.
-        own_gain: Whether behavior multiplies vision by weights of its own, apart from those by which
-            it adds; the original uses the same for both.
+        own_gain: Whether behavior multiplies vision by weights of its own, apart from those by
+            which it adds; the original uses the same for both.
         behavior_l1: Weight of the mean absolute feature weight in the loss.
         normalize_streams: Whether vision, behavior and their product are batch-normalized, each by
             one scale for all neurons.
@@ -93,7 +93,7 @@ class CNNGRU(AbstractEncoder):
     """Predicts responses from vision, behavior and their product over a window.
 
     Each frame is moved by gaze and reduced to one visual drive a neuron; the bin's behavior gives
-    a drive to add and one to multiply with. Vision, the sum's and the product's part go to a recurrent unit and, by default, to
+    a drive to add and one to multiply with. All three go to a recurrent unit and, by default, to
     each neuron's own temporal kernels.
 
     Source: Xu et al. (2023), Tables 2 and 3.

@@ -35,6 +35,8 @@ class ShifterConfig(StrictConfig):
         max_angle_deg: Largest rotation in degrees.
         center: Point that is rotated about (see ``freegaze.nn.warp.rotation_center``).
         padding: What is seen outside the frame.
+        speed: How many times faster than other weights displacements move in training: fields and
+            gaze must be learned together, and fields that settle first settle blurred.
         start: ``"zero"`` starts unshifted; ``"random"`` as PyTorch initializes.
 
     Source: Xu et al. (2023); deviations Q11, Q12, Q13, Q14.
@@ -50,6 +52,7 @@ class ShifterConfig(StrictConfig):
     max_angle_deg: PositiveFloat = 45.0
     center: Center = "true"
     padding: Padding = "zeros"
+    speed: float = Field(default=5.0, gt=0)
     start: Literal["zero", "random"] = "zero"
 
     @classmethod
@@ -69,6 +72,7 @@ class ShifterConfig(StrictConfig):
             bound="tanh_then_bias",
             max_shift=(max_shift, max_shift),
             center="swapped",
+            speed=1.0,
             start="random",
         )
 
@@ -85,6 +89,7 @@ class ShifterConfig(StrictConfig):
             linear=False,
             bound="clamp",
             max_shift=(15 / 40, 15 / 30),
+            speed=1.0,
             start="random",
         )
 
@@ -100,6 +105,7 @@ class ShifterConfig(StrictConfig):
                 has_linear=self.linear,
                 bound=self.bound,
                 limits=(self.max_shift[0] * width, self.max_shift[1] * height, self.max_angle_deg),
+                speed=self.speed,
                 starts_at_zero=self.start == "zero",
             ),
             center=rotation_center(frame_size, self.center),
@@ -118,6 +124,8 @@ class DisplacementNetwork(nn.Module):
         has_linear: Whether inputs also reach the output by a matrix.
         bound: How the output is kept within ``limits``.
         limits: Largest (x px, y px, angle deg).
+        speed: Factor on the output before it is bounded, by which an optimizer that steps every
+            weight equally far moves displacements faster.
         starts_at_zero: Whether the first displacement is zero.
     """
 
@@ -132,6 +140,7 @@ class DisplacementNetwork(nn.Module):
         has_linear: bool,
         bound: Bound,
         limits: tuple[float, float, float],
+        speed: float,
         starts_at_zero: bool,
     ) -> None:
         super().__init__()
@@ -145,6 +154,7 @@ class DisplacementNetwork(nn.Module):
         self.linear = nn.Linear(n_inputs, 3, bias=False) if has_linear else None
         self.offset = nn.Parameter(torch.zeros(3)) if bound == "tanh_then_bias" else None
         self.bound = bound
+        self.speed = speed
         self.register_buffer("limits", torch.tensor(limits), persistent=False)
         if starts_at_zero:
             _set_to_zero(layers[-1], self.linear)
@@ -154,7 +164,7 @@ class DisplacementNetwork(nn.Module):
         raw = self.layers(angles)
         if self.linear is not None:
             raw = raw + self.linear(angles)
-        raw = raw.float()  # pixels need more digits than bfloat16 has
+        raw = self.speed * raw.float()  # pixels need more digits than bfloat16 has
         if self.bound == "clamp":
             return torch.clamp(raw, -self.limits, self.limits)
         bounded = torch.tanh(raw)

@@ -58,10 +58,10 @@ def split_recording(
         recording: The session.
         method: ``given``: the segments' own roles. ``tail``: given roles, and the last part of
             each training segment validates. ``paper_tail``: the same by the original's count of
-            windows, no gap, windows may straddle the border (Q9). ``blocks``: the session is cut into
-            ``n_blocks`` stretches, and of each the first part trains, the next validates, the last
-            tests. ``auto``: ``given`` where segments of all three roles exist, ``tail`` where
-            training and test exist, ``blocks`` otherwise.
+            windows, no gap, windows may straddle the border (Q9). ``blocks``: the session is cut
+            into ``n_blocks`` stretches; of each the first part trains, the next validates, the
+            last tests. ``auto``: ``given`` where segments of all three roles exist, ``tail``
+            where training and test exist, ``blocks`` otherwise.
         validation: Share of the training bins (``tail``) or of all bins (``blocks``) to validate on.
         test: Share of all bins to test on (``blocks``).
         gap_s: Training bins closer than this to a bin of another role are left out, and validation
@@ -204,7 +204,7 @@ def _distance_to(bins: np.ndarray, island: np.ndarray) -> np.ndarray:
 
 
 def _runs(recording: Recording, chosen: np.ndarray) -> list[np.ndarray]:
-    """Return stretches of chosen bins; they end with their segment, but trials follow each other."""
+    """Return stretches of chosen bins, ended by their segment unless that is a trial."""
     trial = np.array([segment.trial for segment in recording.segments])
     label = np.where(trial, len(trial), np.arange(len(trial)))[recording.segment_index()]
     key = np.where(chosen, label, -1)
@@ -226,6 +226,6 @@ def _require_roles(split: Split, recording: Recording, method: str, needed: Sequ
         if not split.is_role(role).any():
             raise DataError(
                 f"session {recording.session_id!r}: split {method!r} leaves no {role} bins of "
-                f"{recording.n_bins} with a gap of {split.gap_s:g} s; record longer, choose another "
-                "`split.method`, or a smaller `split.gap_s`"
+                f"{recording.n_bins} with a gap of {split.gap_s:g} s; record longer, or choose "
+                "another `split.method` or a smaller `split.gap_s`"
             )

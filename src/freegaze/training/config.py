@@ -82,11 +82,11 @@ class TrainingConfig(StrictConfig):
     """
 
     seed: int = Field(default=0, ge=0)
-    max_passes: PositiveInt = 20
+    max_passes: PositiveInt = 14
     patience: PositiveInt = 5
-    batch_windows: PositiveInt = 256
-    stretch_windows: PositiveInt = 16
-    learning_rate: PositiveFloat = 1e-3
+    batch_windows: PositiveInt = 64
+    stretch_windows: PositiveInt = 8
+    learning_rate: PositiveFloat = 2e-3
     weight_decay: float = Field(default=0.01, ge=0)
     schedule: Literal["cosine", "constant"] = "cosine"
     gradient_clip: PositiveFloat | None = 5.0
