@@ -62,7 +62,7 @@ def split_recording(
             into ``n_blocks`` stretches; of each the first part trains, the next validates, the
             last tests. ``auto``: ``given`` where segments of all three roles exist, ``tail``
             where training and test exist, ``blocks`` otherwise.
-        validation: Share of the training bins (``tail``) or of all bins (``blocks``) to validate on.
+        validation: Share of the training bins (``tail``), or of all bins (``blocks``), to validate.
         test: Share of all bins to test on (``blocks``).
         gap_s: Training bins closer than this to a bin of another role are left out, and validation
             bins closer than this to test bins; trials count as apart.
