@@ -70,7 +70,7 @@ def glm_by_loops(glm: GLM, video: np.ndarray, behavior: np.ndarray, kind: str) -
             for i, (row, column) in enumerate((r, c) for r in range(1, 3) for c in range(1, 5)):
                 tile = video[bin_, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
                 if head.vision is not None:
-                    vision += tile.mean() * head.vision.weight[bin_, neuron, i].item()
+                    vision += tile.mean() * head.vision.scaled_weight()[bin_, neuron, i].item()
             if head.position is not None:
                 position += behavior[bin_] @ head.position.weight[bin_, neuron].detach().numpy()
         bias = head.bias[neuron].item()
@@ -104,7 +104,7 @@ def test_glm_of_the_source_reads_position_in_the_middle_bin() -> None:
 
 def test_glm_penalties_are_means_over_neurons_of_sums_over_weights() -> None:
     glm = make_glm(smoothness=2.0, l1=3.0, l2=5.0)
-    weight = glm.heads.of("s").vision.weight.detach()
+    weight = glm.heads.of("s").vision.scaled_weight().detach()
     penalties = glm.penalties()
     assert penalties["l1"].item() == pytest.approx(3 * weight.abs().sum().item() / 2, rel=1e-5)
     assert penalties["l2"].item() == pytest.approx(5 * weight.square().sum().item() / 2, rel=1e-5)

@@ -38,6 +38,8 @@ class GLMConfig(StrictConfig):
         downsample: Pixels, down and across, that are averaged into one.
         crop: Averaged pixels that are cut off at each border.
         link: ``"auto"`` suits the responses; ``"relu"`` is that of the source.
+        scale_steps: Whether an optimizer's steps on pixel weights are scaled down by the square root
+            of the number of pixels; the source's are not.
         smoothness: Weight of the squared differences between neighboring weights in time and space.
         l1: Weight of the sum of absolute weights of a neuron.
         l2: Weight of the sum of squared weights of a neuron.
@@ -50,6 +52,7 @@ class GLMConfig(StrictConfig):
     downsample: int = Field(default=2, ge=1)
     crop: int = Field(default=0, ge=0)
     link: Literal["auto", "relu"] = "auto"
+    scale_steps: bool = True
     smoothness: float = Field(default=1.0, ge=0)
     l1: float = Field(default=0.0, ge=0)
     l2: float = Field(default=0.0, ge=0)
@@ -75,6 +78,7 @@ class GLMConfig(StrictConfig):
             position_bins="middle",
             crop=5,
             link="relu",
+            scale_steps=False,
             smoothness=0.0,
             l1=1e-4,
             l2=l2,
@@ -167,7 +171,8 @@ class _Head(nn.Module):
             self.gaze = GazeCorrection(config.shifter, dims)
             self.field_size = _field_size(dims.frame_size, config.downsample, config.crop)
             n_pixels = self.field_size[0] * self.field_size[1]
-            self.vision = LaggedLinear(all_bins, n_pixels, dims.n_neurons)
+            scale = n_pixels**-0.5 if config.scale_steps else 1.0
+            self.vision = LaggedLinear(all_bins, n_pixels, dims.n_neurons, scale)
         names = _position_features(config, dims.recorded or dims.behavior_names)
         self.columns = Columns(dims.columns(names, "the position part"))
         if names:
@@ -202,7 +207,7 @@ class _Head(nn.Module):
         """Return the unweighted penalties: mean over neurons of sums over visual weights."""
         if self.vision is None:
             return {}
-        weight = self.vision.weight
+        weight = self.vision.scaled_weight()
         fields = weight.unflatten(2, self.field_size)
         n_neurons = weight.shape[1]
         return {

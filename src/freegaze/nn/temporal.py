@@ -57,17 +57,26 @@ class LaggedLinear(nn.Module):
         bins: Places of a window that are weighed, from 0.
         n_inputs: Numbers a bin.
         n_outputs: Numbers a window.
+        scale: Weights are stored divided by this. With ``n_inputs ** -0.5`` a step that moves all
+            weights of many alike inputs together changes the sum as little as a step of few.
     """
 
-    def __init__(self, bins: Sequence[int], n_inputs: int, n_outputs: int) -> None:
+    def __init__(
+        self, bins: Sequence[int], n_inputs: int, n_outputs: int, scale: float = 1.0
+    ) -> None:
         super().__init__()
         self.bins = list(bins)
         self.n_outputs = n_outputs
+        self.scale = scale
         self.weight = nn.Parameter(torch.zeros(len(self.bins), n_outputs, n_inputs))
 
     def forward(self, inputs: Float[Tensor, "batch input"]) -> Float[Tensor, "batch drive"]:
         """Weigh each bin's inputs for each place, (batch, place * output)."""
-        return inputs @ self.weight.flatten(0, 1).T.to(inputs.dtype)
+        return inputs @ self.scaled_weight().flatten(0, 1).T.to(inputs.dtype)
+
+    def scaled_weight(self) -> Float[Tensor, "place output input"]:
+        """Return the weights as they act."""
+        return self.scale * self.weight
 
     def sum_window(
         self, drives: Float[Tensor, "batch history drive"]
