@@ -38,8 +38,8 @@ class GLMConfig(StrictConfig):
         downsample: Pixels, down and across, that are averaged into one.
         crop: Averaged pixels that are cut off at each border.
         link: ``"auto"`` suits the responses; ``"relu"`` is that of the source.
-        scale_steps: Whether an optimizer's steps on pixel weights are scaled down by the square root
-            of the number of pixels; the source's are not.
+        scale_steps: Whether an optimizer's steps on pixel weights are scaled down by the square
+            root of the number of pixels; the source's are not.
         smoothness: Weight of the squared differences between neighboring weights in time and space.
         l1: Weight of the sum of absolute weights of a neuron.
         l2: Weight of the sum of squared weights of a neuron.
