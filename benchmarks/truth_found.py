@@ -23,7 +23,7 @@ from freegaze.workflow import displacement_against_truth, open_run_recordings
 
 MODELS = {
     "cnn_gru": ["--model", "cnn_gru"],
-    "glm": ["--model", "glm", "--set", "search={model.smoothness: [0.3, 3.0]}"],
+    "glm": ["--model", "glm", "--set", "search={model.smoothness: [1.0, 10.0]}"],
     "behavior_only": ["--model", "behavior_only"],
 }
 KINDS = ("all", "visual only", "simple", "complex", "behavior only")

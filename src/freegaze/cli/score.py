@@ -14,7 +14,7 @@ from freegaze.sources import open_recordings
 
 
 def command(
-    predictions: Annotated[Path, typer.Argument(help="PREDICTIONS.npz; docs/reference/predictions.md says what is in it.")],
+    predictions: Annotated[Path, typer.Argument(help="PREDICTIONS.npz: `rates`, and more.")],
     data: DataPath,
     source: SourceName = "auto",
     out: Annotated[Path | None, typer.Option("--out", help="Write the table to this CSV.")] = None,

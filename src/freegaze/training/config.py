@@ -83,7 +83,7 @@ class TrainingConfig(StrictConfig):
 
     seed: int = Field(default=0, ge=0)
     max_passes: PositiveInt = 14
-    patience: PositiveInt = 5
+    patience: PositiveInt = 10
     batch_windows: PositiveInt = 64
     stretch_windows: PositiveInt = 8
     learning_rate: PositiveFloat = 2e-3
