@@ -86,6 +86,11 @@ def scores(run: Path) -> list[dict[str, object]]:
     place = [recording.unit_ids.index(unit) for unit in table["unit_id"]]
     kind, modulation = np.array(truth.kind)[place], np.array(truth.modulation)[place]
     is_visual = ~np.isin(modulation, ["behavior_only", "untuned"])
+    # An untuned cell has nothing to attain: its share is not a number, and it is left out.
+    has_share = table["attainable_correlation"].notna().to_numpy()
+    table, kind, modulation, is_visual = (
+        part[has_share] for part in (table, kind, modulation, is_visual)
+    )
     chosen = {
         "all": np.ones(len(table), bool),
         "visual only": modulation == "visual_only",
