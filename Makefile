@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 DEMO ?= demo
 
-.PHONY: demo test test-slow lint install clean
+.PHONY: demo test test-slow planted-faults lint install clean
 
 install: $(STAMP)
 
@@ -28,6 +28,9 @@ test: $(STAMP)  ## all tests but the slow ones
 
 test-slow: $(STAMP)  ## the full counts
 	$(BIN)/pytest -m slow
+
+planted-faults: $(STAMP)  ## do the tests catch faults?
+	$(BIN)/python tests/planted_faults.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks

@@ -232,6 +232,16 @@ def test_an_unfinished_or_missing_run_is_one_clear_error(tmp_path: Path):
         load_encoder(run.path)
 
 
+def test_baselines_are_training_means(tmp_path: Path):
+    recording = make_recording()
+    run = train([recording], small_config(), tmp_path / "a")
+    encoder = load_encoder(run.path)
+    train_bins = encoder.split(recording).bins("train")
+    expected = recording.responses[train_bins].mean(0)
+    np.testing.assert_allclose(encoder.sessions["s"].mean_response, expected, rtol=1e-6)
+    assert not np.allclose(expected, recording.responses.mean(0), rtol=1e-3)
+
+
 def test_metrics_file_is_one_json_object_a_pass(tmp_path: Path):
     run = train([make_recording()], small_config(), tmp_path / "a")
     lines = (run.path / "metrics.jsonl").read_text().splitlines()
