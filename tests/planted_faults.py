@@ -3,8 +3,8 @@
     python tests/planted_faults.py            # all; prints which were caught
     python tests/planted_faults.py 3 7        # some
 
-Each fault is one exact replacement and the folders or files of tests that should notice. The checkout itself
-is never touched. Fails when fewer than 18 are caught, or when a fault no longer applies.
+Each fault is one exact replacement and the tests that should notice. The checkout itself is never
+touched. Fails when fewer than 18 are caught, or when a fault no longer applies.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from freegaze.errors import ConfigError, RegistryError, ShapeError
 from freegaze.metrics.blocks import TimeBlocks, cut_blocks
 from freegaze.metrics.metric import ALL_KINDS, METRICS, ScoreContext, metrics_for
 from freegaze.metrics.scores import score_neurons
+from type_checks import unchecked
 
 N_BINS, N_NEURONS, BIN_WIDTH_S = 600, 5, 0.5
 
@@ -84,6 +85,7 @@ def check_constant_neuron(metric, predicted, observed, context, score):
         np.testing.assert_allclose(scores.mean.value, np.nanmean(got))
 
 
+@unchecked()
 def check_refusals(metric, predicted, observed, context):
     with pytest.raises(ShapeError, match="same bins"):
         metric(predicted[:-1], observed, context)

@@ -9,6 +9,7 @@ from freegaze.metrics.correlation import (
     smooth_boxcar,
     smoothed_correlation,
 )
+from type_checks import unchecked
 
 
 def test_equals_numpy_and_is_nan_for_constants():
@@ -77,6 +78,7 @@ def test_smoothed_correlation_pools_all_bins_of_all_segments():
     np.testing.assert_allclose(got, expected)
 
 
+@unchecked()
 def test_what_cannot_be_smoothed_is_refused():
     with pytest.raises(ConfigError, match="at least 1 bin"):
         smooth_boxcar(np.ones((3, 1)), 0, np.zeros(3, int))

@@ -51,7 +51,8 @@ def test_the_original_shifter_has_its_number_of_parameters() -> None:
 
 
 def test_a_clipped_network_speaks_pixels() -> None:
-    network = ShifterConfig(hidden=(), bound="clamp", linear=False).build((60, 80)).displacement
+    config = ShifterConfig(hidden=(), bound="clamp", linear=False, speed=1.0)
+    network = config.build((60, 80)).displacement
     with torch.no_grad():
         network.layers[-1].weight[:, 0] = torch.tensor([2.0, -3.0, 100.0])
         moved = network(torch.tensor([[1.0, 0.0, 0.0, 0.0]]))

@@ -8,6 +8,7 @@ import pytest
 from builders import make_recording
 from freegaze.errors import DataError, ShapeError
 from freegaze.recording.recording import ResponseKind, Segment, keep_active_neurons
+from type_checks import unchecked
 
 
 def changed(**what):
@@ -45,6 +46,7 @@ def responses(value):
         ({"annotations": {"x": np.zeros(3)}}, ShapeError, "annotation 'x' has 3 rows"),
     ],
 )
+@unchecked()
 def test_impossible_recordings_are_refused(what, error, message):
     with pytest.raises(error, match=message):
         changed(**what)

@@ -22,6 +22,7 @@ from freegaze.simulation import (
     warp,
     with_frame_binning,
 )
+from type_checks import unchecked
 
 SMALL = SimulationConfig(minutes=1.0, n_neurons=12, seed=5, frame_size=(12, 16), n_segments=4)
 
@@ -307,6 +308,7 @@ def test_standard_sessions_are_as_long_and_large_as_the_real_ones():
         ({"version": "VM-2"}, "'VM-1'"),
     ],
 )
+@unchecked()
 def test_impossible_configurations_say_what_is_wrong(wrong, message):
     with pytest.raises(ConfigError, match=message):
         SimulationConfig(**wrong)

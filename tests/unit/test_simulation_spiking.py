@@ -6,6 +6,7 @@ from scipy import stats
 
 from freegaze.errors import ConfigError, NumericsError
 from freegaze.simulation.spiking import GAMMA_SHAPE, REFRACTORY_S, _poisson, draw_spikes
+from type_checks import unchecked
 
 BIN = 0.048
 
@@ -54,6 +55,7 @@ def test_a_rate_of_zero_is_silent_for_every_kind():
         assert not draw_spikes(np.zeros((50, 2)), BIN, kind, np.random.default_rng(6)).any()
 
 
+@unchecked()
 def test_impossible_rates_and_kinds_are_refused():
     rng = np.random.default_rng(7)
     with pytest.raises(NumericsError, match="finite and >= 0"):

@@ -12,6 +12,7 @@ from freegaze.recording.recording import Recording
 from freegaze.simulation import SimulationConfig, Truth, simulate
 from freegaze.sources.simulation import load_truth, write_simulation
 from freegaze.sources.source import detect_source, open_recordings
+from type_checks import unchecked
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,7 @@ def test_a_session_is_replaced_only_when_asked(layout, simulated, tmp_path: Path
     assert_same_truth(simulated[1], load_truth(tmp_path))
 
 
+@unchecked()
 def test_an_unknown_layout_is_refused(simulated, tmp_path: Path):
     with pytest.raises(ConfigError, match="unknown layout 'nwb'; choose store or xu2023"):
         write_simulation(*simulated, tmp_path, layout="nwb")

@@ -37,10 +37,11 @@ app.command("sources")(listing.sources)
 app.command("metrics")(listing.metrics)
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"freegaze {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

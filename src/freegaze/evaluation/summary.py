@@ -76,7 +76,8 @@ def _intervals(known: np.ndarray, draws: BlockDraws | None) -> tuple[Interval, I
     none = np.array(np.nan)
     if not known.size:
         return Interval(none, none, none), Interval(none, none, none)
-    return Interval(known.mean(), none, none), Interval(np.median(known), none, none)
+    mean, median = (np.asarray(average(known)) for average in (np.mean, np.median))
+    return Interval(mean, none, none), Interval(median, none, none)
 
 
 def _plain(name: str, interval: Interval) -> dict[str, float]:

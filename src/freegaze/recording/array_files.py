@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -203,7 +203,7 @@ def _as_bytes(chunks: Iterable[np.ndarray], dtype: np.dtype[Any]) -> Iterator[by
         yield np.ascontiguousarray(chunk, dtype).tobytes()
 
 
-def parse_header(file: IO[bytes]) -> ArrayHeader:
+def parse_header(file: io.BufferedIOBase) -> ArrayHeader:
     """Parse the header at a file's position; raises one of ``UNREADABLE`` if it is none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numpy and the parser comment on odd headers
@@ -232,7 +232,7 @@ def check_size(header: ArrayHeader, size: int, where: str) -> None:
         )
 
 
-def read_data(file: IO[bytes], header: ArrayHeader, where: str) -> np.ndarray:
+def read_data(file: io.BufferedIOBase, header: ArrayHeader, where: str) -> np.ndarray:
     """Read what follows a header, in pieces, into native byte order.
 
     Raises one of ``UNREADABLE`` if the data end early, ``DataError`` if text is not Unicode.

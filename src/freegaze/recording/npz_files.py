@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -78,7 +80,7 @@ class NpzReader:
         if name not in self.headers:
             raise DataError(f"{self.path} holds no array {name!r}")
         try:
-            with self._zip.open(self._members[name]) as file:
+            with self._open(self._members[name]) as file:
                 header = parse_header(file)
                 array = read_data(file, header, f"{self.path}: {name}")
                 if file.read(1):  # reading to the end makes zipfile compare the checksum
@@ -86,6 +88,9 @@ class NpzReader:
                 return array
         except UNREADABLE as error:
             raise unreadable(self.path, error) from None
+
+    def _open(self, member: zipfile.ZipInfo) -> io.BufferedIOBase:
+        return cast(io.BufferedIOBase, self._zip.open(member))  # a ZipExtFile, which is one
 
     def _enter(self, member: zipfile.ZipInfo) -> None:
         name = member.filename.removesuffix(".npy")
@@ -95,7 +100,7 @@ class NpzReader:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise DataError(f"{where}: unknown compression; write it with np.savez_compressed")
         try:
-            with self._zip.open(member) as file:
+            with self._open(member) as file:
                 header = parse_header(file)
         except UNREADABLE as error:
             raise unreadable(self.path, error) from None

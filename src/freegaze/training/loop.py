@@ -288,7 +288,7 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
 
 
 def make_optimizer(
-    encoder: AbstractEncoder, config: TrainingConfig, device: torch.device
+    encoder: torch.nn.Module, config: TrainingConfig, device: torch.device
 ) -> torch.optim.Optimizer:
     """Return AdamW whose weight decay leaves biases, norms and other vectors alone."""
     matrices = [p for p in encoder.parameters() if p.ndim > 1]
