@@ -23,8 +23,8 @@ demo: $(STAMP)  ## simulate a small recording, fit the CNN-GRU, score it, write 
 	$(BIN)/freegaze evaluate $(DEMO)/cnn_gru
 	$(BIN)/freegaze report $(DEMO)/cnn_gru --against $(DEMO)/behavior_only
 
-test: $(STAMP)  ## all tests but the slow ones
-	$(BIN)/pytest -m "not slow" --cov --cov-report=term:skip-covered
+test: $(STAMP)  ## all tests but the slow ones; two processes of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 test-slow: $(STAMP)  ## the full counts
 	$(BIN)/pytest -m slow
