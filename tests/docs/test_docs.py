@@ -19,6 +19,7 @@ SOURCE = ROOT / "src" / "freegaze"
 MODULES = sorted(
     str(path.relative_to(SOURCE.parent).with_suffix("")).replace("/", ".").removesuffix(".__init__")
     for path in SOURCE.rglob("*.py")
+    if path.name != "_template.py"  # importing a template would register what it is a template of
 )
 PROGRAM = typer.main.get_command(app)
 

@@ -52,10 +52,11 @@ def test_the_truth_of_the_neurons_that_were_kept(simulated, tmp_path: Path):
     np.testing.assert_array_equal(kept.reference_rates["oracle"], picked.oracle)
 
 
-def test_neurons_below_three_hertz_are_left_out_by_default(simulated, tmp_path: Path):
+def test_slow_neurons_are_left_out_where_asked(simulated, tmp_path: Path):
     recording, truth = simulated
     write_simulation(recording, truth, tmp_path)
-    (again,) = open_recordings("simulation", tmp_path)
+    assert open_recordings("simulation", tmp_path)[0].n_neurons == recording.n_neurons
+    (again,) = open_recordings("simulation", tmp_path, min_rate_hz=3.0)
     expected = [
         unit
         for unit, rate in zip(recording.unit_ids, recording.rates_hz("train"), strict=True)
