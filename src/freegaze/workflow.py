@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def fit(
     Example:
         >>> encoder = freegaze.fit(recordings, "runs/first", model="glm")  # doctest: +SKIP
     """
-    overrides = [f"model.name={model}", *(f"{k}={v}" for k, v in (settings or {}).items())]
+    overrides = [f"model.name={model}"]
+    overrides += [f"{k}={json.dumps(v, default=str)}" for k, v in (settings or {}).items()]
     run_config = read_config(RunConfig, Path(config) if config else None, overrides)
     sessions = [recordings] if isinstance(recordings, Recording) else list(recordings)
     train(sessions, run_config, Path(run_dir), progress)

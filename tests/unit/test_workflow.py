@@ -1,0 +1,111 @@
+"""The three calls for notebooks, and what ties a run to its data and their truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import freegaze
+from builders import make_recording
+from fake_encoder import fake_fit
+from freegaze.errors import ConfigError, DataError
+from freegaze.simulation import SimulationConfig, simulate
+from freegaze.sources.simulation import write_simulation
+from freegaze.training.run_folder import RunFolder
+from freegaze.workflow import displacement_against_truth, open_run_recordings
+
+SETTINGS = {
+    "data.history": 2,
+    "data.min_rate_hz": 0,
+    "split.gap_s": 0.1,
+    "training.max_passes": 2,
+    "training.device": "cpu",
+    "training.checkpoint_every_s": 1e-9,
+    "training.gradient_clip": None,
+    "model.features": ["speed", "theta"],
+}
+
+
+def test_fit_predict_evaluate(tmp_path: Path):
+    recording = make_recording()
+    told = []
+    encoder = freegaze.fit(
+        recording,
+        tmp_path / "run",
+        model="behavior_only",
+        settings=SETTINGS,
+        progress=lambda what, done, total: told.append((done, total)),
+    )
+    assert encoder.behavior_names == ("speed", "theta")
+    config = RunFolder(tmp_path / "run").config()
+    assert config.training.gradient_clip is None
+    assert config.training.checkpoint_every_s == 1e-9
+    assert told[-1][0] == told[-1][1] == len(told)
+    predicted = encoder.predict(recording, "test")
+    again = freegaze.load_encoder(tmp_path / "run").predict(recording, "test")
+    np.testing.assert_array_equal(predicted.rates, again.rates)
+    assert not encoder.encoder.training
+    evaluation = freegaze.evaluate(encoder, recording, draws=20)
+    assert evaluation.table["unit_id"].tolist() == list(recording.unit_ids)
+
+
+def test_settings_lie_on_top_of_a_file(tmp_path: Path):
+    (tmp_path / "c.yaml").write_text("training:\n  max_passes: 1\n  seed: 7\n")
+    freegaze.fit(
+        [make_recording()],
+        tmp_path / "run",
+        model="mean_rate",
+        config=tmp_path / "c.yaml",
+        settings={k: v for k, v in SETTINGS.items() if k != "model.features"},
+    )
+    training = RunFolder(tmp_path / "run").config().training
+    assert (training.seed, training.max_passes) == (7, 2)
+
+
+def test_a_run_without_a_path_cannot_open_its_data(tmp_path: Path):
+    settings = {k: v for k, v in SETTINGS.items() if k != "model.features"}
+    freegaze.fit(make_recording(), tmp_path / "run", model="mean_rate", settings=settings)
+    with pytest.raises(ConfigError, match=r"source\.path"):
+        open_run_recordings(tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory):
+    """A short session on the affine track, as read back from its folder, and its truth."""
+    folder = tmp_path_factory.mktemp("simulated")
+    config = SimulationConfig(
+        minutes=0.5, n_neurons=2, frame_size=(12, 16), track="affine", session_id="sim"
+    )
+    recording, truth = simulate(config)
+    write_simulation(recording, truth, folder)
+    (recording,) = freegaze.open_recordings("simulation", folder)
+    return recording, truth
+
+
+def test_displacement_is_compared_with_the_truth_of_the_session(simulated, monkeypatch):
+    recording, truth = simulated
+    encoder = fake_fit([recording])
+    assert displacement_against_truth(encoder, [recording]) == {}  # it has no shifter
+    shift = torch.from_numpy(truth.best_affine).float()
+    monkeypatch.setattr(encoder.encoder, "shift", lambda behavior, session: shift)
+    fits = displacement_against_truth(encoder, [recording])
+    assert list(fits) == [recording.session_id]
+    found = fits[recording.session_id]
+    assert found.slope == pytest.approx((1, 1, 1), abs=1e-5)
+    assert max(found.rms) < 1e-4
+    elsewhere = replace(recording, provenance={})
+    assert displacement_against_truth(encoder, [elsewhere]) == {}
+
+
+def test_a_truth_that_is_gone_is_one_clear_error(simulated, tmp_path: Path, monkeypatch):
+    recording, truth = simulated
+    encoder = fake_fit([recording])
+    shift = torch.from_numpy(truth.best_affine).float()
+    monkeypatch.setattr(encoder.encoder, "shift", lambda behavior, session: shift)
+    moved = replace(recording, provenance={"truth": str(tmp_path / "gone")})
+    with pytest.raises(DataError, match="gone"):
+        displacement_against_truth(encoder, [moved])
