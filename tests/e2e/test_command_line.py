@@ -23,7 +23,7 @@ from type_checks import unchecked
 GAP = ("--set", "split.gap_s=0.5")
 VERBS = (
     *("simulate", "inspect", "train", "evaluate", "compare", "predict", "score", "report"),
-    *("models", "sources", "doctor"),
+    *("models", "sources", "metrics", "doctor"),
 )
 
 
@@ -81,9 +81,10 @@ def test_inspect_prints_and_draws(freegaze, mouse, tmp_path):
     assert page.stat().st_size > 1000
 
 
-def test_models_and_sources_are_listed(freegaze):
+def test_models_sources_and_metrics_are_listed(freegaze):
     assert "cnn_gru" in freegaze("models").stdout
     assert "xu2023" in freegaze("sources").stdout
+    assert "bits_per_spike" in freegaze("metrics").stdout
 
 
 def test_the_program_starts_from_a_shell():
@@ -94,6 +95,12 @@ def test_the_program_starts_from_a_shell():
 
 def test_doctor_finds_this_machine_ready(freegaze):
     assert "all good" in freegaze("doctor").stdout
+
+
+def test_doctor_names_what_is_missing(freegaze, monkeypatch):
+    monkeypatch.setattr("freegaze.cli.doctor._dependencies", lambda: ["torch", "no-such-package"])
+    message = freegaze("doctor", status=2).stderr
+    assert "not installed: no-such-package" in message
 
 
 def test_the_originals_layout_reads_back(freegaze, tmp_path):
@@ -153,7 +160,7 @@ def test_damaged_files_are_one_line(freegaze, mouse, tmp_path):
 def test_a_killed_fit_continues_to_the_same_bytes(freegaze, mouse, tmp_path):
     options = [
         *("--model", "behavior_only", "--set", "training.checkpoint_every_s=1e-9"),
-        *("--set", "training.max_passes=8", "--set", "training.patience=8"),
+        *("--set", "training.max_passes=3", "--set", "training.patience=3"),
         *("--set", "training.batch_windows=16", "--set", "split.gap_s=0.5"),
     ]
     arguments = ["train", mouse, *SMALL, *options]
@@ -171,11 +178,12 @@ def test_a_killed_fit_continues_to_the_same_bytes(freegaze, mouse, tmp_path):
         time.sleep(rng.uniform(0, 0.5))
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
+        assert not (run / "encoder.safetensors").exists(), "ended before it was killed"
         freegaze("train", "--resume", run, "--quiet")
         weights = load_tensors(run / "encoder.safetensors")[0]
         for name, tensor in expected.items():
             assert (weights[name] == tensor).all(), name
-        assert len((run / "metrics.jsonl").read_text().splitlines()) == 8
+        assert len((run / "metrics.jsonl").read_text().splitlines()) == 3
 
 
 def test_two_processes_on_one_run_are_refused(freegaze, mouse, runs, tmp_path):

@@ -44,6 +44,12 @@ def responses(value):
         ({"segments": (Segment(0, 29),)}, DataError, "cover 29 bins of 30"),
         ({"segments": (Segment(0, 20), Segment(19, 30))}, DataError, "start at 20"),
         ({"annotations": {"x": np.zeros(3)}}, ShapeError, "annotation 'x' has 3 rows"),
+        (
+            {"frames": np.zeros((30, 6, 8), np.float32)},
+            ShapeError,
+            "of uint8, got",
+        ),
+        ({"responses": np.zeros((30, 0), np.float32), "unit_ids": ()}, ShapeError, "30, 0"),
     ],
 )
 @unchecked()
@@ -92,3 +98,5 @@ def test_look_ups():
     np.testing.assert_array_equal(recording.video(np.array([3])), recording.frames[[3]])
     with pytest.raises(DataError, match="nearest: theta"):
         recording.column("thet")
+    with pytest.raises(DataError, match="none of its 4 neurons is left"):
+        recording.select_neurons(np.zeros(4, dtype=bool))

@@ -19,16 +19,15 @@ from freegaze.recording.windows import (
 
 
 def roles(split):
-    return ["-" if c < 0 else ROLES[c][0] for c in split.codes]
+    letters = {"train": "r", "validation": "v", "test": "e"}
+    return "".join("-" if c < 0 else letters[ROLES[c]] for c in split.codes)
 
 
 def test_tail_keeps_given_roles_and_gaps_free():
     segments = [Segment(0, 10, "train"), Segment(10, 15, "test"), Segment(15, 25, "train")]
     recording = make_recording(n_bins=25, segments=segments, bin_width_s=1.0)
     split = split_recording(recording, "tail", validation=0.4, gap_s=1)
-    assert "".join(roles(split)) == "ttttt-vvv-" + "v" * 0 + "eeeee".replace("e", "t") + "-" + (
-        "tttt-vvvv"
-    )
+    assert roles(split) == "rrrrr-vvv-eeeee-rrrr-vvvv"
 
 
 def test_auto_chooses_by_the_roles_there_are():
@@ -143,6 +142,22 @@ def test_stretches_hold_consecutive_windows_once_each(bins, n_windows, seed):
     assert set(covered) <= set(bins)
     n_left_out = sum((stop - start) % n_windows for start, stop in contiguous_runs(targets))
     assert len(covered) == len(bins) - n_left_out
+
+
+def test_impossible_splits_are_refused():
+    recording = make_recording(n_bins=40, roles=(None,), bin_width_s=1.0)
+    for n_folds in (1, 41):
+        with pytest.raises(DataError, match=f"2 to 40 folds, got {n_folds}"):
+            blocked_folds(recording, n_folds)
+    with pytest.raises(DataError, match="leaves no train bins"):
+        blocked_folds(recording, 2, gap_s=40)
+
+
+def test_a_share_that_is_less_than_a_bin_is_refused():
+    segments = [Segment(0, 10, "train"), Segment(10, 20, "test")]
+    recording = make_recording(n_bins=20, segments=segments, bin_width_s=1.0)
+    with pytest.raises(DataError, match="no validation bins of 20"):
+        split_recording(recording, "tail", validation=0.01, gap_s=0)
 
 
 def test_history_below_one_is_an_error():

@@ -11,12 +11,14 @@ from builders import make_recording
 from freegaze.config import read_config
 from freegaze.errors import CheckpointError, ConfigError, DataError, NumericsError
 from freegaze.evaluation.fitted import load_encoder
+from freegaze.models.encoder import build_encoder
 from freegaze.recording.recording import ResponseKind
 from freegaze.training import loop
 from freegaze.training.checkpoint import load_tensors, write_atomically
-from freegaze.training.config import RunConfig
+from freegaze.training.config import RunConfig, model_config
 from freegaze.training.fit import resume, train
 from freegaze.training.run_folder import RunFolder
+from freegaze.training.sessions import prepare_sessions
 
 SMALL = (
     "model.name=behavior_only",
@@ -181,9 +183,54 @@ def test_sessions_are_fitted_together(tmp_path: Path):
         encoder.predict(make_recording(session_id="three"))
 
 
-def test_sessions_of_one_name_are_refused(tmp_path: Path):
+def test_sessions_that_do_not_go_together_are_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="no recording to fit"):
+        train([], small_config(), tmp_path / "a")
     with pytest.raises(DataError, match="share a session id"):
         train([make_recording(), make_recording()], small_config(), tmp_path / "a")
+    for other in ({"bin_width_s": 0.1}, {"kind": ResponseKind.FLUORESCENCE}):
+        sessions = [make_recording(), make_recording(session_id="t", **other)]
+        with pytest.raises(DataError, match="'s' and 't' differ in bin width or response kind"):
+            train(sessions, small_config(), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_an_impossible_place_is_one_clear_error(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="cannot make the run folder"):
+        train([make_recording()], small_config(), tmp_path / "file" / "run")
+
+
+def test_a_damaged_manifest_is_one_clear_error(tmp_path: Path):
+    run = train([make_recording()], small_config(), tmp_path / "a")
+    for text, message in (("[1]", "expected a JSON object, got list"), ("{", "missing or broken")):
+        (run.path / "manifest.json").write_text(text)
+        with pytest.raises(CheckpointError, match=message):
+            run.manifest()
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.9])
+def test_the_average_of_weights_follows_each_step(tmp_path: Path, decay: float):
+    """``average <- decay * average + (1 - decay) * weights`` after each step, from the start."""
+    config = small_config("training.max_passes=1", f"training.average_decay={decay}")
+    sessions = prepare_sessions([make_recording()], config)
+    dims = {name: session.dims for name, session in sessions.items()}
+    encoder = build_encoder("behavior_only", model_config(config), dims, seed=0)
+    encoder.register_buffer("n_steps", torch.zeros((), dtype=torch.long))
+    run = RunFolder(tmp_path)
+    fit = loop.Fit(encoder, sessions, config.training, run)
+    expected = {k: v.clone() for k, v in encoder.state_dict().items()}
+    for step, (session, firsts) in enumerate(fit._batches(0)):
+        encoder.n_steps += 1
+        fit._step(session, firsts, step, 10)
+        for name, now in encoder.state_dict().items():
+            if now.is_floating_point():
+                expected[name] = decay * expected[name] + (1 - decay) * now
+    assert step > 2
+    average = fit.average.state_dict()
+    assert average.pop("n_steps") == step + 1  # what counts is copied, not averaged
+    for name, mean in average.items():
+        torch.testing.assert_close(mean, expected[name])
 
 
 def test_a_search_keeps_the_lowest_validation_loss(tmp_path: Path):
