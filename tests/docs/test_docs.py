@@ -6,12 +6,18 @@ import doctest
 import importlib
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import typer
 
 from freegaze.cli.app import app
+from freegaze.config import read_config
+from freegaze.metrics.metric import METRICS
+from freegaze.models.encoder import MODELS
+from freegaze.sources.source import SOURCES
+from freegaze.training.config import RunConfig, model_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -31,9 +37,19 @@ def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
     return [(m[1], m[3]) for m in found if m[2] in languages]
 
 
-def commands(page: Path) -> list[str]:
-    lines = "\n".join(code for _, code in blocks(page, "bash", "console")).splitlines()
-    return [line for line in lines if line.startswith("freegaze ")]
+def commands(page: Path) -> list[list[str]]:
+    """Words after ``freegaze`` of each command in a shell block; lines may go on after a \\."""
+    text = "\n".join(code for _, code in blocks(page, "bash", "console", "sh", "shell"))
+    lines = [line.removeprefix("$ ") for line in text.replace("\\\n", " ").splitlines()]
+    return [shlex.split(x, comments=True)[1:] for x in lines if x.startswith("freegaze ")]
+
+
+def mentions(path: Path) -> list[str]:
+    """What stands in backticks after ``freegaze``, in a page or in a message of the program."""
+    text = re.sub(r"\n```.*?\n```", "", path.read_text(), flags=re.DOTALL)
+    if path.suffix == ".py":  # strings that go on in the next line
+        text = re.sub(r"\"\n\s+f?\"", "", text)
+    return re.findall(r"`freegaze ([^`]+)`", text)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -45,11 +61,25 @@ def test_links_lead_somewhere(page: Path):
 
 @pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda p: p.name)
 def test_commands_exist_with_their_options(page: Path):
-    for line in commands(page):
-        words = shlex.split(line, comments=True)[1:]
-        verb = PROGRAM.commands[words[0]]
+    for verb, *words in commands(page):
         # Parsing alone: a wrong option or a missing argument raises.
-        verb.make_context(words[0], words[1:], resilient_parsing=False)
+        PROGRAM.commands[verb].make_context(verb, list(words), resilient_parsing=False)
+        settings = [b for a, b in pairwise(words) if a == "--set"]
+        models = [f"model.name={b}" for a, b in pairwise(words) if a == "--model"]
+        model_config(read_config(RunConfig, None, [*models, *settings]))  # every key exists
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in (*PAGES, *SOURCE.rglob("*.py")) if mentions(p)],
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
+def test_commands_mentioned_in_text_exist(path: Path):
+    for mention in mentions(path):
+        verb, *words = mention.split()
+        if verb not in ("VERB", "--help", "--version", "{self.kind}s"):
+            options = {o for p in PROGRAM.commands[verb].params for o in p.opts} | {"--help"}
+            assert {word for word in words if word.startswith("--")} <= options, mention
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -58,6 +88,11 @@ def test_python_in_pages_runs_or_says_why_not(page: Path):
         compiled = compile(code, str(page), "exec")
         if not before.startswith("<!-- not run: "):
             exec(compiled, {})
+
+
+def test_every_registry_is_listed_by_a_verb():
+    for registry in (MODELS, SOURCES, METRICS):  # as the message about an unknown name says
+        assert f"{registry.kind}s" in PROGRAM.commands
 
 
 def test_make_targets_in_the_readme_exist():
@@ -71,3 +106,11 @@ def test_examples_in_docstrings_run(name: str):
     module = importlib.import_module(name)
     results = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert results.failed == 0
+
+
+def test_examples_are_found_through_the_checks_of_types():
+    """`conftest` wraps every function; examples of wrapped functions must not be passed over."""
+    from freegaze.metrics import correlation
+
+    found = doctest.DocTestFinder().find(correlation)
+    assert sum(len(test.examples) for test in found) >= 1
