@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from builders import make_recording
 from freegaze.errors import ConfigError, DataError
@@ -133,6 +135,18 @@ def test_products_multiply_standardized_signals():
     expected = speed * theta
     expected = (expected - expected.mean()) / expected.std(correction=0)
     torch.testing.assert_close(product, expected, atol=1e-5, rtol=0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.permutations(["z", "a", "m", "a*z", "z*m", "d_a"]), st.integers(1, 6))
+def test_features_are_products_of_their_columns_in_any_order(names, n_names):
+    columns = {name: np.random.default_rng(ord(name)).normal(size=9) for name in "zam"}
+    recording = recording_with({name: values.tolist() for name, values in columns.items()})
+    signals = columns | {"d_a": np.diff(columns["a"], prepend=columns["a"][0]) / 0.5}
+    features = raw(recording, names[:n_names])
+    for i, name in enumerate(names[:n_names]):
+        expected = np.prod([signals[part] for part in name.split("*")], axis=0)
+        np.testing.assert_allclose(features[:, i], expected, rtol=1e-5, err_msg=name)
 
 
 def test_transform_survives_json():

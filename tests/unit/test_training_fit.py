@@ -1,6 +1,7 @@
 """Fitting: seeds, resuming, run folders, searches, several sessions."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ CONVOLUTIONAL = (
     "model.core.channels=[4]",
     "model.core.kernels=[3]",
     "model.core.strides=[2]",
+    "model.core.dropout=0.3",
 )
 
 
@@ -94,6 +96,43 @@ def test_a_stopped_fit_goes_on_bit_for_bit(tmp_path: Path, stop_at: int, model: 
     assert_same_weights(undisturbed, stopped)
     for a, b in zip(undisturbed.metrics(), stopped.metrics(), strict=True):
         assert {**a, "seconds": 0} == {**b, "seconds": 0}
+
+
+def test_every_step_has_a_number_of_its_own(tmp_path: Path, monkeypatch):
+    """Dropout and learning rate follow from it, also across passes."""
+    numbers = []
+
+    def rate_factor(config, step: int, n_steps: int) -> float:
+        numbers.append((step, n_steps))
+        return 1.0
+
+    monkeypatch.setattr(loop, "rate_factor", rate_factor)
+    train([make_recording()], small_config(), tmp_path / "a")
+    total = numbers[0][1]
+    assert total > 3  # passes
+    once = list(dict.fromkeys(numbers))  # each step asks once for each group of weights
+    assert once == [(step, total) for step in range(total)]
+
+
+@pytest.mark.parametrize("kind", list(ResponseKind))
+@pytest.mark.parametrize("model", [(), (*CONVOLUTIONAL, "model.normalize_behavior=true")])
+def test_nothing_of_the_test_bins_reaches_the_fit(
+    tmp_path: Path, kind: ResponseKind, model: tuple[str, ...]
+):
+    """Video, behavior and responses of the test bins are changed; the fitted weights are not."""
+    recording = make_recording(frame_size=(10, 12), kind=kind, lost_share=0.1)
+    config = small_config("data.min_rate_hz=1", *_with_gaze(model))
+    test = recording.bins_of("test")
+    frames, behavior = recording.frames.copy(), recording.behavior.copy()
+    responses = recording.responses.copy()
+    frames[test] //= 3
+    behavior[test] = 40 - 9 * behavior[test]
+    responses[test] = 5 * responses[test][::-1] + 7
+    changed = replace(recording, frames=frames, behavior=behavior, responses=responses)
+    runs = [train([r], config, tmp_path / name) for r, name in ((recording, "a"), (changed, "b"))]
+    assert_same_weights(*runs)
+    a, b = (load_tensors(run.encoder)[1] for run in runs)
+    assert a["sessions"] == b["sessions"]  # scalings, neurons, mean responses
 
 
 def _with_gaze(model: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from freegaze.config import read_config
 from freegaze.evaluation.fitted import load_encoder
 from freegaze.training.config import RunConfig
 from freegaze.training.fit import train
+from type_checks import unchecked
 
 SMALL = (
     *("data.history=2", "data.min_rate_hz=0", "split.gap_s=0.1", "training.max_passes=2"),
@@ -38,6 +39,7 @@ def test_half_precision_stays_close_and_keeps_whole_weights(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the compiler warns about its own parts
+@unchecked()  # it cannot look through the checks of types
 def test_a_compiled_fit_is_the_same(tmp_path: Path):
     _, expected = fitted(tmp_path, "eager")
     _, rates = fitted(tmp_path, "compiled", "training.compile=true")
