@@ -108,9 +108,12 @@ def check_gradients_reach_all(encoder: AbstractEncoder) -> None:
     scramble(encoder).train()
     video, behavior = make_inputs(encoder, encoder.history, batch=8)
     for session in SESSIONS:
-        loss = encoder(video, behavior, session).square().sum()
+        features = encoder.encode(video, behavior, session)
+        loss = encoder.respond(features, session).square().sum()
+        penalties = encoder.penalties(session)
+        penalties |= encoder.batch_penalties(video, behavior, features, session)
         if loss.requires_grad:
-            (loss + sum(encoder.penalties(session).values())).backward()
+            (loss + sum(penalties.values())).backward()
     trainable = {n: p for n, p in encoder.named_parameters() if p.requires_grad}
     for name, parameter in trainable.items():
         if encoder.history == 1 and name.endswith("gru.hidden_weight"):

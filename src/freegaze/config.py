@@ -6,19 +6,38 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from freegaze.errors import ConfigError
 from freegaze.registry import nearest_names
 
 
 class StrictConfig(BaseModel):
-    """Base of every configuration: frozen, no unknown key, no guessed conversion of a value."""
+    """Base of every configuration: frozen, no unknown key, no guessed conversion of a value.
+
+    A part that comes in several kinds is a union of configurations that differ by their literal
+    field ``kind``. It may be given by its kind alone (``readout: gaussian``), and options without a
+    kind, or of the default's kind, are put on top of the default.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_kinds(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {name: _complete_kind(cls._default_part(name), v) for name, v in values.items()}
+
+    @classmethod
+    def _default_part(cls, name: str) -> BaseModel | None:
+        """Return the default of a field that comes in several kinds."""
+        field = cls.model_fields.get(name)
+        default = None if field is None else field.default
+        return default if isinstance(default, BaseModel) and hasattr(default, "kind") else None
 
 
 C = TypeVar("C", bound=StrictConfig)
@@ -129,21 +148,57 @@ def _explain(
     lines: Mapping[tuple[str, ...], int],
 ) -> str:
     first = error.errors(include_url=False)[0]
-    at = tuple(str(part) for part in first["loc"])
+    at, within = _locate(kind, tuple(str(part) for part in first["loc"]))
     line = next((lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in lines), None)
     place = f"{where}, line {line}" if line else where
     name = ".".join(at)
     if first["type"] == "extra_forbidden":
-        known = _known_keys(kind, at[:-1])
+        known = list(within.model_fields) if within is not None else []
         return f"{place}: unknown key {name!r} ({nearest_names(at[-1], known)})"
     return f"{place}: {name}: {first['msg']}, got {first['input']!r}"
 
 
-def _known_keys(kind: type[BaseModel], at: tuple[str, ...]) -> list[str]:
-    for part in at:
-        field = kind.model_fields.get(part)
-        inner = field.annotation if field is not None else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
-        kind = inner
-    return list(kind.model_fields)
+def _locate(
+    kind: type[BaseModel], at: tuple[str, ...]
+) -> tuple[tuple[str, ...], type[BaseModel] | None]:
+    """Return an error's path as the user wrote it, and the configuration its last key belongs to.
+
+    Within a part that comes in several kinds, pydantic's path also names the kind.
+    """
+    keys: list[str] = []
+    within: type[BaseModel] | None = kind
+    members: list[type[BaseModel]] = []
+    for i, part in enumerate(at):
+        chosen = [m for m in members if _kind_of(m) == part]
+        if chosen:
+            within, members = chosen[0], []
+            continue
+        keys.append(part)
+        if i == len(at) - 1:
+            break
+        field = within.model_fields.get(part) if within is not None else None
+        annotation = field.annotation if field is not None else None
+        members = _configs_in(annotation)
+        within = members[0] if len(members) == 1 else None
+    return tuple(keys), within
+
+
+def _configs_in(annotation: Any) -> list[type[BaseModel]]:
+    parts = (annotation, *get_args(annotation))
+    return [p for p in parts if isinstance(p, type) and issubclass(p, BaseModel)]
+
+
+def _kind_of(config: type[BaseModel]) -> str | None:
+    field = config.model_fields.get("kind")
+    return None if field is None else field.default
+
+
+def _complete_kind(default: BaseModel | None, value: Any) -> Any:
+    if default is None:
+        return value
+    if isinstance(value, str):
+        return {"kind": value}
+    usual = getattr(default, "kind", None)
+    if isinstance(value, Mapping) and value.get("kind", usual) == usual:
+        return {**default.model_dump(), **value}
+    return value

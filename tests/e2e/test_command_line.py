@@ -14,16 +14,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from e2e_options import SMALL
 from freegaze import load_encoder, open_recordings
+from freegaze.models.encoder import EncoderDims, build_encoder
+from freegaze.paper.published import paper_config, save_published
+from freegaze.paper.state_dicts import to_original
 from freegaze.training.checkpoint import load_tensors
 from type_checks import unchecked
 
+XU_TINY = Path(__file__).parents[1] / "golden" / "xu2023_tiny"
 GAP = ("--set", "split.gap_s=0.5")
 VERBS = (
     *("simulate", "inspect", "train", "evaluate", "compare", "predict", "score", "report"),
-    *("models", "sources", "metrics", "doctor"),
+    *("models", "sources", "metrics", "doctor", "import-weights", "export-weights"),
 )
 
 
@@ -204,3 +209,30 @@ def test_two_processes_on_one_run_are_refused(freegaze, mouse, runs, tmp_path):
     result = freegaze("train", "--resume", run, "--quiet", status=2)
     assert "another process" in result.stderr
     holder.communicate("\n")
+
+
+def test_weights_come_from_the_original_and_go_back(freegaze, tmp_path):
+    (recording,) = open_recordings("xu2023", XU_TINY, units="paper")
+    session = recording.session_id
+    dims = EncoderDims(recording.n_neurons, ("theta", "phi"), (60, 80), 1)
+    encoder = build_encoder("sensorium", paper_config("sensorium"), {session: dims}, seed=0)
+    original = to_original("sensorium", encoder.state_dict(), session)
+    save_published(tmp_path / "original.pth", original)
+    run = tmp_path / "run"
+    told = freegaze(
+        *("import-weights", tmp_path / "original.pth", "--model", "sensorium"),
+        *("--session", session, "--data", XU_TINY, "--out", run),
+    )
+    assert f"freegaze evaluate {run}" in told.stdout
+    freegaze("evaluate", run, "--paper", "--draws", 20)
+    assert len(pd.read_csv(run / "evaluation" / "scores.csv")) == 68
+    freegaze("export-weights", run, "--layout", "xu2023", "--out", tmp_path / "back.pth")
+    back = torch.load(tmp_path / "back.pth", weights_only=True)
+    assert back.keys() == original.keys()
+    assert all(torch.equal(back[key], original[key]) for key in original)
+
+
+def test_weights_of_a_default_encoder_do_not_fit_the_original(freegaze, runs, tmp_path):
+    refused = freegaze("export-weights", runs["cnn_gru"], "--out", tmp_path / "x.pth", status=2)
+    assert "the original" in refused.stderr
+    assert not (tmp_path / "x.pth").exists()

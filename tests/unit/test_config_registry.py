@@ -1,8 +1,10 @@
 """Configuration files, overrides, and the registry."""
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Discriminator
 
 from freegaze.config import StrictConfig, build_config, config_hash, dump_yaml, read_config
 from freegaze.errors import ConfigError, RegistryError
@@ -78,3 +80,49 @@ def test_registry_finds_discovers_and_refuses():
         registry.register("one")(7)
     with pytest.raises(RegistryError, match="unknown number 'tow' .*nearest: two"):
         registry.get("tow")
+
+
+class Small(StrictConfig):
+    kind: Literal["small"] = "small"
+    size: int = 1
+
+
+class Large(StrictConfig):
+    kind: Literal["large"] = "large"
+    weight: float = 2.0
+    color: str = "gray"
+
+
+class Holder(StrictConfig):
+    part: Annotated[Small | Large, Discriminator("kind")] = Large(weight=5.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("part: small", Small()),
+        ("part: large", Large()),
+        ("part: {kind: large, color: red}", Large(weight=5.0, color="red")),
+        ("part: {color: red}", Large(weight=5.0, color="red")),
+        ("part: {kind: small, size: 3}", Small(size=3)),
+        ("{}", Large(weight=5.0)),
+    ],
+)
+def test_a_part_of_several_kinds(tmp_path, text, expected):
+    (tmp_path / "c.yaml").write_text(text)
+    assert read_config(Holder, tmp_path / "c.yaml").part == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("part: {kind: small, sise: 3}", r"line 1: unknown key 'part.sise' \(nearest: size"),
+        ("part: {colour: red}", r"unknown key 'part.colour' \(nearest: color"),
+        ("part: {weight: heavy}", r"part\.weight: Input should be a valid number.*'heavy'"),
+        ("part: medium", r"part: Input tag 'medium' .* expected tags: 'small', 'large'"),
+    ],
+)
+def test_a_mistake_in_a_part_of_several_kinds_is_named(tmp_path, text, message):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_config(Holder, tmp_path / "c.yaml")

@@ -163,3 +163,43 @@ def test_no_features_at_all():
     transform = fit_behavior_transform(recording, [], np.arange(20))
     assert transform.features(torch.from_numpy(transform.signals(recording))).shape == (20, 0)
     assert transform.usable(recording).all()
+
+
+def pupil_recording():
+    made = make_recording(n_bins=60, segments=[Segment(0, 40, "train"), Segment(40, 60, "test")])
+    radius = (5 + made.behavior[:, :1] ** 2).astype(np.float32)
+    radius[10:13] = np.nan
+    behavior = np.concatenate([made.behavior[:, 1:], radius], 1)
+    names = (*made.behavior_names[1:], "pupil_radius")
+    return replace(made, behavior=behavior, behavior_names=names)
+
+
+def test_the_pupil_area_follows_from_its_radius():
+    recording = pupil_recording()
+    assert resolve_features("pupil_area", recording.behavior_names) == ("pupil_area",)
+    transform = fit_behavior_transform(
+        recording,
+        ["pupil_area", "d_pupil_area"],
+        np.arange(40),
+        derivative="paper",
+        nan_policy="zero",
+        standardize=False,
+    )
+    area = np.pi * np.nan_to_num(recording.column("pupil_radius").astype(float)) ** 2
+    signals = transform.signals(recording)
+    np.testing.assert_allclose(signals[:, 0], area, rtol=1e-5)
+    np.testing.assert_allclose(signals[1:40, 1], np.diff(area[:40]), rtol=1e-4, atol=1e-4)
+    assert not tracked_bins(recording, ["pupil_area"])[10:13].any()
+    with pytest.raises(ConfigError, match="'pupil_area' needs the column 'pupil_radius'"):
+        resolve_features("pupil_area", ["speed"])
+
+
+def test_segment_sd_divides_by_each_segments_own_sd():
+    recording = pupil_recording()
+    transform = fit_behavior_transform(
+        recording, ["theta"], np.arange(40), nan_policy="zero", standardize="segment_sd"
+    )
+    signals, raw = transform.signals(recording)[:, 0], recording.column("theta").astype(float)
+    for part in (slice(0, 40), slice(40, 60)):
+        np.testing.assert_allclose(signals[part], raw[part] / raw[part].std(), rtol=1e-5)
+    assert BehaviorTransform.from_dict(transform.to_dict()) == transform

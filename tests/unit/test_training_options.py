@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from builders import make_recording
-from freegaze.config import read_config
+from freegaze.config import build_config, read_config
+from freegaze.errors import ConfigError
 from freegaze.evaluation.fitted import load_encoder
-from freegaze.training.config import RunConfig
+from freegaze.training.config import RunConfig, model_config
 from freegaze.training.fit import train
 from type_checks import unchecked
 
@@ -63,3 +64,12 @@ def test_independent_windows_and_stretches_have_the_same_loss_in_evaluation(tmp_
         apart = encoder.encoder(alone.video, alone.behavior).unflatten(0, (3, 5))
     torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(stretch.responses.flatten(0, 1), alone.responses[:, 0])
+
+
+def test_a_network_of_timm_is_named_in_short():
+    config = build_config(RunConfig, {"model": {"name": "timm:resnet10t", "core": {"stages": 2}}})
+    assert config.model == {"name": "timm", "core": {"network": "resnet10t", "stages": 2}}
+    resolved = model_config(config)
+    assert resolved.core.network == "resnet10t"  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="must be options of a network"):
+        build_config(RunConfig, {"model": {"name": "timm:resnet10t", "core": "conv"}})

@@ -12,6 +12,8 @@ from freegaze.cli import (
     compare,
     doctor,
     evaluate,
+    export_weights,
+    import_weights,
     inspect,
     listing,
     predict,
@@ -32,6 +34,8 @@ app = typer.Typer(
 
 for verb in (simulate, inspect, train, evaluate, compare, predict, score, report, doctor):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
+app.command("import-weights")(import_weights.command)
+app.command("export-weights")(export_weights.command)
 app.command("models")(listing.models)
 app.command("sources")(listing.sources)
 app.command("metrics")(listing.metrics)

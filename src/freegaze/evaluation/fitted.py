@@ -34,7 +34,8 @@ class FittedSession:
         preparation: Scaling of behavior and video, fitted on training bins.
         unit_ids: The neurons that were fitted, in the order of the predictions.
         bin_width_s: Width of a bin in seconds.
-        mean_response: Mean response a bin of each neuron over training bins, (neuron,).
+        mean_response: Mean response a bin of each neuron over training bins, (neuron,); NaN for
+            weights that came without their data.
     """
 
     dims: EncoderDims
@@ -97,6 +98,51 @@ class FittedEncoder:
     def behavior_names(self) -> tuple[str, ...]:
         """Behavior features that the encoder reads, in order."""
         return next(iter(self.sessions.values())).dims.behavior_names
+
+    def __call__(
+        self,
+        video: Float[torch.Tensor, "batch history 1 height width"],
+        behavior: Float[torch.Tensor, "batch history feature"],
+        session: str | None = None,
+    ) -> Float[torch.Tensor, "batch neuron"]:
+        """Predict one window each from tensors that are already scaled; differentiable.
+
+        Args:
+            video: Frames, scaled as for the fit.
+            behavior: Behavior features, scaled as for the fit; columns as in ``behavior_names``.
+            session: Whose neurons answer; may be left out where there is one session.
+
+        Returns:
+            Expected responses in the windows' target bins.
+
+        Raises:
+            ConfigError: If the session is unknown, or left out where there are several.
+            ShapeError: If the sizes are not those fitted.
+        """
+        dims = self.sessions[self.encoder.session_name(session)].dims
+        expected = (dims.history, *dims.frame_size, len(dims.behavior_names))
+        came = (video.shape[1], *video.shape[-2:], behavior.shape[-1])
+        if came != expected or behavior.shape[:2] != video.shape[:2]:
+            raise ShapeError(
+                f"expected video (batch, {dims.history}, 1, {dims.frame_size[0]}, "
+                f"{dims.frame_size[1]}) and behavior (batch, {dims.history}, {expected[-1]}), got "
+                f"{tuple(video.shape)} and {tuple(behavior.shape)}"
+            )
+        return self.encoder(video, behavior, session)
+
+    def mean_response(self, recording: Recording) -> Float[np.ndarray, " neuron"]:
+        """Return each neuron's mean response a bin over training bins.
+
+        It is taken from the fit, or, for weights that came without their data, from the recording.
+
+        Args:
+            recording: The session, with the fitted neurons.
+        """
+        known = self.session(recording).mean_response
+        if not np.isnan(known).all():
+            return known
+        training = recording.responses[self.split(recording).bins("train")]
+        return training.mean(0, dtype=np.float64).astype(np.float32)
 
     def session(self, recording: Recording) -> FittedSession:
         """Return what was learned about a recording's session.

@@ -109,12 +109,11 @@ def _score_with(
     prediction: Prediction | None,
     condition: str | None,
 ) -> ScoredSession:
-    fitted = encoder.session(recording)
     recording = encoder.match_neurons(recording)
     return scored_session(
         recording,
         prediction or encoder.predict(recording),
-        fitted.mean_response,
+        encoder.mean_response(recording),
         encoder.targets(recording, role),
         history=encoder.data.history,
         lag=encoder.data.lag,

@@ -10,16 +10,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from freegaze.models._columns import Columns
-from freegaze.models._gaze import shifter_columns
 from freegaze.models._link import response_link
 from freegaze.models._vision import Vision, VisionConfig
-from freegaze.models.encoder import AbstractEncoder, EncoderDims, register_model
+from freegaze.models._vision_encoder import AbstractVisionEncoder
+from freegaze.models.encoder import EncoderDims, register_model
 from freegaze.nn.behavior import BehaviorEncoder
-from freegaze.nn.cores import ConvCore, CoreConfig
+from freegaze.nn.cores import AbstractCore, CoreConfig
+from freegaze.nn.readouts import LinearReadoutConfig
 from freegaze.nn.recurrent import GatedRecurrentUnit
 from freegaze.nn.response import Link, apply_link, invert_link
-from freegaze.nn.sessions import PerSession
-from freegaze.nn.shifter import ShifterConfig
+from freegaze.nn.shifter import NoShifterConfig, ShifterConfig
 from freegaze.nn.temporal import TemporalKernels
 from freegaze.recording.features import resolve_features
 
@@ -72,9 +72,9 @@ class CNNGRUConfig(VisionConfig):
             angles = ("d_theta", "d_phi", "d_pitch", "d_roll")
         shifter = ShifterConfig.paper(max_shift=1 / 5.5).model_copy(update={"columns": angles})
         return cls(
-            shifter=shifter if is_shifted else "none",
+            shifter=shifter if is_shifted else NoShifterConfig(),
             core=CoreConfig.paper(),
-            readout="linear",
+            readout=LinearReadoutConfig(),
             linear_path=False,
             features=features,
             normalize_behavior=True,
@@ -89,7 +89,7 @@ class CNNGRUConfig(VisionConfig):
 
 
 @register_model("cnn_gru")
-class CNNGRU(AbstractEncoder):
+class CNNGRU(AbstractVisionEncoder):
     """Predicts responses from vision, behavior and their product over a window.
 
     Each frame is moved by gaze and reduced to one visual drive a neuron; the bin's behavior gives
@@ -100,23 +100,22 @@ class CNNGRU(AbstractEncoder):
     """
 
     Config = CNNGRUConfig
-    inputs = "both"
 
     def __init__(self, config: CNNGRUConfig, sessions: Mapping[str, EncoderDims]) -> None:
         super().__init__(config, sessions)
-        self.core = config.core.build()
-        self.heads = PerSession(
-            {name: _Head(config, self.core, dims) for name, dims in sessions.items()}
-        )
         self.behavior_l1 = config.behavior_l1
         self.encode_per_frame = config.encode_per_frame
-        self.start_at_mean = config.start_at_mean
+
+    @staticmethod
+    def build_head(config: CNNGRUConfig, core: AbstractCore, dims: EncoderDims) -> _Head:
+        """Build a session's head."""
+        return _Head(config, core, dims)
 
     @classmethod
     def required_features(cls, config: CNNGRUConfig, recorded: tuple[str, ...]) -> tuple[str, ...]:
-        """Name the features of the behavior encoder, then those that only the shifter reads."""
+        """Name the features of the behavior encoder, then those that only vision reads."""
         names = resolve_features(config.features, recorded)
-        return resolve_features((*names, *shifter_columns(config.shifter)), recorded)
+        return resolve_features((*names, *config.behavior_columns()), recorded)
 
     def encode(
         self,
@@ -147,18 +146,12 @@ class CNNGRU(AbstractEncoder):
         return apply_link(drive.float(), head.link)
 
     def penalties(self, session: str | None = None) -> dict[str, Tensor]:
-        """Return the penalties on rough receptive fields and on behavior weights (Q20)."""
+        """Return those of vision, and the one on behavior weights (Q20)."""
         head = self.heads.of(self.session_name(session))
-        penalties = head.vision.penalties()
+        penalties = super().penalties(session)
         if head.behavior is not None and self.behavior_l1:
             penalties["behavior_l1"] = self.behavior_l1 * head.behavior.mean_absolute_weight()
         return penalties
-
-    def shift(
-        self, behavior: Float[Tensor, "batch feature"], session: str | None = None
-    ) -> Float[Tensor, "batch 3"] | None:
-        """Return the shifter's (x px, y px, angle deg)."""
-        return self.heads.of(self.session_name(session)).vision.gaze.displacement(behavior)
 
     def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
         """Start a session's biases from its neurons' mean training response."""
@@ -174,7 +167,7 @@ class CNNGRU(AbstractEncoder):
 class _Head(nn.Module):
     """One session's part: vision, behavior encoder, recurrent unit, kernels, output."""
 
-    def __init__(self, config: CNNGRUConfig, core: ConvCore, dims: EncoderDims) -> None:
+    def __init__(self, config: CNNGRUConfig, core: AbstractCore, dims: EncoderDims) -> None:
         super().__init__()
         n_neurons = dims.n_neurons
         names = resolve_features(config.features, dims.recorded or dims.behavior_names)
@@ -193,7 +186,7 @@ class _Head(nn.Module):
         self.kernels = (
             TemporalKernels(dims.history, self.n_streams, n_neurons) if config.kernels else None
         )
-        self.link: Link = response_link(dims.response_kind)
+        self.link: Link = response_link(dims.response_kind, config.positive_link)
 
     def streams(self, vision: Tensor, behavior: Tensor) -> Tensor:
         """Stack vision, behavior and product, (batch, stream, neuron)."""

@@ -132,13 +132,41 @@ class AbstractEncoder(nn.Module, ABC):
         Returns:
             One response for each of the ``time - history + 1`` windows.
         """
-        features = self.encode(video, behavior, session)
+        return self.respond_sequence(self.encode(video, behavior, session), session)
+
+    def respond_sequence(
+        self, features: Float[Tensor, "batch time hidden"], session: str | None = None
+    ) -> Float[Tensor, "batch window neuron"]:
+        """Turn contiguous stretches of encoded frames into responses, one for each window."""
         windows = features.unfold(1, self.history, 1).movedim(-1, 2)
         return self.respond(windows.flatten(0, 1), session).unflatten(0, windows.shape[:2])
 
     def penalties(self, session: str | None = None) -> dict[str, Tensor]:
-        """Return penalties by name, each already weighted, to be added to the loss."""
+        """Return penalties on weights by name, each already weighted, to be added to the loss."""
         return {}
+
+    def batch_penalties(
+        self,
+        video: Float[Tensor, "batch time 1 height width"],
+        behavior: Float[Tensor, "batch time feature"],
+        features: Float[Tensor, "batch time hidden"],
+        session: str | None = None,
+    ) -> dict[str, Tensor]:
+        """Return penalties on what became of a batch by name, each already weighted.
+
+        Args:
+            video: The batch's frames.
+            behavior: Its behavior features.
+            features: What ``encode`` made of them.
+            session: Whose head answers.
+        """
+        return {}
+
+    def constrain(self) -> None:
+        """Put weights that an optimizer's step took out of their range back; by default a no-op."""
+
+    def load_pretrained(self) -> None:
+        """Take over weights trained elsewhere, at the start of a fit; by default a no-op."""
 
     def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
         """Start a session's head from its neurons' mean training response; by default a no-op."""

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError
 from freegaze.models._columns import Columns
-from freegaze.models._gaze import GazeCorrection, ShifterChoice, shifter_columns
+from freegaze.models._gaze import GazeCorrection, ImageShifterChoice, shifter_columns
 from freegaze.models._link import response_link
 from freegaze.models.encoder import AbstractEncoder, EncoderDims, register_model
 from freegaze.nn.penalties import roughness
@@ -46,7 +46,7 @@ class GLMConfig(StrictConfig):
     """
 
     kind: Literal["vision", "position", "additive", "multiplicative"] = "multiplicative"
-    shifter: ShifterChoice = ShifterConfig()
+    shifter: ImageShifterChoice = ShifterConfig()
     position: str | tuple[str, ...] = "recorded"
     position_bins: Literal["all", "middle"] = "all"
     downsample: int = Field(default=2, ge=1)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from math import prod
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from pydantic import Field, model_validator
@@ -14,10 +18,33 @@ from freegaze.nn.convolution import convolve_gray
 from freegaze.nn.dropout import rectify_and_drop
 
 
+class AbstractCore(nn.Module, ABC):
+    """Turns frames of any size into feature maps.
+
+    Attributes:
+        step_px: Pixels of the frame, down and across, from one element of the maps to the next.
+    """
+
+    step_px: int
+
+    @abstractmethod
+    def map_size(self, frame_size: tuple[int, int]) -> tuple[int, int, int]:
+        """Return (channels, height, width) of the maps of frames of (height, width) pixels.
+
+        Raises:
+            ConfigError: If nothing would be left of such frames.
+        """
+
+    def penalties(self) -> dict[str, Tensor]:
+        """Return penalties on the weights by name, each already weighted."""
+        return {}
+
+
 class CoreConfig(StrictConfig):
     """Blocks of convolution, batch normalization, rectification and dropout.
 
     Args:
+        kind: ``"conv"``.
         channels: Filters of each block.
         kernels: Height and width of each block's filters, in pixels of the map that it reads.
         strides: Step of each block.
@@ -28,6 +55,7 @@ class CoreConfig(StrictConfig):
             original's have one.
     """
 
+    kind: Literal["conv"] = "conv"
     channels: tuple[int, ...] = Field(default=(16, 32), min_length=1)
     kernels: tuple[int, ...] = (7, 5)
     strides: tuple[int, ...] = (1, 2)
@@ -58,17 +86,24 @@ class CoreConfig(StrictConfig):
             bias=True,
         )
 
-    def build(self) -> ConvCore:
-        """Build the core."""
+    def build(self, n_planes: int = 1) -> ConvCore:
+        """Build the core for frames of ``n_planes`` planes."""
         return ConvCore(
-            self.channels, self.kernels, self.strides, self.downsample, self.dropout, self.bias
+            n_planes,
+            self.channels,
+            self.kernels,
+            self.strides,
+            self.downsample,
+            self.dropout,
+            self.bias,
         )
 
 
-class ConvCore(nn.Module):
-    """Turns gray frames of any size into feature maps.
+class ConvCore(AbstractCore):
+    """A stack of ``ConvBlock``.
 
     Args:
+        n_planes: Planes of a frame: the gray one, and any of behavior.
         channels: Filters of each block.
         kernels: Height and width of the filters of each block.
         strides: Step of each block.
@@ -79,6 +114,7 @@ class ConvCore(nn.Module):
 
     def __init__(
         self,
+        n_planes: int,
         channels: tuple[int, ...],
         kernels: tuple[int, ...],
         strides: tuple[int, ...],
@@ -89,14 +125,15 @@ class ConvCore(nn.Module):
         super().__init__()
         self.channels, self.kernels, self.strides = channels, kernels, strides
         self.downsample = downsample
+        self.step_px = downsample * prod(strides)
         self.blocks = nn.Sequential()
         for n_in, n_out, kernel, stride in zip(
-            (1, *channels[:-1]), channels, kernels, strides, strict=True
+            (n_planes, *channels[:-1]), channels, kernels, strides, strict=True
         ):
             self.blocks.append(ConvBlock(n_in, n_out, kernel, stride, dropout, has_bias))
 
     def forward(
-        self, frames: Float[Tensor, "batch 1 height width"]
+        self, frames: Float[Tensor, "batch plane height width"]
     ) -> Float[Tensor, "batch channel h w"]:
         """Return the feature maps of each frame."""
         return self.blocks(F.avg_pool2d(frames, self.downsample) if self.downsample > 1 else frames)
@@ -107,7 +144,16 @@ class ConvCore(nn.Module):
         Raises:
             ConfigError: Naming the first block whose filters are larger than the map that it reads.
         """
+        return (self.channels[-1], *self.map_sizes(frame_size)[-1])
+
+    def map_sizes(self, frame_size: tuple[int, int]) -> list[tuple[int, int]]:
+        """Return (height, width) of the first block's input, then of each block's output.
+
+        Raises:
+            ConfigError: Naming the first block whose filters are larger than the map that it reads.
+        """
         height, width = (side // self.downsample for side in frame_size)
+        sizes = [(height, width)]
         for block, (kernel, stride) in enumerate(zip(self.kernels, self.strides, strict=True)):
             if kernel > min(height, width):
                 raise ConfigError(
@@ -116,7 +162,8 @@ class ConvCore(nn.Module):
                     f"{width}; use fewer blocks, or smaller `kernels`, `strides` or `downsample`"
                 )
             height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
-        return self.channels[-1], height, width
+            sizes.append((height, width))
+        return sizes
 
 
 class ConvBlock(nn.Module):

@@ -9,26 +9,40 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError
 
-ReadoutKind = Literal["linear", "factorized"]
 
-
-def build_readout(
-    kind: ReadoutKind, map_size: tuple[int, int, int], n_neurons: int, has_bias: bool
-) -> nn.Module:
-    """Build a readout that maps (batch, channel, h, w) to (batch, neuron).
+class LinearReadoutConfig(StrictConfig):
+    """Every neuron weighs every element of the maps.
 
     Args:
-        kind: ``"linear"``: any weight on any element of the maps; ``"factorized"``: one picture and
-            one weight a channel for each neuron.
-        map_size: (channels, height, width) of the maps.
-        n_neurons: Number of neurons.
-        has_bias: Whether a number is added for each neuron.
+        kind: ``"linear"``.
     """
-    if kind == "factorized":
+
+    kind: Literal["linear"] = "linear"
+
+    def build(
+        self, map_size: tuple[int, int, int], n_neurons: int, has_bias: bool
+    ) -> LinearReadout:
+        """Build the readout."""
+        return LinearReadout(map_size, n_neurons, has_bias)
+
+
+class FactorizedReadoutConfig(StrictConfig):
+    """Every neuron has one mask over places and one weight a channel.
+
+    Args:
+        kind: ``"factorized"``.
+    """
+
+    kind: Literal["factorized"] = "factorized"
+
+    def build(
+        self, map_size: tuple[int, int, int], n_neurons: int, has_bias: bool
+    ) -> FactorizedReadout:
+        """Build the readout."""
         return FactorizedReadout(map_size, n_neurons, has_bias)
-    return LinearReadout(map_size, n_neurons, has_bias)
 
 
 class LinearReadout(nn.Module):

@@ -23,6 +23,7 @@ class ShifterConfig(StrictConfig):
     since pixels grow nearly linearly with the angle of the eye.
 
     Args:
+        kind: ``"image"``: it moves frames.
         columns: Behavior features that it reads.
         hidden: Units of each hidden layer.
         activation: Between layers.
@@ -42,6 +43,7 @@ class ShifterConfig(StrictConfig):
     Source: Xu et al. (2023); deviations Q11, Q12, Q13, Q14.
     """
 
+    kind: Literal["image"] = "image"
     columns: tuple[str, ...] = Field(default=("theta", "phi", "pitch", "roll"), min_length=1)
     hidden: tuple[int, ...] = (16,)
     activation: Literal["tanh", "softplus"] = "tanh"
@@ -111,6 +113,16 @@ class ShifterConfig(StrictConfig):
             center=rotation_center(frame_size, self.center),
             padding=self.padding,
         )
+
+
+class NoShifterConfig(StrictConfig):
+    """No shifter: frames are seen as the head camera saw them.
+
+    Args:
+        kind: ``"none"``.
+    """
+
+    kind: Literal["none"] = "none"
 
 
 class DisplacementNetwork(nn.Module):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from freegaze.errors import CheckpointError, RegistryError
 from freegaze.nn.sessions import session_key
+from freegaze.nn.shifter import ShifterConfig
 from freegaze.registry import nearest_names
 
 _SHIFTER = (
@@ -25,6 +27,41 @@ def _core_names(original: str) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _pretrained_names(classifier: str) -> tuple[tuple[str, str], ...]:
+    return (
+        *_SHIFTER,
+        (f"encoder.layers.{classifier}.weight", "{head}.vision.readout.linear.weight"),
+        (f"encoder.layers.{classifier}.bias", "{head}.bias"),
+        ("encoder.layers.", "core.network."),
+    )
+
+
+def _sensorium_names() -> tuple[tuple[str, str], ...]:
+    names = [("core.features.layer0.conv.", "core.layers.0.convolution.")]
+    for layer in range(4):
+        original, ours = f"core.features.layer{layer}", f"core.layers.{layer}"
+        for place, part in enumerate(("in_depth_conv", "spatial_conv", "out_depth_conv")):
+            names.append((f"{original}.ds_conv.{part}.", f"{ours}.convolution.{place}."))
+        names.append((f"{original}.norm.", f"{ours}.norm."))
+    return (
+        *names,
+        ("readout.{session}._mu", "{head}.vision.readout.position"),
+        ("readout.{session}.sigma", "{head}.vision.readout.spread"),
+        ("readout.{session}._features", "{head}.vision.readout.features"),
+        ("readout.{session}.bias", "{head}.bias"),
+        ("shifter.{session}.mlp.", "{head}.vision.gaze.readout_shifter.layers."),
+    )
+
+
+def _decoder_names() -> tuple[tuple[str, str], ...]:
+    names = [("decoder.conv_layers.0.", "decoder.expand.")]
+    for block in range(3):
+        first = 4 * (block + 1)
+        names.append((f"decoder.conv_layers.{first}.", f"decoder.blocks.{block}.0."))
+        names.append((f"decoder.conv_layers.{first + 1}.", f"decoder.blocks.{block}.1."))
+    return tuple(names)
+
+
 _NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "cnn": (
         *_SHIFTER,
@@ -32,6 +69,19 @@ _NAMES: dict[str, tuple[tuple[str, str], ...]] = {
         ("encoder.layers.13.weight", "{head}.vision.readout.linear.weight"),
         ("encoder.layers.13.bias", "{head}.bias"),
     ),
+    "autoencoder": (
+        ("shifter.bias", "{head}.gaze.shifter.displacement.offset"),
+        ("shifter.layers.", "{head}.gaze.shifter.displacement.layers."),
+        *_core_names("encoder"),
+        ("encoder.layers.13.", "latent."),
+        *_decoder_names(),
+        ("fc.weight", "{head}.readout.weight"),
+        ("fc.bias", "{head}.bias"),
+    ),
+    "resnet18": _pretrained_names("fc"),
+    "efficientnet_b0": _pretrained_names("classifier"),
+    "sensorium": _sensorium_names(),
+    "sensorium_plus": _sensorium_names(),
     "cnn_gru": (
         *_SHIFTER,
         *_core_names("visual_encoder"),
@@ -48,6 +98,13 @@ _NAMES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """For each model, pairs of beginnings of names: the original's, ours."""
 
+_KEPT_AXES = {"_mu": (0, 2), "sigma": (0,), "_features": (0, 2)}
+"""Axes of length 1 that weights of the original's Sensorium readout have and ours have not."""
+
+_LAPLACE_NAME = "core._input_weights_regularizer.laplace.filter"
+_LAPLACE = ((0.0, -1.0, 0.0), (-1.0, 4.0, -1.0), (0.0, -1.0, 0.0))
+"""The original's Sensorium keeps the filter of its penalty, a constant, among its weights."""
+
 
 def to_freegaze(
     model: str, state_dict: Mapping[str, Tensor], session: str, is_shifted: bool = True
@@ -62,16 +119,19 @@ def to_freegaze(
             where it did not use them; without one they are left out.
 
     Returns:
-        The same tensors under this package's names.
+        The same numbers under this package's names.
 
     Raises:
         CheckpointError: If a name is not one of the original's.
         RegistryError: If the original has no such model.
     """
     pairs = _pairs(model, session)
-    renamed = {_rename(name, pairs, f"the original's {model}"): t for name, t in state_dict.items()}
-    unused = f"heads.{session_key(session)}.vision.gaze.shifter."
-    return {n: t for n, t in renamed.items() if is_shifted or not n.startswith(unused)}
+    where = f"the original's {model}"
+    return {
+        _rename(name, pairs, where): _drop_axes(name, tensor)
+        for name, tensor in state_dict.items()
+        if name != _LAPLACE_NAME and (is_shifted or not name.startswith("shifter."))
+    }
 
 
 def to_original(model: str, state_dict: Mapping[str, Tensor], session: str) -> dict[str, Tensor]:
@@ -82,17 +142,52 @@ def to_original(model: str, state_dict: Mapping[str, Tensor], session: str) -> d
         state_dict: The encoder's weights by name.
         session: Name of the session whose head is wanted.
 
+    Returns:
+        The same numbers under the original's names. An encoder without a shifter gets one that
+        moves nothing where the original, which did not use it either, expects its weights.
+
     Raises:
         CheckpointError: If the original has no counterpart of a weight.
         RegistryError: If the original has no such model.
     """
     pairs = [(ours, original) for original, ours in _pairs(model, session)]
     head = f"heads.{session_key(session)}."
-    return {
-        _rename(name, pairs, f"the {model} of this package"): tensor
+    where = f"the {model} of this package"
+    renamed = {
+        _rename(name, pairs, where): tensor
         for name, tensor in state_dict.items()
         if not name.startswith("heads.") or name.startswith(head)
     }
+    original = {name: _add_axes(name, tensor) for name, tensor in renamed.items()}
+    if model in ("sensorium", "sensorium_plus"):
+        return {_LAPLACE_NAME: torch.tensor(_LAPLACE)[None, None], **original}
+    if "shifter.bias" not in original:
+        original |= _unused_shifter(hidden=128 if model == "autoencoder" else 256)
+    return original
+
+
+def _unused_shifter(hidden: int) -> dict[str, Tensor]:
+    shifter = ShifterConfig.paper(hidden=hidden).build((60, 80))
+    names = [(ours.rsplit("displacement.", 1)[1], original) for original, ours in _SHIFTER]
+    return {
+        _rename(name, names, "the shifter"): torch.zeros_like(tensor)
+        for name, tensor in shifter.displacement.state_dict().items()
+    }
+
+
+def _drop_axes(name: str, tensor: Tensor) -> Tensor:
+    axes = _KEPT_AXES.get(name.rsplit(".", 1)[-1], ())
+    if any(axis >= tensor.ndim or tensor.shape[axis] != 1 for axis in axes):
+        raise CheckpointError(
+            f"weight {name!r} has shape {tuple(tensor.shape)}, expected 1 along axes {axes}"
+        )
+    return tensor.squeeze(axes) if axes else tensor
+
+
+def _add_axes(name: str, tensor: Tensor) -> Tensor:
+    for axis in _KEPT_AXES.get(name.rsplit(".", 1)[-1], ()):
+        tensor = tensor.unsqueeze(axis)
+    return tensor
 
 
 def _pairs(model: str, session: str) -> list[tuple[str, str]]:
@@ -101,7 +196,10 @@ def _pairs(model: str, session: str) -> list[tuple[str, str]]:
             f"the original has no model {model!r} ({nearest_names(model, list(_NAMES))})"
         )
     head = f"heads.{session_key(session)}"
-    return [(original, ours.replace("{head}", head)) for original, ours in _NAMES[model]]
+    return [
+        (original.replace("{session}", session), ours.replace("{head}", head))
+        for original, ours in _NAMES[model]
+    ]
 
 
 def _rename(name: str, pairs: Sequence[tuple[str, str]], where: str) -> str:

@@ -12,11 +12,12 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from freegaze.errors import DataError
-from freegaze.recording.features import base_signals, factors, source_column
+from freegaze.recording.features import base_signals, factors, recorded_column, source_column
 from freegaze.recording.recording import Recording
 
 NanPolicy = Literal["zero", "interpolate", "mask"]
 DerivativeRule = Literal["gap_aware", "paper"]
+StandardizeRule = bool | Literal["segment_sd"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class BehaviorTransform:
         feature_center: Subtracted from each feature after multiplying.
         feature_scale: Then divides it.
         fill_values: Value of each signal where a whole segment is lost.
+        is_per_segment: Whether each signal is first divided by its sd in the segment, whatever the
+            segment is for (Q28).
     """
 
     feature_names: tuple[str, ...]
@@ -49,6 +52,7 @@ class BehaviorTransform:
     feature_center: tuple[float, ...]
     feature_scale: tuple[float, ...]
     fill_values: tuple[float, ...]
+    is_per_segment: bool = False
 
     @property
     def signal_names(self) -> tuple[str, ...]:
@@ -59,6 +63,10 @@ class BehaviorTransform:
         """Return the standardized signals of every bin, without NaN, float32."""
         raw = _filled_signals(recording, self.signal_names, self.nan_policy, self.derivative)
         raw = np.where(np.isnan(raw), np.array(self.fill_values)[None], raw)
+        if self.is_per_segment:
+            for segment in recording.segments:
+                part = slice(segment.start, segment.stop)
+                raw[part] /= _moments(raw[part])[1]
         scaled = (raw - np.array(self.signal_center)) / np.array(self.signal_scale)
         return scaled.astype(np.float32)
 
@@ -107,7 +115,7 @@ def fit_behavior_transform(
     *,
     nan_policy: NanPolicy = "interpolate",
     derivative: DerivativeRule = "gap_aware",
-    standardize: bool = True,
+    standardize: StandardizeRule = True,
 ) -> BehaviorTransform:
     """Fit centers and scales on training bins only.
 
@@ -118,7 +126,8 @@ def fit_behavior_transform(
         nan_policy: See ``BehaviorTransform``.
         derivative: See ``BehaviorTransform``.
         standardize: Scale signals, then products, to mean 0 and sd 1 over training bins; without it
-            features keep their raw units (the original; Q6).
+            features keep their raw units (the original; Q6). ``"segment_sd"`` divides each signal
+            by its sd in the segment, the test's too, and takes no mean off (Sensorium+; Q28).
 
     Returns:
         The transform.
@@ -144,8 +153,9 @@ def fit_behavior_transform(
         *((0.0,) * n_signals, (1.0,) * n_signals),
         *((0.0,) * n_features, (1.0,) * n_features),
         tuple(fill.tolist()),
+        standardize == "segment_sd",
     )
-    if not standardize or not n_signals:
+    if standardize is not True or not n_signals:
         return unit
     center, scale = _moments(raw)
     scaled = torch.from_numpy((raw - center) / scale)
@@ -165,7 +175,10 @@ def fit_behavior_transform(
 def tracked_bins(recording: Recording, signals: Sequence[str]) -> Bool[np.ndarray, " time"]:
     """Bins in which every recorded column behind some signals was tracked, shape (time,)."""
     names = recording.behavior_names
-    columns = [names.index(source_column(s, names)[0]) for s in base_signals(signals)]
+    columns = [
+        names.index(recorded_column(source_column(signal, names)[0], names))
+        for signal in base_signals(signals)
+    ]
     return np.logical_and.reduce(np.isfinite(recording.behavior[:, columns]), axis=1)
 
 
@@ -181,13 +194,20 @@ def _filled_signals(
     out = np.empty((recording.n_bins, len(names)))
     for i, name in enumerate(names):
         column, is_derivative = source_column(name, recording.behavior_names)
-        values = recording.column(column).astype(np.float64)
+        values = _column(recording, column)
         for segment in recording.segments:
             part = slice(segment.start, segment.stop)
             out[part, i] = _segment_signal(
                 values[part], is_derivative, nan_policy, derivative, recording.bin_width_s
             )
     return out
+
+
+def _column(recording: Recording, name: str) -> np.ndarray:
+    values = recording.column(recorded_column(name, recording.behavior_names)).astype(np.float64)
+    if name == "pupil_area" and name not in recording.behavior_names:
+        return np.pi * values**2
+    return values
 
 
 def _segment_signal(

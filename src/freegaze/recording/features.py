@@ -30,6 +30,9 @@ FEATURE_SETS: dict[str, tuple[str, ...]] = {
 A set's products are all pairs of different signals, outer loop first, no squares (Q6).
 """
 
+DERIVED_COLUMNS = {"pupil_area": "pupil_radius"}
+"""Columns that follow from a recorded one, for recordings that lack them."""
+
 
 def resolve_features(spec: str | Sequence[str], recorded: Sequence[str]) -> tuple[str, ...]:
     """Turn a named set, or a list of names and sets, into feature names.
@@ -88,8 +91,13 @@ def source_column(signal: str, recorded: Sequence[str]) -> tuple[str, bool]:
     return signal.removeprefix("d_"), signal.startswith("d_")
 
 
+def recorded_column(column: str, recorded: Sequence[str]) -> str:
+    """Return the recorded column that ``column`` is, or is derived from."""
+    return column if column in recorded else DERIVED_COLUMNS.get(column, column)
+
+
 def _require_column(signal: str, feature: str, recorded: Sequence[str]) -> None:
-    column, _ = source_column(signal, recorded)
+    column = recorded_column(source_column(signal, recorded)[0], recorded)
     if column not in recorded:
         raise ConfigError(
             f"behavior feature {feature!r} needs the column {column!r}, which was not recorded; "

@@ -40,6 +40,19 @@ PAPER_DROPPED_UNITS: dict[str, tuple[int, tuple[int, ...]]] = {
 """Number of units of each session, and the columns of ``nsp`` that the original leaves out."""
 
 
+def paper_units(session_id: str, n_neurons: int) -> tuple[str, ...]:
+    """Name the units that the original kept: their columns of ``nsp``.
+
+    Args:
+        session_id: The session.
+        n_neurons: Number of units; if it is not the original's of that session, or the session is
+            unknown, units are named by their order.
+    """
+    n_units, dropped = PAPER_DROPPED_UNITS.get(session_id, (0, ()))
+    kept = [unit for unit in range(n_units) if unit not in dropped]
+    return tuple(str(unit) for unit in (kept if len(kept) == n_neurons else range(n_neurons)))
+
+
 class Xu2023Options(StrictConfig):
     """What to read of a folder of Xu et al. (2023).
 

@@ -11,7 +11,7 @@ from freegaze.config import StrictConfig, build_config
 from freegaze.errors import ConfigError
 from freegaze.models.encoder import MODELS
 from freegaze.recording.batches import VideoRule
-from freegaze.recording.behavior import DerivativeRule, NanPolicy
+from freegaze.recording.behavior import DerivativeRule, NanPolicy, StandardizeRule
 from freegaze.recording.splits import SplitMethod
 from freegaze.training.losses import LossName
 
@@ -35,7 +35,8 @@ class DataConfig(StrictConfig):
         min_rate_hz: Neurons slower than this over training bins are left out (spiking data only).
         nan_policy: What stands in for lost tracking.
         derivative: How derivatives are taken.
-        standardize: Whether behavior features are scaled to mean 0 and sd 1 on training bins.
+        standardize: Whether behavior features are scaled to mean 0 and sd 1 on training bins;
+            ``segment_sd`` divides signals by their sd in each segment (Q28).
         video: How gray levels are scaled.
     """
 
@@ -44,7 +45,7 @@ class DataConfig(StrictConfig):
     min_rate_hz: float = Field(default=3.0, ge=0)
     nan_policy: NanPolicy = "interpolate"
     derivative: DerivativeRule = "gap_aware"
-    standardize: bool = True
+    standardize: StandardizeRule = True
     video: VideoRule = "standardize"
 
 
@@ -105,7 +106,8 @@ class RunConfig(StrictConfig):
         source: Which recordings.
         data: How they become windows.
         split: What bins are for.
-        model: ``name`` of a registered encoder, and its own options beside it.
+        model: ``name`` of a registered encoder, and its own options beside it; ``timm:NETWORK`` is
+            any network of timm.
         training: The recipe.
         search: Options to try, as ``{"model.smoothness": [0.1, 1]}``; every combination is fitted
             and the one with the lowest validation loss is kept.
@@ -121,6 +123,13 @@ class RunConfig(StrictConfig):
     @field_validator("model")
     @classmethod
     def _name_the_model(cls, model: dict[str, Any]) -> dict[str, Any]:
+        name = model.get("name", DEFAULT_MODEL)
+        if isinstance(name, str) and name.startswith("timm:"):
+            core = model.get("core", {})
+            if not isinstance(core, dict):
+                raise ValueError(f"model.core of {name} must be options of a network, got {core!r}")
+            core = {**core, "network": name.removeprefix("timm:")}
+            return {**model, "name": "timm", "core": core}
         return {"name": DEFAULT_MODEL, **model}
 
 

@@ -9,11 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from freegaze.config import build_config
 from freegaze.errors import ConfigError
-from freegaze.models.encoder import build_encoder
+from freegaze.models.encoder import EncoderDims, build_encoder
+from freegaze.recording.batches import Preparation
 from freegaze.recording.recording import Recording
 from freegaze.training.checkpoint import save_tensors
 from freegaze.training.config import RunConfig, model_config, resolve_config
@@ -107,6 +109,8 @@ def _fit(
 ) -> None:
     dims = {name: session.dims for name, session in sessions.items()}
     encoder = build_encoder(config.model["name"], model_config(config), dims, config.training.seed)
+    if not run.checkpoint.exists():
+        encoder.load_pretrained()
     for name, session in sessions.items():
         encoder.initialize(name, torch.from_numpy(session.mean_response))
     fit = Fit(encoder, sessions, config.training, run)
@@ -123,15 +127,32 @@ def describe_encoder(config: RunConfig, sessions: Mapping[str, PreparedSession])
         "data": config.data.model_dump(mode="json"),
         "split": config.split.model_dump(mode="json"),
         "sessions": {
-            name: {
-                "dims": asdict(session.dims),
-                "preparation": session.preparation.to_dict(),
-                "unit_ids": session.recording.unit_ids,
-                "bin_width_s": session.recording.bin_width_s,
-                "mean_response": session.mean_response.tolist(),
-            }
+            name: describe_session(
+                session.dims,
+                session.preparation,
+                session.recording.unit_ids,
+                session.recording.bin_width_s,
+                session.mean_response,
+            )
             for name, session in sessions.items()
         },
+    }
+
+
+def describe_session(
+    dims: EncoderDims,
+    preparation: Preparation,
+    unit_ids: tuple[str, ...],
+    bin_width_s: float,
+    mean_response: np.ndarray,
+) -> dict[str, Any]:
+    """Return what is needed of one session to predict it: plain values for JSON."""
+    return {
+        "dims": asdict(dims),
+        "preparation": preparation.to_dict(),
+        "unit_ids": unit_ids,
+        "bin_width_s": bin_width_s,
+        "mean_response": mean_response.tolist(),
     }
 
 

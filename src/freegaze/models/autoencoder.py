@@ -1,0 +1,179 @@
+"""An autoencoder: a few numbers a frame must tell both the responses and the frame itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from freegaze.config import StrictConfig
+from freegaze.errors import ConfigError
+from freegaze.models._gaze import GazeCorrection, ImageShifterChoice, shifter_columns
+from freegaze.models._link import PositiveLink, response_link
+from freegaze.models.encoder import AbstractEncoder, EncoderDims, register_model
+from freegaze.nn.cores import CoreConfig
+from freegaze.nn.decoder import Decoder
+from freegaze.nn.response import Link, apply_link, invert_link
+from freegaze.nn.sessions import PerSession
+from freegaze.nn.shifter import NoShifterConfig, ShifterConfig
+from freegaze.nn.temporal import TemporalKernels
+from freegaze.recording.features import resolve_features
+
+
+class AutoencoderConfig(StrictConfig):
+    """Choices of the autoencoder.
+
+    Args:
+        shifter: How frames are moved by gaze, or ``none``.
+        core: The convolutional core; the decoder is its mirror image.
+        n_latent: Numbers that a frame is reduced to.
+        reconstruction: Weight of the mean squared error of the reconstructed frames in the loss.
+        target: Frames to reconstruct: ``"moved"`` by the shifter, as the core saw them, or
+            ``"raw"``, as the head camera did (original), which the latent numbers cannot know.
+        rectify: Whether reconstructed frames are batch-normalized and rectified (original), so
+            that levels below zero, half of those of standardized video, are out of reach.
+        positive_link: What keeps expected counts positive: ``softplus``, or ``elu1`` (ELU + 1).
+        start_at_mean: Whether a fit starts from each neuron's mean response.
+    """
+
+    shifter: ImageShifterChoice = ShifterConfig()
+    core: CoreConfig = CoreConfig(channels=(16, 32, 64), kernels=(7, 5, 3), strides=(1, 2, 2))
+    n_latent: int = Field(default=256, ge=1)
+    reconstruction: float = Field(default=0.5, ge=0)
+    target: Literal["moved", "raw"] = "moved"
+    rectify: bool = False
+    positive_link: PositiveLink = "softplus"
+    start_at_mean: bool = True
+
+    @classmethod
+    def paper(cls, is_shifted: bool = True) -> AutoencoderConfig:
+        """Return the original's encoder, with or without its shifter.
+
+        Source: Xu et al. (2023), Table 1; deviations Q11, Q12, Q13, Q24.
+        """
+        core = CoreConfig.paper().model_copy(update={"channels": (64, 128, 256), "dropout": 0.0})
+        return cls(
+            shifter=ShifterConfig.paper(hidden=128) if is_shifted else NoShifterConfig(),
+            core=core,
+            target="raw",
+            rectify=True,
+            start_at_mean=False,
+        )
+
+
+@register_model("autoencoder")
+class Autoencoder(AbstractEncoder):
+    """Reduces each frame to latent numbers, from which responses and the frame are told.
+
+    Source: Xu et al. (2023), Table 1; deviation Q24.
+    """
+
+    Config = AutoencoderConfig
+    inputs = "both"
+
+    def __init__(self, config: AutoencoderConfig, sessions: Mapping[str, EncoderDims]) -> None:
+        super().__init__(config, sessions)
+        frame_sizes = {dims.frame_size for dims in sessions.values()}
+        if len(frame_sizes) > 1:
+            raise ConfigError(
+                "the autoencoder's sessions share latent numbers and need frames of one size, got "
+                + ", ".join(f"{height} x {width}" for height, width in sorted(frame_sizes))
+            )
+        self.core = config.core.build()
+        sizes = self.core.map_sizes(frame_sizes.pop())
+        self.latent = nn.Linear(
+            self.core.channels[-1] * sizes[-1][0] * sizes[-1][1], config.n_latent
+        )
+        self.decoder = Decoder(
+            config.n_latent,
+            self.core.channels,
+            self.core.kernels,
+            self.core.strides,
+            sizes,
+            config.rectify,
+        )
+        self.heads = PerSession({name: _Head(config, dims) for name, dims in sessions.items()})
+        self.reconstruction = config.reconstruction
+        self.is_target_moved = config.target == "moved"
+        self.start_at_mean = config.start_at_mean
+
+    @classmethod
+    def required_features(
+        cls, config: AutoencoderConfig, recorded: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Name the features that the shifter reads."""
+        return resolve_features(shifter_columns(config.shifter), recorded)
+
+    def encode(
+        self,
+        video: Float[Tensor, "batch time 1 height width"],
+        behavior: Float[Tensor, "batch time feature"],
+        session: str | None = None,
+    ) -> Float[Tensor, "batch time hidden"]:
+        """Return the latent numbers of each frame."""
+        gaze = self.heads.of(self.session_name(session)).gaze
+        maps = self.core(gaze(video.flatten(0, 1), behavior.flatten(0, 1)))
+        return self.latent(maps.flatten(1)).unflatten(0, video.shape[:2])
+
+    def respond(
+        self, features: Float[Tensor, "batch history hidden"], session: str | None = None
+    ) -> Float[Tensor, "batch neuron"]:
+        """Read each bin's latent numbers, weigh the window's bins, apply the response link."""
+        head = self.heads.of(self.session_name(session))
+        drive = head.readout(features)
+        drive = drive[:, 0] if head.kernels is None else head.kernels(drive.unsqueeze(2))
+        return apply_link(drive.float() + head.bias, head.link)
+
+    def reconstruct(
+        self, features: Float[Tensor, "batch time hidden"]
+    ) -> Float[Tensor, "batch time 1 h w"]:
+        """Return the frames that the latent numbers stand for, as large as the core saw them."""
+        return self.decoder(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+
+    def batch_penalties(
+        self,
+        video: Float[Tensor, "batch time 1 height width"],
+        behavior: Float[Tensor, "batch time feature"],
+        features: Float[Tensor, "batch time hidden"],
+        session: str | None = None,
+    ) -> dict[str, Tensor]:
+        """Return the weighted mean squared error of the reconstructed frames."""
+        target = video.flatten(0, 1)
+        if self.is_target_moved:
+            with torch.no_grad():  # or the shifter would move frames to where they are easy
+                gaze = self.heads.of(self.session_name(session)).gaze
+                target = gaze(target, behavior.flatten(0, 1))
+        if self.core.downsample > 1:
+            target = F.avg_pool2d(target, self.core.downsample)
+        error = F.mse_loss(self.reconstruct(features).flatten(0, 1).float(), target)
+        return {"reconstruction": self.reconstruction * error}
+
+    def shift(
+        self, behavior: Float[Tensor, "batch feature"], session: str | None = None
+    ) -> Float[Tensor, "batch 3"] | None:
+        """Return the shifter's (x px, y px, angle deg)."""
+        return self.heads.of(self.session_name(session)).gaze.displacement(behavior)
+
+    def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
+        """Start a session's biases from its neurons' mean training response."""
+        if self.start_at_mean:
+            head = self.heads.of(session)
+            head.bias.data.copy_(invert_link(mean_response, head.link))
+
+
+class _Head(nn.Module):
+    """One session's part: gaze, readout of the latent numbers, temporal kernels, biases."""
+
+    def __init__(self, config: AutoencoderConfig, dims: EncoderDims) -> None:
+        super().__init__()
+        self.gaze = GazeCorrection(config.shifter, dims)
+        self.readout = nn.Linear(config.n_latent, dims.n_neurons, bias=False)
+        many_bins = dims.history > 1
+        self.kernels = TemporalKernels(dims.history, 1, dims.n_neurons) if many_bins else None
+        self.bias = nn.Parameter(torch.zeros(dims.n_neurons))
+        self.link: Link = response_link(dims.response_kind, config.positive_link)

@@ -1,0 +1,46 @@
+"""The baseline of the Sensorium competition: depth-separable core, Gaussian readout."""
+
+from __future__ import annotations
+
+from freegaze.models._gaze import ShifterChoice
+from freegaze.models._link import PositiveLink
+from freegaze.models._vision import CoreChoice, ReadoutChoice, VisionConfig
+from freegaze.models._vision_encoder import VisionEncoder
+from freegaze.models.encoder import register_model
+from freegaze.nn.gaussian import GaussianReadoutConfig
+from freegaze.nn.readout_shifter import ReadoutShifterConfig
+from freegaze.nn.separable import SeparableCoreConfig
+from freegaze.nn.shifter import NoShifterConfig
+
+
+class SensoriumConfig(VisionConfig):
+    """Choices of the encoder: those of ``VisionConfig``, with other defaults."""
+
+    shifter: ShifterChoice = ReadoutShifterConfig()
+    core: CoreChoice = SeparableCoreConfig()
+    readout: ReadoutChoice = GaussianReadoutConfig(l1=0.0005)
+    linear_path: bool = False
+    positive_link: PositiveLink = "elu1"
+
+    @classmethod
+    def paper(cls, is_shifted: bool = True) -> SensoriumConfig:
+        """Return the encoder of the original's Sensorium row, with or without its shifter.
+
+        Source: Xu et al. (2023), Table 1; deviation Q27.
+        """
+        return cls(
+            shifter=ReadoutShifterConfig.paper() if is_shifted else NoShifterConfig(),
+            core=SeparableCoreConfig.paper(),
+            readout=GaussianReadoutConfig.paper(),
+            start_at_mean=False,
+        )
+
+
+@register_model("sensorium")
+class Sensorium(VisionEncoder):
+    """Predicts responses from one place of the maps for each neuron; gaze moves those places.
+
+    Source: Willeke et al. (2022), "The Sensorium competition"; Xu et al. (2023), Table 1.
+    """
+
+    Config = SensoriumConfig

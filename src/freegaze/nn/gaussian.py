@@ -1,0 +1,123 @@
+"""The Gaussian readout: each neuron looks at one point of the maps, found by sampling around it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, PositiveFloat
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from freegaze.config import StrictConfig
+
+
+class GaussianReadoutConfig(StrictConfig):
+    """Where neurons start to look, and how much their weights cost.
+
+    Positions run from -1 to 1 across the maps.
+
+    Args:
+        kind: ``"gaussian"``.
+        position_range: Neurons start at positions drawn evenly from minus to plus this.
+        spread_range: Elements of the matrix that spreads a neuron's samples start between minus and
+            plus this.
+        l1: Weight of the sum of absolute feature weights of all neurons.
+    """
+
+    kind: Literal["gaussian"] = "gaussian"
+    position_range: PositiveFloat = 0.3
+    spread_range: PositiveFloat = 0.1
+    l1: float = Field(default=0.0, ge=0)
+
+    @classmethod
+    def paper(cls) -> GaussianReadoutConfig:
+        """Return the settings of the Sensorium competition's baseline.
+
+        Source: Willeke et al. (2022), code; Xu et al. (2023), code.
+        """
+        return cls(l1=0.0076)
+
+    def build(
+        self, map_size: tuple[int, int, int], n_neurons: int, has_bias: bool
+    ) -> GaussianReadout:
+        """Build the readout."""
+        return GaussianReadout(
+            map_size[0], n_neurons, has_bias, self.position_range, self.spread_range, self.l1
+        )
+
+
+class GaussianReadout(nn.Module):
+    """Reads the channels at one point a neuron.
+
+    In training the point is drawn around the neuron's mean position for each image, so that the
+    position gets a gradient from as far as the spread reaches; otherwise it is the mean position.
+
+    Args:
+        n_channels: Channels of the maps.
+        n_neurons: Number of neurons.
+        has_bias: Whether a number is added for each neuron.
+        position_range: See ``GaussianReadoutConfig``.
+        spread_range: See ``GaussianReadoutConfig``.
+        l1: See ``GaussianReadoutConfig``.
+
+    Source: Lurz et al. (2021), "Generalization in data-driven models of primary visual cortex",
+        with a full covariance.
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_neurons: int,
+        has_bias: bool,
+        position_range: float,
+        spread_range: float,
+        l1: float,
+    ) -> None:
+        super().__init__()
+        self.position = nn.Parameter(_uniform((n_neurons, 2), position_range))
+        self.spread = nn.Parameter(_uniform((n_neurons, 2, 2), spread_range))
+        self.features = nn.Parameter(torch.full((n_channels, n_neurons), 1 / n_channels))
+        self.bias = nn.Parameter(torch.zeros(n_neurons)) if has_bias else None
+        self.l1 = l1
+
+    def forward(
+        self,
+        maps: Float[Tensor, "batch channel h w"],
+        offset: Float[Tensor, "batch 2"] | None = None,
+    ) -> Float[Tensor, "batch neuron"]:
+        """Return one number a neuron.
+
+        Args:
+            maps: Feature maps.
+            offset: How far (x, y) all neurons look beside their positions, in each frame; zero
+                outside the maps.
+        """
+        points = self._points(len(maps))
+        if offset is not None:
+            points = points + offset[:, None]
+        grid = points.unsqueeze(2).to(maps.dtype)
+        seen = F.grid_sample(maps, grid, align_corners=True).squeeze(3)
+        values = (seen * self.features).sum(1)
+        return values if self.bias is None else values + self.bias
+
+    def constrain(self) -> None:
+        """Put positions that left the maps back on their edge."""
+        self.position.data.clamp_(-1, 1)
+
+    def penalties(self) -> dict[str, Tensor]:
+        """Return the penalty on feature weights."""
+        return {"readout_l1": self.l1 * self.features.abs().sum()} if self.l1 else {}
+
+    def _points(self, n_images: int) -> Float[Tensor, "batch neuron 2"]:
+        position = self.position.expand(n_images, -1, -1)
+        if not self.training:
+            return position
+        noise = torch.randn_like(position)
+        drawn = position + torch.einsum("nij,bnj->bni", self.spread, noise)
+        return drawn.clamp(-1, 1)
+
+
+def _uniform(shape: tuple[int, ...], half_width: float) -> Tensor:
+    return torch.empty(shape).uniform_(-half_width, half_width)

@@ -1,0 +1,164 @@
+"""Networks made for photographs as cores; the only place that knows timm."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from freegaze.config import StrictConfig
+from freegaze.errors import ConfigError
+from freegaze.nn.cores import AbstractCore
+from freegaze.registry import nearest_names
+
+NO_WEIGHTS, IMAGENET = "none", "imagenet"
+
+
+class TimmCoreConfig(StrictConfig):
+    """A network of timm, whole or its first stages.
+
+    Args:
+        kind: ``"timm"``.
+        network: timm's name of it; ``timm.list_models()`` lists them.
+        weights: What a fit starts from: ``"imagenet"`` (downloaded once), ``"none"`` (random), or
+            the path of a file with the network's state dict (``.safetensors``, ``.pth``).
+        first_layer: ``"adapted"`` sums the loaded filters over colors, so that a gray frame looks
+            as it would in color; ``"new"`` replaces them by random ones, as in the original.
+        stages: Stages kept; most halve the maps. ``None`` keeps the whole network and averages its
+            last maps over the frame, which leaves no place to look at.
+        downsample: Pixels of the frame, down and across, that are averaged into one first.
+
+    Source: Xu et al. (2023), Table 1; deviation Q25.
+    """
+
+    kind: Literal["timm"] = "timm"
+    network: str = "resnet18"
+    weights: str = IMAGENET
+    first_layer: Literal["adapted", "new"] = "adapted"
+    stages: int | None = Field(default=3, ge=1)
+    downsample: int = Field(default=1, ge=1)
+
+    @classmethod
+    def paper(cls, network: str) -> TimmCoreConfig:
+        """Return the original's use of a network: all of it, with a new first layer.
+
+        Source: Xu et al. (2023), code; deviation Q25.
+        """
+        return cls(network=network, first_layer="new", stages=None)
+
+    def build(self, n_planes: int = 1) -> TimmCore:
+        """Build the core for frames of ``n_planes`` planes, with random weights.
+
+        Raises:
+            ConfigError: If timm has no such network, or it has fewer stages.
+        """
+        return TimmCore(n_planes, self.network, self.stages, self.downsample)
+
+
+class TimmCore(AbstractCore):
+    """A network of timm without its classifier.
+
+    Args:
+        n_planes: Planes of a frame.
+        network: timm's name.
+        n_stages: Stages kept, or ``None`` for the whole network and an average over the frame.
+        downsample: Pixels of the frame, down and across, that are averaged into one first.
+
+    Raises:
+        ConfigError: If timm has no such network, or it has fewer stages.
+    """
+
+    def __init__(self, n_planes: int, network: str, n_stages: int | None, downsample: int) -> None:
+        super().__init__()
+        self.n_planes, self.name, self.n_stages = n_planes, network, n_stages
+        self.downsample = downsample
+        self.network = create_network(network, n_planes)
+        stage = len(self.network.feature_info) if n_stages is None else n_stages
+        _check_stages(self.network, network, stage)
+        if n_stages is not None:
+            self.network.prune_intermediate_layers([n_stages - 1], prune_norm=True, prune_head=True)
+        self.step_px = downsample * self.network.feature_info[stage - 1]["reduction"]
+
+    def forward(
+        self, frames: Float[Tensor, "batch plane height width"]
+    ) -> Float[Tensor, "batch channel h w"]:
+        """Return the last stage's maps; of the whole network, one element for the frame."""
+        if self.downsample > 1:
+            frames = F.avg_pool2d(frames, self.downsample)
+        if self.n_stages is None:
+            return self.network(frames)[..., None, None]
+        (maps,) = self.network.forward_intermediates(
+            frames, indices=[self.n_stages - 1], stop_early=True, intermediates_only=True
+        )
+        return maps
+
+    def map_size(self, frame_size: tuple[int, int]) -> tuple[int, int, int]:
+        """Return (channels, height, width) of the maps of frames of (height, width) pixels.
+
+        Raises:
+            ConfigError: If the network cannot read such frames.
+        """
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                maps = self(torch.zeros(1, self.n_planes, *frame_size))
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(
+                f"{self.name!r} cannot read frames of {frame_size[0]} x {frame_size[1]} px: "
+                f"{str(error).splitlines()[0]}; take another network, or another `core.downsample`"
+            ) from None
+        finally:
+            self.train(was_training)
+        return maps.shape[1], maps.shape[2], maps.shape[3]
+
+
+def create_network(name: str, n_planes: int, pretrained: bool = False) -> Any:
+    """Create a network of timm without its classifier.
+
+    Args:
+        name: timm's name.
+        n_planes: Planes of a frame.
+        pretrained: Whether to download ImageNet weights.
+
+    Raises:
+        ConfigError: If timm has no such network.
+    """
+    timm = import_timm()
+    if not timm.is_model(name):
+        known = nearest_names(name, timm.list_models())
+        raise ConfigError(f"timm {timm.__version__} has no network {name!r} ({known})")
+    return timm.create_model(name, num_classes=0, in_chans=n_planes, pretrained=pretrained)
+
+
+def _check_stages(network: Any, name: str, stage: int) -> None:
+    if not hasattr(network, "prune_intermediate_layers"):
+        raise ConfigError(f"{name!r} does not give the maps of its stages; take another network")
+    if stage > len(network.feature_info):
+        raise ConfigError(
+            f"{name!r} has {len(network.feature_info)} stages, core.stages is {stage}; set it "
+            "lower, or to null for the whole network"
+        )
+
+
+def import_timm() -> ModuleType:
+    """Import timm, also where torchvision comes without its compiled operators.
+
+    torchvision's wheel for GPUs registers shapes of two operators on import, which fails on a torch
+    without GPU support unless their schemas are declared. No core uses them.
+    """
+    for schema in (
+        "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+        "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    ):
+        name = schema.split("(")[0]
+        if not torch.cuda.is_available() and not hasattr(torch.ops.torchvision, name):
+            torch.library.define(f"torchvision::{name}", schema.removeprefix(name))
+    import timm
+
+    return timm
