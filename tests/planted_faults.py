@@ -137,7 +137,7 @@ FAULTS = (
     Fault(
         "the last weights are kept instead of the best",
         "training/loop.py",
-        "if validation < self.state.best_loss:",
+        "if not self.best or monitored < self.state.best:",
         "if True:",
         "tests/unit/test_training_fit.py",
     ),

@@ -44,7 +44,7 @@ def test_training_shows_both_losses_and_marks_the_pass_kept():
         {"pass": i + 1, "train_loss": t, "validation_loss": v}
         for i, (t, v) in enumerate([(3.0, 3.1), (2.0, 2.0), (1.0, 2.5)])
     ]
-    ax = axes_of(draw_training(passes, "loss (nats)", 400, 250))
+    ax = axes_of(draw_training(passes, 1, "loss (nats)", 400, 250))
     assert line_of(ax, "training").get_ydata().tolist() == [3.0, 2.0, 1.0]
     assert line_of(ax, "validation").get_ydata().tolist() == [3.1, 2.0, 2.5]
     assert [t.get_text() for t in ax.texts] == ["kept: pass 2"]
@@ -53,7 +53,7 @@ def test_training_shows_both_losses_and_marks_the_pass_kept():
 
 def test_training_of_one_pass_shows_a_point():
     ax = axes_of(
-        draw_training([{"pass": 1, "train_loss": 1.0, "validation_loss": 2.0}], "loss", 400, 250)
+        draw_training([{"pass": 1, "train_loss": 1.0, "validation_loss": 2.0}], 0, "loss", 400, 250)
     )
     assert line_of(ax, "training").get_marker() == "o"
 

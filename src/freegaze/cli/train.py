@@ -50,7 +50,7 @@ def command(
             if out is None:
                 raise ConfigError("give the run a folder with --out, for example --out runs/first")
             run = train(open_source(run_config.source), run_config, out, progress)
-    best = min(run.metrics(), key=lambda line: line["validation_loss"])
+    best = run.kept_pass()
     typer.echo(
         f"{run.path}: validation loss {best['validation_loss']:.4f} in pass {best['pass']} of "
         f"{len(run.metrics())}"

@@ -65,17 +65,27 @@ class TrainingConfig(StrictConfig):
     Args:
         seed: Fixes initial weights, order of batches and dropout.
         max_passes: Passes over the training windows at most.
-        patience: Passes without a better validation loss before stopping.
+        patience: Passes in a row without a better validation before stopping (Q21).
+        rounds: How many times patience may run out before the fit is over; each time the best
+            weights are taken up again and training goes on from them.
+        monitor: What "better" means: a lower ``loss`` or a higher ``correlation`` (mean over
+            neurons of the single-bin correlation).
+        validation_mean: Whether the validation loss is the mean over ``windows``, or the mean over
+            ``batches`` of ``batch_windows`` windows in order of time, the last one of which is
+            smaller (Q23).
         batch_windows: Windows of a batch.
         stretch_windows: Consecutive windows that share frames; 1 draws every window by itself.
         learning_rate: Highest learning rate.
         weight_decay: Of weight matrices and filters (AdamW); 0 is plain Adam.
         schedule: ``cosine``: linear warm-up over the first twentieth, then down to 1 % along a
-            cosine over ``max_passes``; ``constant``.
+            cosine over ``max_passes``; ``constant``; ``plateau``: times 0.3 after 5 passes without
+            a better validation, down to 0.0001 (the Sensorium competition's).
         gradient_clip: Greatest norm of a step's gradient, or ``None``.
         average_decay: Decay a step of the running average of weights that is validated and kept, or
             0 for the weights themselves.
-        loss: ``auto`` takes Poisson for counts and inferred spikes, Gaussian for fluorescence.
+        loss: ``auto`` takes Poisson for counts and inferred spikes, Gaussian for fluorescence;
+            ``poisson_sum`` sums Poisson over a batch and scales it by the square root of training
+            windows over windows of the batch (the Sensorium competition's).
         precision: ``bfloat16`` computes most products in half the bits; weights stay float32.
         compile: Whether to compile the encoder (pays on long runs only).
         device: ``auto`` takes a GPU where there is one.
@@ -85,11 +95,14 @@ class TrainingConfig(StrictConfig):
     seed: int = Field(default=0, ge=0)
     max_passes: PositiveInt = 14
     patience: PositiveInt = 10
+    rounds: PositiveInt = 1
+    monitor: Literal["loss", "correlation"] = "loss"
+    validation_mean: Literal["windows", "batches"] = "windows"
     batch_windows: PositiveInt = 64
     stretch_windows: PositiveInt = 8
     learning_rate: PositiveFloat = 2e-3
     weight_decay: float = Field(default=0.01, ge=0)
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "plateau"] = "cosine"
     gradient_clip: PositiveFloat | None = 5.0
     average_decay: float = Field(default=0.0, ge=0, lt=1)
     loss: LossName = "auto"
@@ -110,7 +123,7 @@ class RunConfig(StrictConfig):
             any network of timm.
         training: The recipe.
         search: Options to try, as ``{"model.smoothness": [0.1, 1]}``; every combination is fitted
-            and the one with the lowest validation loss is kept.
+            and the one with the lowest validation loss is kept, whatever ``monitor`` says.
     """
 
     source: SourceConfig = SourceConfig()

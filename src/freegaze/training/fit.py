@@ -95,7 +95,7 @@ def _fit_or_search(
             trial.create(trial_config, recordings)
         if not trial.is_finished:
             _fit(trial, trial_config, prepare_sessions(recordings, trial_config), progress)
-    best = min((t for t, _ in trials), key=lambda t: min(m["validation_loss"] for m in t.metrics()))
+    best = min((t for t, _ in trials), key=lambda t: t.kept_pass()["validation_loss"])
     run.write_metrics(best.metrics())
     shutil.copyfile(best.encoder, run.encoder.with_suffix(".partial"))
     run.encoder.with_suffix(".partial").replace(run.encoder)

@@ -16,11 +16,12 @@ from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from freegaze.errors import NumericsError
+from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.models.encoder import AbstractEncoder
 from freegaze.recording.batches import SessionTensors, sequence_chunks, shuffled_stretches
 from freegaze.training.checkpoint import load_tensors, load_weights, save_tensors
 from freegaze.training.config import TrainingConfig
-from freegaze.training.losses import Loss, choose_loss
+from freegaze.training.losses import Loss, LossName, choose_loss
 from freegaze.training.run_folder import RunFolder
 from freegaze.training.sessions import PreparedSession
 
@@ -29,6 +30,10 @@ Progress = Callable[[str, int, int], None]
 
 PREDICTION_WINDOWS = 256
 """Windows predicted at once in validation; more does not run faster on a CPU."""
+
+PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_THRESHOLD, PLATEAU_LOWEST = 0.3, 5, 1e-6, 1e-4
+"""Of the Sensorium competition's schedule: factor on the learning rate, passes to wait, smallest
+change of the monitored value that counts, smallest learning rate."""
 
 
 @dataclass
@@ -39,16 +44,26 @@ class FitState:
         passes: Finished passes.
         step: Finished steps of the pass under way.
         sums: Sums over those steps of each logged quantity.
-        best_loss: Lowest validation loss so far.
+        best: Lowest monitored value so far (for a correlation: its negative).
         best_pass: The pass it was reached in, from 1.
+        round: The round under way, from 1.
+        round_start: Passes that were finished when it began.
+        rate: What a plateau schedule has multiplied the learning rate by.
+        plateau_best: Lowest monitored value in that schedule's view.
+        plateau_waited: Passes since then, or since the rate was last lowered.
         history: What was logged after each pass.
     """
 
     passes: int = 0
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)
-    best_loss: float = math.inf
+    best: float = math.inf
     best_pass: int = 0
+    round: int = 1
+    round_start: int = 0
+    rate: float = 1.0
+    plateau_best: float = math.inf
+    plateau_waited: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -79,16 +94,13 @@ class Fit:
         self.tensors = {k: s.tensors(self.accelerator.device) for k, s in sessions.items()}
         self.train_targets = {k: s.targets("train") for k, s in sessions.items()}
         self.validation_targets = {k: s.targets("validation") for k, s in sessions.items()}
-        self.losses: dict[str, Loss] = {
-            k: self._loss_of(sessions[k], self.tensors[k]) for k in sessions
-        }
+        self.losses = {k: self._loss_of(k, s, config.loss) for k, s in sessions.items()}
+        # Validation compares passes, for which a loss that is scaled by sizes has no use.
+        mean_loss: LossName = "poisson" if config.loss == "poisson_sum" else config.loss
+        self.validation_losses = {k: self._loss_of(k, s, mean_loss) for k, s in sessions.items()}
         self.is_trainable = any(p.requires_grad for p in self.encoder.parameters())
         self.optimizer = make_optimizer(self.encoder, config, self.accelerator.device)
-        self.predict = (
-            torch.compile(self.encoder.predict_sequence)
-            if config.compile
-            else self.encoder.predict_sequence
-        )
+        self.predict = torch.compile(self._predict) if config.compile else self._predict
         self.best: dict[str, Tensor] = {}
         self.state = FitState()
         self._saved_at = time.monotonic()
@@ -108,20 +120,33 @@ class Fit:
         load_weights(self.encoder, self.best, "best weights")
 
     def is_over(self) -> bool:
-        """Whether all passes are done, or patience has run out."""
-        waited = self.state.passes - self.state.best_pass
-        return self.state.passes >= self.config.max_passes or waited >= self.config.patience
+        """Whether all passes are done, or patience has run out in the last round."""
+        is_last_round = self.state.round >= self.config.rounds
+        return self.state.passes >= self.config.max_passes or (
+            is_last_round and self._has_lost_patience()
+        )
 
-    def validate(self) -> float:
-        """Return the mean loss over all validation windows of all sessions."""
-        total, n_windows = 0.0, 0
+    def validate(self) -> tuple[float, float]:
+        """Return the loss over all validation windows of all sessions, and the correlation.
+
+        Returns:
+            The mean loss over windows or batches, and the mean over all neurons of the single-bin
+            correlation, without neurons whose responses or predictions never change.
+        """
+        losses, correlations = [], []
         self.average.eval()
         for name, targets in self.validation_targets.items():
             predicted = predict_windows(self.average, self.tensors[name], targets)
             observed = self.tensors[name].responses[torch.from_numpy(targets)]
-            total += float(self.losses[name](predicted, observed)) * len(targets)
-            n_windows += len(targets)
-        return total / n_windows
+            losses += self._validation_losses(name, predicted, observed)
+            if torch.isfinite(predicted).all():
+                pair = predicted.cpu().numpy(), observed.cpu().numpy()
+                correlations.append(single_bin_correlation(*pair))
+        known = np.concatenate([*correlations, np.empty(0)])
+        known = known[np.isfinite(known)]
+        values, weights = zip(*losses, strict=True)
+        correlation = float(known.mean()) if len(known) else math.nan
+        return float(np.average(values, weights=weights)), correlation
 
     def save(self) -> None:
         """Write a checkpoint from which ``restore`` goes on bit for bit."""
@@ -182,37 +207,91 @@ class Fit:
         torch.manual_seed(int(_seeds(self.config.seed, 1, number)))
         for group in self.optimizer.param_groups:
             total = self.config.max_passes * n_steps
-            group["lr"] = self.config.learning_rate * rate_factor(self.config, number, total)
+            factor = rate_factor(self.config, number, total) * self.state.rate
+            group["lr"] = self.config.learning_rate * factor
         batch = self.tensors[session].gather(firsts, self.config.stretch_windows)
         with self.accelerator.autocast():
-            predicted = self.predict(batch.video, batch.behavior, session)
+            predicted, penalties = self.predict(batch.video, batch.behavior, session)
         loss = self.losses[session](predicted.float(), batch.responses)
-        penalties = self.encoder.penalties(session)
+        penalties |= self.encoder.penalties(session)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss + sum(penalties.values()))
         if self.config.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), self.config.gradient_clip)
         self.optimizer.step()
+        with torch.no_grad():
+            self.encoder.constrain()
         self._update_average()
-        return {"loss": loss.detach()} | {k: v.detach() for k, v in penalties.items()}
+        logged = {"loss": loss.detach()}
+        if self.config.loss == "poisson_sum":  # also on validation's scale
+            mean = self.validation_losses[session](predicted.detach().float(), batch.responses)
+            logged = {"loss": mean, "objective": loss.detach()}
+        return logged | {k: v.detach() for k, v in penalties.items()}
+
+    def _predict(
+        self, video: Tensor, behavior: Tensor, session: str
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the responses of a batch's windows, and the penalties on the batch."""
+        features = self.encoder.encode(video, behavior, session)
+        penalties = self.encoder.batch_penalties(video, behavior, features, session)
+        return self.encoder.respond_sequence(features, session), dict(penalties)
 
     def _finish_pass(self, logged: dict[str, float], seconds: float) -> None:
-        validation = self.validate()
-        if self.is_trainable and not math.isfinite(validation + logged["train_loss"]):
+        loss, correlation = self.validate()
+        if self.is_trainable and not math.isfinite(loss + logged["train_loss"]):
             raise NumericsError(
                 f"pass {self.state.passes + 1}: the loss is {logged['train_loss']} in training and "
-                f"{validation} in validation; lower `training.learning_rate`"
+                f"{loss} in validation; lower `training.learning_rate`"
             )
+        monitored = loss if self.config.monitor == "loss" else -correlation
         self.state.passes += 1
         self.state.step, self.state.sums = 0, {}
-        if validation < self.state.best_loss:
-            self.state.best_loss, self.state.best_pass = validation, self.state.passes
+        if not self.best or monitored < self.state.best:
+            self.state.best = monitored if math.isfinite(monitored) else math.inf
+            self.state.best_pass = self.state.passes
             weights = self.average.state_dict()
             self.best = {k: v.detach().cpu().clone() for k, v in weights.items()}
         self.state.history.append(
-            {"pass": self.state.passes, **logged, "validation_loss": validation, "seconds": seconds}
+            {
+                "pass": self.state.passes,
+                **logged,
+                "validation_loss": loss,
+                "validation_correlation": correlation if math.isfinite(correlation) else None,
+                "seconds": seconds,
+            }
         )
+        if self.config.schedule == "plateau":
+            self._lower_rate_on_plateau(monitored)
+        if self._has_lost_patience() and self.state.round < self.config.rounds:
+            load_weights(self.encoder, self.best, "best weights")
+            load_weights(self.average, self.best, "best weights")
+            self.state.round, self.state.round_start = self.state.round + 1, self.state.passes
         self.save()
+
+    def _has_lost_patience(self) -> bool:
+        since = max(self.state.best_pass, self.state.round_start)
+        return self.state.passes - since >= self.config.patience
+
+    def _lower_rate_on_plateau(self, monitored: float) -> None:
+        state = self.state
+        if monitored < state.plateau_best - PLATEAU_THRESHOLD:
+            state.plateau_best, state.plateau_waited = monitored, 0
+            return
+        state.plateau_waited += 1
+        if state.plateau_waited > PLATEAU_PATIENCE:
+            lowest = min(1.0, PLATEAU_LOWEST / self.config.learning_rate)
+            state.rate, state.plateau_waited = max(PLATEAU_FACTOR * state.rate, lowest), 0
+
+    def _validation_losses(
+        self, session: str, predicted: Tensor, observed: Tensor
+    ) -> list[tuple[float, int]]:
+        """Return losses and what each counts."""
+        loss = self.validation_losses[session]
+        if self.config.validation_mean == "windows":
+            return [(float(loss(predicted, observed)), len(observed))]
+        size = self.config.batch_windows
+        parts = zip(predicted.split(size), observed.split(size), strict=True)
+        return [(float(loss(p, o)), 1) for p, o in parts]
 
     def _batches(self, pass_number: int) -> list[tuple[str, Tensor]]:
         """Return the pass's batches in a random order, each from one session."""
@@ -247,9 +326,10 @@ class Fit:
             text += f", train {last['train_loss']:.4f}, validation {last['validation_loss']:.4f}"
         return text
 
-    def _loss_of(self, session: PreparedSession, tensors: SessionTensors) -> Loss:
-        training = tensors.responses[torch.from_numpy(session.split.bins("train"))]
-        return choose_loss(self.config.loss, session.recording.response_kind, training)
+    def _loss_of(self, name: str, session: PreparedSession, loss: LossName) -> Loss:
+        training = self.tensors[name].responses[torch.from_numpy(session.split.bins("train"))]
+        kind, n_windows = session.recording.response_kind, len(self.train_targets[name])
+        return choose_loss(loss, kind, training, n_windows)
 
     def _cuda_devices(self) -> list[torch.device]:
         device = self.accelerator.device
@@ -303,7 +383,7 @@ def make_optimizer(
 
 def rate_factor(config: TrainingConfig, step: int, n_steps: int) -> float:
     """Return what the learning rate is multiplied by at a step of ``n_steps`` in all."""
-    if config.schedule == "constant":
+    if config.schedule in ("constant", "plateau"):
         return 1.0
     warm_up = max(1, n_steps // 20)
     if step < warm_up:

@@ -116,6 +116,14 @@ class RunFolder:
         lines = file.read_text().splitlines() if file.exists() else []
         return [json.loads(line) for line in lines if line.endswith("}")]
 
+    def kept_pass(self) -> dict[str, Any]:
+        """Return the pass whose weights were kept: the best in what the recipe monitors."""
+        passes = self.metrics()
+        if self.config().training.monitor == "loss":
+            return min(passes, key=lambda line: line["validation_loss"])
+        known = [line for line in passes if line["validation_correlation"] is not None]
+        return max(known or passes[:1], key=lambda line: line["validation_correlation"])
+
     def write_metrics(self, passes: Sequence[Mapping[str, Any]]) -> None:
         """Write all passes so far."""
         text = "".join(json.dumps(line) + "\n" for line in passes)

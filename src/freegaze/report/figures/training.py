@@ -24,18 +24,23 @@ from freegaze.report.style import (
 
 @house_style
 def draw_training(
-    passes: Sequence[Mapping[str, Any]], loss_label: str, width_px: float, height_px: float
+    passes: Sequence[Mapping[str, Any]],
+    kept: int,
+    loss_label: str,
+    width_px: float,
+    height_px: float,
 ) -> Figure:
     """Draw training and validation loss against passes over the data.
 
     Args:
         passes: Lines of a run's ``metrics.jsonl``: ``pass``, ``train_loss``, ``validation_loss``.
+        kept: Place among them of the pass whose weights were kept.
         loss_label: What the loss is, with its unit.
         width_px: Width in CSS pixels.
         height_px: Height in CSS pixels.
 
     Returns:
-        The figure; the pass whose weights were kept is marked.
+        The figure; the pass that was kept is marked.
     """
     figure, (ax,) = new_figure(width_px, height_px)
     number = [line["pass"] for line in passes]
@@ -43,14 +48,13 @@ def draw_training(
     marker = "o" if len(passes) == 1 else None  # one point makes no line
     ax.plot(number, [p["train_loss"] for p in passes], color=MUTED, label="training", marker=marker)
     ax.plot(number, validation, color=MODEL, label="validation", marker=marker)
-    best = min(range(len(passes)), key=validation.__getitem__)
-    ax.plot(number[best], validation[best], "o", color=MODEL, markersize=6)
+    ax.plot(number[kept], validation[kept], "o", color=MODEL, markersize=6)
     ax.annotate(
-        f"kept: pass {number[best]}",
-        (number[best], validation[best]),
+        f"kept: pass {number[kept]}",
+        (number[kept], validation[kept]),
         xytext=(0, 10),
         textcoords="offset points",
-        ha="right" if best > len(passes) / 2 else "left",
+        ha="right" if kept > len(passes) / 2 else "left",
         fontsize=SMALL_PX,
         color=INK,
     )
