@@ -18,6 +18,7 @@ from freegaze.config import StrictConfig
 from freegaze.models._columns import Columns
 from freegaze.models._link import response_link
 from freegaze.models.encoder import AbstractEncoder, EncoderDims, register_model
+from freegaze.nn.precision import at_least_float32
 from freegaze.nn.response import Link, apply_link, invert_link
 from freegaze.nn.sessions import PerSession
 from freegaze.recording.features import resolve_features
@@ -70,7 +71,7 @@ class Template(AbstractEncoder):
     ) -> Float[Tensor, "batch neuron"]:
         """Do here what needs a whole window."""
         head = self.heads.of(self.session_name(session))
-        return apply_link(head.output(features.flatten(1)).float(), head.link)
+        return apply_link(at_least_float32(head.output(features.flatten(1))), head.link)
 
     def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
         """Start from each neuron's mean training response; fits are faster and safer so."""

@@ -15,6 +15,7 @@ from freegaze.models._pretrained import load_pretrained_core
 from freegaze.models._vision import Vision, VisionConfig
 from freegaze.models.encoder import AbstractEncoder, EncoderDims
 from freegaze.nn.cores import AbstractCore
+from freegaze.nn.precision import at_least_float32
 from freegaze.nn.response import Link, apply_link, invert_link
 from freegaze.nn.sessions import PerSession
 from freegaze.nn.temporal import TemporalKernels
@@ -108,7 +109,7 @@ class VisionEncoder(AbstractVisionEncoder):
         """Weigh the bins of each window and apply the response link."""
         head = self.heads.of(self.session_name(session))
         drive = features[:, 0] if head.kernels is None else head.kernels(features.unsqueeze(2))
-        return apply_link(drive.float() + head.bias, head.link)
+        return apply_link(at_least_float32(drive) + head.bias, head.link)
 
     def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
         """Start a session's biases from its neurons' mean training response."""

@@ -18,6 +18,7 @@ from freegaze.models._link import PositiveLink, response_link
 from freegaze.models.encoder import AbstractEncoder, EncoderDims, register_model
 from freegaze.nn.cores import CoreConfig
 from freegaze.nn.decoder import Decoder
+from freegaze.nn.precision import at_least_float32
 from freegaze.nn.response import Link, apply_link, invert_link
 from freegaze.nn.sessions import PerSession
 from freegaze.nn.shifter import NoShifterConfig, ShifterConfig
@@ -127,7 +128,7 @@ class Autoencoder(AbstractEncoder):
         head = self.heads.of(self.session_name(session))
         drive = head.readout(features)
         drive = drive[:, 0] if head.kernels is None else head.kernels(drive.unsqueeze(2))
-        return apply_link(drive.float() + head.bias, head.link)
+        return apply_link(at_least_float32(drive) + head.bias, head.link)
 
     def reconstruct(
         self, features: Float[Tensor, "batch time hidden"]
@@ -150,7 +151,7 @@ class Autoencoder(AbstractEncoder):
                 target = gaze(target, behavior.flatten(0, 1))
         if self.core.downsample > 1:
             target = F.avg_pool2d(target, self.core.downsample)
-        error = F.mse_loss(self.reconstruct(features).flatten(0, 1).float(), target)
+        error = F.mse_loss(at_least_float32(self.reconstruct(features).flatten(0, 1)), target)
         return {"reconstruction": self.reconstruction * error}
 
     def shift(

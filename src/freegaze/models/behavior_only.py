@@ -14,6 +14,7 @@ from freegaze.errors import ConfigError
 from freegaze.models._columns import Columns
 from freegaze.models._link import response_link
 from freegaze.models.encoder import AbstractEncoder, EncoderDims, register_model
+from freegaze.nn.precision import at_least_float32
 from freegaze.nn.recurrent import GatedRecurrentUnit
 from freegaze.nn.response import Link, apply_link, invert_link
 from freegaze.nn.sessions import PerSession
@@ -80,7 +81,7 @@ class BehaviorOnly(AbstractEncoder):
         """Read each window and apply the response link."""
         head = self.heads.of(self.session_name(session))
         hidden = features.flatten(1) if head.gru is None else head.gru(features)
-        return apply_link(head.output(hidden).float(), head.link)
+        return apply_link(at_least_float32(head.output(hidden)), head.link)
 
     def penalties(self, session: str | None = None) -> dict[str, Tensor]:
         """Return the L1 penalty on the weights that read the features."""

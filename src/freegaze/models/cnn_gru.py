@@ -16,6 +16,7 @@ from freegaze.models._vision_encoder import AbstractVisionEncoder
 from freegaze.models.encoder import EncoderDims, register_model
 from freegaze.nn.behavior import BehaviorEncoder
 from freegaze.nn.cores import AbstractCore, CoreConfig
+from freegaze.nn.precision import at_least_float32
 from freegaze.nn.readouts import LinearReadoutConfig
 from freegaze.nn.recurrent import GatedRecurrentUnit
 from freegaze.nn.response import Link, apply_link, invert_link
@@ -143,7 +144,7 @@ class CNNGRU(AbstractVisionEncoder):
         drive = head.output(head.gru(features))
         if head.kernels is not None:
             drive = drive + head.kernels(features.unflatten(2, (head.n_streams, -1)))
-        return apply_link(drive.float(), head.link)
+        return apply_link(at_least_float32(drive), head.link)
 
     def penalties(self, session: str | None = None) -> dict[str, Tensor]:
         """Return those of vision, and the one on behavior weights (Q20)."""

@@ -18,6 +18,7 @@ from freegaze.models._gaze import GazeCorrection, ImageShifterChoice, shifter_co
 from freegaze.models._link import response_link
 from freegaze.models.encoder import AbstractEncoder, EncoderDims, register_model
 from freegaze.nn.penalties import roughness
+from freegaze.nn.precision import at_least_float32
 from freegaze.nn.response import Link, apply_link, invert_link
 from freegaze.nn.sessions import PerSession
 from freegaze.nn.shifter import ShifterConfig
@@ -130,7 +131,7 @@ class GLM(AbstractEncoder):
     ) -> Float[Tensor, "batch neuron"]:
         """Add up the bins of each window and apply the link."""
         head = self.heads.of(self.session_name(session))
-        vision, position = head.sum_windows(features.float())
+        vision, position = head.sum_windows(at_least_float32(features))
         if self.is_multiplicative:
             return (1 + position).abs() * apply_link(vision + head.bias, head.link)
         return apply_link(vision + position + head.bias, head.link)

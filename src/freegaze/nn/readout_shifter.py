@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from freegaze.config import StrictConfig
+from freegaze.nn.precision import at_least_float32
 
 
 class ReadoutShifterConfig(StrictConfig):
@@ -63,4 +64,4 @@ class ReadoutShifter(nn.Module):
 
     def forward(self, angles: Float[Tensor, "batch angle"]) -> Float[Tensor, "batch 2"]:
         """Return the shift (x, y) for each bin's angles."""
-        return self.layers(angles).float()
+        return at_least_float32(self.layers(angles))

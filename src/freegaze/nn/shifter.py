@@ -11,6 +11,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from freegaze.config import StrictConfig
+from freegaze.nn.precision import at_least_float32
 from freegaze.nn.warp import Center, Padding, rotation_center, warp_frames
 
 Bound = Literal["tanh", "tanh_then_bias", "clamp"]
@@ -176,7 +177,7 @@ class DisplacementNetwork(nn.Module):
         raw = self.layers(angles)
         if self.linear is not None:
             raw = raw + self.linear(angles)
-        raw = self.speed * raw.float()  # pixels need more digits than bfloat16 has
+        raw = self.speed * at_least_float32(raw)  # pixels need more digits than bfloat16 has
         if self.bound == "clamp":
             return torch.clamp(raw, -self.limits, self.limits)
         bounded = torch.tanh(raw)

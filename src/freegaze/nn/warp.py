@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from freegaze.errors import ConfigError
+from freegaze.nn.precision import at_least_float32
 
 Center = Literal["true", "swapped"]
 Padding = Literal["zeros", "border"]
@@ -79,8 +80,8 @@ def warp_frames(
         raise ConfigError(
             f"a shifter needs frames of at least 2 x 2 pixels, got {height} x {width}"
         )
-    grid = _sampling_grid(displacement.float(), center, (height, width))
-    return F.grid_sample(frames.float(), grid, "bilinear", padding, align_corners=True)
+    grid = _sampling_grid(at_least_float32(displacement), center, (height, width))
+    return F.grid_sample(at_least_float32(frames), grid, "bilinear", padding, align_corners=True)
 
 
 def _sampling_grid(

@@ -18,6 +18,7 @@ from torch import Tensor
 from freegaze.errors import NumericsError
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.models.encoder import AbstractEncoder
+from freegaze.nn.precision import at_least_float32
 from freegaze.recording.batches import SessionTensors, sequence_chunks, shuffled_stretches
 from freegaze.training.checkpoint import load_tensors, load_weights, save_tensors
 from freegaze.training.config import TrainingConfig
@@ -212,7 +213,7 @@ class Fit:
         batch = self.tensors[session].gather(firsts, self.config.stretch_windows)
         with self.accelerator.autocast():
             predicted, penalties = self.predict(batch.video, batch.behavior, session)
-        loss = self.losses[session](predicted.float(), batch.responses)
+        loss = self.losses[session](at_least_float32(predicted), batch.responses)
         penalties |= self.encoder.penalties(session)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss + sum(penalties.values()))
@@ -224,7 +225,9 @@ class Fit:
         self._update_average()
         logged = {"loss": loss.detach()}
         if self.config.loss == "poisson_sum":  # also on validation's scale
-            mean = self.validation_losses[session](predicted.detach().float(), batch.responses)
+            mean = self.validation_losses[session](
+                at_least_float32(predicted.detach()), batch.responses
+            )
             logged = {"loss": mean, "objective": loss.detach()}
         return logged | {k: v.detach() for k, v in penalties.items()}
 
