@@ -48,7 +48,7 @@ def make_fit(model: str, history: int, recipe: dict, folder: Path) -> Fit:
             },
             "split": {"method": "paper_tail"},
             "training": {
-                "batch_windows": 8,
+                "batch_windows": 4,
                 "stretch_windows": 1,
                 "weight_decay": 0.0,
                 "gradient_clip": None,

@@ -213,7 +213,8 @@ class Fit:
         batch = self.tensors[session].gather(firsts, self.config.stretch_windows)
         with self.accelerator.autocast():
             predicted, penalties = self.predict(batch.video, batch.behavior, session)
-        loss = self.losses[session](at_least_float32(predicted), batch.responses)
+        predicted = at_least_float32(predicted)
+        loss = self.losses[session](predicted, batch.responses)
         penalties |= self.encoder.penalties(session)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss + sum(penalties.values()))
@@ -225,9 +226,7 @@ class Fit:
         self._update_average()
         logged = {"loss": loss.detach()}
         if self.config.loss == "poisson_sum":  # also on validation's scale
-            mean = self.validation_losses[session](
-                at_least_float32(predicted.detach()), batch.responses
-            )
+            mean = self.validation_losses[session](predicted.detach(), batch.responses)
             logged = {"loss": mean, "objective": loss.detach()}
         return logged | {k: v.detach() for k, v in penalties.items()}
 
