@@ -39,7 +39,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "resnet18": {"whole": {"core": {"stages": None}, "readout": "linear", "linear_path": False}},
     "sensorium": {
         "image": {"shifter": "image"},
-        "linear": {"shifter": "none", "readout": "linear"},
+        "factorized": {"shifter": "image", "readout": "factorized", "linear_path": True},
     },
     "behavior_only": {"gru": {"temporal": "gru", "n_hidden": 4, "l1": 0.1}},
     "glm": {

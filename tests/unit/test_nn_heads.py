@@ -9,7 +9,7 @@ from torch import nn
 from freegaze.errors import ConfigError
 from freegaze.nn.behavior import BehaviorEncoder
 from freegaze.nn.penalties import roughness
-from freegaze.nn.readouts import PixelReadout, build_readout
+from freegaze.nn.readouts import FactorizedReadoutConfig, LinearReadoutConfig, PixelReadout
 from freegaze.nn.recurrent import GatedRecurrentUnit
 from freegaze.nn.response import LOWEST_MEAN_RESPONSE, apply_link, invert_link
 from freegaze.nn.sessions import PerSession, session_key
@@ -47,7 +47,7 @@ def test_recurrent_unit_can_be_mapped() -> None:
 
 
 def test_linear_readout_weighs_channels_first() -> None:
-    readout = build_readout("linear", (2, 3, 4), 5, has_bias=True)
+    readout = LinearReadoutConfig().build((2, 3, 4), 5, has_bias=True)
     maps = torch.randn(6, 2, 3, 4)
     weight = readout.linear.weight.view(5, 2, 3, 4)
     expected = torch.einsum("bchw,nchw->bn", maps, weight) + readout.linear.bias
@@ -57,7 +57,7 @@ def test_linear_readout_weighs_channels_first() -> None:
 @pytest.mark.parametrize("has_bias", [True, False])
 def test_factorized_readout_is_mask_times_channels(has_bias: bool) -> None:
     torch.manual_seed(0)
-    readout = build_readout("factorized", (2, 3, 4), 5, has_bias=has_bias)
+    readout = FactorizedReadoutConfig().build((2, 3, 4), 5, has_bias=has_bias)
     maps = torch.randn(6, 2, 3, 4)
     mask = readout.mask.view(5, 3, 4)
     expected = torch.einsum("bchw,nhw,nc->bn", maps, mask, readout.channels)

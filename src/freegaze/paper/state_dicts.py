@@ -126,9 +126,9 @@ def to_freegaze(
         RegistryError: If the original has no such model.
     """
     pairs = _pairs(model, session)
-    where = f"the original's {model}"
+    complaint = f"is not one of the original's {model}; is it of another model?"
     return {
-        _rename(name, pairs, where): _drop_axes(name, tensor)
+        _rename(name, pairs, complaint): _drop_axes(name, tensor)
         for name, tensor in state_dict.items()
         if name != _LAPLACE_NAME and (is_shifted or not name.startswith("shifter."))
     }
@@ -152,9 +152,11 @@ def to_original(model: str, state_dict: Mapping[str, Tensor], session: str) -> d
     """
     pairs = [(ours, original) for original, ours in _pairs(model, session)]
     head = f"heads.{session_key(session)}."
-    where = f"the {model} of this package"
+    complaint = (
+        f"has no counterpart in the original's {model}; fit one in its `paper` configuration"
+    )
     renamed = {
-        _rename(name, pairs, where): tensor
+        _rename(name, pairs, complaint): tensor
         for name, tensor in state_dict.items()
         if not name.startswith("heads.") or name.startswith(head)
     }
@@ -170,7 +172,7 @@ def _unused_shifter(hidden: int) -> dict[str, Tensor]:
     shifter = ShifterConfig.paper(hidden=hidden).build((60, 80))
     names = [(ours.rsplit("displacement.", 1)[1], original) for original, ours in _SHIFTER]
     return {
-        _rename(name, names, "the shifter"): torch.zeros_like(tensor)
+        _rename(name, names, "is not one of the shifter's"): torch.zeros_like(tensor)
         for name, tensor in shifter.displacement.state_dict().items()
     }
 
@@ -202,11 +204,8 @@ def _pairs(model: str, session: str) -> list[tuple[str, str]]:
     ]
 
 
-def _rename(name: str, pairs: Sequence[tuple[str, str]], where: str) -> str:
+def _rename(name: str, pairs: Sequence[tuple[str, str]], complaint: str) -> str:
     for old, new in pairs:
         if name == old or (old.endswith(".") and name.startswith(old)):
             return new + name[len(old) :]
-    raise CheckpointError(
-        f"weight {name!r} is not one of {where} with published layout; is it another model, or not "
-        "in the paper's configuration?"
-    )
+    raise CheckpointError(f"weight {name!r} {complaint}")
