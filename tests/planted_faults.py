@@ -277,7 +277,7 @@ FAULTS = (
     Fault(
         "bits per spike have their baseline from the test",
         "evaluation/scores.py",
-        "fitted.mean_response,",
+        "encoder.mean_response(recording),",
         "recording.responses[encoder.targets(recording, role)].mean(0),",
         "tests/unit/test_evaluation_scores.py",
     ),
@@ -375,8 +375,8 @@ FAULTS = (
     Fault(
         "Gaussian loss weighs by all bins",
         "training/loop.py",
-        'training = tensors.responses[torch.from_numpy(session.split.bins("train"))]',
-        "training = tensors.responses",
+        'self.tensors[name].responses[torch.from_numpy(session.split.bins("train"))]',
+        "self.tensors[name].responses",
         "tests/unit/test_training_fit.py",
     ),
     Fault(

@@ -65,8 +65,7 @@ class BehaviorTransform:
         raw = np.where(np.isnan(raw), np.array(self.fill_values)[None], raw)
         if self.is_per_segment:
             for segment in recording.segments:
-                part = slice(segment.start, segment.stop)
-                raw[part] /= _moments(raw[part])[1]
+                raw[segment.start : segment.stop] /= _moments(raw[segment.start : segment.stop])[1]
         scaled = (raw - np.array(self.signal_center)) / np.array(self.signal_scale)
         return scaled.astype(np.float32)
 
