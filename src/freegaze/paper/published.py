@@ -26,7 +26,7 @@ from freegaze.sources.xu2023 import paper_units
 from freegaze.sources.xu2023_layout import XU_BIN_WIDTH_S
 from freegaze.training.checkpoint import save_tensors, write_atomically
 from freegaze.training.config import DataConfig, RunConfig, SourceConfig, SplitConfig
-from freegaze.training.fit import describe_session
+from freegaze.training.fit import describe_encoder, describe_session
 from freegaze.training.run_folder import RunFolder
 from freegaze.weights import read_state_dict
 
@@ -180,18 +180,12 @@ def import_published(
         split=encoder.split_config,
         model={"name": encoder.model_name, **options},
     )
-    state = {
-        "model": config.model,
-        "data": config.data.model_dump(mode="json"),
-        "split": config.split.model_dump(mode="json"),
-        "sessions": {
-            session_id: describe_session(
-                fitted.dims, fitted.preparation, fitted.unit_ids, fitted.bin_width_s, mean
-            )
-        },
-    }
+    described = describe_session(
+        fitted.dims, fitted.preparation, fitted.unit_ids, fitted.bin_width_s, mean
+    )
     run = RunFolder(Path(run_dir))
     run.create(config, matching)
+    state = describe_encoder(config, {session_id: described})
     save_tensors(run.encoder, encoder.encoder.state_dict(), state)
     return run
 
@@ -278,18 +272,9 @@ def _behavior_names(layout: _Layout, behavior: str | None) -> tuple[str, ...]:
 
 
 def _paper_behavior(names: tuple[str, ...], model: str) -> BehaviorTransform:
-    n_signals, n_features = len(base_signals(names)), len(names)
-    return BehaviorTransform(
-        names,
-        "zero",
-        "paper",
-        (0.0,) * n_signals,
-        (1.0,) * n_signals,
-        (0.0,) * n_features,
-        (1.0,) * n_features,
-        (0.0,) * n_signals,
-        is_per_segment=model.startswith("sensorium"),
-    )
+    fill_values = (0.0,) * len(base_signals(names))  # never used: lost tracking becomes zero
+    is_per_segment = model.startswith("sensorium")
+    return BehaviorTransform.unscaled(names, "zero", "paper", fill_values, is_per_segment)
 
 
 def _count_neurons(weights: Mapping[str, Tensor], name: str, where: str) -> int:

@@ -54,6 +54,27 @@ class BehaviorTransform:
     fill_values: tuple[float, ...]
     is_per_segment: bool = False
 
+    @classmethod
+    def unscaled(
+        cls,
+        feature_names: tuple[str, ...],
+        nan_policy: NanPolicy,
+        derivative: DerivativeRule,
+        fill_values: tuple[float, ...],
+        is_per_segment: bool = False,
+    ) -> BehaviorTransform:
+        """Return a transform that keeps raw units; see the class for the arguments."""
+        n_signals, n_features = len(fill_values), len(feature_names)
+        return cls(
+            feature_names,
+            nan_policy,
+            derivative,
+            *((0.0,) * n_signals, (1.0,) * n_signals),
+            *((0.0,) * n_features, (1.0,) * n_features),
+            fill_values,
+            is_per_segment,
+        )
+
     @property
     def signal_names(self) -> tuple[str, ...]:
         """Columns and derivatives that the features are made of."""
@@ -144,17 +165,14 @@ def fit_behavior_transform(
         )
     fill = np.nanmedian(raw, axis=0) if len(names) else np.empty(0)
     raw = np.where(np.isnan(raw), fill, raw)
-    n_signals, n_features = len(names), len(feature_names)
-    unit = BehaviorTransform(
+    unit = BehaviorTransform.unscaled(
         tuple(feature_names),
         nan_policy,
         derivative,
-        *((0.0,) * n_signals, (1.0,) * n_signals),
-        *((0.0,) * n_features, (1.0,) * n_features),
         tuple(fill.tolist()),
         standardize == "segment_sd",
     )
-    if standardize is not True or not n_signals:
+    if standardize is not True or not names:
         return unit
     center, scale = _moments(raw)
     scaled = torch.from_numpy((raw - center) / scale)

@@ -117,25 +117,33 @@ def _fit(
     if run.checkpoint.exists():
         fit.restore()
     fit.run(progress)
-    save_tensors(run.encoder, encoder.state_dict(), describe_encoder(config, sessions))
+    described = {
+        name: describe_session(
+            session.dims,
+            session.preparation,
+            session.recording.unit_ids,
+            session.recording.bin_width_s,
+            session.mean_response,
+        )
+        for name, session in sessions.items()
+    }
+    save_tensors(run.encoder, encoder.state_dict(), describe_encoder(config, described))
 
 
-def describe_encoder(config: RunConfig, sessions: Mapping[str, PreparedSession]) -> dict[str, Any]:
-    """Return all that is needed, beside the weights, to predict: plain values for JSON."""
+def describe_encoder(
+    config: RunConfig, sessions: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return all that is needed, beside the weights, to predict: plain values for JSON.
+
+    Args:
+        config: The run's configuration.
+        sessions: What ``describe_session`` says of each session.
+    """
     return {
         "model": config.model,
         "data": config.data.model_dump(mode="json"),
         "split": config.split.model_dump(mode="json"),
-        "sessions": {
-            name: describe_session(
-                session.dims,
-                session.preparation,
-                session.recording.unit_ids,
-                session.recording.bin_width_s,
-                session.mean_response,
-            )
-            for name, session in sessions.items()
-        },
+        "sessions": sessions,
     }
 
 
