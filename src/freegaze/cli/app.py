@@ -18,6 +18,7 @@ from freegaze.cli import (
     listing,
     predict,
     report,
+    reproduce,
     score,
     simulate,
     train,
@@ -32,7 +33,11 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-for verb in (simulate, inspect, train, evaluate, compare, predict, score, report, doctor):
+VERBS = (
+    *(simulate, inspect, train, evaluate, compare, predict, score, report, reproduce),
+    doctor,
+)
+for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 app.command("import-weights")(import_weights.command)
 app.command("export-weights")(export_weights.command)

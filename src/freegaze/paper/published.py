@@ -234,12 +234,14 @@ def save_published(path: Path | str, weights: Mapping[str, Tensor]) -> None:
     write_atomically(Path(path), buffer.getvalue())
 
 
-def paper_config(model: str, behavior: str | None = None, is_shifted: bool = True) -> StrictConfig:
+def paper_config(
+    model: str, behavior: str | tuple[str, ...] | None = None, is_shifted: bool = True
+) -> StrictConfig:
     """Return the original's configuration of a model.
 
     Args:
         model: One of ``PUBLISHED_MODELS``.
-        behavior: Behavior set that ``cnn_gru`` reads; ``all_prod`` by default.
+        behavior: Behavior set that ``cnn_gru`` reads; ``all_prod`` by default, ``()`` for none.
         is_shifted: Whether it has a shifter.
 
     Raises:
@@ -248,7 +250,7 @@ def paper_config(model: str, behavior: str | None = None, is_shifted: bool = Tru
     _layout(model)
     kind: Any = MODELS.get(model).Config
     if model == "cnn_gru":
-        return kind.paper(behavior or "all_prod", is_shifted)
+        return kind.paper("all_prod" if behavior is None else behavior, is_shifted)
     return kind.paper(is_shifted)
 
 

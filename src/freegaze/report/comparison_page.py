@@ -6,7 +6,7 @@ from pathlib import Path
 
 from freegaze.evaluation.compare import Comparison
 from freegaze.report.page import Page, write_page
-from freegaze.report.sections.comparison import build_comparison
+from freegaze.report.sections.comparison import build_differences
 from freegaze.report.wording import listing
 
 
@@ -34,7 +34,7 @@ def write_comparison_page(comparison: Comparison, out: Path | str) -> Path:
         title=listing([str(model) for model in models], most=4),
         summary="Which model predicts better, on the same test bins of the same neurons.",
         facts=[],
-        sections=[build_comparison(comparison)],
+        sections=[build_differences(comparison.table)],
         footer="Written by freegaze compare.",
     )
     return write_page(page, Path(out))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from freegaze.evaluation.compare import Comparison
+import pandas as pd
+
 from freegaze.metrics.metric import METRICS
 from freegaze.report.figures.comparison import Difference, draw_differences
 from freegaze.report.inputs import score_label
@@ -14,11 +15,14 @@ from freegaze.report.wording import LEVEL, fixed, interval, shorten
 HEADER = ("score", "session", "first", "second", "difference", f"{LEVEL} interval", "p", "neurons")
 
 
-def build_comparison(comparison: Comparison) -> Section:
-    """Draw and list differences, second minus first model, of every score and session."""
+def build_differences(table: pd.DataFrame) -> Section:
+    """Draw and list differences, second minus first model, of every score and session.
+
+    Args:
+        table: As in `freegaze.evaluation.compare.Comparison`.
+    """
     rows: list[dict[str, Any]] = [
-        {str(key): value for key, value in row.items()}
-        for row in comparison.table.to_dict("records")
+        {str(key): value for key, value in row.items()} for row in table.to_dict("records")
     ]
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
     return Section(

@@ -1,0 +1,63 @@
+"""A live view of a grid: how many cells are done, and how far those that run are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from freegaze.paper.cells import CellProgress, Watch
+from freegaze.paper.grid import Grid
+
+
+@contextmanager
+def grid_progress(grid: Grid, quiet: bool = False) -> Iterator[Watch]:
+    """Show a bar for the grid and one for each running cell while the block runs.
+
+    Args:
+        grid: The grid.
+        quiet: Show nothing.
+
+    Yields:
+        What to call with the progress of cells.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    n_done = sum(cell.state == "done" for cell in grid.cells)
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
+        whole = bars.add_task(f"{grid.table.name}, cells", total=len(grid.cells), completed=n_done)
+        running: dict[str, TaskID] = {}
+
+        def watch(news: CellProgress) -> None:
+            name = news.cell.name
+            if news.what == "running":
+                if name not in running:
+                    running[name] = bars.add_task(name)
+                bars.update(
+                    running[name],
+                    description=f"{name}: {news.description}",
+                    completed=news.done,
+                    total=news.total or None,
+                )
+                return
+            if name in running:
+                bars.remove_task(running.pop(name))
+            bars.console.print(f"{name}: {news.what}", highlight=False)
+            bars.advance(whole)
+
+        yield watch

@@ -1,0 +1,230 @@
+"""Run the cells of a grid: in this process, or in several that share the work."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from typing import Any, Literal
+
+import torch
+
+from freegaze.errors import FreegazeError
+from freegaze.evaluation import evaluate, load_encoder, save_evaluation
+from freegaze.paper.grid import Cell, Grid
+from freegaze.recording.atomic import atomic_file
+from freegaze.sources import open_recordings
+from freegaze.training.fit import resume, train
+from freegaze.training.loop import Progress
+
+Outcome = Literal["done", "failed", "taken"]
+
+REPORT_EVERY_S = 0.3
+"""A worker reports its steps at most this often."""
+
+
+@dataclass(frozen=True)
+class CellProgress:
+    """What a cell has come to.
+
+    Args:
+        cell: The cell.
+        what: ``running``, ``done``, ``failed``, or ``taken`` (another process works on it).
+        description: What is being done.
+        done: Steps done.
+        total: Steps in all.
+    """
+
+    cell: Cell
+    what: Literal["running", "done", "failed", "taken"]
+    description: str = ""
+    done: int = 0
+    total: int = 0
+
+
+Watch = Callable[[CellProgress], None]
+
+
+def run_cell(grid: Grid, cell: Cell, progress: Progress | None = None) -> Outcome:
+    """Fit and evaluate one cell, or go on where it was stopped.
+
+    A failure is kept in the cell's error file and does not raise; a cell that is done is left as
+    it is. A cell that failed before is tried again.
+
+    Args:
+        grid: The grid.
+        cell: One of its cells.
+        progress: Told of every step.
+
+    Returns:
+        ``done``, ``failed``, or ``taken`` if another process works on it.
+    """
+    with cell.claimed() as is_ours:
+        if not is_ours:
+            return "taken"
+        if cell.state == "done":
+            return "done"
+        cell.error_file.unlink(missing_ok=True)
+        try:
+            _fit_and_evaluate(grid, cell, progress)
+        except FreegazeError as error:
+            _write_error(cell, " ".join(str(error).split()))
+            return "failed"
+        except Exception as error:  # a bug in one cell must not end the others; it is kept whole
+            _write_error(cell, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
+            return "failed"
+        return "done"
+
+
+def run_cells(
+    grid: Grid, cells: Sequence[Cell], jobs: int = 1, watch: Watch | None = None
+) -> dict[str, Outcome]:
+    """Run cells in worker processes, each of which takes the next cell when it is done with one.
+
+    A worker that dies, killed for memory for example, fails its cell and is replaced.
+
+    Args:
+        grid: The grid.
+        cells: Cells to run, in order; those that are done are passed over.
+        jobs: Worker processes.
+        watch: Told what becomes of each cell.
+
+    Returns:
+        What became of each cell, by name.
+    """
+    watch = watch or (lambda _: None)
+    todo = [cell for cell in cells if cell.state != "done"]
+    outcomes: dict[str, Outcome] = {c.name: "done" for c in cells if c.state == "done"}
+    n_threads = max(1, (os.cpu_count() or 1) // jobs)
+    with _workers(grid, min(jobs, len(todo)), n_threads) as workers:
+        while todo or any(worker.cell for worker in workers):
+            for worker in workers:
+                if worker.cell is None and todo:
+                    worker.give(todo.pop(0))
+            for worker in _ready(workers):
+                news = worker.read()
+                if news.what != "running":
+                    outcomes[news.cell.name] = news.what
+                watch(news)
+    return outcomes
+
+
+def job_commands(grid: Grid, program: str = "freegaze") -> list[str]:
+    """Return one command a cell that is not done, each independent of the others.
+
+    Args:
+        grid: The grid.
+        program: How the command line is called.
+    """
+    start = f"{program} reproduce {grid.config.table} --out {grid.path.resolve()} --quiet"
+    return [f"{start} --cell {cell.name}" for cell in grid.cells if cell.state != "done"]
+
+
+def _fit_and_evaluate(grid: Grid, cell: Cell, progress: Progress | None) -> None:
+    config = grid.run_config(cell)
+    assert config.source.path is not None, "a grid's source has a path"
+    recordings = open_recordings(config.source.name, config.source.path, **config.source.options)
+    if (cell.run.path / "config.yaml").is_file():
+        resume(cell.run.path, recordings, progress)
+    else:
+        train(recordings, config, cell.run.path, progress)
+    if progress is not None:
+        progress("evaluating", 0, 1)
+    encoder = load_encoder(cell.run.path)
+    result = evaluate(encoder, recordings, draws=grid.scale.draws, paper=True)
+    save_evaluation(cell.run.path, result)
+
+
+def _write_error(cell: Cell, text: str) -> None:
+    with atomic_file(cell.error_file, overwrite=True) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+class _Worker:
+    """A process that runs the cells it is given, seen from outside."""
+
+    def __init__(self, grid: Grid, n_threads: int) -> None:
+        self.grid, self.n_threads = grid, n_threads
+        self.cell: Cell | None = None
+        self._start()
+
+    def _start(self) -> None:
+        context = get_context("spawn")  # a fork would inherit the threads of the first fit
+        self.pipe, theirs = context.Pipe()
+        arguments = (self.grid, self.n_threads, theirs)
+        self.process = context.Process(target=_work, args=arguments, daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def give(self, cell: Cell) -> None:
+        self.cell = cell
+        self.pipe.send(cell.name)
+
+    def read(self) -> CellProgress:
+        """Take the worker's next word about its cell, which may be that it died."""
+        cell = self.cell
+        assert cell is not None, "only a busy worker speaks"
+        try:
+            news = CellProgress(cell, *self.pipe.recv())
+        except (EOFError, OSError):
+            self.process.join()
+            code = self.process.exitcode
+            _write_error(cell, f"its process ended with status {code} (-9: killed, as for memory)")
+            self._start()
+            news = CellProgress(cell, "failed")
+        if news.what != "running":
+            self.cell = None
+        return news
+
+    def stop(self) -> None:
+        self.pipe.close()
+        self.process.terminate()
+        self.process.join()
+
+
+@contextmanager
+def _workers(grid: Grid, n: int, n_threads: int) -> Iterator[list[_Worker]]:
+    workers = [_Worker(grid, n_threads) for _ in range(n)]
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+def _ready(workers: Sequence[_Worker]) -> list[_Worker]:
+    by_pipe: dict[Any, _Worker] = {w.pipe: w for w in workers if w.cell is not None}
+    return [by_pipe[pipe] for pipe in wait(list(by_pipe))]
+
+
+def _work(grid: Grid, n_threads: int, pipe: Connection) -> None:
+    """Run the cells that are named through a pipe until its other end is closed."""
+    torch.set_num_threads(n_threads)
+    last = 0.0
+
+    def report(description: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= REPORT_EVERY_S:
+            last = time.monotonic()
+            _tell(pipe, "running", description, done, total)
+
+    while True:
+        try:
+            name = pipe.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        _tell(pipe, run_cell(grid, grid.cell(name), report))
+
+
+def _tell(pipe: Connection, *words: Any) -> None:
+    try:
+        pipe.send(words)
+    except (
+        OSError
+    ):  # nobody listens any more; not an error of the cell, which a resume goes on with
+        raise SystemExit from None

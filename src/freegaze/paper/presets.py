@@ -1,0 +1,263 @@
+"""Every row of Tables 1 to 3: which encoder, fed with what, and how the original trained it.
+
+Each row comes in two versions. ``paper`` has every quirk of the original that can be reproduced;
+``default`` is our encoder of the same kind in our one recipe, so that rows differ in what the table
+is about and in nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from freegaze.config import build_config
+from freegaze.errors import RegistryError
+from freegaze.models.encoder import MODELS
+from freegaze.paper.published import paper_config
+from freegaze.registry import nearest_names
+from freegaze.training.config import RunConfig, resolve_config
+
+Version = Literal["default", "paper"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Args:
+        name: Short name, used for folders.
+        label: What a reader sees.
+        model: Registered name of the encoder.
+        behavior: Feature set that ``cnn_gru`` reads; empty for none.
+        history: Input bins in the original.
+        is_shifted: Whether gaze is corrected for.
+        is_printed: Whether the row is in the paper; if not, it is a control that the paper lacks.
+    """
+
+    name: str
+    label: str
+    model: str
+    behavior: str = ""
+    history: int = 1
+    is_shifted: bool = True
+    is_printed: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper.
+
+    Args:
+        name: ``table1``, ``table2`` or ``table3``.
+        title: What it is about.
+        rows: Its rows, in order.
+        pairs: Names of rows to compare, (first, second): differences are second minus first.
+        varies_history: Whether rows differ in their history, which then is the row's own in both
+            versions.
+    """
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    pairs: tuple[tuple[str, str], ...]
+    varies_history: bool = False
+
+    def row(self, name: str) -> Row:
+        """Return a row by name.
+
+        Raises:
+            RegistryError: If there is none.
+        """
+        rows = {row.name: row for row in self.rows}
+        if name not in rows:
+            raise RegistryError(f"{self.name} has no row {name!r} ({nearest_names(name, [*rows])})")
+        return rows[name]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the original trained a kind of encoder (deviation Q21).
+
+    Args:
+        learning_rate: Of Adam.
+        patience: Passes in a row without a better validation.
+        max_passes: Passes at most.
+    """
+
+    learning_rate: float
+    patience: int
+    max_passes: int
+
+
+RECIPES: dict[str, Recipe] = {
+    "cnn": Recipe(1e-4, 6, 100),
+    "autoencoder": Recipe(1e-4, 6, 50),
+    "resnet18": Recipe(1e-4, 5, 100),
+    "efficientnet_b0": Recipe(1e-4, 5, 100),
+    "cnn_gru": Recipe(2e-4, 5, 50),
+    "sensorium": Recipe(9e-3, 5, 100),
+    "sensorium_plus": Recipe(9e-3, 5, 100),
+}
+"""The original's recipes by encoder. Source: Xu et al. (2023), code."""
+
+VISION_MODELS = {
+    "cnn": "CNN",
+    "autoencoder": "Autoencoder",
+    "resnet18": "ResNet-18",
+    "efficientnet_b0": "EfficientNet-B0",
+    "sensorium": "Sensorium",
+}
+BEHAVIOR_SETS = ("S", "orig", "velo", "all", "orig_prod", "velo_prod", "all_prod")
+
+
+def _vision_rows() -> tuple[Row, ...]:
+    return tuple(
+        Row(f"{model}_shifter_{'on' if on else 'off'}", label, model, is_shifted=on)
+        for model, label in VISION_MODELS.items()
+        for on in (False, True)
+    )
+
+
+def _behavior_rows() -> tuple[Row, ...]:
+    return (
+        Row("cnn", "CNN", "cnn"),
+        Row("no_behavior", "CNN-GRU, no behavior", "cnn_gru", is_printed=False),
+        *(Row(name, f"CNN-GRU, {name}", "cnn_gru", name) for name in BEHAVIOR_SETS),
+        Row("sensorium_plus", "Sensorium+", "sensorium_plus"),
+    )
+
+
+def _history_rows() -> tuple[Row, ...]:
+    return tuple(
+        Row(f"history_{n}", f"history {n}", "cnn_gru", "all_prod", history=n) for n in range(1, 9)
+    )
+
+
+TABLES: dict[str, Table] = {
+    "table1": Table(
+        "table1",
+        "Vision only, without and with a shifter",
+        _vision_rows(),
+        (
+            *((f"{model}_shifter_off", f"{model}_shifter_on") for model in VISION_MODELS),
+            *(("cnn_shifter_on", f"{m}_shifter_on") for m in VISION_MODELS if m != "cnn"),
+        ),
+    ),
+    "table2": Table(
+        "table2",
+        "Which behavior helps",
+        _behavior_rows(),
+        (
+            ("cnn", "no_behavior"),
+            *(("no_behavior", name) for name in BEHAVIOR_SETS),
+            ("all_prod", "sensorium_plus"),
+        ),
+    ),
+    "table3": Table(
+        "table3",
+        "How much history helps",
+        _history_rows(),
+        tuple(("history_1", f"history_{n}") for n in range(2, 9)),
+        varies_history=True,
+    ),
+}
+"""The tables by name. In the original, Tables 1 and 2 see one bin of history (deviation Q17)."""
+
+
+def find_table(name: str) -> Table:
+    """Return a table by name.
+
+    Raises:
+        RegistryError: If there is none.
+    """
+    if name not in TABLES:
+        raise RegistryError(f"no table {name!r} ({nearest_names(name, list(TABLES))})")
+    return TABLES[name]
+
+
+def preset(table: str, row: str, version: Version = "default") -> RunConfig:
+    """Return the configuration of a run that makes one row of a table.
+
+    The source is left open, and neurons are filtered at 3 Hz as in the original.
+
+    Args:
+        table: ``table1``, ``table2`` or ``table3``.
+        row: Name of the row, ``cnn_shifter_off`` or ``all_prod`` for example.
+        version: ``default``, or ``paper`` for the original's encoder, data handling and recipe.
+
+    Returns:
+        The configuration, with every option of the encoder spelled out.
+
+    Raises:
+        RegistryError: If table, row or version are unknown.
+
+    Source: Xu et al. (2023), Tables 1 to 3.
+
+    Example:
+        >>> preset("table3", "history_4", "paper").data.history
+        4
+    """
+    if version not in get_args(Version):
+        raise RegistryError(f"no version {version!r}; choose {' or '.join(get_args(Version))}")
+    found = find_table(table)
+    values = (_paper_values if version == "paper" else _default_values)(found, found.row(row))
+    return resolve_config(build_config(RunConfig, values, where=f"preset {table}/{row}"))
+
+
+def _paper_values(table: Table, row: Row) -> dict[str, Any]:
+    recipe = RECIPES[row.model]
+    is_sensorium = row.model.startswith("sensorium")
+    behavior = row.behavior if row.behavior or row.model != "cnn_gru" else ()
+    return {
+        "model": {
+            "name": row.model,
+            **paper_config(row.model, behavior, row.is_shifted).model_dump(mode="json"),
+        },
+        "data": {
+            "history": row.history,
+            "nan_policy": "zero",
+            "derivative": "paper",
+            "standardize": "segment_sd" if is_sensorium else False,
+            "video": "minmax_segment",
+        },
+        "split": {"method": "paper_tail"},
+        "training": {
+            "learning_rate": recipe.learning_rate,
+            "patience": recipe.patience,
+            "max_passes": recipe.max_passes,
+            "weight_decay": 0.0,
+            "gradient_clip": None,
+            "schedule": "constant",
+            "batch_windows": 256,
+            "stretch_windows": 1,
+            "validation_mean": "batches",
+            **(_SENSORIUM_TRAINER if is_sensorium else {}),
+        },
+    }
+
+
+_SENSORIUM_TRAINER: Mapping[str, Any] = {
+    "schedule": "plateau",
+    "monitor": "correlation",
+    "rounds": 4,
+    "loss": "poisson_sum",
+}
+
+
+def _default_values(table: Table, row: Row) -> dict[str, Any]:
+    model: dict[str, Any] = {"name": row.model}
+    if not row.is_shifted:
+        model["shifter"] = "none"
+    if row.model == "cnn_gru":
+        model["features"] = row.behavior or []
+    values: dict[str, Any] = {"model": model}
+    if table.varies_history:
+        values["data"] = {"history": row.history}
+    return values
+
+
+def reads_photographs(row: Row) -> bool:
+    """Whether the row's encoder starts from weights that were trained on photographs."""
+    core = MODELS.get(row.model).Config.model_fields.get("core")
+    return core is not None and getattr(core.default, "kind", "") == "timm"
