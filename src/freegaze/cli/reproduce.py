@@ -146,8 +146,9 @@ def _report(grid: Grid, n_taken: int) -> None:
             print_frame(metric, result.wide(metric))
         if len(result.differences):
             differences = difference_frame(result)
-            pooled = differences[differences["session"] == differences["session"].iloc[-1]]
-            print_frame("Paired differences with 95 % intervals", pooled.drop(columns="session"))
+            pooled = differences["session"] == differences["session"].iloc[-1]
+            columns = [name for name in differences.columns if name != "session"]
+            print_frame("Paired differences with 95 % intervals", differences.loc[pooled, columns])
     for path in (*save_result(result), write_grid_page(result)):
         typer.echo(str(path))
     if result.failures:
