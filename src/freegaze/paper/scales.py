@@ -53,7 +53,7 @@ class Scale:
 
 SCALES: dict[str, Scale] = {
     "tiny": Scale(3, 3.0, (8, 8, 8), (30, 40), 6, 200),
-    "small": Scale(12, 10.0, (105, 50, 76), (60, 80), 10, 1000),
+    "small": Scale(6, 10.0, (105, 50, 76), (60, 80), 10, 1000),
     "full": Scale(None, None, None, (60, 80), 10, 1000),
 }
 """``tiny`` shows that everything works, ``small`` shows what is what, ``full`` is the paper."""
