@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
@@ -203,7 +204,8 @@ def _ready(workers: Sequence[_Worker]) -> list[_Worker]:
 
 
 def _work(grid: Grid, n_threads: int, pipe: Connection) -> None:
-    """Run the cells that are named through a pipe until its other end is closed."""
+    """Run the cells that are named through a pipe, until the process that names them ends this."""
+    _end_with_parent()
     torch.set_num_threads(n_threads)
     last = 0.0
 
@@ -211,20 +213,23 @@ def _work(grid: Grid, n_threads: int, pipe: Connection) -> None:
         nonlocal last
         if time.monotonic() - last >= REPORT_EVERY_S:
             last = time.monotonic()
-            _tell(pipe, "running", description, done, total)
+            pipe.send(("running", description, done, total))
 
     while True:
-        try:
-            name = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
-            return
-        _tell(pipe, run_cell(grid, grid.cell(name), report))
+        name = pipe.recv()
+        pipe.send((run_cell(grid, grid.cell(name), report),))
 
 
-def _tell(pipe: Connection, *words: Any) -> None:
-    try:
-        pipe.send(words)
-    except (
-        OSError
-    ):  # nobody listens any more; not an error of the cell, which a resume goes on with
-        raise SystemExit from None
+def _end_with_parent() -> None:
+    """End this process with the one that started it, so that an orphan holds no cell.
+
+    Ending at once is safe: what a fit has on disk is whole at any moment.
+    """
+    parent = parent_process()
+    assert parent is not None, "only workers call this"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

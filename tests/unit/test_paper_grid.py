@@ -1,0 +1,424 @@
+"""Grids on disk, how their cells are run, and the tables that come out."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from builders import make_recording
+from fake_encoder import fake_fit
+from freegaze.errors import CheckpointError, ConfigError, RegistryError
+from freegaze.evaluation import evaluate, save_evaluation
+from freegaze.evaluation.result import Evaluation
+from freegaze.evaluation.storage import load_evaluation
+from freegaze.metrics.paper import smooth_paper
+from freegaze.paper.cells import CellProgress, job_commands, run_cell, run_cells
+from freegaze.paper.grid import (
+    GRID_FILE,
+    Grid,
+    GridConfig,
+    cell_config,
+    open_grid,
+    read_grid_config,
+    start_grid,
+)
+from freegaze.paper.printed import MICE, printed
+from freegaze.paper.result import collect, difference_frame, markdown, save_result
+from freegaze.simulation import SimulationConfig, simulate
+from freegaze.sources.simulation import write_simulation
+from freegaze.training.config import SourceConfig
+
+QUICK = {
+    "training.max_passes": 1,
+    "training.device": "cpu",
+    "data.min_rate_hz": 0,
+    "split.gap_s": 0.5,
+    "model.core.channels": [4],
+    "model.core.kernels": [7],
+    "model.core.strides": [4],
+}
+
+
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two simulated sessions of little more than a minute."""
+    folder = tmp_path_factory.mktemp("sessions")
+    for seed in (1, 2):
+        config = SimulationConfig(
+            minutes=1.2, n_neurons=3, seed=seed, frame_size=(12, 16), session_id=f"mouse_{seed}"
+        )
+        write_simulation(*simulate(config), folder)
+    return folder
+
+
+def quick_config(sessions: Path, **changes: object) -> GridConfig:
+    values = {
+        "table": "table1",
+        "scale": "tiny",
+        "rows": ("cnn_shifter_off", "cnn_shifter_on"),
+        "source": SourceConfig(name="simulation", path=sessions),
+        "settings": QUICK,
+    }
+    return GridConfig.model_validate({**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(sessions: Path, tmp_path_factory: pytest.TempPathFactory) -> Grid:
+    grid = start_grid(tmp_path_factory.mktemp("grid"), quick_config(sessions))
+    for cell in grid.cells:
+        assert run_cell(grid, cell) == "done"
+    return grid
+
+
+def table_of(grid: Grid) -> pd.DataFrame:
+    return collect(grid, draws=20).scores
+
+
+def test_a_grid_is_rows_by_sessions_by_seeds(sessions: Path, tmp_path: Path) -> None:
+    grid = start_grid(tmp_path, quick_config(sessions, seeds=2))
+    assert len(grid.cells) == 2 * 2 * 2
+    assert [c.seed for c in grid.cells] == [0] * 4 + [1] * 4
+    cell = grid.cell("cnn_shifter_on/mouse_2/seed-1")
+    config = grid.run_config(cell)
+    assert config.training.seed == 1
+    assert config.training.max_passes == 1
+    assert config.source.options["sessions"] == ["mouse_2"]
+    assert open_grid(tmp_path) == grid
+    assert len(job_commands(grid)) == 8
+    with pytest.raises(RegistryError, match="ROW/SESSION/seed-K"):
+        grid.cell("cnn_shifter_on/mouse_3/seed-0")
+
+
+def test_the_scale_bounds_passes_but_never_raises_them(sessions: Path) -> None:
+    source = SourceConfig(name="simulation", path=sessions)
+    passes = {
+        scale: cell_config(
+            GridConfig(table="table2", scale=scale, version="paper"), source, "all_prod", "s", 0
+        ).training.max_passes
+        for scale in ("tiny", "full")
+    }
+    assert passes == {"tiny": 3, "full": 50}
+
+
+def test_the_originals_units_are_its_own_lists_in_the_paper_version_only() -> None:
+    source = SourceConfig(name="xu2023", path=Path("data"))
+    for version, units, rate in (("paper", "paper", 0.0), ("default", None, 3.0)):
+        config = GridConfig.model_validate(
+            {"table": "table1", "version": version, "source": source}
+        )
+        cell = cell_config(config, source, "cnn_shifter_on", MICE[0], 0)
+        assert cell.source.options.get("units") == units
+        assert cell.data.min_rate_hz == rate
+
+
+def test_without_photographs_networks_start_from_random_weights() -> None:
+    source = SourceConfig(name="simulation", path=Path("data"))
+    for pretrained, weights in ((True, "imagenet"), (False, "none")):
+        config = GridConfig(table="table1", pretrained=pretrained)
+        cell = cell_config(config, source, "resnet18_shifter_on", "s", 0)
+        assert cell.model["core"]["weights"] == weights
+
+
+def test_a_folder_keeps_to_one_question(sessions: Path, tmp_path: Path) -> None:
+    config = quick_config(sessions)
+    start_grid(tmp_path, config)
+    before = (tmp_path / GRID_FILE).read_bytes()
+    with pytest.raises(ConfigError, match="seeds 1, asked for now is 3"):
+        start_grid(tmp_path, quick_config(sessions, seeds=3))
+    assert (tmp_path / GRID_FILE).read_bytes() == before
+    assert read_grid_config(tmp_path) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"settings": {"training.max_pases": 1}}, "max_pases"),
+        ({"settings": {"passes": 1}}, "training.precision"),
+        ({"settings": {"model.nothing.here": 1}}, "model.nothing.here"),
+        ({"rows": ("cnn",)}, "cnn_shifter_on"),
+        ({"scale": "huge"}, "huge"),
+        ({"table": "table9"}, "table9"),
+    ],
+)
+def test_a_wrong_setting_ends_before_anything_is_written(
+    sessions: Path, tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    with pytest.raises((ConfigError, RegistryError), match=words):
+        start_grid(tmp_path / "grid", quick_config(sessions, **changes))
+    assert not (tmp_path / "grid").exists()
+
+
+def test_a_folder_without_a_grid_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no grid"):
+        open_grid(tmp_path)
+    (tmp_path / GRID_FILE).write_text("table: table1\nscale: tiny\n")
+    with pytest.raises(CheckpointError, match="lacks the simulated session"):
+        open_grid(tmp_path)
+    (tmp_path / GRID_FILE).write_text("table: [\n")
+    with pytest.raises(ConfigError, match=GRID_FILE):
+        open_grid(tmp_path)
+
+
+def test_a_done_cell_is_never_run_again(finished: Grid) -> None:
+    cell = finished.cells[0]
+    files = {p: p.stat().st_mtime_ns for p in cell.run.path.rglob("*") if p.is_file()}
+    assert run_cell(finished, cell) == "done"
+    assert {p: p.stat().st_mtime_ns for p in cell.run.path.rglob("*") if p.is_file()} == files
+
+
+def test_workers_give_what_one_process_gives(
+    finished: Grid, sessions: Path, tmp_path: Path
+) -> None:
+    grid = start_grid(tmp_path, quick_config(sessions))
+    news: list[CellProgress] = []
+    outcomes = run_cells(grid, grid.cells, jobs=2, watch=news.append)
+    assert set(outcomes.values()) == {"done"}
+    assert {n.cell.name for n in news if n.what == "done"} == {c.name for c in grid.cells}
+    pd.testing.assert_frame_equal(table_of(grid), table_of(finished), rtol=1e-4)
+    assert run_cells(grid, grid.cells, jobs=2) == outcomes  # nothing is left, no worker starts
+
+
+def test_a_worker_that_dies_fails_its_cell_and_not_the_others(
+    sessions: Path, tmp_path: Path, finished: Grid
+) -> None:
+    grid = start_grid(tmp_path, quick_config(sessions))
+    killed: list[str] = []
+
+    def kill_the_first(news: CellProgress) -> None:
+        if news.what == "running" and not killed:
+            killed.append(news.cell.name)
+            (child,) = multiprocessing.active_children()
+            assert child.pid is not None
+            os.kill(child.pid, signal.SIGKILL)
+
+    outcomes = run_cells(grid, grid.cells, jobs=1, watch=kill_the_first)
+    assert [name for name, outcome in outcomes.items() if outcome == "failed"] == killed
+    assert len(outcomes) == 4
+    assert "status -9" in grid.cell(killed[0]).error
+    result = collect(grid, draws=20)
+    assert list(result.failures) == killed
+    assert killed[0] in markdown(result)
+    assert run_cell(grid, grid.cell(killed[0])) == "done"  # tried again, from where it was
+    assert grid.cell(killed[0]).error == ""
+    pd.testing.assert_frame_equal(table_of(grid), table_of(finished), rtol=1e-4)
+
+
+def test_workers_end_with_the_process_that_started_them(sessions: Path, tmp_path: Path) -> None:
+    start_grid(tmp_path, quick_config(sessions))
+    script = (
+        "import sys, pathlib, multiprocessing\n"
+        "from freegaze.paper.cells import run_cells\n"
+        "from freegaze.paper.grid import open_grid\n"
+        "if __name__ == '__main__':\n"
+        "    def watch(news):\n"
+        "        print(multiprocessing.active_children()[0].pid, flush=True); input()\n"
+        "    grid = open_grid(pathlib.Path(sys.argv[1]))\n"
+        "    run_cells(grid, grid.cells, 1, watch)\n"
+    )
+    (tmp_path / "run.py").write_text(script)
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "run.py"), str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert parent.stdin is not None
+    parent.stdin.close()
+    assert _is_gone(worker)
+
+
+def _is_gone(pid: int, seconds: float = 10) -> bool:
+    """Whether a process that is nobody's child here ends in time (a zombie has ended)."""
+    for _ in range(int(seconds / 0.05)):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_cell_of_another_process_is_left_to_it(sessions: Path, tmp_path: Path) -> None:
+    grid = start_grid(tmp_path, quick_config(sessions))
+    with grid.cells[0].claimed() as is_ours:
+        assert is_ours
+        assert run_cell(grid, grid.cells[0]) == "taken"
+        outcomes = run_cells(grid, grid.cells[:1])
+    assert outcomes == {grid.cells[0].name: "taken"}
+    assert grid.cells[0].state == "waiting"
+
+
+def test_a_cell_that_fails_says_why_and_the_others_go_on(
+    finished: Grid, sessions: Path, tmp_path: Path
+) -> None:
+    grid = start_grid(tmp_path, quick_config(sessions))
+    broken = grid.cells[1]
+    broken.run.path.mkdir(parents=True)
+    (broken.run.path / "config.yaml").write_text("model: [unclosed\n")
+    outcomes = [run_cell(grid, cell) for cell in grid.cells]
+    assert outcomes == ["done", "failed", "done", "done"]
+    assert "config.yaml" in broken.error
+    (broken.run.path / "config.yaml").unlink()
+    broken.run.path.rmdir()
+    assert run_cell(grid, broken) == "done"
+    pd.testing.assert_frame_equal(table_of(grid), table_of(finished), rtol=1e-4)
+
+
+def test_a_bug_in_a_cell_is_kept_whole(
+    sessions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = start_grid(tmp_path, quick_config(sessions))
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("one by nothing")
+
+    monkeypatch.setattr("freegaze.paper.cells.evaluate", broken)
+    assert run_cell(grid, grid.cells[0]) == "failed"
+    assert grid.cells[0].error == "ZeroDivisionError: one by nothing"
+    assert "Traceback" in grid.cells[0].error_file.read_text()
+
+
+def made_up_grid(path: Path, seeds: int, table: str = "table1") -> Grid:
+    """A grid of the original's sessions whose cells hold encoders fitted to nothing."""
+    rows = ("cnn_shifter_off", "cnn_shifter_on", "sensorium_shifter_off")
+    config = GridConfig(table=table, scale="tiny", rows=rows, seeds=seeds)
+    recordings = {
+        name: make_recording(session_id=name, n_bins=2400, n_neurons=3, seed=k)
+        for k, name in enumerate(MICE)
+    }
+    grid = Grid(path, config, MICE)
+    for k, cell in enumerate(grid.cells):
+        recording = recordings[cell.session_id]
+        encoder = fake_fit([recording], seed=k)
+        save_evaluation(cell.run.path, evaluate(encoder, [recording], draws=20, paper=True))
+    return grid
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Grid:
+    return made_up_grid(tmp_path_factory.mktemp("made_up"), seeds=3)
+
+
+def evaluations_of(grid: Grid, row: str, session: str) -> list[Evaluation]:
+    return [
+        load_evaluation(c.run.path) for c in grid.cells if (c.row, c.session_id) == (row, session)
+    ]
+
+
+def test_values_are_means_over_neurons_and_seeds_with_both_intervals(made_up: Grid) -> None:
+    scores = table_of(made_up)
+    line = scores.query(
+        "row == 'cnn_shifter_on' and session_id == @MICE[1] and metric == 'correlation'"
+    ).iloc[0]
+    own = [
+        e.summary["sessions"][MICE[1]]["scores"]["correlation"]
+        for e in evaluations_of(made_up, "cnn_shifter_on", MICE[1])
+    ]
+    means = np.array([o["mean"] for o in own])
+    assert line["value"] == pytest.approx(means.mean())
+    assert line["block_low"] == pytest.approx(np.mean([o["mean_low"] for o in own]))
+    reach = stats.t.ppf(0.975, 2) * means.std(ddof=1) / np.sqrt(3)
+    assert line["seed_high"] - line["value"] == pytest.approx(reach)
+    assert line["value"] - line["seed_low"] == pytest.approx(reach)
+    assert (line["n_seeds"], line["n_neurons"]) == (3, 3)
+
+
+def test_the_originals_scores_are_of_smoothed_traces_and_compared_with_print(
+    made_up: Grid,
+) -> None:
+    scores = table_of(made_up)
+    for metric in ("paper_correlation", "paper_mse"):
+        line = scores.query(
+            "row == 'cnn_shifter_off' and session_id == @MICE[0] and metric == @metric"
+        ).iloc[0]
+        values = []
+        for evaluation in evaluations_of(made_up, "cnn_shifter_off", MICE[0]):
+            session = evaluation.session(MICE[0])
+            rates, observed = smooth_paper(session.rates), smooth_paper(session.observed)
+            for n in range(3):
+                if metric == "paper_mse":
+                    values.append(np.mean((rates[:, n] - observed[:, n]) ** 2))
+                else:
+                    values.append(np.corrcoef(rates[:, n], observed[:, n])[0, 1])
+        assert line["value"] == pytest.approx(np.mean(values), rel=1e-4)
+        original = printed("table1", "cnn_shifter_off", MICE[0])
+        assert original is not None
+        known = original.mse if metric == "paper_mse" else original.correlation
+        assert line["printed"] == known
+        assert line["difference"] == pytest.approx(line["value"] - known)
+        assert line["block_low"] < line["value"] < line["block_high"]
+
+
+def test_nothing_printed_stands_beside_what_the_original_did_not_print(made_up: Grid) -> None:
+    scores = table_of(made_up)
+    assert scores.query("row == 'sensorium_shifter_off'")["printed"].isna().all()
+    assert scores.query("metric == 'bits_per_spike'")["printed"].isna().all()
+
+
+def test_pairs_are_compared_where_both_are_complete(tmp_path: Path) -> None:
+    grid = made_up_grid(tmp_path, seeds=2)
+    whole = collect(grid, draws=20)
+    assert set(whole.differences["session_id"]) >= set(MICE)
+    assert set(zip(whole.differences["first"], whole.differences["second"], strict=True)) == {
+        ("cnn_shifter_off", "cnn_shifter_on")
+    }
+    lost = grid.cell(f"cnn_shifter_on/{MICE[0]}/seed-1")
+    (lost.run.path / "evaluation" / "summary.json").unlink()
+    part = collect(grid, draws=20)
+    assert part.n_missing == 1
+    assert MICE[0] not in set(part.differences["session_id"])
+    n_seeds = part.scores.query("row == 'cnn_shifter_on' and session_id == @MICE[0]")["n_seeds"]
+    assert set(n_seeds) == {1}
+    assert "1 were not run" in part.caption
+
+
+def test_differences_are_second_minus_first(tmp_path: Path) -> None:
+    grid = made_up_grid(tmp_path, seeds=1)
+    result = collect(grid, draws=20)
+    line = result.differences.query("session_id == @MICE[2] and metric == 'correlation'").iloc[0]
+    values = [
+        evaluations_of(grid, row, MICE[2])[0].summary["sessions"][MICE[2]]["scores"]["correlation"][
+            "mean"
+        ]
+        for row in ("cnn_shifter_on", "cnn_shifter_off")
+    ]
+    assert line["difference"] == pytest.approx(values[0] - values[1], abs=1e-6)
+    frame = difference_frame(result)
+    assert frame["rows"].iloc[0] == "CNN, shifter − CNN, no shifter"
+    assert np.isnan(result.scores["seed_low"]).all()  # one seed tells nothing about seeds
+
+
+def test_tables_on_disk_say_the_same_in_csv_and_markdown(made_up: Grid) -> None:
+    result = collect(made_up, draws=20)
+    paths = {path.name: path for path in save_result(result)}
+    assert set(paths) == {"table.csv", "differences.csv", "table.md"}
+    read = pd.read_csv(paths["table.csv"])
+    pd.testing.assert_frame_equal(read, result.scores, check_dtype=False)
+    text = paths["table.md"].read_text()
+    assert text.startswith("# Table 1: vision only")
+    line = result.scores.query("metric == 'paper_correlation'").iloc[0]
+    assert f"printed {line['printed']:.3f}, {line['difference']:+.3f}" in text
+
+
+def test_an_empty_grid_gives_an_empty_table(sessions: Path, tmp_path: Path) -> None:
+    grid = start_grid(tmp_path, quick_config(sessions))
+    result = collect(grid)
+    assert (len(result.scores), result.n_missing, result.metrics) == (0, 4, [])
+    assert "4 were not run" in markdown(result)
