@@ -44,8 +44,8 @@ QUICK = {
     "data.min_rate_hz": 0,
     "split.gap_s": 0.5,
     "model.core.channels": [4],
-    "model.core.kernels": [7],
-    "model.core.strides": [4],
+    "model.core.kernels": [5],
+    "model.core.strides": [2],
 }
 
 
@@ -300,7 +300,7 @@ def made_up_grid(path: Path, seeds: int, table: str = "table1") -> Grid:
     rows = ("cnn_shifter_off", "cnn_shifter_on", "sensorium_shifter_off")
     config = GridConfig(table=table, scale="tiny", rows=rows, seeds=seeds)
     recordings = {
-        name: make_recording(session_id=name, n_bins=2400, n_neurons=3, seed=k)
+        name: make_recording(session_id=name, n_bins=12000, n_neurons=3, seed=k)
         for k, name in enumerate(MICE)
     }
     grid = Grid(path, config, MICE)

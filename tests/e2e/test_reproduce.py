@@ -1,0 +1,174 @@
+"""`freegaze reproduce` as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from e2e_options import SMALL, SMALL_CORE
+from freegaze.paper.presets import TABLES
+
+PROGRAM = [sys.executable, "-c", "import freegaze.cli as c; c.main()"]
+TWO_ROWS = ("--row", "cnn", "--row", "S")
+QUICK = ("--scale", "tiny", *SMALL, *SMALL_CORE, "--set", "split.gap_s=0.5")
+
+
+@pytest.fixture(scope="module")
+def asked(mouse: Path) -> tuple[str, ...]:
+    """Two rows of Table 2 on a recording that is there already, without the folder."""
+    return ("reproduce", "table2", *TWO_ROWS, "--source", "simulation", str(mouse), *QUICK)
+
+
+@pytest.fixture(scope="module")
+def reproduced(freegaze, asked, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("grid") / "whole"
+    freegaze(*asked, "--out", out)
+    return out
+
+
+def files_of(out: Path) -> dict[str, bytes]:
+    return {name: (out / name).read_bytes() for name in ("table.csv", "differences.csv")}
+
+
+def test_two_rows_at_scale_tiny_end_in_a_table(freegaze, tmp_path):
+    out = tmp_path / "grid"
+    told = freegaze(
+        *("reproduce", "table3", "--scale", "tiny", "--jobs", 2, "--quiet", "--out", out),
+        *("--row", "history_1", "--row", "history_4"),
+    ).stdout
+    table = pd.read_csv(out / "table.csv")
+    assert set(table["row"]) == {"history_1", "history_4"}
+    assert set(table["session_id"]) == {"mouse_1", "mouse_2", "mouse_3"}
+    assert {"bits_per_spike", "paper_correlation", "attainable_correlation"} <= set(table["metric"])
+    assert (table["block_low"] <= table["value"]).all()
+    assert table["printed"].isna().all()  # a simulated mouse is none of the paper's
+    differences = pd.read_csv(out / "differences.csv")
+    assert set(differences["first"]) == {"history_1"}
+    assert "history 4" in (out / "table.md").read_text()
+    assert "http://" not in (out / "table.html").read_text().replace("http://www.w3.org", "")
+    for name in ("table.csv", "differences.csv", "table.md", "table.html"):
+        assert str(out / name) in told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", list(TABLES))
+def test_every_row_at_scale_tiny(freegaze, tmp_path, table):
+    out = tmp_path / "grid"
+    freegaze(
+        *("reproduce", table, "--scale", "tiny", "--no-pretrained", "--jobs", 2),
+        *("--quiet", "--out", out),
+    )
+    found = pd.read_csv(out / "table.csv")
+    assert set(found["row"]) == {row.name for row in TABLES[table].rows}
+    assert np.isfinite(found["value"]).all()
+
+
+@pytest.mark.slow
+def test_the_papers_version_of_a_row_runs(freegaze, tmp_path):
+    out = tmp_path / "grid"
+    freegaze(
+        *("reproduce", "table1", "--scale", "tiny", "--version", "paper", "--quiet"),
+        *("--row", "cnn_shifter_on", "--row", "sensorium_shifter_on", "--out", out),
+    )
+    assert len(set(pd.read_csv(out / "table.csv")["row"])) == 2
+
+
+def test_asking_again_changes_nothing_and_takes_what_was_asked(freegaze, reproduced):
+    before = files_of(reproduced)
+    weights = {p: p.stat().st_mtime_ns for p in reproduced.rglob("encoder.safetensors")}
+    assert len(weights) == 2
+    freegaze("reproduce", "table2", "--out", reproduced, "--quiet")
+    assert files_of(reproduced) == before
+    assert {p: p.stat().st_mtime_ns for p in weights} == weights
+
+
+def test_another_question_needs_another_folder(freegaze, reproduced):
+    told = freegaze("reproduce", "table2", "--seeds", 2, "--out", reproduced, status=2)
+    assert "choose another folder" in told.stderr
+    told = freegaze("reproduce", "table3", "--out", reproduced, status=2)
+    assert "table2" in told.stderr
+
+
+def test_independent_commands_make_the_same_table(freegaze, asked, reproduced, tmp_path):
+    out, jobs = tmp_path / "grid", tmp_path / "jobs.txt"
+    freegaze(*asked, "--out", out, "--emit-jobs", jobs)
+    assert not (out / "cells").exists()
+    commands = [shlex.split(line) for line in jobs.read_text().splitlines()]
+    assert len(commands) == 2
+    for command in commands:
+        assert command[0] == "freegaze"
+        assert "done" in freegaze(*command[1:]).stdout
+    freegaze("reproduce", "table2", "--out", out, "--quiet")
+    assert files_of(out) == files_of(reproduced)
+
+
+def test_a_failing_cell_does_not_end_the_others(freegaze, asked, tmp_path):
+    out = tmp_path / "grid"
+    freegaze(*asked, "--out", out, "--emit-jobs", tmp_path / "jobs.txt")
+    cell = shlex.split((tmp_path / "jobs.txt").read_text().splitlines()[0])[-1]
+    run = out / "cells" / cell
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text("model: [unclosed\n")
+    told = freegaze("reproduce", "table2", "--out", out, "--quiet", status=2)
+    assert f"failed: {cell}" in told.stderr
+    assert "1 of 2 cells failed" in told.stderr
+    assert set(pd.read_csv(out / "table.csv")["row"]) == {"S"}
+    assert "Failed cells" in (out / "table.html").read_text()
+    told = freegaze("reproduce", "table2", "--cell", cell, "--out", out, "--quiet", status=2)
+    assert "config.yaml" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("table7",), "table1"),
+        (("table1", "--scale", "medium"), "small"),
+        (("table1", "--row", "cnn"), "cnn_shifter_on"),
+        (("table1", "--set", "training.precision"), "a.b=value"),
+        (("table1", "--set", "training.precision=float8"), "training.precision"),
+        (("table1", "--source", "xu2024", "nowhere"), "xu2023"),
+        (("table1", "--cell", "cnn/mouse_1/seed-0"), "holds no grid"),
+    ],
+)
+def test_a_wrong_question_gets_one_line(freegaze, tmp_path, arguments, words):
+    told = freegaze("reproduce", *arguments, "--out", tmp_path / "grid", "--quiet", status=2)
+    assert words in told.stderr
+    assert "Traceback" not in told.stderr
+    assert not list(tmp_path.glob("grid/cells/*"))
+
+
+def check_kills(freegaze, asked, whole: Path, out: Path, n_kills: int, seed: int) -> None:
+    """Kill a grid again and again at random moments, let it end, and compare its tables."""
+    rng = np.random.default_rng(seed)
+    command = [*PROGRAM, *asked, "--out", str(out)]
+    for _ in range(n_kills):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not (out / "grid.yaml").exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 10))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    time.sleep(0.2)  # a worker takes that long to see that it is alone
+    freegaze("reproduce", "table2", "--out", out, "--quiet")
+    assert files_of(out) == files_of(whole)
+
+
+def test_a_killed_grid_continues_to_the_same_table(freegaze, asked, reproduced, tmp_path):
+    check_kills(freegaze, asked, reproduced, tmp_path / "grid", n_kills=4, seed=0)
+
+
+@pytest.mark.slow
+def test_a_grid_killed_fifty_times_continues_to_the_same_table(
+    freegaze, asked, reproduced, tmp_path
+):
+    for seed in range(10):
+        check_kills(freegaze, asked, reproduced, tmp_path / f"grid{seed}", n_kills=5, seed=seed)
