@@ -15,6 +15,9 @@ from freegaze.evaluation.displacement import DisplacementFit
 from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
 from freegaze.evaluation.scores import evaluate
+from freegaze.evaluation.storage import save_evaluation
+from freegaze.paper.grid import Grid, GridConfig
+from freegaze.paper.printed import MICE
 from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.training.config import RunConfig
 from freegaze.training.run_folder import RunFolder
@@ -83,6 +86,25 @@ def make_run(
     if has_shifter:
         encoder.encoder.shift = shift_by_speed
     return MadeRun(folder, list(recordings), encoder, evaluate(encoder, recordings, draws=30))
+
+
+def make_grid(path: Path, seeds: int = 2) -> Grid:
+    """Make a grid of the paper's own mice whose cells are fitted to nothing; one has failed."""
+    rows = ("cnn_shifter_off", "cnn_shifter_on", "sensorium_shifter_off")
+    config = GridConfig(table="table1", scale="tiny", rows=rows, seeds=seeds)
+    recordings = {
+        name: make_recording(session_id=name, n_bins=12000, n_neurons=3, seed=k)
+        for k, name in enumerate(MICE)
+    }
+    grid = Grid(path, config, MICE)
+    for k, cell in enumerate(grid.cells[:-1]):
+        recording = recordings[cell.session_id]
+        encoder = fake_fit([recording], seed=k)
+        save_evaluation(cell.run.path, evaluate(encoder, [recording], draws=20, paper=True))
+    failed = grid.cells[-1].error_file
+    failed.parent.mkdir(parents=True, exist_ok=True)
+    failed.write_text(f"{HOSTILE}: the disk is full\n")
+    return grid
 
 
 def shift_by_speed(behavior: torch.Tensor, session: str | None = None) -> torch.Tensor:

@@ -7,9 +7,22 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from freegaze.evaluation.compare import compare
+from freegaze.paper.result import collect
 from freegaze.recording.quality import check_quality
-from freegaze.report import write_comparison_page, write_quality_page, write_report
-from report_runs import HOSTILE, HOSTILE_ATTRIBUTE, make_run, make_session, true_displacement
+from freegaze.report import (
+    write_comparison_page,
+    write_grid_page,
+    write_quality_page,
+    write_report,
+)
+from report_runs import (
+    HOSTILE,
+    HOSTILE_ATTRIBUTE,
+    make_grid,
+    make_run,
+    make_session,
+    true_displacement,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -52,6 +65,7 @@ def pages(tmp_path_factory):
         "report": write_report(*run.arguments(), yardsticks, folder / "report.html", truth),
         "quality": write_quality_page(recording, check_quality(recording), folder / "quality.html"),
         "comparison": write_comparison_page(compare(models, draws=20), folder / "c.html"),
+        "grid": write_grid_page(collect(make_grid(folder / "grid"), draws=20)),
     }
 
 
@@ -81,7 +95,7 @@ class Visit:
 
 
 @pytest.mark.parametrize("size", [WIDE, (768, 900), NARROW, (320, 600)], ids=str)
-@pytest.mark.parametrize("name", ["report", "quality", "comparison"])
+@pytest.mark.parametrize("name", ["report", "quality", "comparison", "grid"])
 def test_page_fits_its_window_and_complains_of_nothing(browser, pages, name, size):
     with Visit(browser, pages[name], size) as visit:
         root = "document.documentElement"

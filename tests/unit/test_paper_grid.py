@@ -15,10 +15,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from builders import make_recording
-from fake_encoder import fake_fit
 from freegaze.errors import CheckpointError, ConfigError, RegistryError
-from freegaze.evaluation import evaluate, save_evaluation
 from freegaze.evaluation.result import Evaluation
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.metrics.paper import smooth_paper
@@ -37,6 +34,7 @@ from freegaze.paper.result import collect, difference_frame, markdown, save_resu
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources.simulation import write_simulation
 from freegaze.training.config import SourceConfig
+from report_runs import make_grid
 
 QUICK = {
     "training.max_passes": 1,
@@ -295,25 +293,9 @@ def test_a_bug_in_a_cell_is_kept_whole(
     assert "Traceback" in grid.cells[0].error_file.read_text()
 
 
-def made_up_grid(path: Path, seeds: int, table: str = "table1") -> Grid:
-    """A grid of the original's sessions whose cells hold encoders fitted to nothing."""
-    rows = ("cnn_shifter_off", "cnn_shifter_on", "sensorium_shifter_off")
-    config = GridConfig(table=table, scale="tiny", rows=rows, seeds=seeds)
-    recordings = {
-        name: make_recording(session_id=name, n_bins=12000, n_neurons=3, seed=k)
-        for k, name in enumerate(MICE)
-    }
-    grid = Grid(path, config, MICE)
-    for k, cell in enumerate(grid.cells):
-        recording = recordings[cell.session_id]
-        encoder = fake_fit([recording], seed=k)
-        save_evaluation(cell.run.path, evaluate(encoder, [recording], draws=20, paper=True))
-    return grid
-
-
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> Grid:
-    return made_up_grid(tmp_path_factory.mktemp("made_up"), seeds=3)
+    return make_grid(tmp_path_factory.mktemp("made_up"), seeds=3)
 
 
 def evaluations_of(grid: Grid, row: str, session: str) -> list[Evaluation]:
@@ -373,7 +355,7 @@ def test_nothing_printed_stands_beside_what_the_original_did_not_print(made_up: 
 
 
 def test_pairs_are_compared_where_both_are_complete(tmp_path: Path) -> None:
-    grid = made_up_grid(tmp_path, seeds=2)
+    grid = make_grid(tmp_path, seeds=2)
     whole = collect(grid, draws=20)
     assert set(whole.differences["session_id"]) >= set(MICE)
     assert set(zip(whole.differences["first"], whole.differences["second"], strict=True)) == {
@@ -382,7 +364,7 @@ def test_pairs_are_compared_where_both_are_complete(tmp_path: Path) -> None:
     lost = grid.cell(f"cnn_shifter_on/{MICE[0]}/seed-1")
     (lost.run.path / "evaluation" / "summary.json").unlink()
     part = collect(grid, draws=20)
-    assert part.n_missing == 1
+    assert (part.n_missing, len(part.failures)) == (1, 1)
     assert MICE[0] not in set(part.differences["session_id"])
     n_seeds = part.scores.query("row == 'cnn_shifter_on' and session_id == @MICE[0]")["n_seeds"]
     assert set(n_seeds) == {1}
@@ -390,11 +372,11 @@ def test_pairs_are_compared_where_both_are_complete(tmp_path: Path) -> None:
 
 
 def test_differences_are_second_minus_first(tmp_path: Path) -> None:
-    grid = made_up_grid(tmp_path, seeds=1)
+    grid = make_grid(tmp_path, seeds=1)
     result = collect(grid, draws=20)
-    line = result.differences.query("session_id == @MICE[2] and metric == 'correlation'").iloc[0]
+    line = result.differences.query("session_id == @MICE[1] and metric == 'correlation'").iloc[0]
     values = [
-        evaluations_of(grid, row, MICE[2])[0].summary["sessions"][MICE[2]]["scores"]["correlation"][
+        evaluations_of(grid, row, MICE[1])[0].summary["sessions"][MICE[1]]["scores"]["correlation"][
             "mean"
         ]
         for row in ("cnn_shifter_on", "cnn_shifter_off")

@@ -252,6 +252,9 @@ def start_grid(path: Path, config: GridConfig, progress: Progress | None = None)
         RegistryError: If table, scale or a row is unknown.
         DataError: If the source cannot be opened, or sessions cannot be written.
     """
+    is_begun = (path / GRID_FILE).exists()
+    if is_begun:
+        _check_same(path, config)
     table = find_table(config.table)
     for name in config.rows:
         table.row(name)
@@ -259,9 +262,7 @@ def start_grid(path: Path, config: GridConfig, progress: Progress | None = None)
     for row in table.rows:  # a wrong setting shows before the time to simulate is spent
         if not config.rows or row.name in config.rows:
             cell_config(config, source, row.name, "any", 0)
-    if (path / GRID_FILE).exists():
-        _check_same(path, config)
-    else:
+    if not is_begun:
         with atomic_file(path / GRID_FILE) as partial:
             partial.write_text(dump_yaml(config), encoding="utf-8")
     if config.source is None:
