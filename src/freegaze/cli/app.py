@@ -13,6 +13,7 @@ from freegaze.cli import (
     doctor,
     evaluate,
     export_weights,
+    fetch,
     import_weights,
     inspect,
     listing,
@@ -35,6 +36,7 @@ app = typer.Typer(
 
 VERBS = (
     *(simulate, inspect, train, evaluate, compare, predict, score, report, reproduce),
+    fetch,
     doctor,
 )
 for verb in VERBS:
