@@ -61,7 +61,7 @@ class Patience:
     max_bytes: int = 100 * 10**9
 
 
-class _BrokenOff(Exception):
+class _BrokenOffError(Exception):
     """A transfer that is worth another attempt."""
 
 
@@ -118,7 +118,7 @@ def fetch_json(url: str, patience: Patience) -> Any:
             length = _length(response)
             text = _read(response, LARGEST_JSON_BYTES + 1)
         if length is not None and len(text) < min(length, LARGEST_JSON_BYTES):
-            raise _BrokenOff(f"the connection was cut after {len(text)} of {length} bytes")
+            raise _BrokenOffError(f"the connection was cut after {len(text)} of {length} bytes")
 
     _persist(read, url, patience)
     if len(text) > LARGEST_JSON_BYTES:
@@ -196,7 +196,7 @@ def _persist(
         before = part.size if part else 0
         try:
             return attempt()
-        except _BrokenOff as error:
+        except _BrokenOffError as error:
             got_further = part is not None and part.size > before
             failures = 1 if got_further else failures + 1
             if failures >= patience.attempts:
@@ -229,7 +229,7 @@ def _transfer(file: RemoteFile, part: _Part, patience: Patience, progress: Progr
             _copy(response, sink, file, part, total, patience, progress)
     size, expected = part.size, file.size if total is None else total
     if expected is not None and size < expected:
-        raise _BrokenOff(f"the connection was cut after {size:,} of {expected:,} bytes")
+        raise _BrokenOffError(f"the connection was cut after {size:,} of {expected:,} bytes")
     _check_size(file, size, patience)
 
 
@@ -271,13 +271,13 @@ def _open(url: str, headers: dict[str, str], patience: Patience, part: _Part | N
             part.discard()
         error.close()
         if error.code in (*TRY_AGAIN, 416):
-            raise _BrokenOff(f"the server answered {error.code} {error.reason}") from None
+            raise _BrokenOffError(f"the server answered {error.code} {error.reason}") from None
         raise DataError(
             f"{url}: the server answered {error.code} {error.reason}; check the address in the "
             "configuration, or download the file with a browser"
         ) from None
     except (OSError, http.client.HTTPException) as error:
-        raise _BrokenOff(str(getattr(error, "reason", None) or error)) from None
+        raise _BrokenOffError(str(getattr(error, "reason", None) or error)) from None
     except ValueError as error:
         raise DataError(f"{url!r} is not an address ({error}); expected https://...") from None
 
@@ -304,7 +304,7 @@ def _read(response: Any, n_bytes: int) -> bytes:
     except http.client.IncompleteRead as error:
         return error.partial
     except (OSError, http.client.HTTPException) as error:
-        raise _BrokenOff(str(error) or type(error).__name__) from None
+        raise _BrokenOffError(str(error) or type(error).__name__) from None
 
 
 def _announced(response: Any, start: int) -> int | None:
@@ -314,7 +314,7 @@ def _announced(response: Any, start: int) -> int | None:
     words = response.headers.get("Content-Range", "")
     span, _, total = words.removeprefix("bytes ").partition("/")
     if span.partition("-")[0] != str(start):
-        raise _BrokenOff(f"asked for bytes from {start} on, the server sent {words!r}")
+        raise _BrokenOffError(f"asked for bytes from {start} on, the server sent {words!r}")
     return int(total) if total.isdecimal() else None
 
 

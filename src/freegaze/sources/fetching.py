@@ -92,7 +92,7 @@ class FetchConfig(StrictConfig):
 
 
 DATASETS: dict[str, FetchConfig] = {"xu2023": FetchConfig()}
-"""Published data sets. ``xu2023``: Xu et al. (2023), doi 10.17605/OSF.IO/MSP3A, data and weights."""
+"""Published data sets. ``xu2023``: data and weights, doi 10.17605/OSF.IO/MSP3A."""
 
 
 def find_dataset(name: str) -> FetchConfig:
