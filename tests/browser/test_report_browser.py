@@ -104,7 +104,8 @@ def test_page_fits_its_window_and_complains_of_nothing(browser, pages, name, siz
         assert visit.complaints == []
 
 
-def test_figures_are_visible_and_legible_at_both_widths(browser, pages):
+@pytest.mark.parametrize("name", ["report", "grid"])
+def test_figures_are_visible_and_legible_at_both_widths(browser, pages, name):
     measure = """() => [...document.querySelectorAll(".drawing svg")]
         .filter((svg) => svg.getBoundingClientRect().width > 0)
         .map((svg) => {
@@ -114,7 +115,7 @@ def test_figures_are_visible_and_legible_at_both_widths(browser, pages):
             return [width, Math.min(...sizes) * width / svg.viewBox.baseVal.width];
         })"""
     for size in (WIDE, NARROW):
-        with Visit(browser, pages["report"], size) as visit:
+        with Visit(browser, pages[name], size) as visit:
             shown = visit.page.evaluate(measure)
             n_panels = visit.page.evaluate('document.querySelectorAll(".panel").length')
         assert len(shown) == n_panels

@@ -344,8 +344,9 @@ def test_the_originals_scores_are_of_smoothed_traces_and_compared_with_print(
         assert original is not None
         known = original.mse if metric == "paper_mse" else original.correlation
         assert line["printed"] == known
-        assert line["difference"] == pytest.approx(line["value"] - known)
-        assert line["block_low"] < line["value"] < line["block_high"]
+        value, low, high = (float(line[n]) for n in ("value", "block_low", "block_high"))
+        assert line["difference"] == pytest.approx(value - known)
+        assert low < value < high
 
 
 def test_nothing_printed_stands_beside_what_the_original_did_not_print(made_up: Grid) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from freegaze.metrics.metric import METRICS
-from freegaze.paper.result import GridResult, row_label
+from freegaze.paper.result import ATTAINABLE, GridResult, row_label
 from freegaze.report.figures.grid import RowScores, draw_rows
 from freegaze.report.page import Page, Panel, Section, wide_panel, write_page
 from freegaze.report.sections.comparison import build_differences
@@ -40,7 +40,8 @@ def write_grid_page(result: GridResult) -> Path:
     if len(result.differences):
         labels = {row.name: row_label(grid, row) for row in grid.rows}
         named = result.differences.replace({"first": labels, "second": labels})
-        sections.append(build_differences(named))
+        pooled = str(named["session_id"].iloc[-1])  # all sessions, or the only one
+        sections.append(build_differences(named, drawn=pooled))
     if result.failures:
         sections.append(
             Section("failures", "Failed cells", {"rows": list(result.failures.items())})
@@ -68,7 +69,7 @@ def _scores(result: GridResult) -> Section:
             "lead": "Means over neurons on held-out bins. Bars are 95 % intervals over blocks of "
             "time; the dark line is the mean over sessions. Open marks are numbers that the "
             "original printed.",
-            "panels": [_panel(result, metric) for metric in result.metrics],
+            "panels": [_panel(result, name) for name in result.metrics if name != ATTAINABLE],
             "header": (
                 *("score", "row", "session", "value", "over time", "over seeds"),
                 *("printed", "difference", "neurons"),

@@ -198,14 +198,14 @@ def _persist(
             return attempt()
         except _BrokenOffError as error:
             got_further = part is not None and part.size > before
-            failures = 1 if got_further else failures + 1
+            failures = 0 if got_further else failures + 1
             if failures >= patience.attempts:
                 kept = f"; {part.size:,} bytes are kept" if part and part.version else ""
                 raise DataError(
                     f"{url}: given up after {failures} attempts without progress: {error}{kept}. "
                     "Run the command again to go on"
                 ) from None
-            time.sleep(patience.wait_s * 2 ** (failures - 1))
+            time.sleep(patience.wait_s * 2 ** max(failures - 1, 0))
 
 
 def _transfer(file: RemoteFile, part: _Part, patience: Patience, progress: Progress | None) -> None:
@@ -258,10 +258,9 @@ def _copy(
 
 def _open(url: str, headers: dict[str, str], patience: Patience, part: _Part | None = None) -> Any:
     """Open a connection; the answer's status is 200, 206, or 416 where the part is the whole."""
-    request = urllib.request.Request(
-        url, headers={"User-Agent": "freegaze", "Accept-Encoding": "identity", **headers}
-    )
+    headers = {"User-Agent": "freegaze", "Accept-Encoding": "identity", **headers}
     try:
+        request = urllib.request.Request(url, headers=headers)
         return _opener().open(request, timeout=patience.timeout_s)
     except urllib.error.HTTPError as error:
         whole = f"bytes */{part.size}" if part is not None else None

@@ -15,11 +15,12 @@ from freegaze.report.wording import LEVEL, fixed, interval, shorten
 HEADER = ("score", "session", "first", "second", "difference", f"{LEVEL} interval", "p", "neurons")
 
 
-def build_differences(table: pd.DataFrame) -> Section:
+def build_differences(table: pd.DataFrame, drawn: str | None = None) -> Section:
     """Draw and list differences, second minus first model, of every score and session.
 
     Args:
         table: As in `freegaze.evaluation.compare.Comparison`.
+        drawn: The only session that is drawn; all are listed.
     """
     rows: list[dict[str, Any]] = [
         {str(key): value for key, value in row.items()} for row in table.to_dict("records")
@@ -31,19 +32,19 @@ def build_differences(table: pd.DataFrame) -> Section:
         {
             "lead": "Second model minus first, on the same test bins of the same neurons. "
             "Intervals resample blocks of time, then neurons, then seeds.",
-            "panels": [_panel(rows, metric, i) for i, metric in enumerate(metrics)],
+            "panels": [_panel(rows, metric, i, drawn) for i, metric in enumerate(metrics)],
             "header": HEADER,
             "rows": [_cells(row) for row in rows],
         },
     )
 
 
-def _panel(rows: list[dict[str, Any]], metric: str, number: int) -> Panel:
-    part = [row for row in rows if row["metric"] == metric]
+def _panel(rows: list[dict[str, Any]], metric: str, number: int, drawn: str | None) -> Panel:
+    part = [row for row in rows if row["metric"] == metric and drawn in (None, row["session_id"])]
     has_sessions = len({row["session_id"] for row in part}) > 1
     differences = [
         Difference(
-            shorten(f"{row['second']} − {row['first']}")
+            shorten(f"{row['second']} − {row['first']}", 50)
             + (f", {shorten(row['session_id'], 20)}" if has_sessions else ""),
             *(row["difference"], row["difference_low"], row["difference_high"]),
         )
