@@ -78,7 +78,8 @@ def test_commands_mentioned_in_text_exist(path: Path):
     for mention in mentions(path):
         verb, *words = mention.split()
         if verb not in ("VERB", "--help", "--version", "{self.kind}s"):
-            options = {o for p in PROGRAM.commands[verb].params for o in p.opts} | {"--help"}
+            parameters = PROGRAM.commands[verb].params
+            options = {o for p in parameters for o in (*p.opts, *p.secondary_opts)} | {"--help"}
             assert {word for word in words if word.startswith("--")} <= options, mention
 
 
