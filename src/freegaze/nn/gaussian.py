@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
+from freegaze.nn.sampling import sample_bilinear
 
 
 class GaussianReadoutConfig(StrictConfig):
@@ -98,7 +98,7 @@ class GaussianReadout(nn.Module):
         if offset is not None:
             points = points + offset[:, None]
         grid = points.unsqueeze(2).to(maps.dtype)
-        seen = F.grid_sample(maps, grid, align_corners=True).squeeze(3)
+        seen = sample_bilinear(maps, grid).squeeze(3)
         values = (seen * self.features).sum(1)
         return values if self.bias is None else values + self.bias
 

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from freegaze.errors import ConfigError
 from freegaze.nn.precision import at_least_float32
+from freegaze.nn.sampling import Padding, sample_bilinear
 
 Center = Literal["true", "swapped"]
-Padding = Literal["zeros", "border"]
 
 
 def rotation_center(frame_size: tuple[int, int], kind: Center = "true") -> tuple[float, float]:
@@ -81,7 +81,7 @@ def warp_frames(
             f"a shifter needs frames of at least 2 x 2 pixels, got {height} x {width}"
         )
     grid = _sampling_grid(at_least_float32(displacement), center, (height, width))
-    return F.grid_sample(at_least_float32(frames), grid, "bilinear", padding, align_corners=True)
+    return sample_bilinear(at_least_float32(frames), grid, padding)
 
 
 def _sampling_grid(
