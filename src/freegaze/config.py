@@ -124,15 +124,30 @@ def _collect_lines(node: Any, at: tuple[str, ...], lines: dict[tuple[str, ...], 
             _collect_lines(value, here, lines)
 
 
-def _apply_override(values: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not separator or not all(parts):
-        raise ConfigError(f"--set expects a.b=value, got {override!r}")
+def read_setting(setting: str) -> tuple[str, Any]:
+    """Read one ``a.b=c``, as given to ``--set``.
+
+    Args:
+        setting: The key's path, and a value in YAML.
+
+    Returns:
+        The path as written, and the value.
+
+    Raises:
+        ConfigError: If it is not of that form.
+    """
+    key, separator, text = setting.partition("=")
+    if not separator or not all(key.strip().split(".")):
+        raise ConfigError(f"--set expects a.b=value, got {setting!r}")
     try:
-        value = yaml.safe_load(text)
+        return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError(f"--set {key}: {text!r} is not a YAML value") from None
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, value = read_setting(override)
+    parts = key.split(".")
     node = values
     for part in parts[:-1]:
         node = node.setdefault(part, {})

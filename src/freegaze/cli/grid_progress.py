@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TaskID
 
+from freegaze.cli.progress import progress_bars
 from freegaze.paper.cells import CellProgress, Watch
 from freegaze.paper.grid import Grid
 
@@ -31,15 +23,8 @@ def grid_progress(grid: Grid, quiet: bool = False) -> Iterator[Watch]:
     Yields:
         What to call with the progress of cells.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
     n_done = sum(cell.state == "done" for cell in grid.cells)
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
+    with progress_bars(quiet) as bars:
         whole = bars.add_task(f"{grid.table.name}, cells", total=len(grid.cells), completed=n_done)
         running: dict[str, TaskID] = {}
 

@@ -16,6 +16,18 @@ from rich.progress import (
 )
 
 
+def progress_bars(quiet: bool) -> Progress:
+    """Return the house's bars: what is done, steps, elapsed and remaining time."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True), disable=quiet)
+
+
 @contextmanager
 def progress_bar(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
     """Show a bar with steps, elapsed and remaining time while the block runs.
@@ -26,14 +38,7 @@ def progress_bar(quiet: bool = False) -> Iterator[Callable[[str, int, int], None
     Yields:
         A function of (description, done, total) to call after every step.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+    with progress_bars(quiet) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda what, done, total: bar.update(
             task, description=what, completed=done, total=total

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from freegaze.cli.arguments import Quiet, Settings
 from freegaze.cli.grid_progress import grid_progress
 from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame
-from freegaze.config import build_config
+from freegaze.config import build_config, read_setting
 from freegaze.errors import ConfigError, FreegazeError
 from freegaze.paper.cells import job_commands, run_cell, run_cells
 from freegaze.paper.grid import (
@@ -86,7 +85,7 @@ def command(
         "seeds": seeds,
         "pretrained": pretrained,
         "source": None if source is None else {"name": source[0], "path": source[1].resolve()},
-        "settings": _settings(settings) or None,
+        "settings": dict(map(read_setting, settings or ())) or None,
     }
     config = _config(out, table, {k: v for k, v in asked.items() if v is not None})
     with progress_bar(quiet) as progress:
@@ -108,19 +107,6 @@ def _config(out: Path, table: str, asked: dict[str, Any]) -> GridConfig:
     begun = (out / GRID_FILE).is_file()
     values = read_grid_config(out).model_dump(mode="json") if begun else {}
     return build_config(GridConfig, {**values, **asked, "table": table}, where="reproduce")
-
-
-def _settings(settings: list[str] | None) -> dict[str, Any]:
-    values = {}
-    for setting in settings or []:
-        key, separator, text = setting.partition("=")
-        if not separator:
-            raise ConfigError(f"--set expects a.b=value, got {setting!r}")
-        try:
-            values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {key}: {text!r} is not a YAML value") from None
-    return values
 
 
 def _run_one(out: Path, table: str, name: str, quiet: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from freegaze.errors import DataError
+from freegaze.recording.array_files import file_sha256
 from freegaze.recording.atomic import atomic_file, sync_folder
 
 Progress = Callable[[str, int, int], None]
@@ -89,7 +89,7 @@ def download(
     """
     part = _Part(target)
     _persist(lambda: _transfer(file, part, patience, progress), file.url, patience, part)
-    digest = sha256_of(part.path)
+    digest = file_sha256(part.path)
     if file.sha256 is not None and digest != file.sha256:
         part.discard()
         raise DataError(
@@ -129,19 +129,6 @@ def fetch_json(url: str, patience: Patience) -> Any:
         raise DataError(
             f"{url}: expected JSON, got {text[:40]!r}; check the address in the configuration"
         ) from None
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, read in stretches.
-
-    Raises:
-        DataError: If it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from None
 
 
 class _Part:

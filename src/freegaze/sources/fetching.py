@@ -22,9 +22,10 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from freegaze.config import StrictConfig
 from freegaze.errors import DataError, RegistryError
+from freegaze.recording.array_files import file_sha256
 from freegaze.recording.atomic import atomic_file, cannot_write
 from freegaze.registry import nearest_names
-from freegaze.sources.download import Patience, Progress, RemoteFile, download, sha256_of
+from freegaze.sources.download import Patience, Progress, RemoteFile, download
 from freegaze.sources.osf import list_osf
 from freegaze.sources.unpacking import unpack_zip
 
@@ -173,7 +174,7 @@ def _fetch_one(
     known = file.sha256 or (record["sha256"] if record else None)
     is_here = path.is_file()
     if is_here:
-        digest = sha256_of(path)
+        digest = file_sha256(path)
         if known is not None and digest != known:
             raise DataError(
                 f"{path}: expected sha256 {known}, the file has {digest}; it was changed, or the "
