@@ -79,7 +79,7 @@ def test_the_papers_version_of_a_row_runs(freegaze, tmp_path):
     out = tmp_path / "grid"
     freegaze(
         *("reproduce", "table1", "--scale", "tiny", "--version", "paper", "--quiet"),
-        *("--row", "cnn_shifter_on", "--row", "sensorium_shifter_on", "--out", out),
+        *("--row", "cnn_shifter_off", "--row", "cnn_shifter_on", "--out", out),
     )
     assert len(set(pd.read_csv(out / "table.csv")["row"])) == 2
 
