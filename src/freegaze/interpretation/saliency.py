@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import forward_ad
 
 from freegaze.errors import ConfigError, ShapeError
-from freegaze.models._gaze import GazeCorrection
-
-Predict = Callable[..., Tensor]
-"""From video (window, history, 1, height, width) and features (window, history, feature), and the
-session where there are several, to rates (window, neuron): an encoder, a fitted encoder, or any
-function of the two. A function hides what is inside: nothing of it counts as a shifter."""
+from freegaze.interpretation.callables import Predict, gaze_held, of_session, undisturbed
 
 Summary = Literal["signed", "absolute"]
 
@@ -105,10 +98,10 @@ def behavior_saliency(
         for i in range(len(names))
     ]
     directions = [step.expand_as(signals) for step in steps]
-    call = _of_session(predict, session)
-    with _undisturbed(predict):
+    call = of_session(predict, session)
+    with undisturbed(predict):
         total = _derivatives(call, video, signals, features, directions, batch)
-        with _gaze_held(predict):
+        with gaze_held(predict):
             held = _derivatives(call, video, signals, features, directions, batch)
     return BehaviorSaliency(names, held, total - held)
 
@@ -158,12 +151,12 @@ def integrated_saliency(
     ]
     points, weights = np.polynomial.legendre.leggauss(steps)
     total = held = 0.0
-    with _undisturbed(predict):
+    with undisturbed(predict):
         for place, weight in zip((points + 1) / 2, weights / 2, strict=True):
             at = start.to(signals) + float(place) * way
-            arguments = (_of_session(predict, session), video, at, features, directions, batch)
+            arguments = (of_session(predict, session), video, at, features, directions, batch)
             total = total + weight * _derivatives(*arguments)
-            with _gaze_held(predict):
+            with gaze_held(predict):
                 held = held + weight * _derivatives(*arguments)
     return BehaviorSaliency(names, np.asarray(held), np.asarray(total - held))
 
@@ -193,9 +186,9 @@ def mean_video_gradient(
         ShapeError: If video and behavior differ in windows or bins.
     """
     _check(video, behavior, None)
-    call = _of_session(predict, session)
+    call = of_session(predict, session)
     total: Tensor | None = None
-    with _undisturbed(predict):
+    with undisturbed(predict):
         for first in range(0, len(video), batch):
             part = video[first : first + batch].detach().requires_grad_()
             rates = call(part, behavior[first : first + batch]).sum(0)
@@ -263,38 +256,3 @@ def _check(video: Tensor, behavior: Tensor, names: tuple[str, ...] | None) -> No
         raise ShapeError(f"expected {behavior.shape[2]} names of signals, got {', '.join(names)}")
     if not len(video):
         raise ConfigError("saliency needs at least one window; choose bins of another role")
-
-
-def _of_session(predict: Predict, session: str | None) -> Predict:
-    return predict if session is None else partial(predict, session=session)
-
-
-def _modules(predict: Predict) -> list[nn.Module]:
-    """Return the modules behind a callable: itself, or the encoder that a fitted one holds."""
-    root = predict if isinstance(predict, nn.Module) else getattr(predict, "encoder", None)
-    return list(root.modules()) if isinstance(root, nn.Module) else []
-
-
-@contextmanager
-def _undisturbed(predict: Predict) -> Iterator[None]:
-    """Evaluate without dropout and batch statistics, then leave every mode as it was."""
-    modules = _modules(predict)
-    modes = [module.training for module in modules]
-    try:
-        for module in modules:
-            module.training = False
-        yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
-
-
-@contextmanager
-def _gaze_held(predict: Predict) -> Iterator[None]:
-    """Stop derivatives at every shifter, so that the retinal image counts as given."""
-    with ExitStack() as stack:
-        for module in _modules(predict):
-            if isinstance(module, GazeCorrection):
-                handle = module.columns.register_forward_hook(lambda *parts: parts[2].detach())
-                stack.callback(handle.remove)
-        yield

@@ -1,0 +1,168 @@
+"""Gabor functions fitted to receptive fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.ndimage import gaussian_filter
+from scipy.optimize import least_squares
+
+from freegaze.errors import DataError, ShapeError
+
+MIN_SIDE_PX = 4
+"""Pictures with a shorter side hold no more numbers than a Gabor function has."""
+
+START_FREQUENCIES = (0.02, 0.05, 0.1)
+"""Cycles a pixel that a fit also starts from: at 1.5 degrees a pixel, 0.013 to 0.067 a degree."""
+
+
+@dataclass(frozen=True)
+class Gabor:
+    """A Gabor function: a Gaussian envelope times a wave and a constant.
+
+    Args:
+        center_px: Middle (x, y) of the envelope.
+        sigma_px: Its standard deviations along the wave and across.
+        orientation_deg: Direction in which the wave runs, from 0 (to the right) to 180, turning
+            clockwise as displayed (y is down).
+        frequency: Of the wave, in cycles a pixel.
+        phase_deg: Of the wave at the center, for the first picture; 0 is a bright middle.
+        explained: Share of the squares of the pictures that the function explains, 0 to 1.
+        pictures: The fitted function at every pixel.
+    """
+
+    center_px: tuple[float, float]
+    sigma_px: tuple[float, float]
+    orientation_deg: float
+    frequency: float
+    phase_deg: float
+    explained: float
+    pictures: Float[np.ndarray, "picture height width"]
+
+
+def fit_gabor(pictures: Float[np.ndarray, "picture height width"]) -> Gabor:
+    """Fit a Gabor function by least squares.
+
+    Several pictures, as of a phase-invariant cell, share all but phase and amplitude. The three
+    amplitudes of a picture (cosine, sine, constant) are linear, so that only center, size,
+    orientation and frequency are searched, from several starts.
+
+    Args:
+        pictures: One receptive field, or the pictures that span its subspace.
+
+    Returns:
+        The best function found.
+
+    Raises:
+        ShapeError: If the pictures are smaller than 4 x 4 pixels.
+        DataError: If they are flat, or not finite.
+
+    Source: J. P. Jones and L. A. Palmer (1987), J Neurophysiol 58:1233-1258; amplitudes by variable
+    projection, G. H. Golub and V. Pereyra (1973).
+
+    Example:
+        >>> y, x = np.mgrid[:20, :30]
+        >>> envelope = np.exp(-((x - 12.0) ** 2 + (y - 8.0) ** 2) / 18)
+        >>> found = fit_gabor((envelope * np.cos(0.6 * (x - 12)))[None])
+        >>> [round(v, 2) + 0.0 for v in (*found.center_px, found.explained)]
+        [12.0, 8.0, 1.0]
+    """
+    pictures = np.asarray(pictures, dtype=np.float64)
+    size = (pictures.shape[-2], pictures.shape[-1])
+    if min(size) < MIN_SIDE_PX:
+        raise ShapeError(f"a Gabor fit needs pictures of at least 4 x 4 pixels, got {size}")
+    power = float((pictures**2).sum())
+    if not np.isfinite(power) or power <= 1e-20:
+        raise DataError("a Gabor function cannot be fitted to a picture that is flat or not finite")
+    scaled = pictures / np.sqrt(power)
+    found = [_search(scaled, start) for start in _starts(scaled)]
+    parameters = min(found, key=lambda pair: pair[1])[0]
+    amplitudes, fitted = _amplitudes(parameters, scaled)
+    return _describe(parameters, amplitudes[:, 0], fitted, scaled, np.sqrt(power))
+
+
+def _starts(pictures: np.ndarray) -> list[np.ndarray]:
+    """Starts at the middle of the energy, with the wave of the spectrum's peak and others."""
+    energy = gaussian_filter((pictures**2).sum(0), 1.0)
+    energy = np.where(energy > 0.3 * energy.max(), energy, 0.0)
+    energy /= energy.sum()
+    y, x = np.mgrid[: energy.shape[0], : energy.shape[1]]
+    center = np.array([(energy * x).sum(), (energy * y).sum()])
+    spread = (energy * ((x - center[0]) ** 2 + (y - center[1]) ** 2)).sum() / 2
+    log_sigma = 0.5 * np.log(max(2.0 * spread, 1.0))
+    tilt, peak = _spectral_peak(pictures)
+    waves = [(tilt, f) for f in (peak, *START_FREQUENCIES)]
+    waves += [(tilt + np.pi / 2, START_FREQUENCIES[1])]
+    return [np.array([*center, log_sigma, log_sigma, angle, np.log(f)]) for angle, f in waves]
+
+
+def _spectral_peak(pictures: np.ndarray) -> tuple[float, float]:
+    """Return direction (rad) and frequency (cycles a pixel) of the strongest wave."""
+    sides = tuple(2 * side for side in pictures.shape[1:])
+    spectrum = (np.abs(np.fft.rfft2(pictures, sides)) ** 2).sum(0)
+    fy, fx = np.fft.fftfreq(sides[0])[:, None], np.fft.rfftfreq(sides[1])[None]
+    frequency = np.hypot(fy, fx)
+    row, column = np.unravel_index((spectrum * (frequency > 0.01)).argmax(), spectrum.shape)
+    return float(np.arctan2(fy[row, 0], fx[0, column])), float(frequency[row, column])
+
+
+def _search(pictures: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, float]:
+    height, width = pictures.shape[1:]
+    longest = np.log(max(height, width))
+    low = np.array([-0.5, -0.5, np.log(0.7), np.log(0.7), -np.inf, np.log(1e-3)])
+    high = np.array([width - 0.5, height - 0.5, longest, longest, np.inf, np.log(0.5)])
+
+    def residual(parameters: np.ndarray) -> np.ndarray:
+        return (_amplitudes(parameters, pictures)[1] - pictures).ravel()
+
+    inside = np.clip(start, low + 1e-6, high - 1e-6)
+    found = least_squares(
+        residual, inside, bounds=(low, high), max_nfev=40, x_scale=(2, 2, 0.5, 0.5, 0.5, 0.5)
+    )
+    return found.x, float(found.cost)
+
+
+def _amplitudes(parameters: np.ndarray, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best amplitudes (cosine/sine/constant, picture) and the pictures they give."""
+    basis = _basis(parameters, (pictures.shape[1], pictures.shape[2]))
+    flat = pictures.reshape(len(pictures), -1).T
+    gram = basis.T @ basis
+    gram[np.diag_indices(3)] += 1e-9 * np.trace(gram) + 1e-300  # at frequency 0 two are the same
+    amplitudes = np.linalg.solve(gram, basis.T @ flat)
+    return amplitudes, (basis @ amplitudes).T.reshape(pictures.shape)
+
+
+def _basis(parameters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    x0, y0, log_along, log_across, angle, log_frequency = parameters
+    y, x = np.mgrid[: size[0], : size[1]]
+    along = (x - x0) * np.cos(angle) + (y - y0) * np.sin(angle)
+    across = (y - y0) * np.cos(angle) - (x - x0) * np.sin(angle)
+    exponent = (along / np.exp(log_along)) ** 2 + (across / np.exp(log_across)) ** 2
+    envelope = np.exp(-exponent / 2)
+    wave = 2 * np.pi * np.exp(log_frequency) * along
+    parts = (envelope * np.cos(wave), envelope * np.sin(wave), envelope)
+    return np.column_stack([part.ravel() for part in parts])
+
+
+def _describe(
+    parameters: np.ndarray,
+    amplitudes: np.ndarray,
+    fitted: np.ndarray,
+    scaled: np.ndarray,
+    scale: float,
+) -> Gabor:
+    x, y, log_along, log_across, angle, log_frequency = parameters.tolist()
+    cosine, sine, _ = amplitudes.tolist()
+    is_turned = int(np.floor(angle / np.pi)) % 2  # the same wave runs the other way: sine flips
+    phase = np.degrees(np.arctan2(sine if is_turned else -sine, cosine))
+    return Gabor(
+        center_px=(x, y),
+        sigma_px=(float(np.exp(log_along)), float(np.exp(log_across))),
+        orientation_deg=float(np.degrees(angle) % 180),
+        frequency=float(np.exp(log_frequency)),
+        phase_deg=float(phase),
+        explained=float(1 - ((scaled - fitted) ** 2).sum()),
+        pictures=fitted * scale,
+    )
