@@ -1,0 +1,134 @@
+"""Explanations on disk, in a run's folder: one folder a session, tables as CSV and Parquet.
+
+explanation/SESSION/about.json                 what was explained, and how
+                    fields.npz                 receptive fields and pairs, without pickles
+                    neurons.csv, .parquet      and so on for each table of ``SessionExplanation``
+                    parts/                     what is done so far, piece by piece
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from freegaze.errors import CheckpointError
+from freegaze.explanation.result import SessionExplanation
+from freegaze.recording.atomic import atomic_file
+from freegaze.training.run_folder import read_json
+
+FOLDER = "explanation"
+
+TABLES = (
+    "neurons",
+    "receptive_fields",
+    "saliency",
+    "contributions",
+    "tuning",
+    "gaze_shifts",
+)
+
+ABOUT = "about.json"
+"""Written last: where it is, the explanation is whole."""
+
+
+def session_folder(run_folder: Path | str, session_id: str) -> Path:
+    """Return the folder of a session's explanation; odd letters of its name are escaped."""
+    return Path(run_folder) / FOLDER / quote(session_id, safe=" ")
+
+
+def save_explanation(
+    run_folder: Path | str, explanation: SessionExplanation, settings: Mapping[str, Any]
+) -> Path:
+    """Write a session's explanation; each file is written whole or not at all.
+
+    Args:
+        run_folder: The run.
+        explanation: What to write.
+        settings: How it was made, for ``about.json``.
+
+    Returns:
+        The folder written to.
+
+    Raises:
+        DataError: If the disk refuses.
+    """
+    folder = session_folder(run_folder, explanation.session_id)
+    arrays = {f"fields/{name}": field for name, field in explanation.fields.items()}
+    arrays |= {f"pairs/{name}": pair for name, pair in explanation.pairs.items()}
+    with atomic_file(folder / "fields.npz", overwrite=True) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+    for name in TABLES:
+        table: pd.DataFrame = getattr(explanation, name)
+        for suffix, content in {
+            "csv": table.to_csv(index=False).encode(),
+            "parquet": table.to_parquet(index=False),
+        }.items():
+            with atomic_file(folder / f"{name}.{suffix}", overwrite=True) as partial:
+                partial.write_bytes(content)
+    about = {
+        "session_id": explanation.session_id,
+        "unit_ids": list(explanation.unit_ids),
+        "bin_width_s": explanation.bin_width_s,
+        "lag": explanation.lag,
+        "deg_per_px": explanation.deg_per_px,
+        "settings": dict(settings),
+    }
+    with atomic_file(folder / ABOUT, overwrite=True) as partial:
+        partial.write_text(json.dumps(about, indent=2))
+    return folder
+
+
+def load_explanations(run_folder: Path | str) -> tuple[SessionExplanation, ...]:
+    """Read the explanations of all sessions of a run.
+
+    Args:
+        run_folder: The run.
+
+    Returns:
+        One explanation a session, in order of their names.
+
+    Raises:
+        CheckpointError: If the run was not explained, or a file is broken.
+    """
+    folders = sorted(path.parent for path in Path(run_folder).glob(f"{FOLDER}/*/{ABOUT}"))
+    if not folders:
+        raise CheckpointError(
+            f"{run_folder} was not explained yet (no {FOLDER}/SESSION/{ABOUT}); run "
+            f"`freegaze explain {run_folder}`"
+        )
+    return tuple(_load(folder, run_folder) for folder in folders)
+
+
+def _load(folder: Path, run_folder: Path | str) -> SessionExplanation:
+    about = read_json(folder / ABOUT)
+    try:
+        tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
+        with (folder / "fields.npz").open("rb") as file, np.load(file, allow_pickle=False) as npz:
+            arrays = {name: npz[name] for name in npz.files}
+        scale = about["deg_per_px"]
+        return SessionExplanation(
+            session_id=str(about["session_id"]),
+            unit_ids=tuple(map(str, about["unit_ids"])),
+            bin_width_s=float(about["bin_width_s"]),
+            lag=int(about["lag"]),
+            deg_per_px=None if scale is None else float(scale),
+            fields=_part(arrays, "fields/"),
+            pairs=_part(arrays, "pairs/"),
+            **tables,
+        )
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"the explanation in {folder} is broken ({error}); remove that folder and run "
+            f"`freegaze explain {run_folder}` again"
+        ) from None
+
+
+def _part(arrays: Mapping[str, np.ndarray], start: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
