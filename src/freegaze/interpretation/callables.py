@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
-from freegaze.errors import ShapeError
 from freegaze.models._gaze import GazeCorrection
 
 Predict = Callable[..., Tensor]
@@ -69,35 +67,6 @@ def seen_by_retina(predict: Predict) -> Iterator[None]:
     """Take video for retinal images: image shifters leave frames where they are."""
     with _hooked(predict, lambda gaze: gaze, lambda *parts: parts[1][0]):
         yield
-
-
-def retinal_video(
-    predict: Predict, video: Tensor, behavior: Tensor, *, session: str | None = None
-) -> Tensor:
-    """Return the frames as the shifter moved them, or as they are without one.
-
-    Args:
-        predict: The encoder.
-        video: Frames of each window, (window, history, 1, height, width), scaled as for the fit.
-        behavior: Features of the same bins, (window, history, feature).
-        session: Whose eye; may be left out where there is one session.
-
-    Returns:
-        Retinal images, shaped as the video.
-
-    Raises:
-        ShapeError: If video and behavior differ in windows or bins.
-    """
-    if video.shape[:2] != behavior.shape[:2]:
-        raise ShapeError(
-            f"expected video and behavior of the same windows and bins, got {tuple(video.shape)} "
-            f"and {tuple(behavior.shape)}"
-        )
-    seen: list[Tensor] = []
-    watched = _hooked(predict, lambda gaze: gaze, lambda *parts: seen.append(parts[2]))
-    with torch.no_grad(), undisturbed(predict), watched:
-        of_session(predict, session)(video, behavior)
-    return video if not seen else torch.cat(seen).reshape(video.shape)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ CUTOFF = 0.16
 """Highest spatial frequency of a smooth field in cycles a pixel: 0.11 a degree at 1.5 degrees a
 pixel, beyond what mouse V1 resolves."""
 
-STRENGTHS = (3e-4, 3e-3, 3e-2, 3e-1, 3.0)
+STRENGTHS = (3e-3, 3e-2, 3e-1, 3.0, 3e1, 3e2, 3e3)
 """Penalties that are tried, relative to the video's mean power in a wave."""
 
 BINS_PER_BATCH = 2048

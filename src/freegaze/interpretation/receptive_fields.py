@@ -11,11 +11,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from freegaze.errors import ConfigError, ShapeError
+from freegaze.interpretation.ascent import blur
 from freegaze.interpretation.callables import Predict, of_session, seen_by_retina, undisturbed
 
-INVARIANT = 0.5
+INVARIANT = 0.7
 """Above this share of varying gradient a cell counts as phase-invariant: it does not matter to it
-whether a place is bright or dark, and its mean gradient says little."""
+whether a place is bright or dark, and its mean gradient says little. On the virtual mouse (40
+minutes, track ``affine``, 34 cells) 19 of 20 simple cells lie below and 13 of 14 complex ones
+above."""
+
+BLUR_PX = 1.5
+"""Gradients are smoothed by a Gaussian of this standard deviation: an encoder fitted to an hour of
+spikes is not to be trusted pixel by pixel. On the virtual mouse (as above) it raises the
+median correlation of simple cells with the truth from .63 to .73; 1 and 2 pixels give .71, .74."""
 
 NEURONS_AT_ONCE = 8
 """Bounds memory: 250 windows of 6 frames of 60 x 80 pixels are 29 MB a neuron."""
@@ -72,6 +80,7 @@ def gradient_fields(
     behavior: Float[Tensor, "window history feature"],
     *,
     session: str | None = None,
+    blur_px: float = BLUR_PX,
     batch: int = 64,
     progress: Callable[[int, int], None] | None = None,
 ) -> GradientFields:
@@ -79,11 +88,11 @@ def gradient_fields(
 
     Args:
         predict: The encoder.
-        video: Retinal images, from ``freegaze.interpretation.callables.retinal_video``; no shifter
-            moves them any more.
+        video: Retinal images; no shifter moves them any more.
         behavior: Features in which they are seen; one state for all tells vision apart from what
             behavior does to it.
         session: Whose neurons answer; may be left out where there is one session.
+        blur_px: Standard deviation of the Gaussian that smooths gradients in space.
         batch: Windows at a time.
         progress: Told of (neurons done, all).
 
@@ -112,7 +121,7 @@ def gradient_fields(
             n_neurons = call(video[:1], behavior[:1]).shape[1]
         for first in range(0, n_neurons, NEURONS_AT_ONCE):
             neurons = range(first, min(first + NEURONS_AT_ONCE, n_neurons))
-            for gradients in _gradients(call, video, behavior, neurons, batch):
+            for gradients in _gradients(call, video, behavior, neurons, batch, blur_px):
                 mean, pair, share = _moments(gradients)
                 means.append(mean)
                 pairs.append(pair)
@@ -123,7 +132,7 @@ def gradient_fields(
 
 
 def _gradients(
-    call: Predict, video: Tensor, behavior: Tensor, neurons: range, batch: int
+    call: Predict, video: Tensor, behavior: Tensor, neurons: range, batch: int, blur_px: float
 ) -> Float[np.ndarray, "neuron window history height width"]:
     parts = []
     for first in range(0, len(video), batch):
@@ -137,7 +146,8 @@ def _gradients(
             torch.autograd.grad(total[n], seen, retain_graph=True, materialize_grads=True)[0]
             for n in neurons
         ]
-        parts.append(torch.stack(found)[:, :, :, 0].cpu().numpy())
+        smooth = [blur(gradient, blur_px)[:, :, 0] for gradient in found]
+        parts.append(torch.stack(smooth).cpu().numpy())
     return np.concatenate(parts, 1)
 
 

@@ -59,6 +59,15 @@ class AbstractVisionEncoder(AbstractEncoder):
         """Return the shifter's (x px, y px, angle deg)."""
         return self.heads.of(self.session_name(session)).vision.displacement(behavior)
 
+    def see(
+        self,
+        frames: Float[Tensor, "batch 1 height width"],
+        behavior: Float[Tensor, "batch feature"],
+        session: str | None = None,
+    ) -> Float[Tensor, "batch 1 height width"]:
+        """Return frames as the shifter moves them."""
+        return self.heads.of(self.session_name(session)).vision.gaze(frames, behavior)
+
     def constrain(self) -> None:
         """Keep the readouts' positions within the maps."""
         for session in self.sessions:

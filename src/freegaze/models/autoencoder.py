@@ -160,6 +160,15 @@ class Autoencoder(AbstractEncoder):
         """Return the shifter's (x px, y px, angle deg)."""
         return self.heads.of(self.session_name(session)).gaze.displacement(behavior)
 
+    def see(
+        self,
+        frames: Float[Tensor, "batch 1 height width"],
+        behavior: Float[Tensor, "batch feature"],
+        session: str | None = None,
+    ) -> Float[Tensor, "batch 1 height width"]:
+        """Return frames as the shifter moves them."""
+        return self.heads.of(self.session_name(session)).gaze(frames, behavior)
+
     def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
         """Start a session's biases from its neurons' mean training response."""
         if self.start_at_mean:

@@ -177,6 +177,15 @@ class AbstractEncoder(nn.Module, ABC):
         """Return the shifter's (x px, y px, angle deg), or ``None`` for an encoder without one."""
         return None
 
+    def see(
+        self,
+        frames: Float[Tensor, "batch 1 height width"],
+        behavior: Float[Tensor, "batch feature"],
+        session: str | None = None,
+    ) -> Float[Tensor, "batch 1 height width"]:
+        """Return frames as the shifter moves them: the retinal image. By default as they are."""
+        return frames
+
     def session_name(self, session: str | None) -> str:
         """Return ``session``, or the only one when it is left out.
 

@@ -153,6 +153,16 @@ class GLM(AbstractEncoder):
         gaze = self.heads.of(self.session_name(session)).gaze
         return None if gaze is None else gaze.displacement(behavior)
 
+    def see(
+        self,
+        frames: Float[Tensor, "batch 1 height width"],
+        behavior: Float[Tensor, "batch feature"],
+        session: str | None = None,
+    ) -> Float[Tensor, "batch 1 height width"]:
+        """Return frames as the shifter moves them."""
+        gaze = self.heads.of(self.session_name(session)).gaze
+        return frames if gaze is None else gaze(frames, behavior)
+
     def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
         """Start a session's biases from its neurons' mean training response."""
         head = self.heads.of(session)

@@ -151,8 +151,8 @@ def expected_counts(
     drive_sd = np.maximum(drive.std(axis=0), 1e-12) if given is None else given.drive_sd
     visual = _nonlinearity(population, (drive - drive_mean) / drive_sd)
     visual_mean = visual.mean(axis=0) if given is None else given.visual_mean
-    scaled = _scaled_signals(behavior)
-    position = _position_tuning(population, scaled)
+    scaled = scaled_signals(behavior)
+    position = position_tuning(population.behavior_coefficients, scaled)
     position_mean = position.mean(axis=0) if given is None else given.position_mean
     share = population.position_share
     gain = np.exp(
@@ -211,7 +211,12 @@ def _nonlinearity(population: Population, drive: np.ndarray) -> np.ndarray:
     return soft**population.steepness
 
 
-def _scaled_signals(behavior: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def scaled_signals(behavior: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return behavior as it acts on cortex: in about standard deviations, a little later.
+
+    Args:
+        behavior: Signals by name, each step.
+    """
     scaled = {}
     for name in (*GAIN_SIGNALS, *POSITION_SIGNALS):
         value = (behavior[name] - SIGNAL_CENTER[name]) / SIGNAL_SCALE[name]
@@ -220,8 +225,16 @@ def _scaled_signals(behavior: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
     return scaled
 
 
-def _position_tuning(population: Population, scaled: Mapping[str, np.ndarray]) -> np.ndarray:
-    drive = sum(scaled[s][:, None] * population.behavior_coefficients[s] for s in POSITION_SIGNALS)
+def position_tuning(
+    coefficients: Mapping[str, np.ndarray], scaled: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Return what head and eye position add to the rate, up to its mean, (n_steps, n_neurons).
+
+    Args:
+        coefficients: Effect of each signal on the drive, (n_neurons,) each.
+        scaled: What ``scaled_signals`` returned.
+    """
+    drive = sum(scaled[s][:, None] * coefficients[s] for s in POSITION_SIGNALS)
     return np.logaddexp(0.0, 2.0 * drive) / 2.0
 
 

@@ -1,0 +1,81 @@
+"""How much of what can be predicted each group of behavior signals carries, in truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, Integer
+from scipy.special import xlogy
+
+from freegaze.simulation.population import GAIN_SIGNALS, POSITION_SIGNALS
+from freegaze.simulation.processes import BIN_S, bin_mean
+from freegaze.simulation.rates import position_tuning, scaled_signals
+from freegaze.simulation.truth import Truth
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "eye": ("theta", "phi"),
+    "head": ("pitch", "roll"),
+    "speed": ("speed",),
+    "pupil": ("pupil_radius",),
+}
+"""Signals of each group that neurons of the virtual mouse can depend on."""
+
+
+def group_shares(
+    truth: Truth, bins: Integer[np.ndarray, " bin"]
+) -> dict[str, Float[np.ndarray, " neuron"]]:
+    """Return the share of the attainable deviance that is lost without each group.
+
+    A neuron without a group has the group's coefficients at zero and the same mean rate. The
+    expected deviance between attainable rates with and without it is divided by that between them
+    and the mean rate. Drift and latent are left out, as the attainable rates leave them out.
+
+    Args:
+        truth: Of a simulated session.
+        bins: Bins to take it over, the test bins for example.
+
+    Returns:
+        By group, 0 for neurons that do not depend on it; NaN where nothing is attainable.
+    """
+    signals = scaled_signals({name: truth.path[f"true_{name}"] for name in _names()})
+    full = _parts(truth, signals, None)
+    gain, position = (part[bins] for part in full)
+    share = truth.position_share
+    scale = truth.mean_rate_hz * BIN_S / ((1 - share) * full[0].mean(0) + share)
+    added = scale * share * position
+    rate = np.maximum(truth.attainable[bins].astype(np.float64), 1e-9)
+    visual = np.maximum(rate - added, 0.0)
+    whole = _deviance(rate, np.broadcast_to(rate.mean(0), rate.shape))
+    shares = {}
+    for group in GROUPS:
+        gain_without, position_without = (part[bins] for part in _parts(truth, signals, group))
+        changed = visual * gain_without / gain
+        changed *= visual.mean(0) / np.maximum(changed.mean(0), 1e-12)
+        without = np.maximum(changed + scale * share * position_without, 1e-9)
+        lost = _deviance(rate, without)
+        depends = np.any([truth.behavior_coefficients[s] != 0 for s in GROUPS[group]], axis=0)
+        shares[group] = np.where(depends, lost / np.where(whole > 1e-9, whole, np.nan), 0.0)
+    return shares
+
+
+def _names() -> list[str]:
+    return [*GAIN_SIGNALS, *POSITION_SIGNALS]
+
+
+def _parts(
+    truth: Truth, signals: Mapping[str, np.ndarray], without: str | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return gain and position tuning (of mean 1) in each bin, (time, neuron) each."""
+    left_out = GROUPS[without] if without else ()
+    coefficients = {
+        name: value * (name not in left_out) for name, value in truth.behavior_coefficients.items()
+    }
+    log_gain = sum(signals[s][:, None] * coefficients[s] for s in GAIN_SIGNALS)
+    position = position_tuning(coefficients, signals)
+    return bin_mean(np.exp(log_gain)), bin_mean(position / position.mean(0))
+
+
+def _deviance(rate: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the expected Poisson deviance of counts of one rate from another."""
+    return 2 * (xlogy(rate, rate / other) - (rate - other)).sum(0)
