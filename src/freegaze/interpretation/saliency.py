@@ -214,7 +214,9 @@ def _derivatives(
     directions: Tensor,
     batch: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return derivatives with the retinal image held, and through gaze, (window, neuron, direction).
+    """Return derivatives with the retinal image held, and through gaze.
+
+    Both are (window, neuron, direction).
 
     Args:
         predict: The encoder.
@@ -265,7 +267,7 @@ def _frame_by_frame(
             return (encoder.encode(video, features(moved), session), *displacements)
 
     def differentiate(direction: Tensor, axis: Tensor) -> tuple[Any, Any]:
-        return jvp(encode, point, (direction, axis))
+        return jvp(encode, point, (direction, axis))[:2]
 
     values, tangents = vmap(vmap(differentiate, (None, 0)), (0, None))(
         torch.cat([still, directions]), axes

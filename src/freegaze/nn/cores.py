@@ -216,7 +216,8 @@ class ConvBlock(nn.Module):
     def _as_learned(self, maps: Tensor, kept: float) -> Tensor:
         """Scale filters instead of maps, which are many more numbers."""
         layer, norm = self.convolution, self.norm
-        assert norm.running_mean is not None and norm.running_var is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         scale = norm.weight / kept * torch.rsqrt(norm.running_var + norm.eps)
         mean = norm.running_mean if layer.bias is None else norm.running_mean - layer.bias
         weight = layer.weight * scale[:, None, None, None]
