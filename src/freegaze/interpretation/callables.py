@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from freegaze.errors import ShapeError
 from freegaze.models._gaze import GazeCorrection
@@ -78,20 +80,67 @@ def gaze_held(predict: Predict) -> Iterator[None]:
 
 
 @contextmanager
-def gaze_nudged(predict: Predict, nudge: Tensor) -> Iterator[list[Tensor]]:
-    """Stop derivatives at every displacement and add the same small one to all, (axis,).
-
-    Yields:
-        A list that fills with displacements, derivatives included, as shifters are called.
-    """
-    found: list[Tensor] = []
+def gaze_nudged(predict: Predict, nudge: Float[Tensor, " axis"]) -> Iterator[None]:
+    """Add the same to every displacement, as far as it has axes."""
 
     def hook(*parts: Any) -> Tensor:
-        found.append(parts[2])
-        return parts[2].detach() + nudge[: parts[2].shape[1]]
+        return parts[2] + nudge[: parts[2].shape[1]]
 
     with _hooked(predict, _displacers, hook):
-        yield found
+        yield
+
+
+@contextmanager
+def gaze_stopped(predict: Predict) -> Iterator[tuple[list[nn.Module], list[Tensor]]]:
+    """Stop derivatives at what turns angles into displacements.
+
+    Yields:
+        Two lists that fill as encoders are called: the modules, and the angles that came, with
+        derivatives.
+    """
+    modules: list[nn.Module] = []
+    angles: list[Tensor] = []
+
+    def hook(module: nn.Module, given: tuple[Tensor]) -> Tensor:
+        modules.append(module)
+        angles.append(given[0])
+        return given[0].detach()
+
+    with ExitStack() as stack:
+        for place in _places(predict, _displacers):
+            stack.callback(place.register_forward_pre_hook(hook).remove)
+        yield modules, angles
+
+
+@contextmanager
+def core_watched(encoder: AbstractEncoder) -> Iterator[list[Tensor]]:
+    """Yield a list that fills with what the core that sessions share makes of frames."""
+    maps: list[Tensor] = []
+    with ExitStack() as stack:
+        if isinstance(core := getattr(encoder, "core", None), nn.Module):
+            handle = core.register_forward_hook(lambda *parts: maps.append(parts[2]))
+            stack.callback(handle.remove)
+        yield maps
+
+
+@contextmanager
+def core_given(encoder: AbstractEncoder, maps: Sequence[Tensor]) -> Iterator[None]:
+    """Let a core whose frames carry no forward derivative answer with what it said before."""
+    if len(maps) != 1:
+        yield
+        return
+    core = encoder.get_submodule("core")
+    forward = core.forward
+
+    def recall(frames: Tensor) -> Tensor:
+        has_derivative = forward_ad.unpack_dual(frames).tangent is not None
+        return forward(frames) if has_derivative else maps[0]
+
+    core.forward = recall  # the instance's own, before the class's
+    try:
+        yield
+    finally:
+        del core.forward
 
 
 def _displacers(gaze: GazeCorrection) -> list[nn.Module]:
@@ -142,7 +191,13 @@ def _hooked(
     hook: Callable[..., Tensor | None],
 ) -> Iterator[None]:
     with ExitStack() as stack:
-        for module in modules_of(predict):
-            for place in places(module) if isinstance(module, GazeCorrection) else ():
-                stack.callback(place.register_forward_hook(hook).remove)
+        for place in _places(predict, places):
+            stack.callback(place.register_forward_hook(hook).remove)
         yield
+
+
+def _places(
+    predict: Predict, places: Callable[[GazeCorrection], list[nn.Module]]
+) -> list[nn.Module]:
+    gazes = [module for module in modules_of(predict) if isinstance(module, GazeCorrection)]
+    return [place for gaze in gazes for place in places(gaze)]

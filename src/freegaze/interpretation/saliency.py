@@ -6,20 +6,23 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import jvp, vmap
 
 from freegaze.errors import ConfigError, ShapeError
 from freegaze.interpretation.callables import (
     Predict,
+    core_given,
+    core_watched,
     encoder_of,
     gaze_held,
     gaze_nudged,
+    gaze_stopped,
     has_gaze,
     of_session,
     undisturbed,
@@ -227,6 +230,11 @@ def _derivatives(
         directions: What to move signals by, (direction, window, history, signal).
         batch: Windows at a time.
     """
+    if not len(directions):
+        with torch.no_grad():
+            rates = of_session(predict, session)(video, (features or _same)(signals))
+        nothing = np.zeros((*rates.shape, 0), dtype=np.float32)
+        return nothing, nothing
     encoder = encoder_of(predict)
     parts = []
     for first in range(0, len(video), batch):
@@ -255,41 +263,46 @@ def _frame_by_frame(
 ) -> tuple[Tensor, Tensor] | None:
     """Move signals with displacements held, and displacements by themselves; then add both up.
 
-    However many signals there are, vision is computed once and sees only the three axes of a
-    displacement, which serve all signals that move gaze. ``None`` for an encoder that displaces
-    more than once on its way, so that a frame has no one displacement.
+    However many signals there are, vision is computed once and moves along the three axes of a
+    displacement only, which serve all signals that gaze depends on. ``None`` for an encoder that
+    displaces more than once on its way, so that a frame has no one displacement.
     """
-    still, axes = torch.zeros_like(directions[:1]), torch.eye(3).to(signals)
-    point = (signals, torch.zeros_like(axes[0]))  # made outside, as vmap would have one an axis
+    still, axes = signals.new_zeros(3), torch.eye(3).to(signals)
 
-    def encode(moved: Tensor, nudge: Tensor) -> tuple[Tensor, ...]:
-        with gaze_nudged(encoder, nudge) as displacements:
-            return (encoder.encode(video, features(moved), session), *displacements)
+    def nudge(by: Tensor) -> tuple[Tensor, ...]:
+        with gaze_nudged(encoder, by), core_watched(encoder) as maps:
+            return (encoder.encode(video, features(signals), session), *maps)
 
-    def differentiate(direction: Tensor, axis: Tensor) -> tuple[Any, Any]:
-        return jvp(encode, point, (direction, axis))[:2]
+    (encoded, *maps), (by_axis, *_) = vmap(lambda axis: jvp(nudge, (still,), (axis,))[:2])(axes)
+    encoded, maps = encoded[0], [value[0] for value in maps]
+    displacers: list[nn.Module] = []
 
-    values, tangents = vmap(vmap(differentiate, (None, 0)), (0, None))(
-        torch.cat([still, directions]), axes
-    )
-    if len(values) > 2:
+    def move(moved: Tensor) -> tuple[Tensor, ...]:
+        with core_given(encoder, maps), gaze_stopped(encoder) as (found, angles):
+            encoded = encoder.encode(video, features(moved), session)
+        displacers.extend(found)
+        return (encoded, *angles)
+
+    values, (by_signal, *turned) = vmap(lambda way: jvp(move, (signals,), (way,))[:2])(directions)
+    if len(turned) > 1:
         return None
-    frames = tangents[0]  # (nothing and each direction, axis, window, bin, number)
-    by_signal = frames[1:, 0] - frames[0, 0]
-    n_windows, history = video.shape[:2]
-    # One displacement of one bin at a time, (axis and bin, window, bin, number).
-    alone = torch.eye(history).to(signals)[:, None, :, None]
-    by_axis = (frames[0, :, None] * alone).flatten(0, 1)
 
     def respond(change: Tensor) -> Tensor:
-        return jvp(partial(encoder.respond, session=session), (values[0][0, 0],), (change,))[1]
+        return jvp(partial(encoder.respond, session=session), (encoded,), (change,))[1]
 
-    rates = vmap(respond)(torch.cat([by_signal, by_axis]))
-    held, displaced = rates[: len(by_signal)], rates[len(by_signal) :]
-    if len(values) == 1:
+    if not turned:
+        held = vmap(respond)(by_signal)
         return held, torch.zeros_like(held)
-    gone = tangents[1][1:, 0] - tangents[1][0, 0]  # (direction, window and bin, axis)
-    gone = gone.unflatten(1, (n_windows, history))
+    # One displacement of one bin at a time, (axis and bin, window, bin, number).
+    n_windows, history = video.shape[:2]
+    alone = torch.eye(history).to(signals)[:, None, :, None]
+    rates = vmap(respond)(torch.cat([by_signal, (by_axis[:, None] * alone).flatten(0, 1)]))
+    held, displaced = rates[: len(by_signal)], rates[len(by_signal) :]
+    (displacer,), angles = displacers, values[1][0]
+    by_angle = vmap(lambda angle: jvp(displacer, (angles,), (angle.expand_as(angles),))[1])(
+        torch.eye(angles.shape[1]).to(angles)
+    )
+    gone = torch.einsum("sfc,cfa->sfa", turned[0], by_angle).unflatten(1, (n_windows, history))
     displaced = displaced.unflatten(0, (3, history))[: gone.shape[-1]]
     return held, torch.einsum("swta,atwn->swn", gone, displaced)
 
