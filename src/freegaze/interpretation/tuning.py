@@ -122,7 +122,11 @@ def gaze_shifts(
     reach = max(1, round(REFRACTORY_S / bin_width_s))
     padded = np.concatenate([np.zeros(reach), velocity, np.zeros(reach)])
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(1)
-    return np.flatnonzero((velocity >= threshold_deg_s) & (velocity >= around))
+    events: list[int] = []
+    for event in np.flatnonzero((velocity >= threshold_deg_s) & (velocity >= around)):
+        if not events or event - events[-1] > reach:  # of equally fast bins, the first
+            events.append(int(event))
+    return np.array(events, dtype=int)
 
 
 def aligned_average(
