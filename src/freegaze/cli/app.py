@@ -12,6 +12,7 @@ from freegaze.cli import (
     compare,
     doctor,
     evaluate,
+    explain,
     export_weights,
     fetch,
     import_weights,
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 
 VERBS = (
-    *(simulate, inspect, train, evaluate, compare, predict, score, report, reproduce),
+    *(simulate, inspect, train, evaluate, explain, compare, predict, score, report, reproduce),
     fetch,
     doctor,
 )

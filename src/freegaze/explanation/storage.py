@@ -3,7 +3,7 @@
 explanation/SESSION/about.json                 what was explained, and how
                     fields.npz                 receptive fields and pairs, without pickles
                     neurons.csv, .parquet      and so on for each table of ``SessionExplanation``
-                    parts/                     what is done so far, piece by piece
+                    pieces/                    what an unfinished one has so far
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def save_explanation(
         DataError: If the disk refuses.
     """
     folder = session_folder(run_folder, explanation.session_id)
+    (folder / ABOUT).unlink(missing_ok=True)  # until all of it is written, it is not whole
     arrays = {f"fields/{name}": field for name, field in explanation.fields.items()}
     arrays |= {f"pairs/{name}": pair for name, pair in explanation.pairs.items()}
     with atomic_file(folder / "fields.npz", overwrite=True) as partial, partial.open("wb") as file:
@@ -104,6 +105,25 @@ def load_explanations(run_folder: Path | str) -> tuple[SessionExplanation, ...]:
             f"`freegaze explain {run_folder}`"
         )
     return tuple(_load(folder, run_folder) for folder in folders)
+
+
+def load_explanation(run_folder: Path | str, session_id: str) -> SessionExplanation:
+    """Read the explanation of one session.
+
+    Args:
+        run_folder: The run.
+        session_id: The session.
+
+    Raises:
+        CheckpointError: If it was not explained, or a file is broken.
+    """
+    return _load(session_folder(run_folder, session_id), run_folder)
+
+
+def settings_of(run_folder: Path | str, session_id: str) -> dict[str, Any] | None:
+    """Return how a session was explained, or ``None`` if it was not, or not to the end."""
+    path = session_folder(run_folder, session_id) / ABOUT
+    return read_json(path).get("settings") if path.is_file() else None
 
 
 def _load(folder: Path, run_folder: Path | str) -> SessionExplanation:

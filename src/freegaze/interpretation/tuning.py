@@ -100,6 +100,21 @@ def tuning_curve(
     )
 
 
+def gaze_velocity(
+    eye_deg: Float[np.ndarray, " time"],
+    head_velocity_deg_s: Float[np.ndarray, " time"],
+    bin_width_s: float,
+) -> Float[np.ndarray, " time"]:
+    """Return the horizontal velocity of gaze in degrees a second: of the eye, and of the head.
+
+    Args:
+        eye_deg: Horizontal eye angle.
+        head_velocity_deg_s: Yaw velocity of the head, of the same sign.
+        bin_width_s: Width of a bin in seconds.
+    """
+    return np.diff(eye_deg, prepend=eye_deg[:1]) / bin_width_s + head_velocity_deg_s
+
+
 def gaze_shifts(
     eye_deg: Float[np.ndarray, " time"],
     head_velocity_deg_s: Float[np.ndarray, " time"],
@@ -117,12 +132,15 @@ def gaze_shifts(
     Returns:
         Bins, in order of time.
     """
-    velocity = np.abs(np.diff(eye_deg, prepend=eye_deg[:1]) / bin_width_s + head_velocity_deg_s)
-    velocity = np.nan_to_num(velocity)
+    velocity = np.nan_to_num(np.abs(gaze_velocity(eye_deg, head_velocity_deg_s, bin_width_s)))
     reach = max(1, round(REFRACTORY_S / bin_width_s))
     padded = np.concatenate([np.zeros(reach), velocity, np.zeros(reach)])
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(1)
-    return np.flatnonzero((velocity >= threshold_deg_s) & (velocity >= around))
+    events: list[int] = []
+    for event in np.flatnonzero((velocity >= threshold_deg_s) & (velocity >= around)):
+        if not events or event - events[-1] > reach:  # of equally fast bins, the first
+            events.append(int(event))
+    return np.array(events, dtype=int)
 
 
 def aligned_average(

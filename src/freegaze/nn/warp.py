@@ -7,7 +7,6 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from freegaze.errors import ConfigError
 from freegaze.nn.precision import at_least_float32
@@ -96,8 +95,10 @@ def _sampling_grid(
     from_x, from_y = half_x - center[0] - dx, half_y - center[1] - dy
     offset_x = cos * from_x + sin * from_y + (center[0] - half_x)
     offset_y = cos * from_y - sin * from_x + (center[1] - half_y)
-    top = torch.stack([cos, sin * (half_y / half_x), offset_x / half_x], dim=1)
-    bottom = torch.stack([-sin * (half_x / half_y), cos, offset_y / half_y], dim=1)
-    theta = torch.stack([top, bottom], dim=1)
-    size = [len(displacement), 1, height, width]
-    return F.affine_grid(theta, size, align_corners=True)
+    across = torch.linspace(-1, 1, width).to(displacement)
+    down = torch.linspace(-1, 1, height).to(displacement)[:, None]
+    # Rows and columns apart: only their sum is as large as a frame.
+    cos, sin, offset_x, offset_y = (v[:, None, None] for v in (cos, sin, offset_x, offset_y))
+    x = (cos * across + offset_x / half_x) + sin * (half_y / half_x) * down
+    y = (cos * down + offset_y / half_y) - sin * (half_x / half_y) * across
+    return torch.stack([x, y], dim=-1)

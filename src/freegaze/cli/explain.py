@@ -1,0 +1,61 @@
+"""``freegaze explain``: what each neuron of a fitted run cares about."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from freegaze.cli.arguments import Quiet, RunPath, Settings
+from freegaze.cli.progress import progress_bar
+from freegaze.cli.tables import print_frame
+from freegaze.config import read_config
+from freegaze.evaluation import load_encoder
+from freegaze.explanation.config import ExplainConfig
+from freegaze.explanation.explain import explain
+from freegaze.explanation.result import SessionExplanation
+from freegaze.explanation.storage import session_folder
+from freegaze.training.run_folder import RunFolder
+from freegaze.workflow import open_run_recordings
+
+
+def command(
+    run: RunPath,
+    settings: Settings = None,
+    device: Annotated[str, typer.Option(help="Where to compute, e.g. cpu or cuda.")] = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Find receptive fields, saliency, tuning and contributions of a run's neurons.
+
+    Results are kept neuron by neuron: stopped, the same command goes on. `freegaze report` then
+    shows them.
+
+    For example:
+
+        freegaze explain runs/cnn_gru
+
+        freegaze explain runs/cnn_gru --set n_windows=1000 --set n_starts=16
+    """
+    config = read_config(ExplainConfig, None, settings or ())
+    encoder, recordings = load_encoder(run, device), open_run_recordings(run)
+    with RunFolder(run).locked(), progress_bar(quiet) as progress:
+        found = [explain(encoder, r, run, config, progress) for r in recordings]
+    for explanation in found:
+        print_frame(
+            f"Neurons of {explanation.session_id} by what adds to them", _summary(explanation)
+        )
+        typer.echo(str(session_folder(run, explanation.session_id)))
+
+
+def _summary(explanation: SessionExplanation) -> pd.DataFrame:
+    table = explanation.contributions
+    grouped = table.groupby("group", sort=False)
+    return pd.DataFrame(
+        {
+            "significant": grouped["is_significant"].sum(),
+            "neurons": grouped.size(),
+            "median deviance added": grouped["deviance"].median(),
+            "median correlation added": grouped["correlation"].median(),
+        }
+    ).reset_index()

@@ -1,0 +1,32 @@
+"""How a run is explained."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from freegaze.config import StrictConfig
+from freegaze.interpretation.receptive_fields import BLUR_PX
+
+
+class ExplainConfig(StrictConfig):
+    """Choices of an explanation; each number's reason stands where it is used.
+
+    Args:
+        seed: Decides which windows are looked at, and where ascents start.
+        n_windows: Training windows whose gradients are averaged into receptive fields.
+        blur_px: Standard deviation of the Gaussian that smooths gradients in space.
+        n_starts: Starting images of each neuron's ascent.
+        ascent_steps: Most steps of an ascent.
+        n_saliency_windows: Test windows over which saliency is averaged.
+        n_shifts: Time shifts behind each p value of a contribution.
+        false_discovery_rate: Of contributions that count as significant, over neurons and groups.
+    """
+
+    seed: int = 0
+    n_windows: int = Field(default=250, ge=3)
+    blur_px: float = Field(default=BLUR_PX, ge=0)
+    n_starts: int = Field(default=8, ge=1)
+    ascent_steps: int = Field(default=40, ge=1)
+    n_saliency_windows: int = Field(default=500, ge=1)
+    n_shifts: int = Field(default=1000, ge=2)
+    false_discovery_rate: float = Field(default=0.05, gt=0, lt=1)
