@@ -85,6 +85,11 @@ def save_explanation(
     return folder
 
 
+def is_explained(run_folder: Path | str) -> bool:
+    """Tell whether there is a whole explanation of any session of a run."""
+    return bool(_whole(run_folder))
+
+
 def load_explanations(run_folder: Path | str) -> tuple[SessionExplanation, ...]:
     """Read the explanations of all sessions of a run.
 
@@ -97,13 +102,17 @@ def load_explanations(run_folder: Path | str) -> tuple[SessionExplanation, ...]:
     Raises:
         CheckpointError: If the run was not explained, or a file is broken.
     """
-    folders = sorted(path.parent for path in Path(run_folder).glob(f"{FOLDER}/*/{ABOUT}"))
+    folders = _whole(run_folder)
     if not folders:
         raise CheckpointError(
             f"{run_folder} was not explained yet (no {FOLDER}/SESSION/{ABOUT}); run "
             f"`freegaze explain {run_folder}`"
         )
     return tuple(_load(folder, run_folder) for folder in folders)
+
+
+def _whole(run_folder: Path | str) -> list[Path]:
+    return sorted(path.parent for path in Path(run_folder).glob(f"{FOLDER}/*/{ABOUT}"))
 
 
 def _load(folder: Path, run_folder: Path | str) -> SessionExplanation:
