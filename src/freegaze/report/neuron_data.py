@@ -30,7 +30,7 @@ DIGITS = 4
 
 GABOR_ROWS = (
     ("before the predicted bin (ms)", ("delay_s",), 1000.0, 0),
-    ("space times time (% of squares)", ("separability",), 100.0, 0),
+    ("space × time (% of squares)", ("separability",), 100.0, 0),
     ("Gabor fit (% of squares)", ("explained",), 100.0, 0),
     ("center x, y (px)", ("center_x_px", "center_y_px"), 1.0, 1),
     ("center x, y (°)", ("center_x_deg", "center_y_deg"), 1.0, 1),
@@ -152,6 +152,7 @@ def _fields(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
                 "title": METHODS.get(method, method),
                 "limit": number(limit, 2),
                 "unit": FIELD_UNITS.get(method, ""),
+                "n": n_bins,
                 "height": height,
                 "width": width,
                 "peak": int((field**2).sum((1, 2)).argmax()),

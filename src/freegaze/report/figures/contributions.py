@@ -74,7 +74,7 @@ def draw_contributions(
         ax.plot(
             *(places[sure], np.full(int(sure.sum()), 1.04), "o"),
             **{"color": color, "transform": above, "clip_on": False},
-            markersize=3.2 if width_px > 500 else 2.4,
+            markersize=4 if width_px > 500 else 2.6,
         )
         ax.set_title(group.name, fontweight="bold", pad=9)
         shared = [group.added_percent] if group.name == "vision" else behavior

@@ -42,14 +42,15 @@ def draw_saliency(
         maps.append(("via gaze: what the shifter moves", gaze_signals, via_gaze))
     rows = [len(names) for _, names, _ in maps]
     figure, axes = new_figure(
-        *(width_px, 56 + 30 * len(maps) + ROW_PX * sum(rows), len(maps), 1),
+        *(width_px, 60 + 34 * len(maps) + ROW_PX * sum(rows), len(maps), 1),
         sharex=True,
         height_ratios=rows,
     )
+    figure.get_layout_engine().set(h_pad=0.1)  # pyright: ignore[reportOptionalMemberAccess]
     places = band_places([n for _, n in bands])
     for ax, (title, names, values) in zip(axes, maps, strict=True):
         _plot_map(ax, names, values, places, limit)
-        ax.set_title(title, fontweight="bold")
+        ax.set_title(title, fontweight="bold", pad=7)
     axes[0].set_xlim(places[0] - 0.8, places[-1] + 0.8)
     label_bands(axes[-1], bands, places, width_px)
     axes[-1].set_xlabel("neurons by class, best predicted first", labelpad=24)

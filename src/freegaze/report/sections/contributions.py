@@ -87,7 +87,10 @@ def _facts(
     known = np.isfinite(bits) & follow
     if known.any():
         facts.append(
-            ("multiplies vision", f"{int((bits[known] > 0).sum())} of {int(known.sum())} modulated")
+            (
+                "multiplies vision rather than adding",
+                f"{int((bits[known] > 0).sum())} of {int(known.sum())} modulated neurons",
+            )
         )
     return facts
 

@@ -22,10 +22,10 @@ POOR_FIT = 0.5
 """Outlines of Gabor functions that explain less of a field's squares are dashed."""
 
 FIELD_UNITS = {
-    "gradient": "counts a bin for one unit of video",
+    "gradient": "responses/bin per unit of video",
     "ascent": "units of video",
-    "linear": "counts a bin for one unit of video",
-    "linear_camera": "counts a bin for one unit of video",
+    "linear": "responses/bin per unit of video",
+    "linear_camera": "responses/bin per unit of video",
     "triggered": "units of video",
     "triggered_camera": "units of video",
 }
@@ -132,4 +132,3 @@ def _card(neuron: ExplainedNeuron, metric: str) -> Card | None:
 def _common_unit(methods: Sequence[str | None]) -> str:
     units = {FIELD_UNITS.get(m, "") for m in methods if m is not None}
     return units.pop() if len(units) == 1 else "units of each field"
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,6 +38,7 @@ def build_neuron(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
             "heading sorts it. The address of the page then names the neuron.",
             "columns": _columns(inputs, neurons, labels),
             "hrefs": [neuron.href for neuron in neurons],
+            "labels": labels,
             "classes": [(c, labels.count(c)) for c in CLASSES if c in labels],
             "shared": {
                 "sessions": {
@@ -67,7 +69,8 @@ def _columns(
         order = "descending" if name == ranked else ""
         columns.append(_numbers(inputs, neurons, name, score_label(name), 2, order))
     if np.isfinite(inputs.column("rate_hz")).any():
-        columns.append(_numbers(inputs, neurons, "rate_hz", "rate (Hz)", 1))
+        rates = _numbers(inputs, neurons, "rate_hz", "rate (Hz)", 1)
+        columns.append(replace(rates, is_extra=True))
     return columns
 
 

@@ -25,7 +25,8 @@ def build_saliency(neurons: Sequence[ExplainedNeuron]) -> Section | None:
     ordered = [neuron for band in bands for neuron in band.neurons]
     signals = list(
         dict.fromkeys(
-            str(name) for e in {id(n.explanation): n.explanation for n in neurons}.values()
+            str(name)
+            for e in {id(n.explanation): n.explanation for n in neurons}.values()
             for name in e.saliency["signal"]
         )
     )
@@ -67,7 +68,7 @@ def build_saliency(neurons: Sequence[ExplainedNeuron]) -> Section | None:
             ),
             "gradient": css_gradient(SEQUENTIAL),
             "limit": number(limit, 2),
-            "unit": f"{unit} for one training sd",
+            "unit": f"{unit} per training sd",
         },
     )
 
