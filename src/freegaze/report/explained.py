@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -26,7 +27,7 @@ class ExplainedNeuron:
     Args:
         explanation: Of its session.
         index: Its place there.
-        row: Its row in the table of scores, where it was scored.
+        score_row: Its row in the table of scores, where it was scored.
         score: What neurons are ranked by; NaN where it has none.
         kind: What its responses are.
         href: Address of its page inside the report.
@@ -34,7 +35,7 @@ class ExplainedNeuron:
 
     explanation: SessionExplanation
     index: int
-    row: int | None
+    score_row: int | None
     score: float
     kind: str
     href: str
@@ -62,19 +63,21 @@ class ExplainedNeuron:
     @property
     def label(self) -> str:
         """Its class by what behavior adds."""
-        found = self.rows("neurons")
-        name = str(found["class"].iloc[0]) if len(found) else ""
+        name = str(self.row("neurons").get("class", ""))
         return name if name in CLASSES else "none"
 
-    def rows(self, table: str) -> pd.DataFrame:
-        """Return its rows of a table of the explanation."""
+    def rows(self, table: str, **having: str) -> list[dict[str, Any]]:
+        """Return its rows of a table of the explanation, those that have some values."""
         whole: pd.DataFrame = getattr(self.explanation, table)
-        return whole[whole["unit_id"].astype(str) == self.unit_id]
+        is_own = whole["unit_id"] == self.unit_id
+        for column, value in having.items():
+            is_own &= whole[column] == value
+        rows = whole.loc[is_own].to_dict("records")
+        return [{str(name): value for name, value in row.items()} for row in rows]
 
-    def value(self, column: str) -> float:
-        """Return a number that the explanation has one of a neuron; NaN where there is none."""
-        found = self.rows("neurons")
-        return float(found[column].iloc[0]) if len(found) and column in found else float("nan")
+    def row(self, table: str, **having: str) -> dict[str, Any]:
+        """Return the first of those rows, empty where there is none."""
+        return next(iter(self.rows(table, **having)), {})
 
     def field(self, method: str) -> Float[np.ndarray, "history height width"] | None:
         """Return its field by a method, ``None`` where that gave none."""

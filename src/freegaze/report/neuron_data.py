@@ -6,18 +6,17 @@ Numbers are rounded to what a figure of a few hundred pixels shows; missing ones
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from freegaze.evaluation.scored import ScoredSession
 from freegaze.explanation.result import METHODS, SessionExplanation
 from freegaze.metrics.correlation import boxcar_bins, smooth_boxcar
 from freegaze.report.explained import ExplainedNeuron
-from freegaze.report.inputs import per_second, response_label, response_unit
+from freegaze.report.inputs import response_label, response_unit
 from freegaze.report.pictures import diverging_png, symmetric_limit
 from freegaze.report.sections.fields import FIELD_UNITS, outline_of
 from freegaze.report.sections.traces import SMOOTHING_S
@@ -167,7 +166,7 @@ def _fields(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
 def _pair(neuron: ExplainedNeuron, method: str) -> list[str]:
     """Return the two pictures that span what a phase-invariant neuron looks for."""
     pairs = neuron.explanation.pairs.get(method)
-    if pairs is None or not neuron.value("is_invariant") > 0:
+    if pairs is None or not neuron.row("neurons").get("is_invariant", False):
         return []
     pictures = np.nan_to_num(pairs[neuron.index].astype(np.float64))
     limit = symmetric_limit(pictures)
@@ -176,20 +175,17 @@ def _pair(neuron: ExplainedNeuron, method: str) -> list[str]:
 
 def _gabor_table(neuron: ExplainedNeuron) -> dict[str, Any]:
     """Return the numbers of all fields as words; rows that no method has are left out."""
-    table = neuron.rows("receptive_fields")
-    methods = [m for m in METHODS if (table["method"] == m).any()]
+    by_method = {m: row for m in METHODS if (row := neuron.row("receptive_fields", method=m))}
     rows = []
     for words, columns, factor, decimals in GABOR_ROWS:
-        cells = [_cell(table[table["method"] == m], columns, factor, decimals) for m in methods]
+        cells = [_cell(row, columns, factor, decimals) for row in by_method.values()]
         if any(cell != NO_VALUE for cell in cells):
             rows.append([words, *cells])
-    return {"header": [m.replace("_", ", ") for m in methods], "rows": rows}
+    return {"header": [m.replace("_", ", ") for m in by_method], "rows": rows}
 
 
-def _cell(row: pd.DataFrame, columns: Sequence[str], factor: float, decimals: int) -> str:
-    if not set(columns) <= set(row.columns):
-        return NO_VALUE
-    values = [float(row[name].iloc[0]) for name in columns]
+def _cell(row: Mapping[str, Any], columns: Sequence[str], factor: float, decimals: int) -> str:
+    values = [float(row.get(name, np.nan)) for name in columns]
     if not np.isfinite(values).all():
         return NO_VALUE
     return ", ".join(fixed(factor * value, decimals) for value in values)
@@ -197,16 +193,16 @@ def _cell(row: pd.DataFrame, columns: Sequence[str], factor: float, decimals: in
 
 def _tuning(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
     curves = []
-    for signal, rows in neuron.rows("tuning").groupby("signal", sort=False):
-        rows = rows.sort_values("level")
-        rates = {n: _list(neuron.per_s * rows[n]) for n in ("observed", "predicted")}
+    for signal, rows in _grouped(neuron.rows("tuning"), "signal").items():
+        rows = sorted(rows, key=lambda row: row["level"])
         curves.append(
             {
-                "signal": str(signal),
-                "unit": str(rows["unit"].iloc[0]),
-                "level": _list(rows["level"]),
-                "se": _list(neuron.per_s * rows["observed_se"]),
-                **rates,
+                "signal": signal,
+                "unit": str(rows[0]["unit"]),
+                "level": [_rounded(row["level"]) for row in rows],
+                "observed": [_rounded(neuron.per_s * row["observed"]) for row in rows],
+                "se": [_rounded(neuron.per_s * row["observed_se"]) for row in rows],
+                "predicted": [_rounded(neuron.per_s * row["predicted"]) for row in rows],
             }
         )
     return curves
@@ -215,19 +211,18 @@ def _tuning(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
 def _gaze(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
     return [
         {
-            "direction": str(direction),
-            "n": int(rows["n_events"].iloc[0]),
-            "offset": _list(rows["offset_s"]),
-            "observed": _list(neuron.per_s * rows["observed"]),
-            "predicted": _list(neuron.per_s * rows["predicted"]),
+            "direction": direction,
+            "n": int(rows[0]["n_events"]),
+            "offset": [_rounded(row["offset_s"]) for row in rows],
+            "observed": [_rounded(neuron.per_s * row["observed"]) for row in rows],
+            "predicted": [_rounded(neuron.per_s * row["predicted"]) for row in rows],
         }
-        for direction, rows in neuron.rows("gaze_shifts").groupby("direction", sort=False)
-        if np.isfinite(rows["observed"].to_numpy(np.float64)).any()
+        for direction, rows in _grouped(neuron.rows("gaze_shifts"), "direction").items()
+        if any(np.isfinite(row["observed"]) for row in rows)
     ]
 
 
 def _saliency(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
-    rows = neuron.rows("saliency")
     return [
         {
             "signal": str(row["signal"]),
@@ -236,7 +231,7 @@ def _saliency(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
             "viaGaze": _rounded(neuron.per_s * row["via_gaze"]),
             "integrated": _rounded(neuron.per_s * row["integrated"]),
         }
-        for row in rows.to_dict("records")
+        for row in neuron.rows("saliency")
     ]
 
 
@@ -249,12 +244,16 @@ def _contributions(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
             "p": number(float(row["p"]), 2) if np.isfinite(row["p"]) else "",
             "isSignificant": bool(row["is_significant"]),
         }
-        for row in neuron.rows("contributions").to_dict("records")
+        for row in neuron.rows("contributions")
     ]
 
 
-def _list(values: Iterable[float] | Shaped[np.ndarray, " value"]) -> list[float | None]:
-    return [_rounded(value) for value in values]
+def _grouped(rows: Sequence[dict[str, Any]], column: str) -> dict[str, list[dict[str, Any]]]:
+    """Put rows together that share a value, in the order in which values first come."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(str(row[column]), []).append(row)
+    return groups
 
 
 def _rounded(value: Any) -> float | None:

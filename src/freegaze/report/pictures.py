@@ -26,7 +26,7 @@ N_LEVELS = 101
 """Steps of 2 % of the largest value: finer than an eye sees, and they compress to a third."""
 
 
-def symmetric_limit(values: Float[np.ndarray, "..."]) -> float:
+def symmetric_limit(values: Float[np.ndarray, "*shape"]) -> float:
     """Return the largest size among values, which is where the color scale ends; 0 if flat."""
     known = np.abs(values[np.isfinite(values)])
     return float(known.max()) if known.size else 0.0

@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import offset_copy
+from matplotlib.transforms import ScaledTranslation
 
 from freegaze.report.style import (
     FAINT,
     GROUP_COLORS,
     INK,
     MUTED,
+    PX_PER_INCH,
     SMALL_PX,
     count_ticks,
     few_ticks,
@@ -68,12 +69,16 @@ def draw_contributions(
         ax.bar(places[sure], group.added_percent[sure], 0.78, color=color)
         ax.bar(
             *(places[~sure], group.added_percent[~sure], 0.74),
-            **{"color": "none", "edgecolor": FAINT, "linewidth": 0.8},
+            color="none",
+            edgecolor=FAINT,
+            linewidth=0.8,
         )
         above = ax.get_xaxis_transform()
         ax.plot(
             *(places[sure], np.full(int(sure.sum()), 1.04), "o"),
-            **{"color": color, "transform": above, "clip_on": False},
+            color=color,
+            transform=above,
+            clip_on=False,
             markersize=4 if width_px > 500 else 2.6,
         )
         ax.set_title(group.name, fontweight="bold", pad=9)
@@ -130,15 +135,19 @@ def label_bands(
     """Name the classes below the axes where there is room, with a line in their color."""
     px_per_place = 0.85 * width_px / (places[-1] - places[0] + 1.6)
     line_at, name_at = (
-        offset_copy(ax.get_xaxis_transform(), ax.figure, y=-y, units="points") for y in (6, 10)
+        ax.get_xaxis_transform() + ScaledTranslation(0, -y / PX_PER_INCH, ax.figure.dpi_scale_trans)
+        for y in (6, 10)
     )
     first, free = 0, -np.inf
     for name, n in bands:
         left, right = places[first] - 0.4, places[first + n - 1] + 0.4
         ax.plot(
             *([left, right], [0, 0]),
-            **{"color": GROUP_COLORS.get(name, MUTED), "linewidth": 3, "clip_on": False},
-            **{"transform": line_at, "solid_capstyle": "butt"},
+            color=GROUP_COLORS.get(name, MUTED),
+            linewidth=3,
+            clip_on=False,
+            transform=line_at,
+            solid_capstyle="butt",
         )
         if left >= free:
             ax.text(left, 0, name, transform=name_at, va="top", fontsize=SMALL_PX, color=MUTED)

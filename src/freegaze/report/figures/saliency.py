@@ -46,7 +46,7 @@ def draw_saliency(
         sharex=True,
         height_ratios=rows,
     )
-    figure.get_layout_engine().set(h_pad=0.1)  # pyright: ignore[reportOptionalMemberAccess]
+    figure.set_layout_engine("constrained", h_pad=0.1)
     places = band_places([n for _, n in bands])
     for ax, (title, names, values) in zip(axes, maps, strict=True):
         _plot_map(ax, names, values, places, limit)

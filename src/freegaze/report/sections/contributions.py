@@ -68,10 +68,9 @@ def build_contributions(neurons: Sequence[ExplainedNeuron]) -> Section | None:
 def _bars(name: str, neurons: Sequence[ExplainedNeuron]) -> GroupBars:
     added, is_sure = [], []
     for neuron in neurons:
-        rows = neuron.rows("contributions")
-        rows = rows[rows["group"] == name]
-        added.append(100 * float(rows["deviance"].iloc[0]) if len(rows) else np.nan)
-        is_sure.append(bool(rows["is_significant"].iloc[0]) if len(rows) else False)
+        row = neuron.row("contributions", group=name)
+        added.append(100 * float(row.get("deviance", np.nan)))
+        is_sure.append(bool(row.get("is_significant", False)))
     return GroupBars(name, np.array(added, dtype=np.float64), np.array(is_sure, dtype=bool))
 
 
@@ -82,7 +81,9 @@ def _facts(
     facts = [
         (group.name, f"{int(group.is_significant.sum())} of {len(neurons)}") for group in groups
     ]
-    bits = np.array([neuron.value("multiplicative_bits") for neuron in neurons])
+    bits = np.array(
+        [neuron.row("neurons").get("multiplicative_bits", np.nan) for neuron in neurons], float
+    )
     follow = np.array([neuron.label != "none" for neuron in neurons])
     known = np.isfinite(bits) & follow
     if known.any():

@@ -92,18 +92,16 @@ def build_fields(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
 
 def outline_of(neuron: ExplainedNeuron, method: str) -> Outline | None:
     """Return the outline of a neuron's Gabor function, ``None`` where none was fitted."""
-    rows = neuron.rows("receptive_fields")
-    rows = rows[rows["method"] == method]
+    row = neuron.row("receptive_fields", method=method)
     names = ("center_x_px", "center_y_px", "sigma_along_px", "sigma_across_px", "orientation_deg")
-    values = [float(rows[n].iloc[0]) if len(rows) and n in rows else np.nan for n in names]
+    values = [float(row.get(name, np.nan)) for name in names]
     if not np.isfinite(values).all():
         return None
     x, y, along, across, turn = values
-    explained = float(rows["explained"].iloc[0]) if "explained" in rows else np.nan
     # a pixel's center has whole coordinates in the table, half ones in a drawing
     return Outline(
         *(round(v, 2) for v in (x + 0.5, y + 0.5, N_SIGMAS * along, N_SIGMAS * across, turn)),
-        is_poor=not explained >= POOR_FIT,
+        is_poor=not row.get("explained", 0.0) >= POOR_FIT,
     )
 
 

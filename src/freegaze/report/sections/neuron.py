@@ -50,7 +50,7 @@ def build_neuron(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
                 "smoothing": round(1000 * SMOOTHING_S),
             },
             "neurons": [
-                neuron_values(neuron, scores.get(neuron.row, []), sessions[neuron.session_id])
+                neuron_values(neuron, scores.get(neuron.score_row, []), sessions[neuron.session_id])
                 for neuron in neurons
             ],
         },
@@ -87,7 +87,7 @@ def _numbers(
     order: str = "",
 ) -> Column:
     column = inputs.column(name)
-    values = [float("nan") if n.row is None else float(column[n.row]) for n in neurons]
+    values = [float("nan") if n.score_row is None else float(column[n.score_row]) for n in neurons]
     cells = [Cell(fixed(v, decimals), repr(v) if np.isfinite(v) else "") for v in values]
     return Column(label, cells, sorted=order)
 

@@ -78,8 +78,7 @@ def _matrix(
 ) -> Float[np.ndarray, "signal neuron"]:
     columns = []
     for neuron in neurons:
-        rows = neuron.rows("saliency")
-        known = dict(zip(rows["signal"].astype(str), rows[column], strict=True))
+        known = {row["signal"]: row[column] for row in neuron.rows("saliency")}
         columns.append([neuron.per_s * float(known.get(name, np.nan)) for name in signals])
     return np.array(columns, dtype=np.float64).T
 
