@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
 
 from freegaze.report.style import HAIRLINE
 
@@ -53,11 +53,10 @@ def css_gradient(colors: tuple[str, ...]) -> str:
     return f"linear-gradient(90deg, {', '.join(colors)})"
 
 
-def sequential_map() -> LinearSegmentedColormap:
+def sequential_map() -> Colormap:
     """Return the scale from 0 up for figures; missing values are gray."""
     colors = LinearSegmentedColormap.from_list("sequential", SEQUENTIAL)
-    colors.set_bad(HAIRLINE)
-    return colors
+    return colors.with_extremes(bad=HAIRLINE)
 
 
 def _palette(colors: tuple[str, ...]) -> UInt8[np.ndarray, "level 3"]:

@@ -21,6 +21,11 @@ N_SIGMAS = 2.0
 POOR_FIT = 0.5
 """Outlines of Gabor functions that explain less of a field's squares are dashed."""
 
+OUTLINE_NOTE = (
+    f"ellipses of {N_SIGMAS:.0f} sd; dashed where the fit explains less than "
+    f"{100 * POOR_FIT:.0f}\N{NO-BREAK SPACE}%"
+)
+
 FIELD_UNITS = {
     "gradient": "responses/bin per unit of video",
     "ascent": "units of video",
@@ -82,8 +87,7 @@ def build_fields(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
             "cards": cards,
             "gradient": css_gradient(DIVERGING),
             "has_outlines": any(card.outline for card in cards),
-            "outline_note": f"ellipses of {N_SIGMAS:.0f} sd; dashed where they explain less than "
-            f"{100 * POOR_FIT:.0f}\N{NO-BREAK SPACE}%",
+            "outline_note": OUTLINE_NOTE,
             "score": score_label(metric) if metric else "",
             "unit": _common_unit(shown),
         },

@@ -11,8 +11,10 @@ from freegaze.explanation.result import CLASSES
 from freegaze.report.explained import ExplainedNeuron, scored_session
 from freegaze.report.inputs import ReportInputs, score_label
 from freegaze.report.neuron_data import neuron_values, session_values
+from freegaze.interpretation.tuning import BLOCK_S, SHIFT_DEG_S
 from freegaze.report.page import Section
 from freegaze.report.pictures import DIVERGING, css_gradient
+from freegaze.report.sections.fields import OUTLINE_NOTE
 from freegaze.report.sections.score_table import Cell, Column, score_columns, score_order
 from freegaze.report.sections.traces import SMOOTHING_S, rank_neurons
 from freegaze.report.style import GROUP_COLORS
@@ -48,6 +50,9 @@ def build_neuron(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
                 "colors": GROUP_COLORS,
                 "gradient": css_gradient(DIVERGING),
                 "smoothing": round(1000 * SMOOTHING_S),
+                "shiftSpeed": round(SHIFT_DEG_S),
+                "blockSeconds": round(BLOCK_S),
+                "outlineNote": OUTLINE_NOTE,
             },
             "neurons": [
                 neuron_values(neuron, scores.get(neuron.score_row, []), sessions[neuron.session_id])

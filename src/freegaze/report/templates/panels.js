@@ -203,8 +203,8 @@ function fieldsPanel(neuron, session) {
   });
   const hasPair = neuron.fields.some((field) => field.pair.length);
   const caption =
-    "Time is from each picture to the predicted bin; the strongest is framed, with the Gabor fit " +
-    "(2 sd of its envelope, dashed where it explains less than half). Each method has its own s." +
+    "Time is from each picture to the predicted bin; the strongest is framed, with its Gabor fit " +
+    `(${shared.outlineNote}). Each method has its own s.` +
     (hasPair
       ? " This neuron is phase-invariant: pictures made of its pair excite it whatever the phase."
       : "");
@@ -288,7 +288,7 @@ function tuningPanel(neuron, session, width) {
   return block(
     "Tuning",
     "Mean response at levels of each signal, each level of as many bins; bars are one standard " +
-      "error over blocks of 20 s.",
+      `error over blocks of ${shared.blockSeconds} s.`,
     legend(["dot", "recorded"], ["line", "predicted"]),
     chartGrid(width, 165, draw, neuron.tuning),
   );
@@ -318,7 +318,7 @@ function gazePanel(neuron, session, width) {
   };
   return block(
     "Around gaze shifts",
-    "Averages over shifts of gaze, eye and head together, faster than 250 °/s.",
+    `Averages over shifts of gaze, eye and head together, faster than ${shared.shiftSpeed} °/s.`,
     legend(["observed", "recorded"], ["line", "predicted"]),
     chartGrid(width, 260, draw, neuron.gaze),
   );
