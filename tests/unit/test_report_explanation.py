@@ -30,7 +30,14 @@ from freegaze.report.sections.saliency import build_saliency
 from freegaze.report.style import GROUP_COLORS
 from freegaze.report.svg import figure_to_svg
 from freegaze.training.run_folder import RunFolder
-from report_runs import HOSTILE, HOSTILE_ATTRIBUTE, MadeRun, make_explanation, make_run, make_session
+from report_runs import (
+    HOSTILE,
+    HOSTILE_ATTRIBUTE,
+    MadeRun,
+    make_explanation,
+    make_run,
+    make_session,
+)
 
 BREAKOUT = "</script><script>alert(1)</script>"
 BANDS = [("head", 2), ("none", 1)]
@@ -83,7 +90,9 @@ def test_picture_is_symmetric_about_zero():
 
 def test_color_scales_darken_with_size():
     def lightness(color):
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+        linear = [
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)
+        ]
         return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
     shades = [lightness(color) for color in DIVERGING]

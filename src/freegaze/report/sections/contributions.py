@@ -49,7 +49,8 @@ def build_contributions(neurons: Sequence[ExplainedNeuron]) -> Section | None:
                 title="By group and neuron",
                 caption="Share of the deviance of test bins that a model with the group explains "
                 "more than one without. Filled bars with a dot above: significant "
-                "(corrected for the number of neurons and groups); empty bars: not. Vision has a scale of its own.",
+                "(corrected for the number of neurons and groups); empty bars: not. Vision has a "
+                "scale of its own.",
             ),
             "counts": panel(
                 draw_class_counts(counts, 340),
