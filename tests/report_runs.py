@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from builders import make_recording
@@ -16,6 +17,7 @@ from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
 from freegaze.evaluation.scores import evaluate
 from freegaze.evaluation.storage import save_evaluation
+from freegaze.explanation.result import CLASSES, SessionExplanation
 from freegaze.paper.grid import Grid, GridConfig
 from freegaze.paper.printed import MICE
 from freegaze.recording.recording import Recording, ResponseKind
@@ -116,3 +118,197 @@ def true_displacement(recording: Recording) -> DisplacementFit:
     """Return some comparison with a true displacement."""
     aligned = np.nan_to_num(recording.behavior[:, [1, 2, 1]]) * [1.0, 0.5, 2.0]
     return DisplacementFit(aligned, 10.0, (1.0, 2.0), (0.91, 0.82, 0.73), (1.1, 1.2, 1.3))
+
+
+GROUPS = ("vision", "eye", "head", "speed", "pupil")
+
+
+def make_explanation(
+    recording: Recording,
+    *,
+    methods: Sequence[str] = ("gradient", "linear"),
+    history: int = 3,
+    frame_size: tuple[int, int] = (12, 16),
+    deg_per_px: float | None = 1.5,
+    seed: int = 0,
+) -> SessionExplanation:
+    """Make an explanation of a recording's neurons: Gabor fields in noise, made-up tables.
+
+    Neuron i is of class ``CLASSES[i % 6]``, and every second one is phase-invariant.
+    """
+    rng = np.random.default_rng(seed)
+    units = recording.unit_ids
+    n = len(units)
+    centers = rng.uniform(0.3, 0.7, (n, 2)) * frame_size[::-1]
+    turns_deg = rng.uniform(0, 180, n)
+    pictures = np.stack(
+        [_gabor(frame_size, c, t, 0.0) for c, t in zip(centers, turns_deg, strict=True)]
+    )
+    quadrature = np.stack(
+        [_gabor(frame_size, c, t, np.pi / 2) for c, t in zip(centers, turns_deg, strict=True)]
+    )
+    course = np.sin(np.linspace(-2.0, 2.6, history))
+    clean = course[None, :, None, None] * pictures[:, None]
+    fields = {
+        name: (0.02 * (clean + 0.04 * rng.normal(size=clean.shape))).astype(np.float32)
+        for name in methods
+    }
+    peak = int(np.abs(course).argmax())
+    delay_s = (history - 1 - peak + 1) * recording.bin_width_s
+    rows = [
+        _gabor_row(units[i], name, delay_s, centers[i], turns_deg[i], frame_size, deg_per_px)
+        for i in range(n)
+        for name in methods
+    ]
+    return SessionExplanation(
+        session_id=recording.session_id,
+        unit_ids=units,
+        bin_width_s=recording.bin_width_s,
+        lag=1,
+        deg_per_px=deg_per_px,
+        fields=fields,
+        pairs={"gradient": np.stack([pictures, quadrature], 1).astype(np.float32)},
+        neurons=_neuron_rows(units, rng),
+        receptive_fields=pd.DataFrame(rows),
+        saliency=_saliency_rows(recording, rng),
+        contributions=_contribution_rows(units, rng),
+        tuning=_tuning_rows(recording, rng),
+        gaze_shifts=_gaze_rows(units, rng),
+    )
+
+
+def _gabor(size: tuple[int, int], center: np.ndarray, turn_deg: float, phase: float) -> np.ndarray:
+    y, x = np.mgrid[: size[0], : size[1]]
+    along = (x - center[0]) * np.cos(turn := np.deg2rad(turn_deg)) + (y - center[1]) * np.sin(turn)
+    across = (y - center[1]) * np.cos(turn) - (x - center[0]) * np.sin(turn)
+    sigma = 0.12 * size[0]
+    envelope = np.exp(-(along**2 + (across / 1.5) ** 2) / (2 * sigma**2))
+    return envelope * np.cos(along / sigma * 1.4 + phase)
+
+
+def _gabor_row(unit, method, delay_s, center, turn_deg, size, deg_per_px):
+    sigma = 0.12 * size[0]
+    row = {
+        "unit_id": unit,
+        "method": method,
+        "delay_s": delay_s,
+        "separability": 0.93,
+        "center_x_px": center[0],
+        "center_y_px": center[1],
+        "sigma_along_px": sigma,
+        "sigma_across_px": 1.5 * sigma,
+        "orientation_deg": turn_deg,
+        "frequency_cpp": 0.22 / sigma,
+        "phase_deg": 12.0,
+        "explained": 0.85 if method == "gradient" else 0.42,
+    }
+    if deg_per_px is None:
+        return row
+    middle = (np.array(size[::-1]) - 1) / 2
+    return row | {
+        "center_x_deg": (center[0] - middle[0]) * deg_per_px,
+        "center_y_deg": (center[1] - middle[1]) * deg_per_px,
+        "sigma_along_deg": sigma * deg_per_px,
+        "sigma_across_deg": 1.5 * sigma * deg_per_px,
+        "frequency_cpd": 0.22 / sigma / deg_per_px,
+    }
+
+
+def _neuron_rows(units: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
+    n = len(units)
+    return pd.DataFrame(
+        {
+            "unit_id": units,
+            "invariance": np.where(np.arange(n) % 2, 0.8, 0.1),
+            "is_invariant": np.arange(n) % 2 == 1,
+            "deviance": rng.uniform(0.05, 0.4, n),
+            "correlation": rng.uniform(0.1, 0.6, n),
+            "multiplicative_bits": rng.normal(0.001, 0.002, n),
+            "class": [CLASSES[i % len(CLASSES)] for i in range(n)],
+        }
+    )
+
+
+def _saliency_rows(recording: Recording, rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    for unit in recording.unit_ids:
+        for name in recording.behavior_names:
+            size = rng.gamma(1.0, 0.03)
+            rows.append(
+                {
+                    "unit_id": unit,
+                    "signal": name,
+                    "absolute": size,
+                    "signed": size * rng.uniform(-1, 1),
+                    "via_gaze": rng.gamma(1.0, 0.02) if name in ("theta", "phi") else 0.0,
+                    "integrated": size * rng.uniform(0.5, 1.5),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _contribution_rows(units: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    for i, unit in enumerate(units):
+        label = CLASSES[i % len(CLASSES)]
+        for group in GROUPS:
+            is_sure = group in ("vision", label) or (label == "mixed" and group in ("eye", "speed"))
+            added = rng.uniform(0.02, 0.1) if is_sure else rng.normal(0, 0.004)
+            rows.append(
+                {
+                    "unit_id": unit,
+                    "group": group,
+                    "deviance": 2 * added if group == "vision" else added,
+                    "correlation": added,
+                    "only_deviance": abs(added) + 0.01,
+                    "only_correlation": abs(added) + 0.02,
+                    "statistic": 1.0,
+                    "p": 0.002 if is_sure else rng.uniform(0.1, 1),
+                    "p_tail": 0.001,
+                    "is_significant": is_sure,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _tuning_rows(recording: Recording, rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    for unit in recording.unit_ids:
+        for name, of in zip(recording.behavior_names, recording.behavior_units, strict=True):
+            rate, slope = rng.uniform(0.2, 0.8), rng.normal(0, 0.15)
+            for level in np.linspace(-2, 2, 10):
+                predicted = rate + 0.9 * slope * level
+                rows.append(
+                    {
+                        "unit_id": unit,
+                        "signal": name,
+                        "unit": of,
+                        "level": 8 * level,
+                        "observed": rate + slope * level + rng.normal(0, 0.04),
+                        "observed_se": 0.05,
+                        "predicted": predicted,
+                        "n_bins": 100,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _gaze_rows(units: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    offsets_s = np.arange(-10, 11) * 0.05
+    for unit in units:
+        for direction in ("left", "right"):
+            gain = rng.uniform(-0.5, 1.0)
+            bump = gain * np.exp(-(((offsets_s - 0.1) / 0.1) ** 2))
+            for offset_s, change in zip(offsets_s, bump, strict=True):
+                rows.append(
+                    {
+                        "unit_id": unit,
+                        "direction": direction,
+                        "offset_s": offset_s,
+                        "observed": 0.6 + change + rng.normal(0, 0.03),
+                        "predicted": 0.6 + 0.8 * change,
+                        "n_events": 143,
+                    }
+                )
+    return pd.DataFrame(rows)

@@ -1,11 +1,8 @@
 """The report in headless Chromium: wide and narrow, by keyboard, without network or complaints."""
 
-import os
-import shutil
-
 import pytest
-from playwright.sync_api import sync_playwright
 
+from browser_visit import NARROW, WIDE, Visit
 from freegaze.evaluation.compare import compare
 from freegaze.paper.result import collect
 from freegaze.recording.quality import check_quality
@@ -25,27 +22,6 @@ from report_runs import (
 )
 
 pytestmark = pytest.mark.browser
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-ARGUMENTS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-    *("--disable-background-networking", "--disable-component-update", "--no-first-run"),
-)
-WIDE, NARROW = (1400, 900), (390, 844)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        reason = f"none of {', '.join(BROWSERS)} is installed; try `apt-get install chromium`"
-        if "browser" in os.environ.get("FREEGAZE_REQUIRE", ""):
-            pytest.fail(f"FREEGAZE_REQUIRE asks for a browser, but {reason}")
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -69,37 +45,11 @@ def pages(tmp_path_factory):
     }
 
 
-class Visit:
-    """An opened page that remembers what went wrong in it."""
-
-    def __init__(self, browser, path, size, **options):
-        self.complaints = []
-        width, height = size
-        self.context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        self.page = self.context.new_page()
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        self.page.on("request", self._note_request)
-        self.page.goto(path.as_uri())
-
-    def _note_request(self, request):
-        if not (request.url.startswith("data:") or request.is_navigation_request()):
-            self.complaints.append(f"asked for {request.url}")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.context.close()
-
-
 @pytest.mark.parametrize("size", [WIDE, (768, 900), NARROW, (320, 600)], ids=str)
 @pytest.mark.parametrize("name", ["report", "quality", "comparison", "grid"])
 def test_page_fits_its_window_and_complains_of_nothing(browser, pages, name, size):
     with Visit(browser, pages[name], size) as visit:
-        root = "document.documentElement"
-        assert visit.page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") <= 0
+        assert visit.overflow_px <= 0
         assert visit.page.evaluate("document.images.length") == 0
         assert visit.complaints == []
 

@@ -9,6 +9,7 @@ import typer
 
 from freegaze.cli.arguments import RunPath
 from freegaze.evaluation import load_encoder, load_evaluation
+from freegaze.explanation.storage import is_explained, load_explanations
 from freegaze.report import write_readme_figure, write_report
 from freegaze.workflow import displacement_against_truth, open_run_recordings
 
@@ -37,5 +38,6 @@ def command(
         typer.echo(
             write_readme_figure(run, recordings, encoder, evaluation, picture, yardsticks, truth)
         )
-    page = write_report(run, recordings, encoder, evaluation, yardsticks, out, truth)
+    explanations = load_explanations(run) if is_explained(run) else ()
+    page = write_report(run, recordings, encoder, evaluation, yardsticks, out, truth, explanations)
     typer.echo(str(page))

@@ -148,5 +148,8 @@ def _yaw_velocity(recording: Recording) -> np.ndarray | None:
 
 
 def _empty(columns: list[str]) -> pd.DataFrame:
-    kinds = dict.fromkeys(("unit_id", "signal", "unit", "direction"), "object")
-    return pd.DataFrame({c: pd.Series(dtype=kinds.get(c, "float64")) for c in columns})
+    text = {"unit_id", "signal", "unit", "direction"}
+    blank = pd.DataFrame({name: [] for name in columns})
+    for name in columns:
+        blank[name] = blank[name].astype(object if name in text else float)
+    return blank

@@ -86,6 +86,11 @@ def save_explanation(
     return folder
 
 
+def is_explained(run_folder: Path | str) -> bool:
+    """Tell whether there is a whole explanation of any session of a run."""
+    return bool(_whole(run_folder))
+
+
 def load_explanations(run_folder: Path | str) -> tuple[SessionExplanation, ...]:
     """Read the explanations of all sessions of a run.
 
@@ -98,7 +103,7 @@ def load_explanations(run_folder: Path | str) -> tuple[SessionExplanation, ...]:
     Raises:
         CheckpointError: If the run was not explained, or a file is broken.
     """
-    folders = sorted(path.parent for path in Path(run_folder).glob(f"{FOLDER}/*/{ABOUT}"))
+    folders = _whole(run_folder)
     if not folders:
         raise CheckpointError(
             f"{run_folder} was not explained yet (no {FOLDER}/SESSION/{ABOUT}); run "
@@ -124,6 +129,10 @@ def settings_of(run_folder: Path | str, session_id: str) -> dict[str, Any] | Non
     """Return how a session was explained, or ``None`` if it was not, or not to the end."""
     path = session_folder(run_folder, session_id) / ABOUT
     return read_json(path).get("settings") if path.is_file() else None
+
+
+def _whole(run_folder: Path | str) -> list[Path]:
+    return sorted(path.parent for path in Path(run_folder).glob(f"{FOLDER}/*/{ABOUT}"))
 
 
 def _load(folder: Path, run_folder: Path | str) -> SessionExplanation:

@@ -13,6 +13,7 @@ from freegaze.evaluation.displacement import DisplacementFit
 from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
 from freegaze.evaluation.scored import ScoredSession
+from freegaze.explanation.result import SessionExplanation
 from freegaze.metrics.metric import METRICS
 from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.report.figures.scores import Scores
@@ -33,6 +34,7 @@ class ReportInputs:
         evaluation: Its scores.
         yardsticks: Scores of other models on the same sessions, by name.
         truth_displacement: The shifter against the eye's true movement, by session.
+        explanations: What its neurons look for and follow, where the run was explained.
     """
 
     run: RunFolder
@@ -41,6 +43,7 @@ class ReportInputs:
     evaluation: Evaluation
     yardsticks: Mapping[str, Evaluation] = field(default_factory=dict)
     truth_displacement: Mapping[str, DisplacementFit] = field(default_factory=dict)
+    explanations: Sequence[SessionExplanation] = ()
 
     @property
     def headlines(self) -> list[str]:
@@ -95,3 +98,16 @@ def response_label(kind: str) -> str:
         ResponseKind.SPIKE_COUNTS: "firing rate (spikes/s)",
         ResponseKind.INFERRED_SPIKES: "inferred activity (1/s)",
     }.get(ResponseKind(kind), "fluorescence (a.u.)")
+
+
+def response_unit(kind: str) -> str:
+    """Return the unit alone."""
+    return {
+        ResponseKind.SPIKE_COUNTS: "spikes/s",
+        ResponseKind.INFERRED_SPIKES: "1/s",
+    }.get(ResponseKind(kind), "a.u.")
+
+
+def per_second(kind: str, bin_width_s: float) -> float:
+    """Return what turns responses a bin into responses a second; fluorescence stays as it is."""
+    return 1.0 if ResponseKind(kind) is ResponseKind.FLUORESCENCE else 1 / bin_width_s

@@ -66,6 +66,8 @@ class Page:
         facts: Key numbers: (value, what it is).
         sections: Parts, in order.
         footer: Last line.
+        styles: Style sheets to set into it, of ``templates/``.
+        scripts: Scripts to set into it; they share one scope, in this order.
     """
 
     kicker: str
@@ -74,6 +76,8 @@ class Page:
     facts: Sequence[tuple[str, str]]
     sections: Sequence[Section]
     footer: str = ""
+    styles: Sequence[str] = ("page.css",)
+    scripts: Sequence[str] = ("page.js",)
 
 
 def panel(figure: Figure, name: str, description: str, title: str = "", caption: str = "") -> Panel:
@@ -115,13 +119,14 @@ def render_page(page: Page) -> str:
     )
     loader = environment.loader
     assert loader is not None, "given above"
-    style = loader.get_source(environment, "page.css")[0]
-    script = loader.get_source(environment, "page.js")[0]
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    styles = [loader.get_source(environment, name)[0] for name in page.styles]
+    scripts = [loader.get_source(environment, name)[0] for name in page.scripts]
     return environment.get_template("page.html.j2").render(
         page=page,
-        style=Markup(style),
-        script=Markup(script),
-        script_hash=_source_hash(script),
+        styles=[Markup(style) for style in styles],
+        scripts=[Markup(script) for script in scripts],
+        script_hashes=[_source_hash(script) for script in scripts],
     )
 
 
@@ -137,6 +142,6 @@ def write_page(page: Page, path: Path) -> Path:
 
 
 def _source_hash(script: str) -> str:
-    """Name our script for the page's security policy, so that no other script runs in it."""
+    """Name a script of ours for the page's security policy, so that no other runs in it."""
     digest = hashlib.sha256(script.encode()).digest()
     return "sha256-" + base64.b64encode(digest).decode()

@@ -8,12 +8,18 @@ from pathlib import Path
 from freegaze.evaluation.displacement import DisplacementFit
 from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
+from freegaze.explanation.result import SessionExplanation
 from freegaze.recording.recording import Recording
+from freegaze.report.explained import explained_neurons
 from freegaze.report.inputs import ReportInputs, score_label
 from freegaze.report.page import Page, Section, write_page
+from freegaze.report.sections.contributions import build_contributions
 from freegaze.report.sections.displacement import build_displacement, displacements_of
+from freegaze.report.sections.fields import build_fields
 from freegaze.report.sections.fit import build_fit
+from freegaze.report.sections.neuron import SCRIPTS, STYLES, build_neuron
 from freegaze.report.sections.quality import build_quality
+from freegaze.report.sections.saliency import build_saliency
 from freegaze.report.sections.scores import build_scores, median_of
 from freegaze.report.sections.traces import build_traces
 from freegaze.report.sections.training import build_training
@@ -30,6 +36,7 @@ def write_report(
     yardsticks: Mapping[str, Evaluation] | None = None,
     out: Path | str | None = None,
     truth_displacement: Mapping[str, DisplacementFit] | None = None,
+    explanations: Sequence[SessionExplanation] = (),
 ) -> Path:
     """Write the report of a run as one HTML file that needs neither network nor other files.
 
@@ -44,6 +51,8 @@ def write_report(
         out: HTML file to write; by default ``report.html`` in the run folder.
         truth_displacement: For simulations: the shifter against the eye's true movement by session,
             from ``freegaze.workflow.displacement_against_truth``.
+        explanations: What its neurons look for and follow, from ``load_explanations``; with them
+            the report shows receptive fields, what behavior adds, and a page for each neuron.
 
     Returns:
         The file written.
@@ -58,7 +67,8 @@ def write_report(
     """
     run = RunFolder(Path(run_folder))
     inputs = ReportInputs(
-        run, recordings, encoder, evaluation, yardsticks or {}, truth_displacement or {}
+        *(run, recordings, encoder, evaluation, yardsticks or {}, truth_displacement or {}),
+        explanations=tuple(explanations),
     )
     path = Path(out) if out is not None else run.path / "report.html"
     return write_page(_page(inputs), path)
@@ -72,6 +82,7 @@ def _page(inputs: ReportInputs) -> Page:
         build_traces(inputs),
         build_truth(inputs, shifts),
         build_displacement(inputs, shifts),
+        *_build_explained(inputs),
         build_training(inputs),
         build_fit(inputs),
         build_quality(inputs.recordings),
@@ -84,7 +95,21 @@ def _page(inputs: ReportInputs) -> Page:
         sections=[section for section in built if section is not None],
         footer=f"Written by freegaze {inputs.run.manifest()['packages'].get('freegaze', '')} from "
         f"the run {inputs.run.path.name}.",
+        styles=("page.css", *(STYLES if inputs.explanations else ())),
+        scripts=("page.js", *(SCRIPTS if inputs.explanations else ())),
     )
+
+
+def _build_explained(inputs: ReportInputs) -> list[Section | None]:
+    neurons = explained_neurons(inputs)
+    if not neurons:
+        return []
+    return [
+        build_fields(inputs, neurons),
+        build_contributions(neurons),
+        build_saliency(neurons),
+        build_neuron(inputs, neurons),
+    ]
 
 
 def _summary(inputs: ReportInputs) -> str:

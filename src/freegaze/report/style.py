@@ -32,6 +32,17 @@ MARKERS = ("o", "s", "D", "^", "v", "P")
 
 RECORDED = "#8a9099"
 
+GROUP_COLORS = {
+    "vision": "#4a505a",
+    "head": "#d55e00",
+    "eye": "#cc79a7",
+    "speed": "#e69f00",
+    "pupil": "#56b4e9",
+    "mixed": "#7a6a53",
+    "none": FAINT,
+}
+"""What adds to a neuron, and classes of neurons by it."""
+
 PX_PER_INCH = 72
 """A figure of 72 units an inch has SVG units that are CSS pixels."""
 

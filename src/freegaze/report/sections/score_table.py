@@ -42,7 +42,7 @@ class Column:
 
 def score_columns(inputs: ReportInputs) -> list[Column]:
     """Return the columns of the table, neurons in order of their first headline score."""
-    order = _order(inputs)
+    order = score_order(inputs)
     others = [m for m in METRICS if m not in inputs.headlines and inputs.has(m)]
     return [
         *_names(inputs, order),
@@ -54,7 +54,8 @@ def score_columns(inputs: ReportInputs) -> list[Column]:
     ]
 
 
-def _order(inputs: ReportInputs) -> np.ndarray:
+def score_order(inputs: ReportInputs) -> np.ndarray:
+    """Return the rows of the table of scores in the order in which they are listed."""
     if not inputs.headlines:
         return np.arange(len(inputs.evaluation.table))
     values = inputs.column(inputs.headlines[0])

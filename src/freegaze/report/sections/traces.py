@@ -7,9 +7,8 @@ from matplotlib.figure import Figure
 
 from freegaze.evaluation.scored import ScoredSession
 from freegaze.metrics.correlation import boxcar_bins, smooth_boxcar
-from freegaze.recording.recording import ResponseKind
 from freegaze.report.figures.traces import Trace, draw_trace
-from freegaze.report.inputs import ReportInputs, response_label, score_label
+from freegaze.report.inputs import ReportInputs, per_second, response_label, score_label
 from freegaze.report.page import NARROW_PX, Panel, Section, wide_panel
 from freegaze.report.wording import fixed
 
@@ -76,8 +75,7 @@ def trace_of(session: ScoredSession, neuron: int, duration_s: float) -> Trace:
         duration_s: Seconds of test bins.
     """
     n_bins = max(2, round(duration_s / session.bin_width_s))
-    is_rate = ResponseKind(session.response_kind) is not ResponseKind.FLUORESCENCE
-    per_s = 1 / session.bin_width_s if is_rate else 1.0
+    per_s = per_second(session.response_kind, session.bin_width_s)
     width = boxcar_bins(session.bin_width_s, SMOOTHING_S)
 
     def shown(values: np.ndarray) -> np.ndarray:
