@@ -1,0 +1,148 @@
+"""Figure 3: each neuron's correlation from vision alone, and from vision and behavior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from freegaze.report.style import (
+    FAINT,
+    MODEL,
+    PRINT_PX,
+    PRINT_SMALL_PX,
+    YARDSTICKS,
+    color_of,
+    few_ticks,
+    label_axes,
+    marker_of,
+    new_figure,
+    print_style,
+    quiet_grid,
+)
+
+COLUMNS = 4
+BAND_PX = 235
+N_BINS = 16
+VISION, MULTIMODAL = "vision", "vision and behavior"
+
+
+@dataclass(frozen=True)
+class CorrelationPanel:
+    """One scatter with the histograms below it.
+
+    Args:
+        title: The session, or all of them.
+        vision: Correlation of each neuron.
+        multimodal: The same neurons.
+        groups: Number of each neuron's session, which decides its mark.
+        note: Words about the difference, a few short lines.
+    """
+
+    title: str
+    vision: Float[np.ndarray, " neuron"]
+    multimodal: Float[np.ndarray, " neuron"]
+    groups: Sequence[int]
+    note: str
+
+
+@print_style
+def draw_correlations(panels: Sequence[CorrelationPanel], label: str) -> Figure:
+    """Draw scatters of two models' correlations, and histograms of both.
+
+    Args:
+        panels: From left to right, four in a band.
+        label: What is correlated, for the axes.
+
+    Returns:
+        A figure of a page's width.
+    """
+    n_columns = min(COLUMNS, max(2, len(panels)))
+    n_bands = -(-len(panels) // n_columns)
+    figure, axes = new_figure(
+        PRINT_PX * n_columns / COLUMNS,
+        BAND_PX * n_bands,
+        2 * n_bands,
+        n_columns,
+        height_ratios=[5, 3] * n_bands,
+    )
+    values = np.concatenate([v for p in panels for v in (p.vision, p.multimodal)])
+    known = values[np.isfinite(values)]
+    low, high = min(0.0, float(known.min())), max(0.1, float(known.max()))
+    limits = (low - 0.04 * (high - low), high + 0.04 * (high - low))
+    for ax in axes:
+        ax.set_visible(False)
+    for i, panel in enumerate(panels):
+        place = i // n_columns * 2 * n_columns + i % n_columns
+        top, bottom = axes[place], axes[place + n_columns]
+        _scatter(top, panel, limits, label, is_first=i % n_columns == 0)
+        _histograms(bottom, panel, limits, label, is_first=i % n_columns == 0)
+    axes[n_columns].legend(
+        loc="upper left", borderaxespad=0, handlelength=1.2, handletextpad=0.5, labelspacing=0.2
+    )
+    return figure
+
+
+def _scatter(
+    ax: Axes, panel: CorrelationPanel, limits: tuple[float, float], label: str, is_first: bool
+) -> None:
+    ax.set_visible(True)
+    ax.plot(limits, limits, color=FAINT, linewidth=0.8, zorder=1)
+    groups = np.asarray(panel.groups)
+    for group in np.unique(groups):
+        own = groups == group
+        ax.plot(
+            panel.vision[own],
+            panel.multimodal[own],
+            linestyle="none",
+            marker=marker_of(group),
+            color=color_of(group),
+            markersize=3.6,
+            markeredgewidth=0.3,
+            markeredgecolor="white",
+            alpha=0.85,
+        )
+    ax.text(
+        0.98,
+        0.03,
+        panel.note,
+        transform=ax.transAxes,
+        ha="right",
+        va="bottom",
+        fontsize=PRINT_SMALL_PX,
+        linespacing=1.25,
+    )
+    ax.set(xlim=limits, ylim=limits)
+    ax.set_box_aspect(1)
+    few_ticks(ax, 4, 4)
+    quiet_grid(ax, "both")
+    label_axes(
+        ax, f"{VISION} ({label})", f"{MULTIMODAL} ({label})" if is_first else "", panel.title
+    )
+
+
+def _histograms(
+    ax: Axes, panel: CorrelationPanel, limits: tuple[float, float], label: str, is_first: bool
+) -> None:
+    ax.set_visible(True)
+    edges = np.linspace(*limits, N_BINS + 1)
+    for values, name, color, style in (
+        (panel.vision, VISION, YARDSTICKS[0], "--"),
+        (panel.multimodal, MULTIMODAL, MODEL, "-"),
+    ):
+        known = values[np.isfinite(values)]
+        heights, _ = np.histogram(known, edges)
+        ax.stairs(heights, edges, color=color, linestyle=style, linewidth=1.2, label=name)
+        if len(known):
+            ax.axvline(float(known.mean()), color=color, linestyle=style, linewidth=0.8, ymax=0.08)
+    ax.set_xlim(limits)
+    highest = max(1.0, ax.dataLim.y1)
+    ax.set_ylim(0, 1.45 * highest if is_first else 1.1 * highest)  # room for the legend
+    few_ticks(ax, 4, 4)
+    ax.yaxis.get_major_locator().set_params(integer=True)
+    quiet_grid(ax)
+    label_axes(ax, f"correlation ({label})", "neurons" if is_first else "")
