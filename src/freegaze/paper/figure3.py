@@ -144,7 +144,7 @@ def compare_neurons(
 def wilcoxon(differences: Float[np.ndarray, " neuron"]) -> float:
     """Return p of Wilcoxon's signed-rank test, NaN where there is nothing to rank."""
     known = differences[np.isfinite(differences) & (differences != 0)]
-    return float(stats.wilcoxon(known).pvalue) if len(known) else float("nan")
+    return float(np.asarray(stats.wilcoxon(known))[1]) if len(known) else float("nan")
 
 
 def _complete(grid: Grid, cells: Sequence[Cell]) -> dict[str, list[Evaluation]]:
@@ -177,26 +177,26 @@ def _tests(
 ) -> pd.DataFrame:
     names = list(dict.fromkeys(neurons["session_id"]))
     known = neurons.dropna()
-    rows = {name: _test(known[known["session_id"] == name]) for name in names}
+    rows = {name: _test(known.loc[known["session_id"] == name]) for name in names}
     if len(names) > 1:
-        means = pd.DataFrame(rows.values()).mean()[["vision", "multimodal", "difference"]]
-        rows[ALL_SESSIONS] = {**_test(known), **means.to_dict()}
+        means = {key: float(np.mean([row[key] for row in rows.values()])) for key in _MEANS}
+        rows[ALL_SESSIONS] = {**_test(known), **means}
     columns = ["difference_low", "difference_high", "p"]
     tests = pd.DataFrame([{"session_id": name, **row} for name, row in rows.items()])
     if version == "default":
         found = compare(models, metrics=["correlation"], draws=draws).table
-        return tests.merge(found[["session_id", *columns]], on="session_id", how="left")[
-            [*_ORDER, *columns, "p_wilcoxon"]
-        ]
-    return tests.assign(**dict.fromkeys(columns, np.nan))[[*_ORDER, *columns, "p_wilcoxon"]]
+        tests = tests.merge(found.loc[:, ["session_id", *columns]], on="session_id", how="left")
+    else:
+        tests = tests.assign(**dict.fromkeys(columns, np.nan))
+    return tests.loc[:, ["session_id", "n_neurons", *_MEANS, *columns, "p_wilcoxon"]]
 
 
-_ORDER = ["session_id", "n_neurons", "vision", "multimodal", "difference"]
+_MEANS = ("vision", "multimodal", "difference")
 
 
 def _test(neurons: pd.DataFrame) -> dict[str, float]:
     return {
         "n_neurons": len(neurons),
-        **{name: float(neurons[name].mean()) for name in ("vision", "multimodal", "difference")},
+        **{name: float(neurons[name].to_numpy(float).mean()) for name in _MEANS},
         "p_wilcoxon": wilcoxon(neurons["difference"].to_numpy()),
     }

@@ -115,21 +115,28 @@ def classes_of(explanations: Sequence[SessionExplanation]) -> Figure5:
     Args:
         explanations: One a session.
     """
-    neurons = _stack(explanations, "neurons")[["session_id", "unit_id", "class"]]
+    neurons = _stack(explanations, "neurons").loc[:, ["session_id", "unit_id", "class"]]
     saliency = _stack(explanations, "saliency").rename(columns={"absolute": "value"})
     groups = dict(list(neurons.groupby("session_id", sort=False)))
     if len(groups) > 1:
         groups[ALL_SESSIONS] = neurons
-    counts = [
-        {"session_id": name, "class": kind, "n": int((own["class"] == kind).sum())}
-        | {"n_neurons": len(own), "share": float((own["class"] == kind).mean())}
-        for name, own in groups.items()
-        for kind in CLASSES
-    ]
+    counts = []
+    for name, own in groups.items():
+        kinds = own["class"].tolist()
+        counts += [
+            {
+                "session_id": name,
+                "class": kind,
+                "n": kinds.count(kind),
+                "n_neurons": len(kinds),
+                "share": kinds.count(kind) / len(kinds),
+            }
+            for kind in CLASSES
+        ]
     return Figure5(
         "default",
         pd.DataFrame(counts),
-        saliency[["session_id", "unit_id", "signal", "value", "signed"]],
+        saliency.loc[:, ["session_id", "unit_id", "signal", "value", "signed"]],
         neurons,
         _stack(explanations, "gaze_shifts"),
     )
@@ -179,7 +186,8 @@ def _paper_session(
 def _all_modulated(counts: pd.DataFrame) -> pd.DataFrame:
     """Add up the neurons of all sessions."""
     numbers = [name for name in counts.columns if name.startswith("n_")]
-    total = counts.groupby("variable", sort=False)[numbers].sum().reset_index()
+    total = counts.groupby("variable", sort=False, as_index=False)[numbers].sum()
+    assert isinstance(total, pd.DataFrame), "several columns are added up"
     total.insert(0, "session_id", ALL_SESSIONS)
     total["share"] = total["n_modulated"] / total["n_neurons"]
     total["share_good"] = total["n_modulated_good"] / total["n_good"]

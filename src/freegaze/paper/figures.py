@@ -222,10 +222,8 @@ class FigureStep:
         device = make_accelerator(grid.run_config(cell).training).device
         encoder = load_encoder(cell.run.path, device)
         if self.version == "paper" and self.figure != "figure5":
-            units, *protocol = self._ascents(cell)
-            keep_most_exciting(
-                cell.run.path, encoder, cell.session_id, units, *protocol, progress=progress
-            )
+            asked = self._ascents(cell)
+            keep_most_exciting(cell.run.path, encoder, cell.session_id, *asked, progress=progress)
             return
         (recording,) = cell_recordings(grid, cell)
         if self.version == "default":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -24,7 +25,7 @@ from freegaze.report.figures.paper_classes import Bar, draw_classes
 from freegaze.report.figures.paper_correlations import CorrelationPanel, draw_correlations
 from freegaze.report.figures.paper_gallery import draw_gallery
 from freegaze.report.figures.paper_gaze_shifts import ShiftResponses, draw_gaze_shifts
-from freegaze.report.wording import fixed, interval
+from freegaze.report.wording import count, fixed, interval
 
 PaperFigure = Figure3 | Figure4 | Figure5
 
@@ -118,7 +119,7 @@ def _correlations(data: Figure3) -> Figure:
         name = test["session_id"]
         own = data.neurons
         if name != ALL_SESSIONS:
-            own = own[own["session_id"] == name]
+            own = own.loc[own["session_id"] == name]
         panels.append(
             CorrelationPanel(
                 "all sessions" if name == ALL_SESSIONS else str(name),
@@ -128,22 +129,19 @@ def _correlations(data: Figure3) -> Figure:
                 _note(test, data.version),
             )
         )
-    label = "2 s boxcar" if data.version == "paper" else "single bins"
-    return draw_correlations(panels, label)
+    return draw_correlations(panels)
 
 
-def _note(test: Mapping[object, object], version: str) -> str:
+def _note(test: Mapping[Hashable, Any], version: str) -> tuple[str, str]:
     value, low, high, p, p_wilcoxon = (
-        float(str(test[k]))
+        float(test[k])
         for k in ("difference", "difference_low", "difference_high", "p", "p_wilcoxon")
     )
     sign = "+" if value > 0 else ""
-    lines = [f"{test['n_neurons']} neurons", f"{sign}{fixed(value)}"]
-    if version == "paper":
-        return "\n".join([*lines, f"Wilcoxon p = {p_wilcoxon:.2g}"])
-    if np.isfinite(low):
-        lines.append(f"({interval(low, high)})")
-    return "\n".join([*lines, f"p = {p:.2g}"] if np.isfinite(p) else lines)
+    reach = f" ({interval(low, high)})" if np.isfinite(low) else ""
+    shown = p_wilcoxon if version == "paper" else p
+    chance = f", p = {shown:.2g}" if np.isfinite(shown) else ""
+    return f"{sign}{fixed(value)}{reach}", f"{count(test['n_neurons'], 'neuron')}{chance}"
 
 
 def _classes(data: Figure5) -> Figure:
@@ -181,7 +179,7 @@ def _by_session(table: pd.DataFrame) -> list[tuple[object, pd.DataFrame]]:
 
 def _gaze_shifts(table: pd.DataFrame, title: str) -> Figure:
     """Draw a session's shifts, neurons sorted by when their first direction's prediction peaks."""
-    offsets = np.sort(table["offset_s"].unique())
+    offsets = np.unique(table["offset_s"].to_numpy(float))
     responses, order = {}, None
     for direction, own in table.groupby("direction", sort=False):
         wide = own.pivot(index="unit_id", columns="offset_s", values=["observed", "predicted"])
@@ -196,6 +194,8 @@ def _gaze_shifts(table: pd.DataFrame, title: str) -> Figure:
             peaks = np.nan_to_num(ratios["predicted"], nan=-np.inf).argmax(1)
             order = np.argsort(peaks, kind="stable")
         responses[str(direction)] = ShiftResponses(
-            ratios["observed"][order], ratios["predicted"][order], int(own["n_events"].max())
+            ratios["observed"][order],
+            ratios["predicted"][order],
+            int(own["n_events"].to_numpy().max()),
         )
     return draw_gaze_shifts(offsets, responses, title)

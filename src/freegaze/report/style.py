@@ -162,9 +162,9 @@ def few_ticks(ax: Axes, n_x: int = 6, n_y: int = 6) -> None:
         axis.set_major_locator(MaxNLocator(nbins=n, steps=[1, 2, 2.5, 5, 10]))
 
 
-def count_ticks(ax: Axes, n: int) -> None:
-    """Put ticks of the horizontal axis on whole numbers, for counts."""
-    ax.xaxis.set_major_locator(
+def count_ticks(ax: Axes, n: int, axis: Literal["x", "y"] = "x") -> None:
+    """Put ticks of an axis on whole numbers, for counts."""
+    (ax.xaxis if axis == "x" else ax.yaxis).set_major_locator(
         MaxNLocator(nbins=n, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
     )
 

@@ -16,6 +16,7 @@ from freegaze.report.style import (
     MUTED,
     PRINT_PX,
     PRINT_SMALL_PX,
+    count_ticks,
     few_ticks,
     label_axes,
     marker_of,
@@ -77,6 +78,7 @@ def draw_classes(
         height_ratios=[BARS_PX, *[ROW_PX] * n_rows],
     )
     grid = axes[0].get_gridspec()
+    assert grid is not None, "axes were made in a grid"
     for ax in axes[:COLUMNS]:
         ax.remove()
     top = figure.add_subplot(grid[0, :], facecolor="none")
@@ -149,5 +151,5 @@ def _histogram(
     ax.set_title(name, pad=2)
     ax.set_ylim(0, max(1.0, 1.1 * heights.max()))
     few_ticks(ax, 4, 3)
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    count_ticks(ax, 3, "y")
     quiet_grid(ax)

@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 from freegaze.report.style import (
     FAINT,
     MODEL,
+    MUTED,
     PRINT_PX,
     PRINT_SMALL_PX,
     YARDSTICKS,
     color_of,
+    count_ticks,
     few_ticks,
     label_axes,
     marker_of,
@@ -26,9 +28,9 @@ from freegaze.report.style import (
 )
 
 COLUMNS = 4
-BAND_PX = 235
-N_BINS = 16
-VISION, MULTIMODAL = "vision", "vision and behavior"
+BAND_PX = 255
+FEWEST_BINS, MOST_BINS = 8, 16
+VISION, MULTIMODAL = "vision alone", "vision and behavior"
 
 
 @dataclass(frozen=True)
@@ -40,23 +42,22 @@ class CorrelationPanel:
         vision: Correlation of each neuron.
         multimodal: The same neurons.
         groups: Number of each neuron's session, which decides its mark.
-        note: Words about the difference, a few short lines.
+        note: Two short lines about the difference.
     """
 
     title: str
     vision: Float[np.ndarray, " neuron"]
     multimodal: Float[np.ndarray, " neuron"]
     groups: Sequence[int]
-    note: str
+    note: tuple[str, str]
 
 
 @print_style
-def draw_correlations(panels: Sequence[CorrelationPanel], label: str) -> Figure:
+def draw_correlations(panels: Sequence[CorrelationPanel]) -> Figure:
     """Draw scatters of two models' correlations, and histograms of both.
 
     Args:
         panels: From left to right, four in a band.
-        label: What is correlated, for the axes.
 
     Returns:
         A figure of a page's width.
@@ -79,8 +80,8 @@ def draw_correlations(panels: Sequence[CorrelationPanel], label: str) -> Figure:
     for i, panel in enumerate(panels):
         place = i // n_columns * 2 * n_columns + i % n_columns
         top, bottom = axes[place], axes[place + n_columns]
-        _scatter(top, panel, limits, label, is_first=i % n_columns == 0)
-        _histograms(bottom, panel, limits, label, is_first=i % n_columns == 0)
+        _scatter(top, panel, limits, is_first=i % n_columns == 0)
+        _histograms(bottom, panel, limits, is_first=i % n_columns == 0)
     axes[n_columns].legend(
         loc="upper left", borderaxespad=0, handlelength=1.2, handletextpad=0.5, labelspacing=0.2
     )
@@ -88,7 +89,7 @@ def draw_correlations(panels: Sequence[CorrelationPanel], label: str) -> Figure:
 
 
 def _scatter(
-    ax: Axes, panel: CorrelationPanel, limits: tuple[float, float], label: str, is_first: bool
+    ax: Axes, panel: CorrelationPanel, limits: tuple[float, float], is_first: bool
 ) -> None:
     ax.set_visible(True)
     ax.plot(limits, limits, color=FAINT, linewidth=0.8, zorder=1)
@@ -106,36 +107,29 @@ def _scatter(
             markeredgecolor="white",
             alpha=0.85,
         )
-    ax.text(
-        0.98,
-        0.03,
-        panel.note,
-        transform=ax.transAxes,
-        ha="right",
-        va="bottom",
-        fontsize=PRINT_SMALL_PX,
-        linespacing=1.25,
-    )
+    note = ax.text(0, 1.03, "\n".join(panel.note), transform=ax.transAxes)
+    note.set(fontsize=PRINT_SMALL_PX, linespacing=1.3, color=MUTED)
     ax.set(xlim=limits, ylim=limits)
     ax.set_box_aspect(1)
     few_ticks(ax, 4, 4)
     quiet_grid(ax, "both")
-    label_axes(
-        ax, f"{VISION} ({label})", f"{MULTIMODAL} ({label})" if is_first else "", panel.title
-    )
+    label_axes(ax, f"r, {VISION}", f"r, {MULTIMODAL}" if is_first else "", panel.title)
+    ax.set_title(panel.title, fontweight="bold", pad=25)
 
 
 def _histograms(
-    ax: Axes, panel: CorrelationPanel, limits: tuple[float, float], label: str, is_first: bool
+    ax: Axes, panel: CorrelationPanel, limits: tuple[float, float], is_first: bool
 ) -> None:
     ax.set_visible(True)
-    edges = np.linspace(*limits, N_BINS + 1)
+    n_bins = int(np.clip(2 * np.sqrt(len(panel.vision)), FEWEST_BINS, MOST_BINS))
+    edges = np.linspace(*limits, n_bins + 1)
     for values, name, color, style in (
         (panel.vision, VISION, YARDSTICKS[0], "--"),
         (panel.multimodal, MULTIMODAL, MODEL, "-"),
     ):
         known = values[np.isfinite(values)]
         heights, _ = np.histogram(known, edges)
+        ax.stairs(heights, edges, fill=True, color=color, alpha=0.15)
         ax.stairs(heights, edges, color=color, linestyle=style, linewidth=1.2, label=name)
         if len(known):
             ax.axvline(float(known.mean()), color=color, linestyle=style, linewidth=0.8, ymax=0.08)
@@ -143,6 +137,6 @@ def _histograms(
     highest = max(1.0, ax.dataLim.y1)
     ax.set_ylim(0, 1.45 * highest if is_first else 1.1 * highest)  # room for the legend
     few_ticks(ax, 4, 4)
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    count_ticks(ax, 4, "y")
     quiet_grid(ax)
-    label_axes(ax, f"correlation ({label})", "neurons" if is_first else "")
+    label_axes(ax, "correlation r", "neurons" if is_first else "")

@@ -17,6 +17,7 @@ from freegaze.report.style import (
     PRINT_PX,
     PRINT_RC,
     RECORDED,
+    count_ticks,
     few_ticks,
     label_axes,
     new_figure,
@@ -71,6 +72,7 @@ def draw_gaze_shifts(
     extent = (float(offsets_s[0] - half), float(offsets_s[-1] + half), n_neurons + 0.5, 0.5)
     reach = _reach(responses)
     grid, image = axes[0].get_gridspec(), None
+    assert grid is not None, "axes were made in a grid"
     for ax in axes[: 2 * len(responses)]:
         ax.remove()
     shared: Axes | None = None
@@ -91,7 +93,7 @@ def draw_gaze_shifts(
             )
             ax.axvline(0, color=INK, linewidth=0.6, linestyle=":")
             few_ticks(ax, 4, 5)
-            ax.yaxis.get_major_locator().set_params(integer=True)
+            count_ticks(ax, 5, "y")
             ax.set_title(kind)
             label_axes(ax, "time from shift (s)", "neuron" if i == k == 0 else "")
     if image is not None:
