@@ -91,7 +91,8 @@ class SessionGallery:
         _, _, height, width = self.pictures.shape
         names = [(unit, column) for unit in self.unit_ids for column in self.columns]
         frame = pd.DataFrame(
-            self.pictures.reshape(-1, width), columns=[f"x_{i}" for i in range(width)]
+            self.pictures.reshape(-1, width).astype(np.float32),
+            columns=[f"x_{i}" for i in range(width)],
         )
         frame.insert(0, "y", np.tile(np.arange(height), len(names)))
         frame.insert(0, "picture", np.repeat([column for _, column in names], height))

@@ -71,7 +71,7 @@ def save_paper_figure(data: PaperFigure, name: str, folder: Path, source: str = 
     for end, table in data.tables.items():
         path = folder / f"{name}{quote(end, safe=' ')}.csv"
         with atomic_file(path, overwrite=True) as partial:
-            partial.write_text(table.to_csv(index=False), encoding="utf-8")
+            partial.write_text(table.to_csv(index=False, float_format="%.9g"), encoding="utf-8")
         paths.append(path)
     with atomic_file(folder / f"{name}.md", overwrite=True) as partial:
         partial.write_text(f"{data.caption} {source}".strip() + "\n", encoding="utf-8")
@@ -93,7 +93,7 @@ def draw_paper_figure(data: PaperFigure) -> dict[str, Figure]:
         return {
             f"_{s.session_id}": draw_gallery(
                 *(s.pictures, s.unit_ids, s.correlations, s.columns, s.limit, data.unit),
-                s.deg_per_px,
+                *(s.session_id, s.deg_per_px),
             )
             for s in data.sessions
         }

@@ -150,6 +150,6 @@ def _histogram(
         ax.axvline(value, color=MUTED, linestyle=":", linewidth=0.9)
     ax.set_title(name, pad=2)
     ax.set_ylim(0, max(1.0, 1.1 * heights.max()))
-    few_ticks(ax, 4, 3)
+    few_ticks(ax, 3, 3)
     count_ticks(ax, 3, "y")
     quiet_grid(ax)

@@ -37,6 +37,7 @@ def draw_gallery(
     columns: Sequence[str],
     limit: float,
     unit: str,
+    title: str,
     deg_per_px: float | None = None,
 ) -> Figure:
     """Draw pictures, those of a neuron side by side, from the best neuron on.
@@ -48,6 +49,7 @@ def draw_gallery(
         columns: What each of a neuron's pictures is.
         limit: Value at which colors end; NaN for each picture's own largest.
         unit: What colors mean.
+        title: The session.
         deg_per_px: Degrees a pixel, for the scale bar, where they are known.
 
     Returns:
@@ -83,7 +85,7 @@ def draw_gallery(
     bottom.set_axis_off()
     _color_bar(figure, limit, unit, total)
     if first is not None:
-        _scale_bar(bottom, wide, width, deg_per_px)
+        _scale_bar(bottom, title, wide, width, deg_per_px)
     return figure
 
 
@@ -123,7 +125,9 @@ def _color_bar(figure: Figure, limit: float, unit: str, total: float) -> None:
     bar.set_label(unit, fontsize=PRINT_SMALL_PX, labelpad=1)
 
 
-def _scale_bar(ax: Axes, wide_px: float, width: int, deg_per_px: float | None) -> None:
+def _scale_bar(
+    ax: Axes, title: str, wide_px: float, width: int, deg_per_px: float | None
+) -> None:
     """Draw how wide a round number of pixels or degrees is, and say what labels mean."""
     across = width * (deg_per_px or 1.0)
     length = next(n for n in (100, 50, 20, 10, 5, 2, 1, 0) if n <= across / 2) or across / 2
@@ -136,7 +140,7 @@ def _scale_bar(ax: Axes, wide_px: float, width: int, deg_per_px: float | None) -
     ax.text(
         left + wide_px / PRINT_PX + 0.03,
         22,
-        "above each: neuron and its correlation, best first",
+        f"{shorten(title)}: above each, neuron and its correlation",
         va="center",
         color=MUTED,
         fontsize=PRINT_SMALL_PX,
