@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -61,8 +61,10 @@ class Postprocess(Protocol):
 class Stopping(Protocol):
     """When to stop."""
 
-    def __call__(self, gains: Sequence[Float[np.ndarray, " picture"]]) -> bool:
-        """Tell from the objective less penalties after each step so far."""
+    def __call__(
+        self, gains: Sequence[Float[np.ndarray, " picture"]]
+    ) -> Bool[np.ndarray, " picture"]:
+        """Tell from the objective less penalties at each step so far which pictures are done."""
         ...
 
 
@@ -144,14 +146,14 @@ class FixedSteps:
 
     steps: int
 
-    def __call__(self, gains: Sequence[np.ndarray]) -> bool:
+    def __call__(self, gains: Sequence[np.ndarray]) -> np.ndarray:
         """Tell whether they were made."""
-        return len(gains) >= self.steps
+        return np.full(len(gains[-1]), len(gains) >= self.steps)
 
 
 @dataclass(frozen=True)
 class Converged:
-    """Stop when no picture has gained more than a share of its value over some steps.
+    """Stop when a picture has not gained more than a share of its value over some steps.
 
     Args:
         tolerance: The share.
@@ -163,14 +165,12 @@ class Converged:
     patience: int = 5
     max_steps: int = 60
 
-    def __call__(self, gains: Sequence[np.ndarray]) -> bool:
-        """Tell whether all pictures have come to rest."""
-        if len(gains) >= self.max_steps:
-            return True
-        if len(gains) <= self.patience:
-            return False
+    def __call__(self, gains: Sequence[np.ndarray]) -> np.ndarray:
+        """Tell which pictures have come to rest."""
+        if len(gains) <= self.patience or len(gains) >= self.max_steps:
+            return np.full(len(gains[-1]), len(gains) >= self.max_steps)
         gained = gains[-1] - gains[-1 - self.patience]
-        return bool((gained <= self.tolerance * np.abs(gains[-1])).all())
+        return gained <= self.tolerance * np.abs(gains[-1])
 
 
 class Climb(Protocol):
@@ -252,7 +252,8 @@ class Ascent:
         video: The pictures, (picture, history, height, width).
         behavior: The behavior that they were seen in, (picture, history, feature); changed where it
             was optimized too.
-        gains: Objective less penalties after each step, (step, picture).
+        gains: Objective less penalties before each step, (step, picture); of a picture that has
+            stopped, the last.
         n_gradients: Image gradients that were computed, for all pictures.
     """
 
@@ -277,10 +278,12 @@ def ascend(
     is_retinal: bool = True,
     is_behavior_optimized: bool = False,
     has_dropout: bool = False,
+    seed: int = 0,
 ) -> Ascent:
     """Climb from some pictures, each for a neuron of its own.
 
-    Pictures do not know of each other, unless a penalty or dropout couples them.
+    Pictures do not know of each other, unless a penalty, dropout or the climb's rate couples them:
+    each stops by itself, and stays as it is while others go on.
 
     Args:
         predict: The encoder.
@@ -296,6 +299,7 @@ def ascend(
         is_retinal: Whether pictures are retinal images, which no shifter moves.
         is_behavior_optimized: Whether behavior climbs too.
         has_dropout: Whether dropout stays on (deviation Q34).
+        seed: Of dropout; the caller's random state is left as found.
 
     Returns:
         The pictures at the end.
@@ -304,49 +308,61 @@ def ascend(
         ShapeError: If neurons, video and behavior differ in number.
         ConfigError: If a neuron does not exist, or nothing of the encoder depends on the video.
     """
-    if not len(neurons) == len(video) == len(behavior):
+    if not len(neurons) == len(video) == len(behavior) or not len(video):
         raise ShapeError(
-            f"expected a neuron and a behavior for each picture, got {len(neurons)}, "
-            f"{len(behavior)} and {len(video)}"
+            f"expected a neuron and a behavior for each picture, got {len(neurons)} neurons, "
+            f"{len(behavior)} behaviors and {len(video)} pictures"
         )
     call = of_session(predict, session)
-    video = video.detach().clone()
-    behavior = behavior.detach().clone()
+    video, behavior = video.detach().clone(), behavior.detach().clone()
     for change in postprocess:
         video = change(video)
     inputs = [video, behavior] if is_behavior_optimized else [video]
     step = climb.start(inputs)
     gains: list[np.ndarray] = []
+    is_climbing = torch.ones(len(video), dtype=torch.bool, device=video.device)
+    n_gradients = 0
     with ExitStack() as stack:
         stack.enter_context(undisturbed(predict, has_dropout))
+        if has_dropout:
+            devices = [video.device] if video.is_cuda else []
+            stack.enter_context(torch.random.fork_rng(devices=devices))
+        _check_climbable(call, neurons, video[:1], behavior[:1])
+        if has_dropout:
+            torch.manual_seed(seed)
         if is_retinal:
             stack.enter_context(seen_by_retina(predict))
-        while True:
-            leaves = [tensor.requires_grad_() for tensor in inputs]
-            rates = call(video, behavior)
-            if not rates.requires_grad:
-                raise ConfigError("this encoder does not look at the video: nothing to climb")
-            _check_neurons(neurons, rates.shape[1])
-            gain = objective(rates, neurons)
+        while bool(is_climbing.any()):
+            leaves = [tensor[is_climbing].requires_grad_() for tensor in inputs]
+            states = leaves[1] if is_behavior_optimized else behavior[is_climbing]
+            rates = call(leaves[0], states)
+            own = neurons[is_climbing]
+            gain = objective(rates, own)
             for penalty in penalties:
-                gain = gain - penalty(video)
-            loss = -gain.sum()
-            gradients = torch.autograd.grad(loss, leaves)
-            gains.append(gain.detach().cpu().numpy())
+                gain = gain - penalty(leaves[0])
+            gradients = torch.autograd.grad(-gain.sum(), leaves, materialize_grads=True)
+            n_gradients += len(own)
+            gained = gain.detach().cpu().numpy()
+            gains.append(gains[-1].copy() if gains else np.empty_like(gained))
+            gains[-1][is_climbing.cpu().numpy()] = gained
             with torch.no_grad():
-                for tensor in inputs:
-                    tensor.requires_grad_(False)
-                step([g.detach() for g in gradients], float(loss.detach()))
+                before = [tensor.clone() for tensor in inputs]
+                step([_spread(g, is_climbing) for g in gradients], -float(gain.detach().sum()))
                 for change in postprocess:
                     video.copy_(change(video))
-            if stopping(gains):
-                break
+                for tensor, old in zip(inputs, before, strict=True):
+                    tensor[~is_climbing] = old[~is_climbing]
+            is_climbing &= ~torch.from_numpy(stopping(gains)).to(video.device)
     return Ascent(
-        video[:, :, 0].cpu().numpy(),
-        behavior.cpu().numpy(),
-        np.stack(gains),
-        len(gains) * len(video),
+        video[:, :, 0].cpu().numpy(), behavior.cpu().numpy(), np.stack(gains), n_gradients
     )
+
+
+def _spread(gradient: Tensor, is_climbing: Tensor) -> Tensor:
+    """Return the gradient with zeros for pictures that stopped."""
+    out = gradient.new_zeros(len(is_climbing), *gradient.shape[1:])
+    out[is_climbing] = gradient
+    return out
 
 
 def laplacian(video: Tensor) -> Tensor:
@@ -369,9 +385,14 @@ def blur(video: Tensor, sigma_px: float) -> Tensor:
     )
 
 
-def _check_neurons(neurons: Tensor, n_neurons: int) -> None:
-    if len(neurons) and not 0 <= int(neurons.min()) <= int(neurons.max()) < n_neurons:
-        raise ConfigError(
-            f"neurons are numbered 0 to {n_neurons - 1}, got {int(neurons.min())} to "
-            f"{int(neurons.max())}"
-        )
+def _check_climbable(call: Predict, neurons: Tensor, video: Tensor, behavior: Tensor) -> None:
+    seen = video.clone().requires_grad_()
+    rates = call(seen, behavior)
+    low, high = int(neurons.min()), int(neurons.max())
+    if low < 0 or high >= rates.shape[1]:
+        raise ConfigError(f"neurons are numbered 0 to {rates.shape[1] - 1}, got {low} to {high}")
+    found = None
+    if rates.requires_grad:
+        (found,) = torch.autograd.grad(rates.sum(), seen, allow_unused=True)
+    if found is None:
+        raise ConfigError("this encoder does not look at the video: nothing to climb")

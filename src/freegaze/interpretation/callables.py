@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from freegaze.errors import ShapeError
 from freegaze.models._gaze import GazeCorrection
+from freegaze.models.encoder import AbstractEncoder
 
 Predict = Callable[..., Tensor]
 """From video (window, history, 1, height, width) and features (window, history, feature), and the
@@ -27,6 +29,17 @@ def modules_of(predict: Predict) -> list[nn.Module]:
     """Return the modules behind a callable: itself, or the encoder that a fitted one holds."""
     root = predict if isinstance(predict, nn.Module) else getattr(predict, "encoder", None)
     return list(root.modules()) if isinstance(root, nn.Module) else []
+
+
+def encoder_of(predict: Predict) -> AbstractEncoder | None:
+    """Return the encoder that a callable is, or that a fitted one holds."""
+    root = predict if isinstance(predict, nn.Module) else getattr(predict, "encoder", None)
+    return root if isinstance(root, AbstractEncoder) else None
+
+
+def has_gaze(predict: Predict) -> bool:
+    """Tell whether a callable holds anything that follows gaze."""
+    return any(isinstance(module, GazeCorrection) for module in modules_of(predict))
 
 
 @contextmanager
@@ -60,14 +73,36 @@ def undisturbed(predict: Predict, has_dropout: bool = False) -> Iterator[None]:
 @contextmanager
 def gaze_held(predict: Predict) -> Iterator[None]:
     """Stop derivatives at every shifter, so that the retinal image counts as given."""
-    with _hooked(predict, lambda gaze: gaze.columns, lambda *parts: parts[2].detach()):
+    with _hooked(predict, lambda gaze: [gaze.columns], lambda *parts: parts[2].detach()):
         yield
+
+
+@contextmanager
+def gaze_nudged(predict: Predict, nudge: Tensor) -> Iterator[list[Tensor]]:
+    """Stop derivatives at every displacement and add the same small one to all, (axis,).
+
+    Yields:
+        A list that fills with displacements, derivatives included, as shifters are called.
+    """
+    found: list[Tensor] = []
+
+    def hook(*parts: Any) -> Tensor:
+        found.append(parts[2])
+        return parts[2].detach() + nudge[: parts[2].shape[1]]
+
+    with _hooked(predict, _displacers, hook):
+        yield found
+
+
+def _displacers(gaze: GazeCorrection) -> list[nn.Module]:
+    image = [] if gaze.shifter is None else [gaze.shifter.displacement]
+    return [*image, *([] if gaze.readout_shifter is None else [gaze.readout_shifter])]
 
 
 @contextmanager
 def seen_by_retina(predict: Predict) -> Iterator[None]:
     """Take video for retinal images: image shifters leave frames where they are."""
-    with _hooked(predict, lambda gaze: gaze, lambda *parts: parts[1][0]):
+    with _hooked(predict, lambda gaze: [gaze], lambda *parts: parts[1][0]):
         yield
 
 
@@ -94,7 +129,7 @@ def retinal_video(
             f"and {tuple(behavior.shape)}"
         )
     seen: list[Tensor] = []
-    watched = _hooked(predict, lambda gaze: gaze, lambda *parts: seen.append(parts[2]))
+    watched = _hooked(predict, lambda gaze: [gaze], lambda *parts: seen.append(parts[2]))
     with torch.no_grad(), undisturbed(predict), watched:
         of_session(predict, session)(video, behavior)
     return video if not seen else torch.cat(seen).reshape(video.shape)
@@ -103,12 +138,11 @@ def retinal_video(
 @contextmanager
 def _hooked(
     predict: Predict,
-    place: Callable[[GazeCorrection], nn.Module],
+    places: Callable[[GazeCorrection], list[nn.Module]],
     hook: Callable[..., Tensor | None],
 ) -> Iterator[None]:
     with ExitStack() as stack:
         for module in modules_of(predict):
-            if isinstance(module, GazeCorrection):
-                handle = place(module).register_forward_hook(hook)
-                stack.callback(handle.remove)
+            for place in places(module) if isinstance(module, GazeCorrection) else ():
+                stack.callback(place.register_forward_hook(hook).remove)
         yield

@@ -5,16 +5,26 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd import forward_ad
+from torch.func import jvp, vmap
 
 from freegaze.errors import ConfigError, ShapeError
-from freegaze.interpretation.callables import Predict, gaze_held, of_session, undisturbed
+from freegaze.interpretation.callables import (
+    Predict,
+    encoder_of,
+    gaze_held,
+    gaze_nudged,
+    has_gaze,
+    of_session,
+    undisturbed,
+)
+from freegaze.models.encoder import AbstractEncoder
 
 Summary = Literal["signed", "absolute"]
 
@@ -58,13 +68,13 @@ def behavior_saliency(
     features: Callable[[Tensor], Tensor] | None = None,
     *,
     session: str | None = None,
-    batch: int = 128,
+    batch: int = 16,
 ) -> BehaviorSaliency:
     """Differentiate all rates by all behavior signals.
 
-    One forward derivative a signal serves all neurons and bins of the window: each signal is
-    moved in all bins at once. Products and derivatives count for what they are made of, as
-    ``features`` is differentiated too.
+    Forward derivatives serve all neurons and bins of the window: each signal is moved in all bins
+    at once. Products and derivatives count for what they are made of, as ``features`` is
+    differentiated too.
 
     Args:
         predict: The encoder, called as ``predict(video, features)``.
@@ -93,17 +103,11 @@ def behavior_saliency(
         [[2.0, 0.0], [4.0, 6.0]]
     """
     _check(video, signals, names)
-    steps = [
-        torch.zeros_like(signals[0]).index_fill_(1, torch.tensor([i]), 1.0)
-        for i in range(len(names))
-    ]
-    directions = [step.expand_as(signals) for step in steps]
-    call = of_session(predict, session)
     with undisturbed(predict):
-        total = _derivatives(call, video, signals, features, directions, batch)
-        with gaze_held(predict):
-            held = _derivatives(call, video, signals, features, directions, batch)
-    return BehaviorSaliency(names, held, total - held)
+        found = _derivatives(
+            predict, session, video, signals, features, _axes(signals, len(names)), batch
+        )
+    return BehaviorSaliency(names, *found)
 
 
 def integrated_saliency(
@@ -116,7 +120,7 @@ def integrated_saliency(
     session: str | None = None,
     baseline: Float[Tensor, " signal"] | None = None,
     steps: int = 16,
-    batch: int = 128,
+    batch: int = 16,
 ) -> BehaviorSaliency:
     """Attribute rates to signals by integrated gradients.
 
@@ -146,19 +150,15 @@ def integrated_saliency(
     _check(video, signals, names)
     start = torch.zeros(len(names)) if baseline is None else baseline
     way = signals - start.to(signals)
-    directions = [
-        way * (torch.arange(len(names), device=way.device) == i) for i in range(len(names))
-    ]
+    directions = way * _axes(signals, len(names))
     points, weights = np.polynomial.legendre.leggauss(steps)
-    total = held = 0.0
+    held = via_gaze = 0.0
     with undisturbed(predict):
         for place, weight in zip((points + 1) / 2, weights / 2, strict=True):
             at = start.to(signals) + float(place) * way
-            arguments = (of_session(predict, session), video, at, features, directions, batch)
-            total = total + weight * _derivatives(*arguments)
-            with gaze_held(predict):
-                held = held + weight * _derivatives(*arguments)
-    return BehaviorSaliency(names, np.asarray(held), np.asarray(total - held))
+            found = _derivatives(predict, session, video, at, features, directions, batch)
+            held, via_gaze = held + weight * found[0], via_gaze + weight * found[1]
+    return BehaviorSaliency(names, np.asarray(held), np.asarray(via_gaze))
 
 
 def mean_video_gradient(
@@ -207,43 +207,123 @@ def _gradient(rate: Tensor, video: Tensor) -> Tensor:
 
 def _derivatives(
     predict: Predict,
+    session: str | None,
     video: Tensor,
     signals: Tensor,
     features: Callable[[Tensor], Tensor] | None,
-    directions: list[Tensor],
+    directions: Tensor,
     batch: int,
-) -> np.ndarray:
-    """Return derivatives (window, neuron, direction)."""
-    if not directions:
-        with torch.no_grad():
-            rates = predict(video, signals if features is None else features(signals))
-        return np.zeros((*rates.shape, 0), dtype=np.float32)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return derivatives with the retinal image held, and through gaze.
+
+    Both are (window, neuron, direction).
+
+    Args:
+        predict: The encoder.
+        session: Whose neurons answer.
+        video: Frames.
+        signals: Where to differentiate.
+        features: From signals to the encoder's features; the same if left out.
+        directions: What to move signals by, (direction, window, history, signal).
+        batch: Windows at a time.
+    """
+    encoder = encoder_of(predict)
     parts = []
     for first in range(0, len(video), batch):
         part = slice(first, first + batch)
-        columns = [
-            _derivative(predict, video[part], signals[part], features, direction[part])
-            for direction in directions
-        ]
-        parts.append(torch.stack(columns, -1).cpu())
-    return torch.cat(parts).numpy()
+        point = (video[part], signals[part], features or _same, directions[:, part])
+        with torch.no_grad(), warnings.catch_warnings():
+            # PyTorch's own, when it first prepares forward derivatives.
+            warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
+            # Of operations without a rule for many derivatives, which are taken one by one.
+            warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+            found = None if encoder is None else _frame_by_frame(encoder, session, *point)
+            if found is None:
+                found = _as_a_whole(predict, session, *point)
+        parts.append([tangent.movedim(0, -1).cpu().numpy() for tangent in found])
+    held, via_gaze = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return held, via_gaze
 
 
-@torch.no_grad()
-def _derivative(
-    predict: Predict,
+def _frame_by_frame(
+    encoder: AbstractEncoder,
+    session: str | None,
     video: Tensor,
     signals: Tensor,
-    features: Callable[[Tensor], Tensor] | None,
-    direction: Tensor,
-) -> Tensor:
-    with forward_ad.dual_level():
-        with warnings.catch_warnings():  # PyTorch's own, when it first prepares forward derivatives
-            warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
-            moved = forward_ad.make_dual(signals, direction.contiguous())
-        rates = predict(video, moved if features is None else features(moved))
-        value, tangent = forward_ad.unpack_dual(rates)
-        return torch.zeros_like(value) if tangent is None else tangent.clone()
+    features: Callable[[Tensor], Tensor],
+    directions: Tensor,
+) -> tuple[Tensor, Tensor] | None:
+    """Move signals with displacements held, and displacements by themselves; then add both up.
+
+    However many signals there are, vision is computed once and sees only the three axes of a
+    displacement, which serve all signals that move gaze. ``None`` for an encoder that displaces
+    more than once on its way, so that a frame has no one displacement.
+    """
+    still, axes = torch.zeros_like(directions[:1]), torch.eye(3).to(signals)
+    point = (signals, torch.zeros_like(axes[0]))  # made outside, as vmap would have one an axis
+
+    def encode(moved: Tensor, nudge: Tensor) -> tuple[Tensor, ...]:
+        with gaze_nudged(encoder, nudge) as displacements:
+            return (encoder.encode(video, features(moved), session), *displacements)
+
+    def differentiate(direction: Tensor, axis: Tensor) -> tuple[Any, Any]:
+        return jvp(encode, point, (direction, axis))[:2]
+
+    values, tangents = vmap(vmap(differentiate, (None, 0)), (0, None))(
+        torch.cat([still, directions]), axes
+    )
+    if len(values) > 2:
+        return None
+    frames = tangents[0]  # (nothing and each direction, axis, window, bin, number)
+    by_signal = frames[1:, 0] - frames[0, 0]
+    n_windows, history = video.shape[:2]
+    # One displacement of one bin at a time, (axis and bin, window, bin, number).
+    alone = torch.eye(history).to(signals)[:, None, :, None]
+    by_axis = (frames[0, :, None] * alone).flatten(0, 1)
+
+    def respond(change: Tensor) -> Tensor:
+        return jvp(partial(encoder.respond, session=session), (values[0][0, 0],), (change,))[1]
+
+    rates = vmap(respond)(torch.cat([by_signal, by_axis]))
+    held, displaced = rates[: len(by_signal)], rates[len(by_signal) :]
+    if len(values) == 1:
+        return held, torch.zeros_like(held)
+    gone = tangents[1][1:, 0] - tangents[1][0, 0]  # (direction, window and bin, axis)
+    gone = gone.unflatten(1, (n_windows, history))
+    displaced = displaced.unflatten(0, (3, history))[: gone.shape[-1]]
+    return held, torch.einsum("swta,atwn->swn", gone, displaced)
+
+
+def _as_a_whole(
+    predict: Predict,
+    session: str | None,
+    video: Tensor,
+    signals: Tensor,
+    features: Callable[[Tensor], Tensor],
+    directions: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Move signals before any function; what its shifters do is a difference."""
+
+    def rates(moved: Tensor) -> Tensor:
+        return of_session(predict, session)(video, features(moved))
+
+    def differentiate(direction: Tensor) -> Tensor:
+        return jvp(rates, (signals,), (direction,))[1]
+
+    with gaze_held(predict):
+        held = vmap(differentiate)(directions)
+    if not has_gaze(predict):
+        return held, torch.zeros_like(held)
+    return held, vmap(differentiate)(directions) - held
+
+
+def _axes(signals: Tensor, n: int) -> Tensor:
+    """Return steps of one along each signal in all bins, (direction, window, history, signal)."""
+    return torch.eye(n).to(signals)[:, None, None].expand(-1, *signals.shape)
+
+
+def _same(signals: Tensor) -> Tensor:
+    return signals
 
 
 def _check(video: Tensor, behavior: Tensor, names: tuple[str, ...] | None) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError
-from freegaze.nn.convolution import convolve_gray
+from freegaze.nn.convolution import convolve, convolve_gray
 from freegaze.nn.dropout import rectify_and_drop
 
 
@@ -191,29 +191,40 @@ class ConvBlock(nn.Module):
         self, maps: Float[Tensor, "batch n_in height width"]
     ) -> Float[Tensor, "batch n_out h w"]:
         """Return the block's maps, in channels-last layout."""
-        probability = self.dropout if self.training else 0.0
-        return rectify_and_drop(self._normalize(self._convolve(maps), 1 - probability), probability)
-
-    def _convolve(self, maps: Tensor) -> Tensor:
-        layer = self.convolution
-        if layer.in_channels == 1:
-            return convolve_gray(maps, layer.weight, layer.bias, layer.stride[0])
-        return F.conv2d(maps, layer.weight, layer.bias, layer.stride)
-
-    def _normalize(self, maps: Tensor, kept: float) -> Tensor:
         # Dropout divides what it keeps by the share that it keeps. Rectification commutes with
         # that, so the division is done on the few numbers of the normalization instead of on the
         # maps.
-        norm = self.norm
-        if self.training and norm.num_batches_tracked is not None:
+        probability = self.dropout if self.training else 0.0
+        normalized = self._by_batch if self.norm.training else self._as_learned
+        return rectify_and_drop(normalized(maps, 1 - probability), probability)
+
+    def _by_batch(self, maps: Tensor, kept: float) -> Tensor:
+        layer, norm = self.convolution, self.norm
+        if norm.num_batches_tracked is not None:
             norm.num_batches_tracked.add_(1)
         return F.batch_norm(
-            maps,
+            _convolve(maps, layer.weight, layer.bias, layer.stride[0]),
             norm.running_mean,
             norm.running_var,
             norm.weight / kept,
             norm.bias / kept,
-            self.training,
+            True,
             norm.momentum or 0.0,
             norm.eps,
         )
+
+    def _as_learned(self, maps: Tensor, kept: float) -> Tensor:
+        """Scale filters instead of maps, which are many more numbers."""
+        layer, norm = self.convolution, self.norm
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight / kept * torch.rsqrt(norm.running_var + norm.eps)
+        mean = norm.running_mean if layer.bias is None else norm.running_mean - layer.bias
+        weight = layer.weight * scale[:, None, None, None]
+        return _convolve(maps, weight, norm.bias / kept - mean * scale, layer.stride[0])
+
+
+def _convolve(maps: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    if weight.shape[1] == 1:
+        return convolve_gray(maps, weight, bias, stride)
+    return convolve(maps, weight, bias, stride)
