@@ -133,13 +133,14 @@ def make_figure_grid(
     version: str = "default",
     seeds: int = 1,
     n_neurons: int = 6,
+    n_bins: int = 6000,
 ) -> Grid:
     """Make a grid whose cells are fitted to nothing and evaluated."""
     config = GridConfig.model_validate(
         {"table": table, "scale": "tiny", "rows": rows, "version": version, "seeds": seeds}
     )
     recordings = {
-        name: make_recording(session_id=name, n_bins=6000, n_neurons=n_neurons, seed=k)
+        name: make_recording(session_id=name, n_bins=n_bins, n_neurons=n_neurons, seed=k)
         for k, name in enumerate(sessions)
     }
     grid = Grid(path, config, tuple(sessions))

@@ -88,7 +88,8 @@ def test_units_are_kept_one_by_one_and_never_made_twice(
     for repeat in (1, 2):
         for unit in units:
             parts, whole = (
-                load_most_exciting(tmp_path / name, unit, SHORT, repeat) for name in ("run", "whole")
+                load_most_exciting(tmp_path / name, unit, SHORT, repeat)
+                for name in ("run", "whole")
             )
             np.testing.assert_array_equal(parts.video, whole.video)
             assert parts.end == whole.end

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from freegaze.interpretation.callables import (
 LAPLACE = ((0.0, -1.0, 0.0), (-1.0, 4.0, -1.0), (0.0, -1.0, 0.0))
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What is to be high: one number a picture."""
 
@@ -38,6 +39,7 @@ class Objective(Protocol):
         ...
 
 
+@runtime_checkable
 class Penalty(Protocol):
     """What is to be low: one number a picture."""
 
@@ -48,6 +50,7 @@ class Penalty(Protocol):
         ...
 
 
+@runtime_checkable
 class Postprocess(Protocol):
     """What is done to pictures after each step."""
 
@@ -58,6 +61,7 @@ class Postprocess(Protocol):
         ...
 
 
+@runtime_checkable
 class Stopping(Protocol):
     """When to stop."""
 
@@ -173,6 +177,7 @@ class Converged:
         return gained <= self.tolerance * np.abs(gains[-1])
 
 
+@runtime_checkable
 class Climb(Protocol):
     """How pictures move: a step from their gradients."""
 

@@ -107,29 +107,29 @@ def most_exciting(
     shape = (protocol.images, dims.history, len(dims.behavior_names))
     numbers = torch.full((protocol.images,), neuron, device=device)
     sums = [np.zeros((dims.history, *dims.frame_size)), np.zeros(shape[1:])]
-    gains = []
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        for _ in range(protocol.batches):
-            noise = torch.randn(*shape[:2], 1, *dims.frame_size)
-            state = torch.rand(shape[2]) * 2 - 1  # drawn in any case, so that images are the same
-            state = torch.ones(shape[2]) if protocol.is_behavior_optimized else state
-            found = ascend(
-                encoder,
-                numbers,
-                (START_MEAN + START_SD * noise).to(device),
-                state.expand(shape).to(device),
-                climb=PaperClimb(),
-                stopping=FixedSteps(protocol.steps),
-                penalties=[BatchRoughness()],
-                session=session_id,
-                is_retinal=False,
-                is_behavior_optimized=protocol.is_behavior_optimized,
-                has_dropout=True,
-            )
-            sums[0] += found.video.mean(0, dtype=np.float64)
-            sums[1] += found.behavior.mean(0, dtype=np.float64)
-            gains.append(found.gains[[0, -1]].mean(1))
+    gains, generator = [], torch.Generator().manual_seed(seed)
+    for batch in range(protocol.batches):
+        noise = torch.randn(*shape[:2], 1, *dims.frame_size, generator=generator)
+        state = torch.ones(shape[2])
+        if not protocol.is_behavior_optimized:
+            state = torch.rand(shape[2], generator=generator) * 2 - 1
+        found = ascend(
+            encoder,
+            numbers,
+            (START_MEAN + START_SD * noise).to(device),
+            state.expand(shape).to(device),
+            climb=PaperClimb(),
+            stopping=FixedSteps(protocol.steps),
+            penalties=[BatchRoughness()],
+            session=session_id,
+            is_retinal=False,
+            is_behavior_optimized=protocol.is_behavior_optimized,
+            has_dropout=True,
+            seed=int(np.random.SeedSequence((seed, batch)).generate_state(1)[0]),
+        )
+        sums[0] += found.video.mean(0, dtype=np.float64)
+        sums[1] += found.behavior.mean(0, dtype=np.float64)
+        gains.append(found.gains[[0, -1]].mean(1))
     start, end = np.mean(gains, axis=0).tolist()
     video, behavior = ((total / protocol.batches).astype(np.float32) for total in sums)
     return MostExciting(video, behavior, start, end)

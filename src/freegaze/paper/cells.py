@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -52,6 +52,7 @@ class CellProgress:
 Watch = Callable[[CellProgress], None]
 
 
+@runtime_checkable
 class CellStep(Protocol):
     """What else is done with a cell that is fitted and evaluated, and kept in its run folder.
 

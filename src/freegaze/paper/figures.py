@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -66,6 +66,7 @@ SMALLER: Mapping[str, Mapping[str, Any]] = {
 """Settings of the scales that are not the original's."""
 
 
+@runtime_checkable
 class Explain(Protocol):
     """Explain the neurons of a session, keeping what is done in the run's folder."""
 

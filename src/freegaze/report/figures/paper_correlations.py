@@ -94,7 +94,7 @@ def _scatter(
     ax.set_visible(True)
     ax.plot(limits, limits, color=FAINT, linewidth=0.8, zorder=1)
     groups = np.asarray(panel.groups)
-    for group in np.unique(groups):
+    for group in sorted(set(panel.groups)):
         own = groups == group
         ax.plot(
             panel.vision[own],

@@ -125,9 +125,7 @@ def _color_bar(figure: Figure, limit: float, unit: str, total: float) -> None:
     bar.set_label(unit, fontsize=PRINT_SMALL_PX, labelpad=1)
 
 
-def _scale_bar(
-    ax: Axes, title: str, wide_px: float, width: int, deg_per_px: float | None
-) -> None:
+def _scale_bar(ax: Axes, title: str, wide_px: float, width: int, deg_per_px: float | None) -> None:
     """Draw how wide a round number of pixels or degrees is, and say what labels mean."""
     across = width * (deg_per_px or 1.0)
     length = next(n for n in (100, 50, 20, 10, 5, 2, 1, 0) if n <= across / 2) or across / 2
