@@ -138,7 +138,7 @@ def test_galleries_say_which_neuron_and_how_large(tmp_path: Path, n_each: int) -
     assert {"gray level", "5 px", "0.15"} <= set(texts)
     assert len(figure.axes) == 5 * n_each + 2
     corners = [ax.get_position() for ax in figure.axes[: 5 * n_each]]
-    assert all(0 <= c.x0 and c.x1 <= 1 and 0 <= c.y0 and c.y1 <= 1 for c in corners)
+    assert all(c.x0 >= 0 and c.x1 <= 1 and c.y0 >= 0 and c.y1 <= 1 for c in corners)
     for i, a in enumerate(corners):  # no picture covers another
         assert not any(a.overlaps(b) for b in corners[:i])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from freegaze.config import StrictConfig, build_config
 from freegaze.errors import CheckpointError, ConfigError
@@ -23,7 +23,7 @@ from freegaze.explanation.storage import load_explanations, session_folder
 from freegaze.paper.ascent import PaperAscent, has_most_exciting, keep_most_exciting
 from freegaze.paper.cells import cell_recordings
 from freegaze.paper.grid import Cell, Grid
-from freegaze.paper.presets import Table, Version, find_table, preset
+from freegaze.paper.presets import FIGURES, Table, Version, find_table, preset
 from freegaze.paper.saliency import paper_saliency
 from freegaze.recording.atomic import atomic_file
 from freegaze.recording.recording import Recording
@@ -56,7 +56,7 @@ class FigureSettings(StrictConfig):
     repeats: PositiveInt = 3
     windows: PositiveInt | None = None
     lowpass: bool = True
-    limit: PositiveFloat | None = Field(default=None)
+    limit: PositiveFloat | None = None
 
 
 SMALLER: Mapping[str, Mapping[str, Any]] = {
@@ -248,4 +248,4 @@ class FigureStep:
 
 def is_figure(table: Table) -> bool:
     """Whether what is reproduced is a figure."""
-    return table.name.startswith("figure")
+    return table.name in FIGURES
