@@ -28,6 +28,7 @@ from freegaze.report.paper_figures import (
     save_paper_figure,
     write_paper_figure,
 )
+from freegaze.report.wording import shorten
 
 HOSTILE = '<b> & "$\\frac{$'
 
@@ -111,7 +112,7 @@ def test_unknown_correlations_and_single_neurons_are_drawn(tmp_path: Path) -> No
         ),
         CorrelationPanel("one", np.array([0.2]), np.array([0.1]), [1], ("", "")),
     ]
-    assert HOSTILE in texts_of(draw_correlations(panels), tmp_path)
+    assert shorten(HOSTILE, 22) in texts_of(draw_correlations(panels), tmp_path)
 
 
 def test_notes_give_difference_interval_and_p(tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_bars_and_histograms_have_units(tmp_path: Path) -> None:
     saliency = {"speed": rng.normal(size=9), "roll": np.array([np.nan] * 9), "d_roll": np.zeros(9)}
     texts = texts_of(draw_classes(bars, ["a", "b"], saliency, "saliency (sd)", 1.0), tmp_path)
     assert {"neurons (%)", "speed", "roll", "d_roll", "in noise", "a", "b"} <= set(texts)
-    assert texts.count("saliency (sd)") == 3
+    assert texts.count("saliency (sd)") == 1
     assert "good neurons" in texts
 
 

@@ -60,7 +60,7 @@ class FigureSettings(StrictConfig):
 
 
 SMALLER: Mapping[str, Mapping[str, Any]] = {
-    "tiny": {"neurons": 8, "batches": 1, "images": 16, "steps": 30, "repeats": 2, "windows": 256},
+    "tiny": {"neurons": 8, "batches": 1, "images": 8, "steps": 60, "repeats": 2, "windows": 256},
     "small": {"neurons": 12, "batches": 2, "steps": 100, "windows": 2000},
 }
 """Settings of the scales that are not the original's."""

@@ -15,7 +15,7 @@ from freegaze.report.style import (
     MODEL,
     MUTED,
     PRINT_PX,
-    PRINT_SMALL_PX,
+    PRINT_TEXT_PX,
     count_ticks,
     few_ticks,
     label_axes,
@@ -89,8 +89,7 @@ def draw_classes(
     for i, (name, own) in enumerate(saliency.items()):
         _histogram(panels[i], name, own, edges, threshold)
         panels[i].set_ylabel("neurons" if i % COLUMNS == 0 else "")
-        if i + COLUMNS >= len(saliency):
-            panels[i].set_xlabel(label, fontsize=PRINT_SMALL_PX)
+    figure.supxlabel(label, fontsize=PRINT_TEXT_PX)
     for ax in panels[len(saliency) :]:
         ax.set_visible(False)
     return figure

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from freegaze.report.style import (
+    COLUMN_PX,
     FAINT,
     MODEL,
     MUTED,
@@ -26,6 +27,7 @@ from freegaze.report.style import (
     print_style,
     quiet_grid,
 )
+from freegaze.report.wording import shorten
 
 COLUMNS = 4
 BAND_PX = 255
@@ -62,18 +64,21 @@ def draw_correlations(panels: Sequence[CorrelationPanel]) -> Figure:
     Returns:
         A figure of a page's width.
     """
-    n_columns = min(COLUMNS, max(2, len(panels)))
+    n_columns = min(COLUMNS, len(panels))
     n_bands = -(-len(panels) // n_columns)
-    figure, axes = new_figure(
-        PRINT_PX * n_columns / COLUMNS,
-        BAND_PX * n_bands,
-        2 * n_bands,
-        n_columns,
-        height_ratios=[5, 3] * n_bands,
-    )
+    if n_columns == 1:  # side by side, as one below the other would be too narrow for words
+        figure, axes = new_figure(1.25 * COLUMN_PX, 0.65 * BAND_PX, 1, 2)
+    else:
+        figure, axes = new_figure(
+            PRINT_PX * n_columns / COLUMNS,
+            BAND_PX * n_bands,
+            2 * n_bands,
+            n_columns,
+            height_ratios=[5, 3] * n_bands,
+        )
     values = np.concatenate([v for p in panels for v in (p.vision, p.multimodal)])
     known = values[np.isfinite(values)]
-    low, high = min(0.0, float(known.min())), max(0.1, float(known.max()))
+    low, high = float(np.min(known, initial=0.0)), float(np.max(known, initial=0.1))
     limits = (low - 0.04 * (high - low), high + 0.04 * (high - low))
     for ax in axes:
         ax.set_visible(False)
@@ -113,8 +118,8 @@ def _scatter(
     ax.set_box_aspect(1)
     few_ticks(ax, 4, 4)
     quiet_grid(ax, "both")
-    label_axes(ax, f"r, {VISION}", f"r, {MULTIMODAL}" if is_first else "", panel.title)
-    ax.set_title(panel.title, fontweight="bold", pad=25)
+    label_axes(ax, f"r, {VISION}", f"r, {MULTIMODAL}" if is_first else "")
+    ax.set_title(shorten(panel.title, 22), fontweight="bold", pad=25)
 
 
 def _histograms(
