@@ -76,6 +76,7 @@ def test_drawing_again_fits_nothing_and_changes_nothing(freegaze, drawn: Path) -
     assert {p: p.stat().st_mtime_ns for p in weights} == weights
 
 
+@pytest.mark.slow
 def test_default_figures_reuse_the_cells_and_ask_for_an_explanation(
     freegaze, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +90,7 @@ def test_default_figures_reuse_the_cells_and_ask_for_an_explanation(
     assert len(list(out.rglob("encoder.safetensors"))) == 2
 
 
+@pytest.mark.slow
 def test_paper_figures_share_one_fit(freegaze, paper_grid: Path) -> None:
     counts = pd.read_csv(paper_grid / "figure5.csv")
     assert set(counts["variable"]) == {*("speed", "pitch", "roll", "phi", "theta", "pupil_radius")}
@@ -108,6 +110,7 @@ def test_paper_figures_share_one_fit(freegaze, paper_grid: Path) -> None:
     assert len(list(paper_grid.rglob("encoder.safetensors"))) == 1
 
 
+@pytest.mark.slow
 def test_independent_commands_do_the_work_of_a_figure(
     freegaze, paper_grid: Path, tmp_path: Path
 ) -> None:
@@ -120,6 +123,7 @@ def test_independent_commands_do_the_work_of_a_figure(
     assert not jobs.read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_figure_4_continues(freegaze, paper_grid: Path, tmp_path: Path) -> None:
     options = ("--quiet", "--set", "figure.neurons=4", "--set", "figure.steps=4")
     outs = [tmp_path / name for name in ("whole", "killed")]
@@ -158,6 +162,7 @@ def test_a_wrong_question_gets_one_line(freegaze, tmp_path: Path, arguments, wor
     assert "Traceback" not in told.stderr
 
 
+@pytest.mark.slow
 def test_a_grid_without_the_rows_is_named(freegaze, paper_grid: Path) -> None:
     told = freegaze("reproduce", "figure3", "--out", paper_grid, "--quiet", status=2)
     assert "without the row 'cnn_shifter_on'" in told.stderr
