@@ -92,7 +92,7 @@ def test_a_grid_is_rows_by_sessions_by_seeds(sessions: Path, tmp_path: Path) -> 
     assert config.training.max_passes == 1
     assert config.source.options["sessions"] == ["mouse_2"]
     assert open_grid(tmp_path) == grid
-    assert len(job_commands(grid)) == 8
+    assert len(job_commands(grid, grid.cells, "table1")) == 8
     with pytest.raises(RegistryError, match="ROW/SESSION/seed-K"):
         grid.cell("cnn_shifter_on/mouse_3/seed-0")
 

@@ -9,23 +9,23 @@ from rich.progress import TaskID
 
 from freegaze.cli.progress import progress_bars
 from freegaze.paper.cells import CellProgress, Watch
-from freegaze.paper.grid import Grid
 
 
 @contextmanager
-def grid_progress(grid: Grid, quiet: bool = False) -> Iterator[Watch]:
+def grid_progress(title: str, n_cells: int, n_done: int, quiet: bool = False) -> Iterator[Watch]:
     """Show a bar for the grid and one for each running cell while the block runs.
 
     Args:
-        grid: The grid.
+        title: What is reproduced.
+        n_cells: Cells in all.
+        n_done: Those that are done already.
         quiet: Show nothing.
 
     Yields:
         What to call with the progress of cells.
     """
-    n_done = sum(cell.state == "done" for cell in grid.cells)
     with progress_bars(quiet) as bars:
-        whole = bars.add_task(f"{grid.table.name}, cells", total=len(grid.cells), completed=n_done)
+        whole = bars.add_task(f"{title}, cells", total=n_cells, completed=n_done)
         running: dict[str, TaskID] = {}
 
         def watch(news: CellProgress) -> None:

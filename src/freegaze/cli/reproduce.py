@@ -1,7 +1,9 @@
-"""``freegaze reproduce``: a table of the paper, on any recordings or on simulated ones."""
+"""``freegaze reproduce``: tables and figures of the paper, on any recordings or simulated ones."""
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +15,17 @@ from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame
 from freegaze.config import build_config, read_setting
 from freegaze.errors import ConfigError, FreegazeError
-from freegaze.paper.cells import job_commands, run_cell, run_cells
+from freegaze.paper.cells import Outcome, is_done, job_commands, run_cell, run_cells
+from freegaze.paper.figures import (
+    FigureStep,
+    figure_cells,
+    figure_settings,
+    is_figure,
+    kept_explanation,
+)
 from freegaze.paper.grid import (
     GRID_FILE,
+    Cell,
     Grid,
     GridConfig,
     open_grid,
@@ -25,11 +35,21 @@ from freegaze.paper.grid import (
 from freegaze.paper.presets import find_table
 from freegaze.paper.result import collect, difference_frame, save_result
 from freegaze.recording.atomic import atomic_file
-from freegaze.report import write_grid_page
+from freegaze.report import write_grid_page, write_paper_figure
+
+EXPLAIN = kept_explanation
+"""Explains the sessions of figures in the ``default`` version."""
+
+FIGURE_PREFIX = "figure."
 
 
 def command(
-    table: Annotated[str, typer.Argument(help="table1, table2 or table3.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT", help="table1, table2, table3, figure3, figure4, figure5 or figurec1."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the grid; continued if begun.")],
     scale: Annotated[
         str | None, typer.Option(help="tiny (minutes), small (an hour) or full (the paper).")
@@ -62,10 +82,11 @@ def command(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Run a table of the paper: every row, session and seed, then the table.
+    """Run a table or figure of the paper: every row, session and seed, then what they show.
 
     Cells that are done are kept; a grid that was stopped goes on where it was, and a cell that
-    fails does not end the others.
+    fails does not end the others. A figure may be drawn in the folder of any grid that holds its
+    rows; --set figure.NAME=VALUE changes how it is made, any other --set the fits.
 
     For example:
 
@@ -74,9 +95,12 @@ def command(
         freegaze reproduce table3 --source xu2023 data/xu2023 --version paper --out grids/table3
 
         freegaze reproduce table2 --out grids/table2 --emit-jobs jobs.txt
+
+        freegaze reproduce figure4 --out grids/table2 --set figure.neurons=12
     """
+    of_fits, of_figure = _split_settings(settings or [])
     if cell is not None:
-        _run_one(out, table, cell, quiet)
+        _run_one(out, name, cell, of_figure, quiet)
         return
     asked = {
         "scale": scale,
@@ -85,48 +109,100 @@ def command(
         "seeds": seeds,
         "pretrained": pretrained,
         "source": None if source is None else {"name": source[0], "path": source[1].resolve()},
-        "settings": dict(map(read_setting, settings or ())) or None,
+        "settings": of_fits or None,
     }
-    config = _config(out, table, {k: v for k, v in asked.items() if v is not None})
+    config = _config(out, name, {k: v for k, v in asked.items() if v is not None})
+    step = _step(config, name, of_figure)
     with progress_bar(quiet) as progress:
         grid = start_grid(out, config, progress)
+    cells = _cells(grid, name)
+    left = [cell for cell in cells if not is_done(cell, step)]
     if emit_jobs is not None:
-        commands = job_commands(grid)
+        verb = shlex.join([name, *_set_options(of_figure)])
+        commands = job_commands(grid, left, verb)
         with atomic_file(emit_jobs, overwrite=True) as partial:
             partial.write_text("".join(line + "\n" for line in commands), encoding="utf-8")
         typer.echo(f"{emit_jobs}: {len(commands)} commands, one a cell")
         return
-    with grid_progress(grid, quiet) as watch:
-        outcomes = run_cells(grid, grid.cells, jobs, watch)
-    _report(grid, n_taken=sum(outcome == "taken" for outcome in outcomes.values()))
+    with grid_progress(name, len(cells), len(cells) - len(left), quiet) as watch:
+        outcomes = run_cells(grid, cells, jobs, watch, step)
+    n_taken = sum(outcome == "taken" for outcome in outcomes.values())
+    if n_taken:
+        typer.echo(f"{n_taken} cells are being run by another process; run this again afterwards")
+    if step is None:
+        _report(grid)
+    else:
+        _draw(grid, step, cells, outcomes)
 
 
-def _config(out: Path, table: str, asked: dict[str, Any]) -> GridConfig:
+def _split_settings(settings: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tell settings of fits from those of a figure."""
+    values = dict(map(read_setting, settings))
+    of_figure = {k: v for k, v in values.items() if k.startswith(FIGURE_PREFIX)}
+    of_fits = {k: v for k, v in values.items() if k not in of_figure}
+    return of_fits, {k.removeprefix(FIGURE_PREFIX): v for k, v in of_figure.items()}
+
+
+def _set_options(of_figure: dict[str, Any]) -> list[str]:
+    options = ((f"--set={FIGURE_PREFIX}{key}=", value) for key, value in of_figure.items())
+    return [f"{start}{json.dumps(value)}" for start, value in options]
+
+
+def _config(out: Path, name: str, asked: dict[str, Any]) -> GridConfig:
     """Return what is asked; a grid that was begun answers for options that are left out."""
-    find_table(table)
     begun = (out / GRID_FILE).is_file()
     values = read_grid_config(out).model_dump(mode="json") if begun else {}
+    keeps_table = begun and is_figure(find_table(name))  # a figure fits grids of other names
+    table = values["table"] if keeps_table else find_table(name).name
     return build_config(GridConfig, {**values, **asked, "table": table}, where="reproduce")
 
 
-def _run_one(out: Path, table: str, name: str, quiet: bool) -> None:
+def _step(config: GridConfig, name: str, of_figure: dict[str, Any]) -> FigureStep | None:
+    if not is_figure(find_table(name)):
+        if of_figure:
+            raise ConfigError(f"{name} is no figure; leave --set {FIGURE_PREFIX}... out")
+        return None
+    settings = figure_settings(config.scale, of_figure)
+    return FigureStep(name, settings, config.version, EXPLAIN)
+
+
+def _cells(grid: Grid, name: str) -> list[Cell]:
+    if not is_figure(find_table(name)):
+        return list(grid.cells)
+    return [cell for own in figure_cells(grid, name).values() for cell in own]
+
+
+def _run_one(out: Path, name: str, cell_name: str, of_figure: dict[str, Any], quiet: bool) -> None:
     grid = open_grid(out)
-    if grid.config.table != table:
-        raise ConfigError(f"{out} holds a grid of {grid.config.table}, not of {table}")
-    cell = grid.cell(name)
+    if not is_figure(find_table(name)) and grid.config.table != name:
+        raise ConfigError(f"{out} holds a grid of {grid.config.table}, not of {name}")
+    cell, step = grid.cell(cell_name), _step(grid.config, name, of_figure)
     with progress_bar(quiet) as progress:
-        outcome = run_cell(grid, cell, progress)
+        outcome = run_cell(grid, cell, progress, step)
     if outcome == "failed":
-        raise FreegazeError(f"cell {name} failed: {cell.error}")
-    typer.echo(f"{name}: {'another process works on it' if outcome == 'taken' else 'done'}")
+        raise FreegazeError(f"cell {cell_name} failed: {cell.error}")
+    what = "another process works on it" if outcome == "taken" else "done"
+    typer.echo(f"{cell_name}: {what}")
 
 
-def _report(grid: Grid, n_taken: int) -> None:
+def _draw(grid: Grid, step: FigureStep, cells: list[Cell], outcomes: dict[str, Outcome]) -> None:
+    failed = [cell for cell in cells if outcomes[cell.name] == "failed"]
+    for cell in failed:
+        typer.echo(f"failed: {cell.name}: {cell.error}", err=True)
+    if failed:
+        raise FreegazeError(
+            f"{len(failed)} of {len(cells)} cells failed, so {step.figure} was not drawn; run the "
+            "command again to try them once more"
+        )
+    if all(is_done(cell, step) for cell in cells):
+        for path in write_paper_figure(grid, step.figure, step.settings):
+            typer.echo(str(path))
+
+
+def _report(grid: Grid) -> None:
     result = collect(grid)
     for name, why in result.failures.items():
         typer.echo(f"failed: {name}: {why}", err=True)
-    if n_taken:
-        typer.echo(f"{n_taken} cells are being run by another process; run this again afterwards")
     if len(result.scores):
         for metric in ("bits_per_spike", "correlation"):
             print_frame(metric, result.wide(metric))

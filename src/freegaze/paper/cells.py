@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -19,6 +19,7 @@ from freegaze.errors import FreegazeError
 from freegaze.evaluation import evaluate, load_encoder, save_evaluation
 from freegaze.paper.grid import Cell, Grid
 from freegaze.recording.atomic import atomic_file
+from freegaze.recording.recording import Recording
 from freegaze.sources import open_recordings
 from freegaze.training.fit import resume, train
 from freegaze.training.loop import Progress
@@ -51,7 +52,30 @@ class CellProgress:
 Watch = Callable[[CellProgress], None]
 
 
-def run_cell(grid: Grid, cell: Cell, progress: Progress | None = None) -> Outcome:
+@runtime_checkable
+class CellStep(Protocol):
+    """What else is done with a cell that is fitted and evaluated, and kept in its run folder.
+
+    Worker processes are given a copy, so it holds plain values and functions of modules.
+    """
+
+    def is_done(self, cell: Cell) -> bool:
+        """Whether nothing is left to do."""
+        ...
+
+    def __call__(self, grid: Grid, cell: Cell, progress: Progress | None) -> None:
+        """Do it, or go on where it was stopped."""
+        ...
+
+
+def is_done(cell: Cell, step: CellStep | None = None) -> bool:
+    """Whether a cell is fitted and evaluated, and the step after that is done too."""
+    return cell.state == "done" and (step is None or step.is_done(cell))
+
+
+def run_cell(
+    grid: Grid, cell: Cell, progress: Progress | None = None, step: CellStep | None = None
+) -> Outcome:
     """Fit and evaluate one cell, or go on where it was stopped.
 
     A failure is kept in the cell's error file and does not raise; a cell that is done is left as
@@ -61,6 +85,7 @@ def run_cell(grid: Grid, cell: Cell, progress: Progress | None = None) -> Outcom
         grid: The grid.
         cell: One of its cells.
         progress: Told of every step.
+        step: What is done afterwards.
 
     Returns:
         ``done``, ``failed``, or ``taken`` if another process works on it.
@@ -68,11 +93,14 @@ def run_cell(grid: Grid, cell: Cell, progress: Progress | None = None) -> Outcom
     with cell.claimed() as is_ours:
         if not is_ours:
             return "taken"
-        if cell.state == "done":
+        if is_done(cell, step):
             return "done"
         cell.error_file.unlink(missing_ok=True)
         try:
-            _fit_and_evaluate(grid, cell, progress)
+            if cell.state != "done":
+                _fit_and_evaluate(grid, cell, progress)
+            if step is not None:
+                step(grid, cell, progress)
         except FreegazeError as error:
             _write_error(cell, " ".join(str(error).split()))
             return "failed"
@@ -83,7 +111,11 @@ def run_cell(grid: Grid, cell: Cell, progress: Progress | None = None) -> Outcom
 
 
 def run_cells(
-    grid: Grid, cells: Sequence[Cell], jobs: int = 1, watch: Watch | None = None
+    grid: Grid,
+    cells: Sequence[Cell],
+    jobs: int = 1,
+    watch: Watch | None = None,
+    step: CellStep | None = None,
 ) -> dict[str, Outcome]:
     """Run cells in worker processes, each of which takes the next cell when it is done with one.
 
@@ -94,15 +126,16 @@ def run_cells(
         cells: Cells to run, in order; those that are done are passed over.
         jobs: Worker processes.
         watch: Told what becomes of each cell.
+        step: What is done with each cell afterwards.
 
     Returns:
         What became of each cell, by name.
     """
     watch = watch or (lambda _: None)
-    todo = [cell for cell in cells if cell.state != "done"]
-    outcomes: dict[str, Outcome] = {c.name: "done" for c in cells if c.state == "done"}
+    todo = [cell for cell in cells if not is_done(cell, step)]
+    outcomes: dict[str, Outcome] = {c.name: "done" for c in cells if c not in todo}
     n_threads = max(1, (os.cpu_count() or 1) // jobs)
-    with _workers(grid, min(jobs, len(todo)), n_threads) as workers:
+    with _workers(grid, min(jobs, len(todo)), n_threads, step) as workers:
         while todo or any(worker.cell for worker in workers):
             for worker in workers:
                 if worker.cell is None and todo:
@@ -115,21 +148,35 @@ def run_cells(
     return outcomes
 
 
-def job_commands(grid: Grid, program: str = "freegaze") -> list[str]:
-    """Return one command a cell that is not done, each independent of the others.
+def job_commands(
+    grid: Grid, cells: Sequence[Cell], verb: str, program: str = "freegaze"
+) -> list[str]:
+    """Return one command a cell, each independent of the others.
 
     Args:
         grid: The grid.
+        cells: The cells that are not done.
+        verb: What is reproduced, and its options.
         program: How the command line is called.
     """
-    start = f"{program} reproduce {grid.config.table} --out {grid.path.resolve()} --quiet"
-    return [f"{start} --cell {cell.name}" for cell in grid.cells if cell.state != "done"]
+    start = f"{program} reproduce {verb} --out {grid.path.resolve()} --quiet"
+    return [f"{start} --cell {cell.name}" for cell in cells]
+
+
+def cell_recordings(grid: Grid, cell: Cell) -> list[Recording]:
+    """Open the recordings that a cell is fitted on.
+
+    Raises:
+        DataError: If the source cannot be opened.
+    """
+    source = grid.run_config(cell).source
+    assert source.path is not None, "a grid's source has a path"
+    return open_recordings(source.name, source.path, **source.options)
 
 
 def _fit_and_evaluate(grid: Grid, cell: Cell, progress: Progress | None) -> None:
     config = grid.run_config(cell)
-    assert config.source.path is not None, "a grid's source has a path"
-    recordings = open_recordings(config.source.name, config.source.path, **config.source.options)
+    recordings = cell_recordings(grid, cell)
     if (cell.run.path / "config.yaml").is_file():
         resume(cell.run.path, recordings, progress)
     else:
@@ -149,15 +196,15 @@ def _write_error(cell: Cell, text: str) -> None:
 class _Worker:
     """A process that runs the cells it is given, seen from outside."""
 
-    def __init__(self, grid: Grid, n_threads: int) -> None:
-        self.grid, self.n_threads = grid, n_threads
+    def __init__(self, grid: Grid, n_threads: int, step: CellStep | None) -> None:
+        self.grid, self.n_threads, self.step = grid, n_threads, step
         self.cell: Cell | None = None
         self._start()
 
     def _start(self) -> None:
         context = get_context("spawn")  # a fork would inherit the threads of the first fit
         self.pipe, theirs = context.Pipe()
-        arguments = (self.grid, self.n_threads, theirs)
+        arguments = (self.grid, self.n_threads, self.step, theirs)
         self.process = context.Process(target=_work, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
@@ -189,8 +236,8 @@ class _Worker:
 
 
 @contextmanager
-def _workers(grid: Grid, n: int, n_threads: int) -> Iterator[list[_Worker]]:
-    workers = [_Worker(grid, n_threads) for _ in range(n)]
+def _workers(grid: Grid, n: int, n_threads: int, step: CellStep | None) -> Iterator[list[_Worker]]:
+    workers = [_Worker(grid, n_threads, step) for _ in range(n)]
     try:
         yield workers
     finally:
@@ -203,7 +250,7 @@ def _ready(workers: Sequence[_Worker]) -> list[_Worker]:
     return [by_pipe[pipe] for pipe in wait(list(by_pipe))]
 
 
-def _work(grid: Grid, n_threads: int, pipe: Connection) -> None:
+def _work(grid: Grid, n_threads: int, step: CellStep | None, pipe: Connection) -> None:
     """Run the cells that are named through a pipe, until the process that names them ends this."""
     _end_with_parent()
     torch.set_num_threads(n_threads)
@@ -217,7 +264,7 @@ def _work(grid: Grid, n_threads: int, pipe: Connection) -> None:
 
     while True:
         name = pipe.recv()
-        pipe.send((run_cell(grid, grid.cell(name), report),))
+        pipe.send((run_cell(grid, grid.cell(name), report, step),))
 
 
 def _end_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""A table of the paper as a grid of runs: rows x sessions x seeds, in one folder.
+"""A table or figure of the paper as a grid of runs: rows x sessions x seeds, in one folder.
 
 ::
 
@@ -7,6 +7,7 @@
     cells/ROW/SESSION/seed-K/            an ordinary run folder with its evaluation
     cells/ROW/SESSION/seed-K.error.txt   why a cell failed, until it is tried again
     table.csv, table.md, table.html      what came out; differences.csv beside them
+    figure3.pdf, .svg, .png, .csv ...    figures, and the numbers that they show
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class GridConfig(StrictConfig):
     """What a grid is asked to reproduce.
 
     Args:
-        table: ``table1``, ``table2`` or ``table3``.
+        table: ``table1``, ``table2`` or ``table3``; or a figure, whose rows it then runs.
         scale: ``tiny``, ``small`` or ``full``; sizes of simulated sessions, and passes at most.
         version: ``default``, or ``paper`` for the original's encoders and recipes.
         rows: Names of the rows to run; all by default.

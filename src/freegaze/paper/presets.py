@@ -1,5 +1,7 @@
 """Every row of Tables 1 to 3: which encoder, fed with what, and how the original trained it.
 
+Figures are drawn from rows of the tables.
+
 Each row comes in two versions. ``paper`` has every quirk of the original that can be reproduced;
 ``default`` is our encoder of the same kind in our one recipe, so that rows differ in what the table
 is about and in nothing else.
@@ -46,10 +48,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper.
+    """A table of the paper, or the rows that one of its figures is drawn from.
 
     Args:
-        name: ``table1``, ``table2`` or ``table3``.
+        name: ``table1`` for example, or ``figure3``.
         title: What it is about.
         rows: Its rows, in order.
         pairs: Names of rows to compare, (first, second): differences are second minus first.
@@ -165,15 +167,35 @@ TABLES: dict[str, Table] = {
 """The tables by name. In the original, Tables 1 and 2 see one bin of history (deviation Q17)."""
 
 
+_VISION_ONLY = TABLES["table1"].row("cnn_shifter_on")
+_MULTIMODAL = TABLES["table2"].row("all_prod")
+
+FIGURES: dict[str, Table] = {
+    "figure3": Table(
+        "figure3",
+        "What behavior adds to the prediction of each neuron",
+        (_VISION_ONLY, _MULTIMODAL),
+        (("cnn_shifter_on", "all_prod"),),
+    ),
+    "figure4": Table("figure4", "What excites each neuron most", (_MULTIMODAL,), ()),
+    "figure5": Table("figure5", "Which behavior modulates which neurons", (_MULTIMODAL,), ()),
+    "figurec1": Table(
+        "figurec1", "Does what excites a neuron depend on how it is found?", (_MULTIMODAL,), ()
+    ),
+}
+"""The figures by name, with the rows of tables that they show."""
+
+
 def find_table(name: str) -> Table:
-    """Return a table by name.
+    """Return a table, or the rows of a figure, by name.
 
     Raises:
         RegistryError: If there is none.
     """
-    if name not in TABLES:
-        raise RegistryError(f"no table {name!r} ({nearest_names(name, list(TABLES))})")
-    return TABLES[name]
+    known = TABLES | FIGURES
+    if name not in known:
+        raise RegistryError(f"no table or figure {name!r} ({nearest_names(name, list(known))})")
+    return known[name]
 
 
 def preset(table: str, row: str, version: Version = "default") -> RunConfig:
@@ -182,7 +204,7 @@ def preset(table: str, row: str, version: Version = "default") -> RunConfig:
     The source is left open, and neurons are filtered at 3 Hz as in the original.
 
     Args:
-        table: ``table1``, ``table2`` or ``table3``.
+        table: ``table1``, ``table2`` or ``table3``, or a figure.
         row: Name of the row, ``cnn_shifter_off`` or ``all_prod`` for example.
         version: ``default``, or ``paper`` for the original's encoder, data handling and recipe.
 

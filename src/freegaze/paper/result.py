@@ -281,13 +281,17 @@ def _differences(
     for pair in grid.table.pairs:
         shared = [s for s in grid.session_ids if all((name, s) in complete for name in pair)]
         if shared:
-            models = {name: _join([complete[name, s] for s in shared]) for name in pair}
+            models = {name: join_sessions([complete[name, s] for s in shared]) for name in pair}
             tables.append(compare(models, metrics=COMPARED, draws=draws).table)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def _join(sessions: Sequence[Sequence[Evaluation]]) -> list[Evaluation]:
-    """Turn evaluations of one session each into one of all sessions, for each seed."""
+def join_sessions(sessions: Sequence[Sequence[Evaluation]]) -> list[Evaluation]:
+    """Turn evaluations of one session each into one of all sessions, for each seed.
+
+    Args:
+        sessions: For each session one evaluation a seed.
+    """
     return [
         Evaluation(pd.concat([e.table for e in seed]), {}, tuple(e.sessions[0] for e in seed))
         for seed in zip(*sessions, strict=True)

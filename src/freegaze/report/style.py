@@ -81,16 +81,50 @@ RC: dict[Any, Any] = {
 }
 """Settings in force while a figure is made; never set for the whole process."""
 
+PRINT_PX, COLUMN_PX = 518, 252
+"""Widths of a page and of a column in print, 183 and 89 mm, in units of 1/72 inch."""
+
+PRINT_TEXT_PX, PRINT_SMALL_PX = 8, 7
+"""Type sizes in print, in points."""
+
+PRINT_RC: dict[Any, Any] = {
+    **RC,
+    "axes.labelsize": PRINT_TEXT_PX,
+    "axes.linewidth": 0.6,
+    "axes.titlesize": PRINT_TEXT_PX,
+    "font.size": PRINT_TEXT_PX,
+    "hatch.linewidth": 0.6,
+    "legend.fontsize": PRINT_SMALL_PX,
+    "lines.linewidth": 1.1,
+    "pdf.fonttype": 42,  # letters as letters, which journals and editors of figures ask for
+    "xtick.labelsize": PRINT_SMALL_PX,
+    "xtick.major.size": 2.5,
+    "ytick.labelsize": PRINT_SMALL_PX,
+    "ytick.major.size": 2.5,
+}
+"""Settings of figures for print."""
+
+DIVERGING = "coolwarm"
+"""Blue to red through gray, which the color-blind tell apart; that of the original."""
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def house_style(draw: F) -> F:
     """Run a function that draws with the settings of the house, and leave matplotlib as found."""
+    return _styled(draw, RC)
 
+
+def print_style(draw: F) -> F:
+    """Run a function that draws for print, and leave matplotlib as found."""
+    return _styled(draw, PRINT_RC)
+
+
+def _styled(draw: F, settings: dict[Any, Any]) -> F:
     @wraps(draw)
     def styled(*args: Any, **options: Any) -> Any:
-        with mpl.rc_context(RC):
+        with mpl.rc_context(settings):
             return draw(*args, **options)
 
     return cast(F, styled)
@@ -139,9 +173,9 @@ def few_ticks(ax: Axes, n_x: int = 6, n_y: int = 6) -> None:
         axis.set_major_locator(MaxNLocator(nbins=n, steps=[1, 2, 2.5, 5, 10]))
 
 
-def count_ticks(ax: Axes, n: int) -> None:
-    """Put ticks of the horizontal axis on whole numbers, for counts."""
-    ax.xaxis.set_major_locator(
+def count_ticks(ax: Axes, n: int, axis: Literal["x", "y"] = "x") -> None:
+    """Put ticks of an axis on whole numbers, for counts."""
+    (ax.xaxis if axis == "x" else ax.yaxis).set_major_locator(
         MaxNLocator(nbins=n, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
     )
 

@@ -32,7 +32,7 @@ def figure_to_svg(figure: Figure, name: str, description: str) -> Markup:
         The ``<svg>`` element: scales to the width of its container and carries its description.
     """
     stream = io.StringIO()
-    with mpl.rc_context({**RC, "svg.hashsalt": name}), _any_script():
+    with mpl.rc_context({**RC, "svg.hashsalt": name}), any_script():
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :]
@@ -69,7 +69,7 @@ def figure_to_png(figure: Figure, pixel_ratio: float = 2.0, background: str = "w
         The file's bytes; they hold no date, so that the same figure gives the same file.
     """
     stream = io.BytesIO()
-    with mpl.rc_context(RC), _any_script():
+    with mpl.rc_context(RC), any_script():
         figure.savefig(
             stream,
             format="png",
@@ -81,7 +81,7 @@ def figure_to_png(figure: Figure, pixel_ratio: float = 2.0, background: str = "w
 
 
 @contextmanager
-def _any_script() -> Iterator[None]:
+def any_script() -> Iterator[None]:
     """Let names be in any script: matplotlib warns of letters that only the reader's fonts have."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
