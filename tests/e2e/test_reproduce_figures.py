@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 
 from e2e_options import SMALL, SMALL_CORE
-from figure_runs import explain_from_nothing
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.paper.presets import FIGURES
@@ -78,11 +77,10 @@ def test_drawing_again_fits_nothing_and_changes_nothing(freegaze, drawn: Path) -
 
 @pytest.mark.slow
 def test_default_figures_reuse_the_cells_and_ask_for_an_explanation(
-    freegaze, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    freegaze, drawn: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "grid"
     shutil.copytree(drawn, out)
-    monkeypatch.setattr("freegaze.cli.reproduce.EXPLAIN", explain_from_nothing)
     for name in ("figure4", "figurec1", "figure5"):
         told = freegaze("reproduce", name, "--out", out, "--quiet").stdout
         assert str(out / f"{name}.csv") in told
@@ -168,22 +166,9 @@ def test_a_grid_without_the_rows_is_named(freegaze, paper_grid: Path) -> None:
     assert "without the row 'cnn_shifter_on'" in told.stderr
 
 
-def test_a_default_figure_without_an_explanation_says_how_to_get_one(
-    freegaze, drawn: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "grid"
-    shutil.copytree(drawn, out)
-    told = freegaze("reproduce", "figure4", "--out", out, "--quiet", status=2)
-    assert "freegaze explain" in told.stderr
-    assert "figure4 was not drawn" in told.stderr
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["default", "paper"])
-def test_every_figure_at_scale_tiny(
-    freegaze, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
-) -> None:
-    monkeypatch.setattr("freegaze.cli.reproduce.EXPLAIN", explain_from_nothing)
+def test_every_figure_at_scale_tiny(freegaze, tmp_path: Path, version: str) -> None:
     out = tmp_path / "grid"
     first, *rest = FIGURES
     freegaze("reproduce", first, "--scale", "tiny", "--version", version, "--out", out, "--quiet")

@@ -33,7 +33,6 @@ from freegaze.paper.figures import (
     best_units,
     figure_cells,
     figure_settings,
-    kept_explanation,
 )
 from freegaze.paper.grid import Grid, GridConfig
 from freegaze.paper.presets import FIGURES, find_table, preset
@@ -194,9 +193,6 @@ def test_an_explanation_is_asked_for_where_there_is_none(tmp_path: Path) -> None
     assert not is_done(grid.cells[0], step)
     with pytest.raises(CheckpointError, match="not explained yet"):
         figure4(grid, "figure4", SHORT)
-    recording = make_behaving("mouse_1")
-    with pytest.raises(CheckpointError, match="not explained yet"):
-        kept_explanation(paper_fit(recording), recording, grid.cells[0].run.path)
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from freegaze.paper.figures import (
     figure_cells,
     figure_settings,
     is_figure,
-    kept_explanation,
 )
 from freegaze.paper.grid import (
     GRID_FILE,
@@ -36,9 +35,6 @@ from freegaze.paper.presets import find_table
 from freegaze.paper.result import collect, difference_frame, save_result
 from freegaze.recording.atomic import atomic_file
 from freegaze.report import write_grid_page, write_paper_figure
-
-EXPLAIN = kept_explanation
-"""Explains the sessions of figures in the ``default`` version."""
 
 FIGURE_PREFIX = "figure."
 
@@ -163,7 +159,7 @@ def _step(config: GridConfig, name: str, of_figure: dict[str, Any]) -> FigureSte
             raise ConfigError(f"{name} is no figure; leave --set {FIGURE_PREFIX}... out")
         return None
     settings = figure_settings(config.scale, of_figure)
-    return FigureStep(name, settings, config.version, EXPLAIN)
+    return FigureStep(name, settings, config.version)
 
 
 def _cells(grid: Grid, name: str) -> list[Cell]:

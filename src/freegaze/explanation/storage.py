@@ -105,10 +105,7 @@ def load_explanations(run_folder: Path | str) -> tuple[SessionExplanation, ...]:
     """
     folders = _whole(run_folder)
     if not folders:
-        raise CheckpointError(
-            f"{run_folder} was not explained yet (no {FOLDER}/SESSION/{ABOUT}); run "
-            f"`freegaze explain {run_folder}`"
-        )
+        raise _not_explained(run_folder, "SESSION")
     return tuple(_load(folder, run_folder) for folder in folders)
 
 
@@ -122,7 +119,10 @@ def load_explanation(run_folder: Path | str, session_id: str) -> SessionExplanat
     Raises:
         CheckpointError: If it was not explained, or a file is broken.
     """
-    return _load(session_folder(run_folder, session_id), run_folder)
+    folder = session_folder(run_folder, session_id)
+    if not (folder / ABOUT).is_file():
+        raise _not_explained(run_folder, folder.name)
+    return _load(folder, run_folder)
 
 
 def settings_of(run_folder: Path | str, session_id: str) -> dict[str, Any] | None:
@@ -133,6 +133,13 @@ def settings_of(run_folder: Path | str, session_id: str) -> dict[str, Any] | Non
 
 def _whole(run_folder: Path | str) -> list[Path]:
     return sorted(path.parent for path in Path(run_folder).glob(f"{FOLDER}/*/{ABOUT}"))
+
+
+def _not_explained(run_folder: Path | str, session: str) -> CheckpointError:
+    return CheckpointError(
+        f"{run_folder} was not explained yet (no {FOLDER}/{session}/{ABOUT}); run "
+        f"`freegaze explain {run_folder}`"
+    )
 
 
 def _load(folder: Path, run_folder: Path | str) -> SessionExplanation:

@@ -12,13 +12,13 @@ from jaxtyping import Float
 
 from freegaze.errors import DataError
 from freegaze.explanation.result import METHODS, SessionExplanation
+from freegaze.explanation.storage import load_explanation
 from freegaze.paper.ascent import MostExciting, load_most_exciting, lowpass
 from freegaze.paper.figures import (
     FigureSettings,
     ascent_of,
     best_units,
     figure_cells,
-    load_explanation,
     repeats_of,
 )
 from freegaze.paper.grid import Cell, Grid

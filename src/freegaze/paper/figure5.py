@@ -13,8 +13,9 @@ from freegaze.errors import CheckpointError, DataError
 from freegaze.evaluation.compare import ALL_SESSIONS
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.result import CLASSES, SessionExplanation
+from freegaze.explanation.storage import load_explanation
 from freegaze.paper.classes import GOOD, THRESHOLD, count_modulated, modulation
-from freegaze.paper.figures import FigureSettings, figure_cells, load_explanation, saliency_file
+from freegaze.paper.figures import FigureSettings, figure_cells, saliency_file
 from freegaze.paper.grid import Cell, Grid
 from freegaze.paper.presets import Version
 

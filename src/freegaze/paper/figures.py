@@ -15,11 +15,12 @@ import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
 from freegaze.config import StrictConfig, build_config
-from freegaze.errors import CheckpointError, ConfigError
+from freegaze.errors import ConfigError
 from freegaze.evaluation import load_encoder, load_evaluation
 from freegaze.evaluation.fitted import FittedEncoder
+from freegaze.explanation.explain import explain
 from freegaze.explanation.result import SessionExplanation
-from freegaze.explanation.storage import load_explanations, session_folder
+from freegaze.explanation.storage import session_folder
 from freegaze.paper.ascent import PaperAscent, has_most_exciting, keep_most_exciting
 from freegaze.paper.cells import cell_recordings
 from freegaze.paper.grid import Cell, Grid
@@ -80,33 +81,6 @@ class Explain(Protocol):
     ) -> SessionExplanation:
         """Return the explanation."""
         ...
-
-
-def kept_explanation(
-    encoder: FittedEncoder,
-    recording: Recording,
-    run_folder: Path,
-    *,
-    progress: Progress | None = None,
-) -> SessionExplanation:
-    """Return what was kept in the run's folder, without explaining anything anew.
-
-    Raises:
-        CheckpointError: If nothing was kept.
-    """
-    return load_explanation(run_folder, recording.session_id)
-
-
-def load_explanation(run_folder: Path, session_id: str) -> SessionExplanation:
-    """Read the explanation of one session.
-
-    Raises:
-        CheckpointError: If there is none, or it is broken.
-    """
-    found = {e.session_id: e for e in load_explanations(run_folder)}
-    if session_id not in found:
-        raise CheckpointError(f"{run_folder} holds no explanation of session {session_id!r}")
-    return found[session_id]
 
 
 def figure_settings(scale: str, values: Mapping[str, Any]) -> FigureSettings:
@@ -199,7 +173,7 @@ class FigureStep:
     figure: str
     settings: FigureSettings
     version: Version
-    explain: Explain = kept_explanation
+    explain: Explain = explain
 
     def is_done(self, cell: Cell) -> bool:
         """Whether what is needed is kept."""
