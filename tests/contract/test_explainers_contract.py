@@ -40,9 +40,15 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "cnn_gru": {
         "default": {"core": CORE, "features": "all_prod"},
         "paper_like": {
-            **{"core": CORE, "features": "all_prod", "readout": "linear", "own_gain": False},
-            **{"linear_path": False, "kernels": False, "shifter": PAPER_SHIFTER},
-            **{"normalize_streams": True, "normalize_behavior": True},
+            "core": CORE,
+            "features": "all_prod",
+            "readout": "linear",
+            "own_gain": False,
+            "linear_path": False,
+            "kernels": False,
+            "shifter": PAPER_SHIFTER,
+            "normalize_streams": True,
+            "normalize_behavior": True,
         },
         "planes": {"core": CORE, "planes": ["speed", "theta"], "features": "orig_prod"},
     },
@@ -172,12 +178,12 @@ def test_many_neurons_climb_as_each_does_alone(encoder: AbstractEncoder, climb: 
     assert np.abs(together - 20 * video[:, :, 0].numpy()).max() > 1e-3
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """What a callable may raise."""
 
 
 def run_all(encoder: AbstractEncoder) -> list[str]:
-    """Run every explainer and return the names of those that raised ``Broken``."""
+    """Run every explainer and return the names of those that raised ``BrokenError``."""
     video, behavior = noise(encoder)
     neurons, names = torch.arange(3), names_of(encoder)
     calls: dict[str, Callable[[], Any]] = {
@@ -204,7 +210,7 @@ def run_all(encoder: AbstractEncoder) -> list[str]:
     for name, call in calls.items():
         try:
             call()
-        except Broken:
+        except BrokenError:
             raised.append(name)
     assert raised in ([], list(calls))
     assert not video.requires_grad
@@ -260,6 +266,6 @@ def _break(encoder: AbstractEncoder) -> None:
     """Let the encoder fail on its way, after its shifter."""
 
     def respond(*_: Any, **__: Any) -> Tensor:
-        raise Broken
+        raise BrokenError
 
     encoder.respond = respond

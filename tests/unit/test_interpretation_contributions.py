@@ -136,7 +136,9 @@ def test_the_deviance_is_that_of_its_definition() -> None:
     y, mean = np.array([0.0, 1.0, 3.0]), np.array([0.5, 1.0, 2.0])
 
     def loss(rate: np.ndarray) -> float:
-        return float(sum(2 * (a * np.log(a / b) - a + b if a else b) for a, b in zip(y, rate)))
+        return float(
+            sum(2 * (a * np.log(a / b) - a + b if a else b) for a, b in zip(y, rate, strict=True))
+        )
 
     expected = 1 - loss(mean) / loss(np.full(3, 1.5))
     assert module._explained(mean, y, 1.5, "poisson") == pytest.approx(expected)
