@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import captum.attr
@@ -24,6 +25,7 @@ from freegaze.interpretation.saliency import (
     mean_video_gradient,
 )
 from freegaze.models._gaze import GazeCorrection
+from freegaze.models.cnn import CNN
 from freegaze.models.encoder import MODELS, AbstractEncoder
 from freegaze.nn.sampling import sample_bilinear
 from freegaze.recording.behavior import fit_behavior_transform
@@ -154,6 +156,27 @@ def test_captum_says_the_same(name: str) -> None:
         assert parts.abs().max() > 1e-6
         # Its points on the line are float32.
         np.testing.assert_allclose(line.total[:, neuron], parts.detach(), rtol=1e-5, atol=1e-6)
+
+
+class LooksTwice(CNN):
+    """An encoder without one displacement a frame: it also looks at the frame upside down."""
+
+    def encode(self, video: Tensor, behavior: Tensor, session: str | None = None) -> Tensor:
+        turned = super().encode(video.flip(-2), behavior, session)
+        return super().encode(video, behavior, session) + turned.tanh()
+
+
+def test_an_encoder_that_displaces_twice_is_differentiated_as_a_whole() -> None:
+    config = build_config(CNN.Config, OPTIONS["cnn"])
+    made = checks.make_encoder(LooksTwice, config, frame_size=(40, 48))
+    encoder = checks.scramble(made).double().eval()
+    video, behavior = noise(encoder)
+    names = next(iter(encoder.sessions.values())).behavior_names
+    found = behavior_saliency(encoder, video, behavior, names, session="mouse.1")
+    expected = by_backward(partial(encoder, session="mouse.1"), video, behavior)
+    np.testing.assert_allclose(found.via_gaze, expected, atol=1e-12)
+    assert np.abs(expected).max() > 1e-3
+    assert (found.partial == 0).all()
 
 
 def test_products_count_for_their_factors() -> None:
