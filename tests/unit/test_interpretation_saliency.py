@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import captum.attr
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,7 @@ from freegaze.interpretation.saliency import (
     mean_video_gradient,
 )
 from freegaze.models._gaze import GazeCorrection
+from freegaze.models.cnn import CNN
 from freegaze.models.encoder import MODELS, AbstractEncoder
 from freegaze.nn.sampling import sample_bilinear
 from freegaze.recording.behavior import fit_behavior_transform
@@ -129,6 +132,51 @@ def test_a_session_is_named_without_hiding_the_encoder() -> None:
     line = integrated_saliency(encoder, video, behavior, names, session="mouse 2", steps=2)
     assert np.abs(line.via_gaze).max() > 0
     assert mean_video_gradient(encoder, video, behavior, session="mouse 2").shape[0] == 3
+
+
+@pytest.mark.filterwarnings("ignore:Input Tensor .* did not already require gradients")
+@pytest.mark.parametrize("name", ["cnn", "cnn_gru", "sensorium", "behavior_only", "glm"])
+def test_captum_says_the_same(name: str) -> None:
+    """Both paths together are what it knows of; it sees each neuron as a function of its own."""
+    encoder = make_double(name).eval()
+    video, behavior = noise(encoder)
+    names = next(iter(encoder.sessions.values())).behavior_names
+    found = behavior_saliency(encoder, video, behavior, names, session="mouse.1")
+    line = integrated_saliency(encoder, video, behavior, names, session="mouse.1", steps=8)
+    for neuron in range(found.partial.shape[1]):
+
+        def rate(states: Tensor, neuron: int = neuron) -> Tensor:
+            frames = video.repeat(len(states) // len(video), 1, 1, 1, 1)
+            return encoder(frames, states, "mouse.1")[:, neuron]
+
+        slopes = captum.attr.Saliency(rate).attribute(behavior.clone(), abs=False).sum(1)
+        np.testing.assert_allclose(found.total[:, neuron], slopes, atol=1e-10)
+        gradients = captum.attr.IntegratedGradients(rate)
+        parts = gradients.attribute(behavior, n_steps=8, method="gausslegendre").sum(1)
+        assert parts.abs().max() > 1e-6
+        # Its points on the line are float32.
+        np.testing.assert_allclose(line.total[:, neuron], parts.detach(), rtol=1e-5, atol=1e-6)
+
+
+class LooksTwice(CNN):
+    """An encoder without one displacement a frame: it also looks at the frame upside down."""
+
+    def encode(self, video: Tensor, behavior: Tensor, session: str | None = None) -> Tensor:
+        turned = super().encode(video.flip(-2), behavior, session)
+        return super().encode(video, behavior, session) + turned.tanh()
+
+
+def test_an_encoder_that_displaces_twice_is_differentiated_as_a_whole() -> None:
+    config = build_config(CNN.Config, OPTIONS["cnn"])
+    made = checks.make_encoder(LooksTwice, config, frame_size=(40, 48))
+    encoder = checks.scramble(made).double().eval()
+    video, behavior = noise(encoder)
+    names = next(iter(encoder.sessions.values())).behavior_names
+    found = behavior_saliency(encoder, video, behavior, names, session="mouse.1")
+    expected = by_backward(partial(encoder, session="mouse.1"), video, behavior)
+    np.testing.assert_allclose(found.via_gaze, expected, atol=1e-12)
+    assert np.abs(expected).max() > 1e-3
+    assert (found.partial == 0).all()
 
 
 def test_products_count_for_their_factors() -> None:

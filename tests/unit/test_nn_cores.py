@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from freegaze.errors import ConfigError
-from freegaze.nn.convolution import convolve_gray
+from freegaze.nn.convolution import convolve, convolve_gray
 from freegaze.nn.cores import ConvCore, CoreConfig
 from freegaze.nn.dropout import rectify_and_drop
 
@@ -66,6 +66,37 @@ def test_core_equals_plain_layers(has_bias: bool, is_training: bool) -> None:
     core.eval(), plain.eval()
     torch.testing.assert_close(core(frames), plain(frames))
     assert core.blocks[0].norm.num_batches_tracked == (2 if is_training else 0)
+
+
+def test_dropout_can_be_on_while_normalization_stands_still() -> None:
+    torch.manual_seed(0)
+    core = ConvCore(1, (4,), (3,), (1,), 1, 0.5, has_bias=True).train()
+    norm = core.blocks[0].norm.eval()
+    norm.running_mean += torch.rand(4)
+    norm.running_var += torch.rand(4)
+    frames = torch.randn(3, 1, 9, 9, generator=torch.Generator().manual_seed(0))
+    before = {name: value.clone() for name, value in core.state_dict().items()}
+    dropped = core(frames)
+    assert all(torch.equal(value, before[name]) for name, value in core.state_dict().items())
+    kept = dropped != 0
+    whole = core.eval()(frames)
+    torch.testing.assert_close(dropped[kept], 2 * whole[kept])
+    n_positive = int((whole > 0).sum())  # four sd of a fair coin around half of them
+    assert abs(int(kept.sum()) - n_positive / 2) < 2 * n_positive**0.5
+    assert n_positive > 50
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's own preparation
+@pytest.mark.parametrize("stride", [1, 2])
+def test_forward_derivatives_of_a_convolution_are_its_own(stride: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    maps, change = torch.randn(2, 3, 2, 9, 8, generator=generator, dtype=torch.float64)
+    weight = torch.randn(5, 2, 3, 3, generator=generator, dtype=torch.float64)
+    bias = torch.randn(5, generator=generator, dtype=torch.float64)
+    found = torch.func.jvp(lambda m: convolve(m, weight, bias, stride), (maps,), (change,))
+    expected = torch.func.jvp(lambda m: F.conv2d(m, weight, bias, stride), (maps,), (change,))
+    torch.testing.assert_close(found, expected)
+    assert found[1].abs().max() > 0.1
 
 
 def test_gradients_equal_those_of_plain_layers() -> None:

@@ -71,7 +71,7 @@ def behavior_saliency(
     features: Callable[[Tensor], Tensor] | None = None,
     *,
     session: str | None = None,
-    batch: int = 16,
+    batch: int = 20,
 ) -> BehaviorSaliency:
     """Differentiate all rates by all behavior signals.
 
@@ -123,7 +123,7 @@ def integrated_saliency(
     session: str | None = None,
     baseline: Float[Tensor, " signal"] | None = None,
     steps: int = 16,
-    batch: int = 16,
+    batch: int = 20,
 ) -> BehaviorSaliency:
     """Attribute rates to signals by integrated gradients.
 
