@@ -30,10 +30,11 @@ ENCODERS = {
     "cnn_gru paper": (CNNGRUConfig.paper(), 1),
     "cnn_gru default": (CNNGRUConfig(features="all_prod"), 6),
 }
-FAST, LOOP, BACKWARDS = (
+FAST, LOOP, BACKWARDS, WITH_WEIGHTS = (
     "behavior_saliency",
     "forward and backward for each neuron",
     "one forward, then a backward for each neuron",
+    "forward and `backward()` for each neuron, gradients of weights too",
 )
 
 Method = Callable[[AbstractEncoder, Tensor, Tensor], np.ndarray]
@@ -62,7 +63,25 @@ def backwards(encoder: AbstractEncoder, video: Tensor, behavior: Tensor) -> np.n
     return torch.stack(found, 1).numpy()
 
 
-METHODS: dict[str, Method] = {FAST: fast, LOOP: forward_and_backward, BACKWARDS: backwards}
+def with_weights(encoder: AbstractEncoder, video: Tensor, behavior: Tensor) -> np.ndarray:
+    """Differentiate one neuron after the other as one does who does not think of weights."""
+    found = []
+    encoder.requires_grad_(True)
+    for neuron in range(encoder.sessions["s"].n_neurons):
+        point = behavior.clone().requires_grad_()
+        encoder(video, point)[:, neuron].sum().backward()
+        assert point.grad is not None
+        found.append(point.grad.sum(1))
+    encoder.requires_grad_(False).zero_grad()
+    return torch.stack(found, 1).numpy()
+
+
+METHODS: dict[str, Method] = {
+    FAST: fast,
+    LOOP: forward_and_backward,
+    BACKWARDS: backwards,
+    WITH_WEIGHTS: with_weights,
+}
 
 
 def main() -> None:
@@ -79,8 +98,7 @@ def main() -> None:
         config, history = ENCODERS[name]
         dims = EncoderDims(n_neurons, NAMES, (60, 80), history, recorded=FEATURE_SETS["orig"])
         encoder = build_encoder("cnn_gru", config, {"s": dims}, seed=0).eval()
-        for parameter in encoder.parameters():  # as the fast way does, which helps the loops too
-            parameter.requires_grad_(False)
+        encoder.requires_grad_(False)  # as the fast way does; it helps the loops too
         generator = torch.Generator().manual_seed(0)
         video = torch.randn(n_windows, history, 1, 60, 80, generator=generator)
         behavior = torch.randn(n_windows, history, len(NAMES), generator=generator)

@@ -95,8 +95,9 @@ def _sampling_grid(
     from_x, from_y = half_x - center[0] - dx, half_y - center[1] - dy
     offset_x = cos * from_x + sin * from_y + (center[0] - half_x)
     offset_y = cos * from_y - sin * from_x + (center[1] - half_y)
-    across = torch.linspace(-1, 1, width).to(displacement)
-    down = torch.linspace(-1, 1, height).to(displacement)[:, None]
+    kind = {"dtype": dx.dtype, "device": dx.device}
+    across = torch.linspace(-1, 1, width, **kind)
+    down = torch.linspace(-1, 1, height, **kind)[:, None]
     # Rows and columns apart: only their sum is as large as a frame.
     cos, sin, offset_x, offset_y = (v[:, None, None] for v in (cos, sin, offset_x, offset_y))
     x = (cos * across + offset_x / half_x) + sin * (half_y / half_x) * down
