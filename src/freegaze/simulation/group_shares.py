@@ -59,21 +59,62 @@ def group_shares(
     return shares
 
 
+def true_saliency(
+    truth: Truth, bins: Integer[np.ndarray, " bin"], signal: str, step: float
+) -> Float[np.ndarray, " neuron"]:
+    """Return how much the mean rate changes with a signal, the picture held still.
+
+    Args:
+        truth: Of a simulated session.
+        bins: Bins to take it over.
+        signal: A signal that neurons can depend on.
+        step: In the signal's unit, its sd for example; the change is taken over half of it to
+            either side.
+
+    Returns:
+        Expected counts a bin for one step.
+    """
+    path = {name: truth.path[f"true_{name}"] for name in _names()}
+    share = truth.position_share
+    here = _parts(truth, scaled_signals(path), None)
+    scale = truth.mean_rate_hz * BIN_S / ((1 - share) * here[0].mean(0) + share)
+    rate = truth.attainable.astype(np.float64)
+    visual = np.maximum(rate - scale * share * here[1], 0.0)[bins]
+    norm = _position_mean(truth, scaled_signals(path))
+    sides = []
+    for sign in (-0.5, 0.5):
+        moved = scaled_signals({**path, signal: path[signal] + sign * step})
+        gain, position = _parts(truth, moved, None, norm)
+        sides.append(visual * gain[bins] / here[0][bins] + scale * share * position[bins])
+    return (sides[1] - sides[0]).mean(0)
+
+
 def _names() -> list[str]:
     return [*GAIN_SIGNALS, *POSITION_SIGNALS]
 
 
 def _parts(
-    truth: Truth, signals: Mapping[str, np.ndarray], without: str | None
+    truth: Truth,
+    signals: Mapping[str, np.ndarray],
+    without: str | None,
+    position_mean: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return gain and position tuning (of mean 1) in each bin, (time, neuron) each."""
+    """Return gain and position tuning in each bin, (time, neuron) each.
+
+    Position tuning is divided by its own mean, or by one that is given.
+    """
     left_out = GROUPS[without] if without else ()
     coefficients = {
         name: value * (name not in left_out) for name, value in truth.behavior_coefficients.items()
     }
     log_gain = sum(signals[s][:, None] * coefficients[s] for s in GAIN_SIGNALS)
     position = position_tuning(coefficients, signals)
-    return bin_mean(np.exp(log_gain)), bin_mean(position / position.mean(0))
+    mean = position.mean(0) if position_mean is None else position_mean
+    return bin_mean(np.exp(log_gain)), bin_mean(position / mean)
+
+
+def _position_mean(truth: Truth, signals: Mapping[str, np.ndarray]) -> np.ndarray:
+    return position_tuning(truth.behavior_coefficients, signals).mean(0)
 
 
 def _deviance(rate: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -1,0 +1,172 @@
+"""An explanation against what is true of a simulated session."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+
+from freegaze.explanation.result import SessionExplanation
+from freegaze.explanation.session import ExplainedSession
+from freegaze.interpretation.receptive_fields import summarize_field
+from freegaze.nn.warp import rotation_center, warp_frames
+from freegaze.simulation.group_shares import GROUPS, group_shares, true_saliency
+from freegaze.simulation.truth import Truth
+
+NOT_VISUAL = ("behavior_only", "untuned")
+
+
+def compare_fields(
+    explanation: SessionExplanation,
+    truth: Truth,
+    shift_px: tuple[float, float],
+    rotation_deg: float,
+) -> pd.DataFrame:
+    """Compare receptive fields with the true ones, after one common shift and rotation.
+
+    Responses cannot tell a retina from the same retina moved and turned once and for all: the
+    movement that ``freegaze.evaluation.displacement.compare_displacement`` takes out of the
+    shifter is taken out of the fields.
+
+    Args:
+        explanation: Of a simulated session.
+        truth: Of the same neurons, in the same order.
+        shift_px: Common shift (x, y) from the true retina to the encoder's.
+        rotation_deg: Common rotation.
+
+    Returns:
+        One row a neuron that sees and method: ``unit_id``, ``method``, ``kind``, ``correlation``
+        (of the field's first singular picture with the true cosine phase; for complex cells the
+        root mean square projection of both true phases onto the pair, NaN where the method gives
+        none), ``distance_px`` (between the Gabor fit's center and the true center of energy).
+    """
+    true = _moved(truth.receptive_field, shift_px, rotation_deg)
+    centers = _centers(true)
+    table = explanation.receptive_fields.set_index(["method", "unit_id"])
+    rows = []
+    for method, fields in explanation.fields.items():
+        pairs = explanation.pairs.get(method)
+        for i, unit in enumerate(explanation.unit_ids):
+            if truth.modulation[i] in NOT_VISUAL:
+                continue
+            number = table.loc[(method, unit)]
+            gap = np.array([number["center_x_px"], number["center_y_px"]]) - centers[i]
+            if truth.kind[i] == "simple":
+                correlation = correlate(summarize_field(fields[i]).spatial, true[i, 0])
+            else:
+                correlation = np.nan if pairs is None else subspace_overlap(pairs[i], true[i])
+            rows.append(
+                {
+                    "unit_id": unit,
+                    "method": method,
+                    "kind": truth.kind[i],
+                    "correlation": correlation,
+                    "distance_px": float(np.hypot(*gap)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def compare_contributions(
+    explanation: SessionExplanation, truth: Truth, session: ExplainedSession
+) -> pd.DataFrame:
+    """Put what was found of each group of behavior beside what is true.
+
+    Args:
+        explanation: Of a simulated session.
+        truth: Of the same neurons, in the same order.
+        session: The session.
+
+    Returns:
+        One row a neuron and group: ``unit_id``, ``group``, ``is_real`` (the neuron depends on it),
+        ``share`` (of the attainable deviance that it carries over test bins), ``is_found``, ``p``.
+    """
+    shares = group_shares(truth, session.targets["test"])
+    found = explanation.contributions.set_index(["group", "unit_id"])
+    rows = []
+    for group, signals in GROUPS.items():
+        is_real = np.any([truth.behavior_coefficients[s] != 0 for s in signals], axis=0)
+        for i, unit in enumerate(explanation.unit_ids):
+            row = found.loc[(group, unit)]
+            rows.append(
+                {
+                    "unit_id": unit,
+                    "group": group,
+                    "is_real": bool(is_real[i]),
+                    "share": shares[group][i],
+                    "is_found": bool(row["is_significant"]),
+                    "p": row["p"],
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def compare_saliency(
+    explanation: SessionExplanation, truth: Truth, session: ExplainedSession
+) -> pd.DataFrame:
+    """Put signed saliency beside the true mean effect of one sd of each signal.
+
+    Returns:
+        One row a neuron and signal that neurons of the virtual mouse can depend on: ``unit_id``,
+        ``signal``, ``true`` and ``found``, in expected counts a bin for one training sd.
+    """
+    recording = session.recording
+    training = session.encoder.split(recording).bins("train")
+    table = explanation.saliency.set_index(["signal", "unit_id"])
+    rows = []
+    for signals in GROUPS.values():
+        for signal in signals:
+            if signal not in session.behavior.signal_names:
+                continue
+            sd = float(np.nanstd(recording.column(signal)[training]))
+            true = true_saliency(truth, session.targets["test"], signal, sd)
+            for i, unit in enumerate(explanation.unit_ids):
+                found = float(table.loc[(signal, unit), "signed"])
+                rows.append({"unit_id": unit, "signal": signal, "true": true[i], "found": found})
+    return pd.DataFrame(rows)
+
+
+def correlate(a: Float[np.ndarray, "height width"], b: Float[np.ndarray, "height width"]) -> float:
+    """Return the correlation of two pictures over their pixels; 0 where one is flat."""
+    a, b = a - a.mean(), b - b.mean()
+    size = np.sqrt(float((a**2).sum()) * float((b**2).sum()))
+    return float((a * b).sum()) / size if size > 0 else 0.0
+
+
+def subspace_overlap(
+    pair: Float[np.ndarray, "2 height width"], true: Float[np.ndarray, "2 height width"]
+) -> float:
+    """Return how much of some pictures lies in the span of others, from 0 to 1.
+
+    Args:
+        pair: Pictures that span what was found.
+        true: Pictures that should lie in it.
+
+    Returns:
+        Root mean square length of the true pictures, of length 1, projected onto the span.
+    """
+    basis = np.linalg.qr(pair.reshape(len(pair), -1).T.astype(np.float64))[0]
+    flat = true.reshape(len(true), -1).T.astype(np.float64)
+    length = np.linalg.norm(flat, axis=0)
+    flat = flat[:, length > 0] / length[length > 0]
+    return float(np.sqrt(((basis.T @ flat) ** 2).sum(0).mean())) if flat.size else 0.0
+
+
+def _moved(
+    fields: Float[np.ndarray, "neuron 2 height width"],
+    shift_px: tuple[float, float],
+    rotation_deg: float,
+) -> Float[np.ndarray, "neuron 2 height width"]:
+    flat = torch.from_numpy(fields.reshape(-1, 1, *fields.shape[2:])).float()
+    movement = torch.tensor([[*shift_px, rotation_deg]]).expand(len(flat), -1)
+    center = rotation_center((fields.shape[2], fields.shape[3]))
+    return warp_frames(flat, movement, center).numpy().reshape(fields.shape)
+
+
+def _centers(fields: Float[np.ndarray, "neuron 2 height width"]) -> np.ndarray:
+    """Return the middle (x, y) of each neuron's energy, (neuron, 2)."""
+    energy = (fields.astype(np.float64) ** 2).sum(1)
+    y, x = np.mgrid[: fields.shape[2], : fields.shape[3]]
+    whole = np.maximum(energy.sum((1, 2)), 1e-30)
+    return np.column_stack([(energy * x).sum((1, 2)) / whole, (energy * y).sum((1, 2)) / whole])
