@@ -166,7 +166,7 @@ class Hdf5Reader:
             )
 
     def _walk(self, group: h5py.Group, path: str, depth: int = 0) -> None:
-        for key in group:
+        for key in map(str, group):
             self._n_objects += 1
             name = f"{path}/{key}" if path else key
             if depth >= _MAX_DEPTH or self._n_objects > _MAX_OBJECTS:

@@ -60,7 +60,7 @@ def lost_frames(frames: np.ndarray) -> np.ndarray:
     """Say which frames hold a missing value, shape (time,)."""
     if frames.dtype.kind != "f":
         return np.zeros(len(frames), bool)
-    return np.isnan(frames).any(axis=(1, 2))
+    return np.asarray(np.isnan(frames).any(axis=(1, 2)))
 
 
 def find_gray_scale(pieces: Callable[[], Iterator[np.ndarray]], where: str) -> GrayScale:
