@@ -68,11 +68,11 @@ def test_white_noise_has_the_same_units_and_no_head(tmp_path: Path):
 
 
 def test_a_file_of_one_block_opens(tmp_path: Path):
-    with h5py.File(Niell2022Source().write_tiny(tmp_path, 0)) as source:
-        with h5py.File(tmp_path / "ModelData_dt050.h5", "w") as target:
-            for key in source[FM1]:
-                source.copy(f"{FM1}/{key}", target)
-    (r,) = open_recordings("niell2022", tmp_path / "ModelData_dt050.h5")
+    published, own = Niell2022Source().write_tiny(tmp_path, 0), tmp_path / "ModelData_dt050.h5"
+    with h5py.File(published) as source, h5py.File(own, "w") as target:
+        for key in source[FM1]:
+            source.copy(f"{FM1}/{key}", target)
+    (r,) = open_recordings("niell2022", own)
     assert (r.session_id, r.n_bins) == ("ModelData_dt050", 240)
     names = [r.session_id for r in open_recordings("niell2022", tmp_path)]
     assert names == ["070921_TINY", "ModelData_dt050"]
