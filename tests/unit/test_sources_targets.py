@@ -1,5 +1,9 @@
 """From one format to another: the same where it can be, a sentence where it cannot."""
 
+import contextlib
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,11 +120,73 @@ def test_the_way_to_the_originals_layout_is_shown(tmp_path: Path):
 def test_nothing_is_replaced(target: str, tmp_path: Path):
     store = save(make_tiny_recording(0), tmp_path)
     (first,) = convert("store", store, target, tmp_path / "out")
+    assert not first.was_there
     before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
-    with pytest.raises(DataError, match="exists already"):
-        convert("store", store, target, tmp_path / "out")
-    assert first.path.exists()
+    (again,) = convert("store", store, target, tmp_path / "out")
+    assert again.was_there
+    other = save(make_tiny_recording(1), tmp_path / "b")
+    with pytest.raises(DataError, match="exists already and holds something else"):
+        convert("store", other, target, tmp_path / "out")
     assert before == {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_a_place_that_is_taken_is_found_before_anything_is_written(tmp_path: Path):
+    for name in ("a", "b"):
+        save_store(make_tiny_recording(0, session_id=name), tmp_path / "in" / name)
+    taken = tmp_path / "out" / "b.npz"
+    taken.parent.mkdir()
+    taken.write_text("mine")
+    with pytest.raises(DataError, match=r"b\.npz exists already"):
+        convert("store", tmp_path / "in", "arrays", tmp_path / "out")
+    assert [p.name for p in taken.parent.iterdir()] == ["b.npz"]
+    taken.unlink()
+    taken.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"b\.npz exists already"):
+        convert("store", tmp_path / "in", "arrays", tmp_path / "out")
+
+
+KILLED = """
+import os, signal, sys
+from freegaze.sources.targets import convert
+left, sync = int(sys.argv[4]), os.fsync
+def fsync(handle):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    sync(handle)
+os.fsync = fsync
+convert("store", sys.argv[1], sys.argv[2], sys.argv[3])
+"""
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in folder.rglob("*")
+        if p.is_file() and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    }
+
+
+@pytest.mark.parametrize("target", TARGETS.names())
+def test_a_killed_conversion_is_gone_on_with(target: str, tmp_path: Path):
+    """Killed at some flush to the disk, the same call ends with the bytes of an undisturbed one."""
+    for name in ("a", "b"):
+        save_store(make_tiny_recording(0, session_id=name), tmp_path / "in" / name)
+    convert("store", tmp_path / "in", target, tmp_path / "whole")
+    for at in {"arrays": (1, 2, 3), "store": (5, 7, 13), "xu2023": (3, 42)}[target]:
+        out = tmp_path / f"{target}{at}"
+        arguments = [tmp_path / "in", target, out, at]
+        command = [sys.executable, "-c", KILLED, *map(str, arguments)]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+        if out.exists():  # what is visible is whole
+            assert tree(out).items() <= tree(tmp_path / "whole").items()
+            with contextlib.suppress(DataError):
+                for recording in open_recordings(target, out):
+                    assert recording.session_id in ("a", "b")
+        convert("store", tmp_path / "in", target, out)
+        assert tree(out) == tree(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", "..", "", "a\\b", "x" * 300])

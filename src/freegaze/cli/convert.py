@@ -31,7 +31,8 @@ def command(
 ) -> None:
     """Write recordings in another format, and say what that format cannot hold.
 
-    Nothing is replaced, and what was changed on the way is in the provenance. For example:
+    Nothing is replaced, and what was changed on the way is in the provenance. The same command
+    goes on with a conversion that was stopped. For example:
 
         freegaze convert niell2022 ModelData_all.h5 --to store --out data/niell
 
@@ -42,6 +43,7 @@ def command(
     with progress_bar(quiet) as progress:
         written = convert(source, path, to, out, options, config, progress)
     for session in written:
-        typer.echo(f"{session.session_id}: {session.path}")
+        known = " (was there already, the same bytes)" if session.was_there else ""
+        typer.echo(f"{session.session_id}: {session.path}{known}")
         for loss in session.losses:
             typer.echo(f"  not held by {to}: {loss}")

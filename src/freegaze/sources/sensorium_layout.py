@@ -21,6 +21,7 @@ import numpy as np
 
 from freegaze.errors import DataError, ShapeError
 from freegaze.recording.array_files import ArrayHeader, read_npy, read_npy_header
+from freegaze.recording.atomic import visible_folders
 from freegaze.sources.conversion import to_float32, to_names
 
 STIMULI = {"images": 0.5, "videos": 1 / 30}
@@ -170,7 +171,7 @@ def find_sessions(path: Path) -> dict[str, Path]:
         raise DataError(f"{path} is a file; give the unpacked folder with `data` and `meta`")
     if is_session(path):
         return {path.resolve().name: path}
-    return {p.name: p for p in sorted(path.iterdir()) if p.is_dir() and is_session(p)}
+    return {p.name: p for p in visible_folders(path) if is_session(p)}
 
 
 def read_folder(path: Path) -> SensoriumFolder:

@@ -5,6 +5,7 @@ A target is one row at the end of this file; ``freegaze convert`` and ``freegaze
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 from freegaze import __version__
 from freegaze.config import StrictConfig
 from freegaze.errors import DataError
+from freegaze.recording.array_files import file_sha256
+from freegaze.recording.atomic import cannot_write
 from freegaze.recording.recording import Recording
 from freegaze.recording.reshaping import cut_segments, resize_video
 from freegaze.recording.store import save_store
@@ -51,11 +54,13 @@ class Converted:
         session_id: Its name.
         path: Where it is.
         losses: What the target could not hold.
+        was_there: Whether the very same bytes were there already.
     """
 
     session_id: str
     path: Path
     losses: tuple[str, ...]
+    was_there: bool = False
 
 
 class ConversionConfig(StrictConfig):
@@ -87,7 +92,9 @@ def convert(
     """Read recordings from one format and write them in another.
 
     Nothing that exists is replaced, and no session is written before all have been read and their
-    places are known to be free. What a target cannot hold is told, never dropped in silence.
+    places are known to be free. What a target cannot hold is told, never dropped in silence. A
+    session that is there already with the very same bytes is kept, so that the same call goes on
+    with a conversion that was stopped.
 
     Args:
         source: Name of the source, or ``auto``.
@@ -113,21 +120,24 @@ def convert(
     recordings = open_recordings(source, path, **(options or {}))
     folder = Path(out)
     places = [row.path(folder, _file_name(r)) for r in recordings]
-    for place in places:
-        if place.exists() or place.is_symlink():
-            raise DataError(f"{place} exists already; choose another place, or remove it")
-    written = []
-    for i, (recording, place) in enumerate(zip(recordings, places, strict=True)):
+    steps = zip(recordings, places, strict=True)
+    is_there = [place.exists() or place.is_symlink() for place in places]
+    written: dict[int, Converted] = {}
+    # What is there is looked at first: a place that is taken is found before anything is written.
+    for i, (recording, place) in sorted(enumerate(steps), key=lambda item: not is_there[item[0]]):
         name = recording.session_id
         changed = _change(
             recording, changes, folder, lambda a, b, n=name: tell(f"resizing {n}", a, b)
         )
-        losses = row.losses(changed)
-        tell(f"writing {name}", i, len(recordings))
-        row.write(row.prepare(changed), folder)
-        tell(f"writing {name}", i + 1, len(recordings))
-        written.append(Converted(name, place, tuple(losses)))
-    return written
+        losses = tuple(row.losses(changed))
+        tell(f"writing {name}", len(written), len(places))
+        if is_there[i]:
+            _keep_or_refuse(row, changed, place)
+        else:
+            row.write(row.prepare(changed), folder)
+        written[i] = Converted(name, place, losses, was_there=is_there[i])
+        tell(f"writing {name}", len(written), len(places))
+    return [written[i] for i in range(len(places))]
 
 
 def describe_targets() -> list[dict[str, str]]:
@@ -150,6 +160,28 @@ def _change(
     if config.segments is not None:
         told["segments"], told["test"] = config.segments, config.test
     return replace(recording, provenance={**recording.provenance, "conversion": told})
+
+
+def _keep_or_refuse(row: Target, recording: Recording, place: Path) -> None:
+    """Accept what is there if it is what would be written."""
+    refusal = DataError(
+        f"{place} exists already and holds something else; choose another place, or remove it"
+    )
+    if place.is_symlink():
+        raise refusal
+    try:
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".compare-") as scratch:
+            row.write(row.prepare(recording), Path(scratch))
+            new = row.path(Path(scratch), recording.session_id)
+            if _sums(new) != _sums(place):
+                raise refusal
+    except OSError as error:
+        raise cannot_write(place, error) from None
+
+
+def _sums(place: Path) -> dict[str, str]:
+    files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]
+    return {str(p.relative_to(place)): file_sha256(p) for p in files}
 
 
 def _file_name(recording: Recording) -> str:
