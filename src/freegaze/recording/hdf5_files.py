@@ -76,7 +76,7 @@ class Hdf5Reader:
                 if file.read(len(SIGNATURE)) != SIGNATURE:
                     raise DataError(f"{path} is no HDF5 file (wrong first bytes); check the path")
             self._n_file_bytes = path.stat().st_size
-            self._file = h5py.File(path, "r")
+            self._file = h5py.File(path, "r", locking="best-effort")
         except FileNotFoundError:
             raise DataError(f"{path} does not exist; check the path") from None
         except _BROKEN as error:

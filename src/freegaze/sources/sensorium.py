@@ -162,8 +162,11 @@ def _chosen(folder: SensoriumFolder, tiers: tuple[str, ...] | None) -> list[int]
 def _check_alike(folder: SensoriumFolder, trials: Sequence[Trial]) -> None:
     first = trials[0]
     for trial in trials:
-        for what, key in (("frames", folder.stimuli), ("responses", "responses")):
-            theirs, ours = getattr(trial, what).shape[1:], getattr(first, what).shape[1:]
+        sizes = {
+            folder.stimuli: (trial.frames.shape[1:], first.frames.shape[1:]),
+            "responses": (trial.n_neurons, first.n_neurons),
+        }
+        for key, (theirs, ours) in sizes.items():
             if theirs != ours:
                 raise ShapeError(
                     f"{folder.file(key, trial.number)} has {theirs} values a bin but "
@@ -181,7 +184,7 @@ def _without_withheld(
 ) -> tuple[list[Trial], dict[str, Any]]:
     """Leave out empty trials, and the tiers whose responses the competition withheld."""
     there = [t for t in trials if len(t.frames)]
-    recorded = {folder.tiers[t.number] for t in there if t.responses.any()}
+    recorded = {folder.tiers[t.number] for t in there if t.is_recorded}
     withheld = sorted({folder.tiers[t.number] for t in there} - recorded)
     if not keep:
         there = [t for t in there if folder.tiers[t.number] in recorded]
@@ -247,8 +250,12 @@ def _assemble(
         role = roles.get(folder.tiers[trial.number])
         segments.append(Segment(n_bins, n_bins + length, role, trial=True))
         n_bins += length
+    responses = np.empty((n_bins, trials[0].n_neurons), np.float32)
+    for trial, segment in zip(trials, segments, strict=True):
+        piece = folder.read_responses(trial)
         file = str(folder.file("responses", trial.number))
-        check_responses(trial.responses, options.response_kind, file)
+        check_responses(piece, options.response_kind, file)
+        responses[segment.start : segment.stop] = piece
     behavior = np.concatenate([t.behavior for t in trials])[:, [i for i, _, _ in columns]]
     return Recording(
         session_id=folder.path.resolve().name,
@@ -258,9 +265,9 @@ def _assemble(
         behavior=behavior,
         behavior_names=tuple(name for _, name, _ in columns),
         behavior_units=tuple(unit for _, _, unit in columns),
-        responses=np.concatenate([t.responses for t in trials]),
+        responses=responses,
         response_kind=options.response_kind,
-        unit_ids=read_unit_ids(folder.path, trials[0].responses.shape[1]),
+        unit_ids=read_unit_ids(folder.path, trials[0].n_neurons),
         segments=tuple(segments),
         annotations=annotations,
         provenance=provenance,

@@ -40,12 +40,15 @@ _GRAY_TOLERANCE = 0.5  # interpolation may leave 0..255 by less than half a leve
 
 @dataclass(frozen=True)
 class Trial:
-    """What one trial holds, after its end was found.
+    """What one trial holds, after its end was found; responses are read once more, at the end.
+
+    All responses of a session of 2023 are several gigabytes, which are held only once.
 
     Args:
         number: N of its files.
         frames: Gray pictures, (time, height, width), uint8.
-        responses: (time, neuron), float32.
+        n_neurons: Number of neurons.
+        is_recorded: Whether any response is not zero.
         behavior: (time, column), float32.
         rounding: Largest change that rounding to gray levels made.
         n_cut: Bins without data at the end that were cut off.
@@ -53,7 +56,8 @@ class Trial:
 
     number: int
     frames: np.ndarray
-    responses: np.ndarray
+    n_neurons: int
+    is_recorded: bool
     behavior: np.ndarray
     rounding: float
     n_cut: int
@@ -112,7 +116,27 @@ class SensoriumFolder:
         behavior = np.concatenate(
             [np.empty((end, 0), np.float32), *(p[:end] for p in pieces[1:])], 1
         )
-        return Trial(number, frames, responses[:end], behavior, rounding, n_bins - end)
+        return Trial(
+            number=number,
+            frames=frames,
+            n_neurons=responses.shape[1],
+            is_recorded=bool(responses[:end].any()),
+            behavior=behavior,
+            rounding=rounding,
+            n_cut=n_bins - end,
+        )
+
+    def read_responses(self, trial: Trial) -> np.ndarray:
+        """Read the responses of a trial that was read before, (time, neuron), float32.
+
+        Raises:
+            DataError: If the file changed meanwhile.
+        """
+        length = len(trial.frames)
+        responses = self._rows("responses", trial.number, length + trial.n_cut)[:length]
+        if responses.shape[1] != trial.n_neurons:
+            raise ShapeError(f"{self.file('responses', trial.number)} changed while it was read")
+        return responses
 
     def _stimulus(self, number: int) -> np.ndarray:
         file = self.file(self.stimuli, number)
