@@ -12,6 +12,7 @@ import freegaze.sources
 from comparing import assert_same_recording
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError, DataError
+from freegaze.recording.recording import Recording
 from freegaze.recording.store import open_store, save_store
 from freegaze.sources.arrays_layout import write_arrays
 from freegaze.sources.source import SOURCES, describe_sources, detect_source, open_recordings
@@ -29,8 +30,12 @@ def tiny(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return SOURCES.get(source)().write_tiny(tmp_path_factory.mktemp(source), seed=3)
 
 
+def open_tiny(source: str, path: Path, **options) -> list[Recording]:
+    return open_recordings(source, path, **{**SOURCES.get(source).tiny_options, **options})
+
+
 def test_a_tiny_file_opens_as_valid_recordings(source: str, tiny: Path):
-    for recording in open_recordings(source, tiny):
+    for recording in open_tiny(source, tiny):
         assert recording.frames.dtype == np.uint8
         assert recording.behavior.dtype == recording.responses.dtype == np.float32
         assert recording.provenance["source"]
@@ -39,8 +44,8 @@ def test_a_tiny_file_opens_as_valid_recordings(source: str, tiny: Path):
 
 def test_it_is_recognized(source: str, tiny: Path):
     assert detect_source(tiny) == source
-    first = open_recordings("auto", tiny)[0]
-    assert_same_recording(first, open_recordings(source, tiny)[0])
+    first = open_recordings("auto", tiny, **SOURCES.get(source).tiny_options)[0]
+    assert_same_recording(first, open_tiny(source, tiny)[0])
 
 
 def test_the_seed_decides(source: str, tmp_path: Path):
@@ -49,13 +54,13 @@ def test_the_seed_decides(source: str, tmp_path: Path):
         folder = tmp_path / str(i)
         folder.mkdir()
         path = SOURCES.get(source)().write_tiny(folder, seed=seed)
-        found.append(open_recordings(source, path)[0])
+        found.append(open_tiny(source, path)[0])
     assert_same_recording(found[0], found[1])
-    assert not np.array_equal(found[0].frames, found[2].frames)
+    assert not np.array_equal(found[0].responses, found[2].responses)
 
 
 def test_it_survives_the_store_and_the_arrays(source: str, tiny: Path, tmp_path: Path):
-    first = open_recordings(source, tiny)[0]
+    first = open_tiny(source, tiny)[0]
     assert_same_recording(first, open_store(save_store(first, tmp_path / "store"), verify=True))
     file = write_arrays(first, tmp_path / f"{first.session_id}.npz")
     assert_same_recording(first, open_recordings("arrays", file)[0])
@@ -66,17 +71,17 @@ def test_options_are_strict_and_have_defaults(source: str, tiny: Path):
     assert issubclass(options, StrictConfig)
     options()
     with pytest.raises(ConfigError, match="unknown key 'sesions'.*nearest: sessions"):
-        open_recordings(source, tiny, sesions=["a"])
+        open_tiny(source, tiny, sesions=["a"])
 
 
 def test_a_missing_session_is_named(source: str, tiny: Path):
     with pytest.raises(DataError, match="'nobody'"):
-        open_recordings(source, tiny, sessions=["nobody"])
+        open_tiny(source, tiny, sessions=["nobody"])
 
 
 def test_a_threshold_above_every_rate_says_so(source: str, tiny: Path):
     with pytest.raises(DataError, match=r"no neuron fires at 1e\+06 Hz or more.*lower"):
-        open_recordings(source, tiny, min_rate_hz=1e6)
+        open_tiny(source, tiny, min_rate_hz=1e6)
 
 
 def test_an_empty_folder_is_refused(source: str, tmp_path: Path):

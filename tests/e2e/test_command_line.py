@@ -29,6 +29,7 @@ GAP = ("--set", "split.gap_s=0.5")
 VERBS = (
     *("simulate", "inspect", "train", "evaluate", "compare", "predict", "score", "report"),
     *("models", "sources", "metrics", "doctor", "import-weights", "export-weights"),
+    *("convert", "verify", "targets"),
 )
 
 

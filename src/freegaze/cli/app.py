@@ -10,6 +10,7 @@ import typer
 from freegaze import __version__
 from freegaze.cli import (
     compare,
+    convert,
     doctor,
     evaluate,
     explain,
@@ -24,6 +25,7 @@ from freegaze.cli import (
     score,
     simulate,
     train,
+    verify,
 )
 from freegaze.errors import FreegazeError
 
@@ -38,6 +40,8 @@ app = typer.Typer(
 VERBS = (
     *(simulate, inspect, train, evaluate, explain, compare, predict, score, report, reproduce),
     fetch,
+    convert,
+    verify,
     doctor,
 )
 for verb in VERBS:
@@ -46,6 +50,7 @@ app.command("import-weights")(import_weights.command)
 app.command("export-weights")(export_weights.command)
 app.command("models")(listing.models)
 app.command("sources")(listing.sources)
+app.command("targets")(listing.targets)
 app.command("metrics")(listing.metrics)
 
 

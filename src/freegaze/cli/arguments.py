@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from freegaze.config import read_setting
 
 RunPath = Annotated[Path, typer.Argument(help="Run folder, as written by `freegaze train`.")]
 DataPath = Annotated[Path, typer.Argument(help="File or folder with the recording.")]
@@ -16,4 +18,17 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="One setting; may be given many times."),
 ]
+SourceOptions = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="A=B", help="One option of the source; many times."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+
+
+def read_options(given: list[str] | None) -> dict[str, Any]:
+    """Read the options of a source, ``name=value`` each, the value in YAML.
+
+    Args:
+        given: As the user gave them.
+    """
+    return dict(read_setting(text, "--option") for text in given or ())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import DataPath, SourceName
+from freegaze.cli.arguments import DataPath, SourceName, SourceOptions, read_options
 from freegaze.cli.tables import print_nested
 from freegaze.recording.quality import check_quality
 from freegaze.recording.summary import summarize
@@ -18,6 +18,7 @@ from freegaze.sources import open_recordings
 def command(
     path: DataPath,
     source: SourceName = "auto",
+    option: SourceOptions = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the quality check to this HTML file.")
     ] = None,
@@ -30,7 +31,7 @@ def command(
 
         freegaze inspect data/mouse.npz --source arrays --out quality.html
     """
-    for recording in open_recordings(source, path):
+    for recording in open_recordings(source, path, **read_options(option)):
         quality = check_quality(recording)
         print_nested(f"Session {recording.session_id}", summarize(recording))
         print_nested(

@@ -1,4 +1,4 @@
-"""``freegaze models``, ``sources`` and ``metrics``: what there is to choose from."""
+"""``freegaze models``, ``sources``, ``targets``, ``metrics``: what there is to choose from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from freegaze.cli.tables import print_frame
 from freegaze.metrics.metric import METRICS
 from freegaze.models.encoder import MODELS
 from freegaze.sources import describe_sources
+from freegaze.sources.targets import describe_targets
 
 
 def models() -> None:
@@ -26,6 +27,11 @@ def metrics() -> None:
 def sources() -> None:
     """List the formats and data sets."""
     print_frame("Sources", pd.DataFrame(describe_sources()))
+
+
+def targets() -> None:
+    """List the formats that recordings can be written in."""
+    print_frame("Targets", pd.DataFrame(describe_targets()))
 
 
 def _first_line(thing: object) -> str:

@@ -71,6 +71,14 @@ def atomic_file(target: Path, overwrite: bool = False) -> Iterator[Path]:
             partial.unlink()
 
 
+def visible_folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder by name, without those that begin with a dot.
+
+    What a killed process left half-written is such a one, and is never believed.
+    """
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a folder's list of names to the disk, where the system can do that."""
     with suppress(OSError):

@@ -96,6 +96,19 @@ def read_manifest(folder: Path | str) -> Manifest:
     return manifest
 
 
+def manifest_sums(folder: Path | str) -> dict[Path, str]:
+    """Return the sha256 of each file of a store that its manifest lists; none for another folder.
+
+    Raises:
+        DataError: If the manifest is not what a manifest must be.
+    """
+    root = Path(folder)
+    if not is_store(root):
+        return {}
+    sums = {root / entry.file: entry.sha256 for entry in read_manifest(root).arrays.values()}
+    return sums if (root / MANIFEST_SUM).is_file() else {**sums, root / MANIFEST_SUM: ""}
+
+
 def write_manifest(
     root: Path, r: Recording, arrays: dict[str, ArrayEntry], provenance: dict[str, Any]
 ) -> None:

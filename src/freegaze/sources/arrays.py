@@ -83,7 +83,7 @@ class ArraysSource(AbstractSource[ArraysOptions]):
     def _open_file(self, file: Path, options: ArraysOptions) -> Recording:
         with errors_name(file):
             recording, ignored = read_arrays(file, options.leave_out)
-            segments, told = _mark_trials(recording, options.trials)
+            segments, told = _mark_trials(recording, options.trials, _says_trials(file))
             origin = self.provenance(file, options, trials=told, ignored_keys=ignored)
             recording = replace(recording, segments=segments, provenance=origin)
             if options.min_rate_hz > 0:
@@ -91,12 +91,19 @@ class ArraysSource(AbstractSource[ArraysOptions]):
             return recording
 
 
-def _mark_trials(recording: Recording, trials: bool | None) -> tuple[tuple[Segment, ...], str]:
+def _says_trials(file: Path) -> bool:
+    with NpzReader(file) as reader:
+        return "trial" in reader.headers
+
+
+def _mark_trials(
+    recording: Recording, trials: bool | None, is_said: bool
+) -> tuple[tuple[Segment, ...], str]:
     segments = recording.segments
     if trials is not None:
         told = f"every segment is {'one trial' if trials else 'no trial'}, as asked for"
         return tuple(replace(s, trial=trials) for s in segments), told
-    if any(s.trial for s in segments):
+    if is_said:
         return segments, "as marked in the file"
     lengths = {s.n_bins for s in segments}
     length_s = max(lengths) * recording.bin_width_s

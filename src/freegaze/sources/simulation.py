@@ -17,7 +17,7 @@ from pydantic import Field
 
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError, DataError
-from freegaze.recording.atomic import atomic_file, atomic_folder
+from freegaze.recording.atomic import atomic_file, atomic_folder, visible_folders
 from freegaze.recording.npz_files import NpzReader
 from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.recording.store import open_store, save_store
@@ -199,7 +199,7 @@ def _find_sessions(path: Path) -> dict[str, Path]:
         raise DataError(f"{path} is a file; give the folder that `freegaze simulate` wrote")
     if _is_session(path):
         return {path.resolve().name: path}
-    return {p.name: p for p in sorted(path.iterdir()) if _is_session(p)}
+    return {p.name: p for p in visible_folders(path) if _is_session(p)}
 
 
 def _open_session(folder: Path, options: SimulationOptions) -> Recording:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -29,12 +29,14 @@ class AbstractSource(ABC, Generic[O]):
         Options: What the user may choose when opening; unknown names are refused.
         description: One line for listings.
         citation: Whom to cite for the data or the format; empty for one's own files.
+        tiny_options: What must be asked for to open the file that ``write_tiny`` writes.
     """
 
     name: ClassVar[str] = ""
     Options: ClassVar[type[StrictConfig]]
     description: ClassVar[str]
     citation: ClassVar[str] = ""
+    tiny_options: ClassVar[Mapping[str, Any]] = {}
 
     @abstractmethod
     def open(self, path: Path, options: O) -> list[Recording]:

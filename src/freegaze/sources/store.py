@@ -9,6 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from freegaze.config import StrictConfig
+from freegaze.recording.atomic import visible_folders
 from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.recording.store import is_store, open_store, save_store
 from freegaze.sources.conversion import errors_name
@@ -56,7 +57,7 @@ class StoreSource(AbstractSource[StoreOptions]):
 def _find_stores(path: Path) -> dict[str, Path]:
     if is_store(path) or not path.is_dir():
         return {path.resolve().name: path}
-    return {p.name: p for p in sorted(path.iterdir()) if p.is_dir() and is_store(p)}
+    return {p.name: p for p in visible_folders(path) if is_store(p)}
 
 
 def _open_one(folder: Path, options: StoreOptions) -> Recording:

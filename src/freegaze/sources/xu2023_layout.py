@@ -17,7 +17,7 @@ from freegaze.recording.array_files import (
     read_npy_header,
     write_npy,
 )
-from freegaze.recording.atomic import atomic_folder
+from freegaze.recording.atomic import atomic_folder, visible_folders
 from freegaze.recording.recording import Recording, ResponseKind, Role, Segment, check_responses
 from freegaze.sources.conversion import to_column, to_float32, to_gray
 from freegaze.sources.tiny import XU_BIN_WIDTH_S
@@ -111,7 +111,7 @@ def find_sessions(path: Path) -> dict[str, Path]:
         raise DataError(f"{path} is a file; give the folder that holds the sessions' folders")
     if _is_session(path):
         return {path.resolve().name: path}
-    return {p.name: p for p in sorted(path.iterdir()) if p.is_dir() and _is_session(p)}
+    return {p.name: p for p in visible_folders(path) if _is_session(p)}
 
 
 def find_parts(folder: Path, keys: list[str]) -> list[SegmentFiles]:

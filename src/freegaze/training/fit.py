@@ -76,6 +76,8 @@ def resume(
         if not run.is_finished:
             sessions = prepare_sessions(recordings, config)
             _fit_or_search(run, config, recordings, sessions, progress)
+        elif not run.is_sealed:  # it was killed between the encoder and the checksums
+            run.seal()
     return run
 
 
@@ -99,6 +101,7 @@ def _fit_or_search(
     run.write_metrics(best.metrics())
     shutil.copyfile(best.encoder, run.encoder.with_suffix(".partial"))
     run.encoder.with_suffix(".partial").replace(run.encoder)
+    run.seal()
 
 
 def _fit(
@@ -128,6 +131,7 @@ def _fit(
         for name, session in sessions.items()
     }
     save_tensors(run.encoder, encoder.state_dict(), describe_encoder(config, described))
+    run.seal()
 
 
 def describe_encoder(

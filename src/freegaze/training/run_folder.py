@@ -5,6 +5,7 @@ manifest.json          its hash, the commit, package versions, checksums of the 
 metrics.jsonl          one line a pass
 checkpoint.safetensors state of the unfinished fit, and its best weights so far
 encoder.safetensors    the fitted encoder's weights, and all it needs to predict
+checksums.sha256       of all these once the fit has ended, as `sha256sum` writes them
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from filelock import FileLock, Timeout
 
 from freegaze.config import config_hash, dump_yaml, read_config
 from freegaze.errors import CheckpointError
+from freegaze.recording.array_files import file_sha256
 from freegaze.recording.recording import Recording
 from freegaze.training.checkpoint import write_atomically
 from freegaze.training.config import RunConfig
 
+CHECKSUMS = "checksums.sha256"
 PACKAGES = ("freegaze", "torch", "numpy", "scipy", "timm", "accelerate", "safetensors")
 
 
@@ -94,6 +97,23 @@ class RunFolder:
             CheckpointError: If it is missing or broken.
         """
         return read_json(self.path / "manifest.json")
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the checksums of the finished fit are there."""
+        return (self.path / CHECKSUMS).exists()
+
+    def seal(self) -> None:
+        """Write the checksums of a finished fit's files, for `freegaze verify`.
+
+        Raises:
+            CheckpointError: If they cannot be written.
+            DataError: If a file cannot be read.
+        """
+        names = ("config.yaml", "manifest.json", "metrics.jsonl", self.checkpoint.name)
+        files = [self.path / name for name in (*names, self.encoder.name)]
+        lines = [f"{file_sha256(file)}  {file.name}\n" for file in files if file.exists()]
+        write_atomically(self.path / CHECKSUMS, "".join(lines).encode())
 
     def check_data(self, recordings: Sequence[Recording]) -> None:
         """Make sure that the data are still those the run was started on.

@@ -1,0 +1,49 @@
+"""``freegaze convert``: a recording in another format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from freegaze.cli.arguments import DataPath, Quiet, SourceOptions, read_options
+from freegaze.cli.progress import progress_bar
+from freegaze.sources.targets import ConversionConfig, convert
+
+
+def command(
+    source: Annotated[
+        str, typer.Argument(help="Format of the data, or auto; `freegaze sources` lists them.")
+    ],
+    path: DataPath,
+    to: Annotated[str, typer.Option("--to", help="`freegaze targets` lists them.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder; a session gets its own place in it.")],
+    option: SourceOptions = None,
+    resize: Annotated[
+        tuple[int, int] | None, typer.Option(metavar="H W", help="Size of frames in pixels.")
+    ] = None,
+    segments: Annotated[
+        int | None, typer.Option(min=1, help="Cut into so many stretches that train, then test.")
+    ] = None,
+    test: Annotated[float, typer.Option(help="Share of each stretch to test on.")] = 0.3,
+    quiet: Quiet = False,
+) -> None:
+    """Write recordings in another format, and say what that format cannot hold.
+
+    Nothing is replaced, and what was changed on the way is in the provenance. The same command
+    goes on with a conversion that was stopped. For example:
+
+        freegaze convert niell2022 ModelData_all.h5 --to store --out data/niell
+
+        freegaze convert auto data/mouse --to xu2023 --out data/xu --segments 10 --test 0.3
+    """
+    config = ConversionConfig(resize=resize, segments=segments, test=test)
+    options = read_options(option)
+    with progress_bar(quiet) as progress:
+        written = convert(source, path, to, out, options, config, progress)
+    for session in written:
+        known = " (was there already, the same bytes)" if session.was_there else ""
+        typer.echo(f"{session.session_id}: {session.path}{known}")
+        for loss in session.losses:
+            typer.echo(f"  not held by {to}: {loss}")

@@ -1,0 +1,285 @@
+"""Into which formats a recording can be written, what each cannot hold, and the way there.
+
+A target is one row at the end of this file; ``freegaze convert`` and ``freegaze targets`` follow.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from freegaze import __version__
+from freegaze.config import StrictConfig
+from freegaze.errors import DataError
+from freegaze.recording.array_files import file_sha256
+from freegaze.recording.atomic import cannot_write
+from freegaze.recording.recording import Recording
+from freegaze.recording.reshaping import cut_segments, resize_video
+from freegaze.recording.store import save_store
+from freegaze.registry import Registry
+from freegaze.sources.arrays_layout import write_arrays
+from freegaze.sources.source import open_recordings
+from freegaze.sources.xu2023_layout import BEHAVIOR_KEYS, write_xu2023
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A format to write.
+
+    Args:
+        description: One line for listings.
+        path: Where a session goes, from its name and the folder asked for.
+        write: Write a recording there, whole or not at all; never replaces anything.
+        losses: What of a recording the format cannot hold, one sentence each.
+        prepare: Leave out what the format has no place for (and ``losses`` names).
+    """
+
+    description: str
+    path: Callable[[Path, str], Path]
+    write: Callable[[Recording, Path], Any]
+    losses: Callable[[Recording], list[str]]
+    prepare: Callable[[Recording], Recording] = lambda recording: recording
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One session that was written.
+
+    Args:
+        session_id: Its name.
+        path: Where it is.
+        losses: What the target could not hold.
+        was_there: Whether the very same bytes were there already.
+    """
+
+    session_id: str
+    path: Path
+    losses: tuple[str, ...]
+    was_there: bool = False
+
+
+class ConversionConfig(StrictConfig):
+    """What to change on the way; goes into the provenance of what is written.
+
+    Args:
+        resize: (height, width) of the frames; as they are by default.
+        segments: Number of stretches to cut the session into; as it is by default.
+        test: Share of each stretch to test on.
+    """
+
+    resize: tuple[int, int] | None = None
+    segments: int | None = None
+    test: float = 0.3
+
+
+TARGETS: Registry[Target] = Registry("target")
+
+
+def convert(
+    source: str,
+    path: Path | str,
+    target: str,
+    out: Path | str,
+    options: dict[str, Any] | None = None,
+    config: ConversionConfig | None = None,
+    progress: Progress | None = None,
+) -> list[Converted]:
+    """Read recordings from one format and write them in another.
+
+    Nothing that exists is replaced, and no session is written before all have been read and their
+    places are known to be free. What a target cannot hold is told, never dropped in silence. A
+    session that is there already with the very same bytes is kept, so that the same call goes on
+    with a conversion that was stopped.
+
+    Args:
+        source: Name of the source, or ``auto``.
+        path: What to open.
+        target: Name of the target.
+        out: Folder in which each session gets its own file or folder.
+        options: The source's options.
+        config: What to change on the way.
+        progress: Told of every step.
+
+    Returns:
+        What was written.
+
+    Raises:
+        RegistryError: If there is no such source or target.
+        DataError: If the source cannot be read, a place is taken, a session's name cannot be that
+            of a file, or the target cannot hold the recording at all.
+    """
+    row = TARGETS.get(target)
+    changes = config or ConversionConfig()
+    tell = progress or (lambda what, done, total: None)
+    tell(f"opening {path}", 0, 1)
+    recordings = open_recordings(source, path, **(options or {}))
+    folder = Path(out)
+    places = [row.path(folder, _file_name(r)) for r in recordings]
+    steps = zip(recordings, places, strict=True)
+    is_there = [place.exists() or place.is_symlink() for place in places]
+    written: dict[int, Converted] = {}
+    # What is there is looked at first: a place that is taken is found before anything is written.
+    for i, (recording, place) in sorted(enumerate(steps), key=lambda item: not is_there[item[0]]):
+        name = recording.session_id
+        changed = _change(
+            recording, changes, folder, lambda a, b, n=name: tell(f"resizing {n}", a, b)
+        )
+        losses = tuple(row.losses(changed))
+        tell(f"writing {name}", len(written), len(places))
+        if is_there[i]:
+            _keep_or_refuse(row, changed, place)
+        else:
+            row.write(row.prepare(changed), folder)
+        written[i] = Converted(name, place, losses, was_there=is_there[i])
+        tell(f"writing {name}", len(written), len(places))
+    return [written[i] for i in range(len(places))]
+
+
+def describe_targets() -> list[dict[str, str]]:
+    """Describe every target, for listings and the docs."""
+    return [{"name": name, "description": TARGETS.get(name).description} for name in TARGETS]
+
+
+def _change(
+    recording: Recording, config: ConversionConfig, out: Path, steps: Callable[[int, int], None]
+) -> Recording:
+    before = recording
+    if config.resize is not None and config.resize != recording.frame_size:
+        scratch = next((p for p in (out, *out.parents) if p.is_dir()), None)
+        recording = resize_video(recording, config.resize, scratch, steps)
+    if config.segments is not None:
+        recording = cut_segments(recording, config.segments, config.test)
+    told: dict[str, Any] = {"freegaze": __version__}
+    if config.resize is not None:
+        told["resize"] = {"from": list(before.frame_size), "to": list(recording.frame_size)}
+    if config.segments is not None:
+        told["segments"], told["test"] = config.segments, config.test
+    return replace(recording, provenance={**recording.provenance, "conversion": told})
+
+
+def _keep_or_refuse(row: Target, recording: Recording, place: Path) -> None:
+    """Accept what is there if it is what would be written."""
+    refusal = DataError(
+        f"{place} exists already and holds something else; choose another place, or remove it"
+    )
+    if place.is_symlink():
+        raise refusal
+    try:
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".compare-") as scratch:
+            row.write(row.prepare(recording), Path(scratch))
+            new = row.path(Path(scratch), recording.session_id)
+            if _sums(new) != _sums(place):
+                raise refusal
+    except OSError as error:
+        raise cannot_write(place, error) from None
+
+
+def _sums(place: Path) -> dict[str, str]:
+    files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]
+    return {str(p.relative_to(place)): file_sha256(p) for p in files}
+
+
+def _file_name(recording: Recording) -> str:
+    name = recording.session_id
+    is_plain = name not in ("", ".", "..") and not any(c in name for c in "/\\\0")
+    if not is_plain or len(name.encode("utf-8", "replace")) > 200:
+        raise DataError(
+            f"session {name[:80]!r} cannot name a file or folder; open it under another name"
+        )
+    return name
+
+
+_PROVENANCE = "provenance: where the recording came from and with which options"
+
+
+def _store_losses(recording: Recording) -> list[str]:
+    return _truth_losses(recording)
+
+
+def _arrays_losses(recording: Recording) -> list[str]:
+    return [*_truth_losses(recording), _PROVENANCE]
+
+
+def _truth_losses(recording: Recording) -> list[str]:
+    has_truth = "truth" in recording.provenance
+    return ["the truth about a simulated session: it stays in the source's truth.npz"] * has_truth
+
+
+def _xu2023_losses(recording: Recording) -> list[str]:
+    r = recording
+    ours = [name for name, _ in BEHAVIOR_KEYS.values()]
+    numbered = tuple(str(i) for i in range(r.n_neurons))
+    dropped = [name for name in r.behavior_names if name not in ours]
+    units = dict(BEHAVIOR_KEYS.values())
+    other = [
+        f"{name} in {unit}"
+        for name, unit in zip(r.behavior_names, r.behavior_units, strict=True)
+        if name in ours and unit != units[name]
+    ]
+    absent = [name for name in ours if name not in (*r.behavior_names, "gz")]
+    found = [
+        (r.unit_ids != numbered, "unit ids: units are numbered from 0"),
+        (dropped, f"behavior {', '.join(dropped)}: the layout has no place for it"),
+        (other, f"units of behavior: {', '.join(other)} will be taken for the layout's own"),
+        (absent, f"nothing, but reading it back needs the option leave_out: {absent}"),
+        (r.annotations, f"annotations {', '.join(r.annotations)}"),
+        (r.reference_rates, f"reference rates {', '.join(r.reference_rates)}"),
+        (r.deg_per_px is not None, "calibration of the camera (deg_per_px)"),
+        (any(s.trial for s in r.segments), "which segments are trials"),
+        (len(r.frames) != r.n_bins, "that bins share frames: each bin gets its own copy"),
+        (True, _PROVENANCE),
+    ]
+    told = [sentence for is_lost, sentence in found if is_lost]
+    return [*_truth_losses(recording), *told]
+
+
+def _for_xu2023(recording: Recording) -> Recording:
+    ours = [name for name, _ in BEHAVIOR_KEYS.values()]
+    kept = [i for i, name in enumerate(recording.behavior_names) if name in ours]
+    return replace(
+        recording,
+        behavior=recording.behavior[:, kept],
+        behavior_names=tuple(recording.behavior_names[i] for i in kept),
+        behavior_units=tuple(recording.behavior_units[i] for i in kept),
+    )
+
+
+def _write_xu2023(recording: Recording, out: Path) -> Path:
+    try:
+        return write_xu2023(recording, out)
+    except DataError as error:
+        if "train and test in turn" in str(error) and not any(s.trial for s in recording.segments):
+            raise DataError(f"{error} (or cut it with --segments 10 --test 0.3)") from None
+        raise
+
+
+TARGETS.register("store")(
+    Target(
+        description="a folder of memory-mapped arrays with checksums; holds everything",
+        path=lambda out, name: out / name,
+        write=lambda recording, out: save_store(recording, out / recording.session_id),
+        losses=_store_losses,
+    )
+)
+TARGETS.register("arrays")(
+    Target(
+        description="one .npz of plain arrays; holds everything but the provenance",
+        path=lambda out, name: out / f"{name}.npz",
+        write=lambda recording, out: write_arrays(recording, out / f"{recording.session_id}.npz"),
+        losses=_arrays_losses,
+    )
+)
+TARGETS.register("xu2023")(
+    Target(
+        description="the folders of Xu et al. (2023); spike counts in 48 ms bins",
+        path=lambda out, name: out / name,
+        write=_write_xu2023,
+        losses=_xu2023_losses,
+        prepare=_for_xu2023,
+    )
+)

@@ -1,0 +1,233 @@
+"""From one format to another: the same where it can be, a sentence where it cannot."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builders import make_trial_recording
+from comparing import assert_same_recording
+from freegaze.errors import DataError, RegistryError
+from freegaze.recording.recording import Recording, Segment
+from freegaze.recording.store import open_store, save_store
+from freegaze.sources.source import SOURCES, open_recordings
+from freegaze.sources.targets import TARGETS, ConversionConfig, Target, convert, describe_targets
+from freegaze.sources.tiny import make_tiny_recording
+
+
+@pytest.fixture(params=SOURCES.names(), scope="module")
+def tiny(request, tmp_path_factory) -> tuple[str, Path, dict]:
+    source = SOURCES.get(request.param)
+    path = source().write_tiny(tmp_path_factory.mktemp(request.param), 1)
+    return request.param, path, dict(source.tiny_options)
+
+
+@pytest.mark.parametrize("target", ["store", "arrays"])
+def test_every_source_survives_the_lossless_targets(tiny, target: str, tmp_path: Path):
+    name, path, options = tiny
+    originals = open_recordings(name, path, **options)
+    written = convert(name, path, target, tmp_path, options)
+    assert [w.session_id for w in written] == [r.session_id for r in originals]
+    for original, session in zip(originals, written, strict=True):
+        (back,) = open_recordings(target, session.path)
+        assert_same_recording(original, back)
+        losses = " ".join(session.losses)
+        assert ("provenance" in losses) == (target == "arrays")
+        assert ("truth" in losses) == (name == "simulation")
+    assert all(s.is_relative_to(tmp_path) for s in (w.path for w in written))
+
+
+def test_what_was_changed_is_in_the_manifest(tmp_path: Path):
+    source = SOURCES.get("niell2022")().write_tiny(tmp_path, 0)
+    config = ConversionConfig(resize=(6, 8), segments=4, test=0.25)
+    told = []
+    (written,) = convert(
+        "niell2022", source, "store", tmp_path / "out", config=config,
+        progress=lambda *step: told.append(step),
+    )  # fmt: skip
+    r = open_store(written.path, verify=True)
+    assert r.frame_size == (6, 8)
+    assert [(s.n_bins, s.role) for s in r.segments] == [(45, "train"), (15, "test")] * 4
+    conversion = r.provenance["conversion"]
+    assert conversion["resize"] == {"from": [12, 16], "to": [6, 8]}
+    assert (conversion["segments"], conversion["test"]) == (4, 0.25)
+    assert r.provenance["source"] == "niell2022"
+    assert told[-1] == ("writing 070921_TINY", 1, 1)
+    assert ("resizing 070921_TINY", 240, 240) in told
+
+
+def save(recording: Recording, folder: Path) -> Path:
+    return save_store(recording, folder / "in")
+
+
+def test_the_originals_layout_holds_what_it_can(tmp_path: Path):
+    tiny = make_tiny_recording(0)
+    units = ("cm/s", "raw", *tiny.behavior_units[2:])
+    r = replace(tiny, behavior_units=units)
+    (written,) = convert("store", save(r, tmp_path), "xu2023", tmp_path / "out")
+    assert len(written.losses) == 1
+    (back,) = open_recordings("xu2023", tmp_path / "out", units="all")
+    assert_same_recording(r, back)
+
+
+def test_the_originals_layout_says_what_it_cannot_hold(tmp_path: Path):
+    r = make_tiny_recording(0)
+    rich = replace(
+        r,
+        behavior=np.concatenate([r.behavior[:, 1:], r.behavior[:, :1]], axis=1),
+        behavior_names=(*r.behavior_names[1:], "lick"),
+        behavior_units=("deg/s", *r.behavior_units[2:], "Hz"),
+        unit_ids=tuple("abcde"),
+        annotations={"light": np.arange(240)},
+        reference_rates={"oracle": r.responses},
+        deg_per_px=1.0,
+        frames=r.frames[:5],
+        frame_index=np.arange(240) % 5,
+        segments=tuple(replace(s, trial=True) for s in r.segments),
+    )
+    (written,) = convert("store", save(rich, tmp_path), "xu2023", tmp_path / "out")
+    told = "\n".join(written.losses)
+    for word in ("unit ids", "lick", "gz in deg/s", "leave_out: ['speed']", "light", "oracle"):
+        assert word in told
+    for word in ("deg_per_px", "trials", "share frames", "provenance"):
+        assert word in told
+    (back,) = open_recordings("xu2023", tmp_path / "out", units="all", leave_out=["speed"])
+    np.testing.assert_array_equal(back.video(), rich.video())
+    np.testing.assert_array_equal(back.responses, rich.responses)
+
+
+def test_the_way_to_the_originals_layout_is_shown(tmp_path: Path):
+    whole = replace(make_tiny_recording(0), segments=(Segment(0, 240),))
+    store = save(whole, tmp_path)
+    with pytest.raises(DataError, match=r"cut it with --segments 10 --test 0\.3"):
+        convert("store", store, "xu2023", tmp_path / "out")
+    config = ConversionConfig(segments=10, test=0.3)
+    convert("store", store, "xu2023", tmp_path / "out", config=config)
+    (back,) = open_recordings("xu2023", tmp_path / "out", units="all")
+    assert [s.role for s in back.segments] == ["train", "test"] * 10
+    with pytest.raises(DataError, match="spike counts"):
+        convert(
+            "auto", SOURCES.get("sensorium")().write_tiny(tmp_path, 0), "xu2023", tmp_path / "o"
+        )
+
+
+@pytest.mark.parametrize("target", TARGETS.names())
+def test_nothing_is_replaced(target: str, tmp_path: Path):
+    store = save(make_tiny_recording(0), tmp_path)
+    (first,) = convert("store", store, target, tmp_path / "out")
+    assert not first.was_there
+    before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    (again,) = convert("store", store, target, tmp_path / "out")
+    assert again.was_there
+    other = save(make_tiny_recording(1), tmp_path / "b")
+    with pytest.raises(DataError, match="exists already and holds something else"):
+        convert("store", other, target, tmp_path / "out")
+    assert before == {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_a_place_that_is_taken_is_found_before_anything_is_written(tmp_path: Path):
+    for name in ("a", "b"):
+        save_store(make_tiny_recording(0, session_id=name), tmp_path / "in" / name)
+    taken = tmp_path / "out" / "b.npz"
+    taken.parent.mkdir()
+    taken.write_text("mine")
+    with pytest.raises(DataError, match=r"b\.npz exists already"):
+        convert("store", tmp_path / "in", "arrays", tmp_path / "out")
+    assert [p.name for p in taken.parent.iterdir()] == ["b.npz"]
+    taken.unlink()
+    taken.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"b\.npz exists already"):
+        convert("store", tmp_path / "in", "arrays", tmp_path / "out")
+
+
+KILLED = """
+import os, signal, sys
+from freegaze.sources.targets import convert
+left, sync = int(sys.argv[4]), os.fsync
+def fsync(handle):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    sync(handle)
+os.fsync = fsync
+convert("store", sys.argv[1], sys.argv[2], sys.argv[3])
+"""
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in folder.rglob("*")
+        if p.is_file() and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    }
+
+
+@pytest.mark.parametrize("target", TARGETS.names())
+def test_a_killed_conversion_is_gone_on_with(target: str, tmp_path: Path):
+    """Killed at some flush to the disk, the same call ends with the bytes of an undisturbed one."""
+    for name in ("a", "b"):
+        save_store(make_tiny_recording(0, session_id=name), tmp_path / "in" / name)
+    convert("store", tmp_path / "in", target, tmp_path / "whole")
+    for at in {"arrays": (1, 2, 3), "store": (5, 7, 13), "xu2023": (3, 42)}[target]:
+        out = tmp_path / f"{target}{at}"
+        arguments = [tmp_path / "in", target, out, at]
+        command = [sys.executable, "-c", KILLED, *map(str, arguments)]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+        if out.exists():  # what is visible is whole
+            assert tree(out).items() <= tree(tmp_path / "whole").items()
+            with contextlib.suppress(DataError):
+                for recording in open_recordings(target, out):
+                    assert recording.session_id in ("a", "b")
+        convert("store", tmp_path / "in", target, out)
+        assert tree(out) == tree(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "..", "", "a\\b", "x" * 300])
+def test_a_session_never_leads_out_of_the_folder(name: str, tmp_path: Path):
+    store = save(replace(make_tiny_recording(0), session_id=name), tmp_path)
+    for target in TARGETS:
+        with pytest.raises(DataError, match="cannot name a file"):
+            convert("store", store, target, tmp_path / "out" / "deep")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
+
+
+def test_trials_that_are_none_stay_none_in_arrays(tmp_path: Path):
+    """Short equal segments are guessed to be trials only where the file does not say."""
+    trials = make_trial_recording(n_trials=4, n_bins=20)
+    none = trials.with_segments([replace(s, trial=False) for s in trials.segments])
+    for recording in (trials, none):
+        folder = tmp_path / str(recording.segments[0].trial)
+        (written,) = convert("store", save(recording, folder), "arrays", folder)
+        assert_same_recording(recording, open_recordings("arrays", written.path)[0])
+
+
+def test_a_target_is_one_row(tmp_path: Path):
+    row = Target("text", lambda out, name: out / name, lambda r, out: out, lambda r: ["all"])
+    TARGETS.register("text")(row)
+    try:
+        assert "text" in [d["name"] for d in describe_targets()]
+        store = save(make_tiny_recording(0), tmp_path)
+        assert convert("store", store, "text", tmp_path / "out")[0].losses == ("all",)
+    finally:
+        del TARGETS._things["text"]
+    with pytest.raises(RegistryError, match="unknown target 'text'.*`freegaze targets`"):
+        convert("store", store, "text", tmp_path / "out")
+
+
+def test_a_failed_conversion_leaves_nothing(tmp_path: Path, monkeypatch):
+    store = save(make_tiny_recording(0), tmp_path)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("freegaze.recording.store.write_npy", full)
+    with pytest.raises(DataError, match="No space left"):
+        convert("store", store, "store", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
