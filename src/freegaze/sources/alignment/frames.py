@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
@@ -22,20 +23,20 @@ IN_MEMORY_BYTES = 1 << 28
 """Pictures of more than 256 MiB are kept in an unnamed file on disk, not in memory."""
 
 
-class FrameReader(Protocol):
+class AbstractFrameReader(ABC):
     """A video of any kind."""
 
+    @abstractmethod
     def __len__(self) -> int:
         """Number of frames."""
-        ...
 
+    @abstractmethod
     def read(self, wanted: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Give number and gray picture (height, width) of the wanted frames, in their order.
 
         Raises:
             DataError: Naming the file that is damaged or too short.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def plan_frames(
 
 
 def read_pictures(
-    reader: FrameReader,
+    reader: AbstractFrameReader,
     plan: FramePlan,
     frame_size: tuple[int, int] | None,
     progress: Callable[[int, int], None] | None = None,

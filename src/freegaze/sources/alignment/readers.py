@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.sources.alignment.frames import AbstractFrameReader
 from freegaze.sources.conversion import to_gray
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -17,7 +18,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _CHUNK_BYTES = 1 << 24
 
 
-class ArrayFrames:
+class ArrayFrames(AbstractFrameReader):
     """Frames of an array that may lie on disk (an ``.npy`` or HDF5 data set), read in pieces.
 
     Args:
@@ -43,7 +44,7 @@ class ArrayFrames:
         return self.shape[0]
 
     def read(self, wanted: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Give the wanted frames, in order; see ``FrameReader``.
+        """Give the wanted frames, in order; see ``AbstractFrameReader``.
 
         Raises:
             DataError: If gray values are not 0..255, or the file is damaged.
@@ -75,7 +76,7 @@ class ArrayFrames:
         return np.clip(np.floor(scaled + 0.5), 0, 255).astype(np.uint8)
 
 
-class MovieFrames:
+class MovieFrames(AbstractFrameReader):
     """Frames of a movie file, decoded from front to back.
 
     Args:
@@ -96,7 +97,7 @@ class MovieFrames:
         return self.n_frames
 
     def read(self, wanted: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Give the wanted frames, in order; see ``FrameReader``.
+        """Give the wanted frames, in order; see ``AbstractFrameReader``.
 
         Raises:
             DataError: If the file is damaged or has another number of frames than timestamps.

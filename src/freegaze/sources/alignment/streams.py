@@ -11,7 +11,7 @@ from jaxtyping import Float
 from freegaze.errors import DataError, ShapeError
 from freegaze.recording.recording import ResponseKind
 from freegaze.sources.alignment.clock import ClockConfig, order_of, read_times, typical_interval
-from freegaze.sources.alignment.frames import FrameReader, FrameRule
+from freegaze.sources.alignment.frames import AbstractFrameReader, FrameRule
 
 DEFAULT_GAP = 3.0
 """A gap is wider than three typical intervals, where the user states no other."""
@@ -97,7 +97,7 @@ class FrameStream:
     """
 
     name: str
-    reader: FrameReader
+    reader: AbstractFrameReader
     times: Float[np.ndarray, " n"]
     order: np.ndarray | None
     rule: FrameRule
@@ -163,7 +163,7 @@ def make_samples(
 def make_frames(
     name: str,
     times: np.ndarray,
-    reader: FrameReader,
+    reader: AbstractFrameReader,
     *,
     clock: ClockConfig | None = None,
     rule: FrameRule = "mean",
