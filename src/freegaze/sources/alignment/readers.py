@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +171,26 @@ def _decode(file: Path) -> Iterator[Any]:
 def _damaged(file: Path, error: Exception) -> DataError:
     what = " ".join(str(error).split())[:200] or type(error).__name__
     return DataError(f"{file} cannot be decoded ({what}); is it complete? Copy it again")
+
+
+class JoinedFrames(AbstractFrameReader):
+    """Movies that follow one another, as one.
+
+    Args:
+        parts: The movies in order.
+    """
+
+    def __init__(self, parts: Sequence[AbstractFrameReader]) -> None:
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def read(self, wanted: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Give the wanted frames, in order; see ``AbstractFrameReader``."""
+        start = 0
+        for part in self.parts:
+            mine = wanted[(wanted >= start) & (wanted < start + len(part))] - start
+            for number, frame in part.read(mine) if len(mine) else ():
+                yield start + number, frame
+            start += len(part)
