@@ -38,12 +38,14 @@ from freegaze.sources.nwb_files.listing import (
     pick_item,
     series_times,
 )
+from freegaze.sources.nwb_files.writing import MODULE
 
 UNITS = "units"
 _VIDEO_KINDS = ("ImageSeries", "OpticalSeries")
 _BEHAVIOR_KINDS = ("TimeSeries", "SpatialSeries")
 _MOST_COLUMNS = 4  # a plain series with more is no signal of behavior, unless asked for
 _AXES = "xyz"
+_PREDICTIONS = f"processing/{MODULE}/"
 
 
 def read_streams(root: Any, options: NwbOptions, folder: Path) -> Streams:
@@ -220,6 +222,8 @@ class _Reader:
 
     def _is_signal(self, item: NwbItem, used: list[str]) -> bool:
         if item.kind not in _BEHAVIOR_KINDS or item.path in used:
+            return False
+        if item.path.startswith(_PREDICTIONS):
             return False
         data = item.thing.data
         shape, dtype = np.shape(data), getattr(data, "dtype", np.asarray(data).dtype)

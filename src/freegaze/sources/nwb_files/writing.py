@@ -51,7 +51,9 @@ UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
 NOTES = "provenance"
 """Key of the notes, which are JSON, under which they hold where the recording came from."""
 
-_UNKNOWN_SUBJECT = {"subject_id": "unknown", "sex": "U", "description": "unknown"}
+_UNKNOWN_SUBJECT = {"subject_id": "unknown", "sex": "U", "age": "P0D/", "description": "unknown"}
+"""Says of age only what is true of every animal: at least 0 days."""
+
 _EYE = ("theta", "phi")
 _PUPIL = ("pupil_radius",)
 _MOST_AXES = 4  # of a TimeSeries
