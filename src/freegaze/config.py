@@ -192,7 +192,8 @@ def _explain(
     if first["type"] == "extra_forbidden":
         known = list(within.model_fields) if within is not None else []
         return f"{place}: unknown key {name!r} ({nearest_names(at[-1], known)})"
-    return f"{place}: {name}: {first['msg']}, got {first['input']!r}"
+    message = " ".join(first["msg"].split())
+    return f"{place}: {name}: {message}, got {first['input']!r}"
 
 
 def _locate(

@@ -1,4 +1,6 @@
-"""Streams of any times, with gaps, lost samples, duplicates and clocks: compared with plain loops."""
+"""Streams of any times: gaps, lost samples, duplicates and clocks, compared with plain loops."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -33,9 +35,7 @@ bins = st.builds(
 def test_each_event_is_counted_where_it_is(events, grid):
     found = count_events([events], grid)[:, 0]
     edges = grid.edges
-    expected = [
-        ((events >= a) & (events < b)).sum() for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    expected = [((events >= a) & (events < b)).sum() for a, b in pairwise(edges)]
     assert found.tolist() == expected
 
 
@@ -93,17 +93,17 @@ def test_pictures_are_those_of_a_loop(data, stamps, rule, width_ms, gap_ms):
     options = {"rule": rule, "max_gap_s": gap_ms / 1000, "is_sorting": True}
     stream = make_frames("v", stamps, ArrayFrames(pictures, "v"), **options)
     spikes = EventStream("s", [np.arange(0, 4.2, 0.01)], ("a",))
-    try:
-        found = align_streams(
-            Streams(spikes, [], stream), "s", width_ms / 1000, start_s=0.0, stop_s=4.2
-        )
-    except DataError as error:
-        assert "no frame lies in any bin" in str(error)
+    streams = Streams(spikes, [], stream)
+    grid = Bins(0.0, width_ms / 1000, int(4.2 / (width_ms / 1000) + 1e-6))
+    is_near = np.abs(grid.centers[:, None] - stamps) <= gap_ms / 2000 * (1 + 1e-9)
+    if not is_near.any() and not count_events([stamps], grid).any():
+        with pytest.raises(DataError, match="no frame lies in any bin"):
+            align_streams(streams, "s", width_ms / 1000, start_s=0.0, stop_s=4.2)
         return
+    found = align_streams(streams, "s", width_ms / 1000, start_s=0.0, stop_s=4.2)
     order = np.argsort(stamps, kind="stable")
     ordered, shown = stamps[order], pictures[order].astype(float)
     shown_bins = dict(zip(np.round(found.annotations[TIME], 6), found.video(), strict=True))
-    grid = Bins(0.0, width_ms / 1000, int(4.2 / (width_ms / 1000) + 1e-6))
     for start, stop, center in zip(grid.edges[:-1], grid.edges[1:], grid.centers, strict=True):
         inside = np.flatnonzero((ordered >= start) & (ordered < stop))
         distance = np.abs(ordered - center)
@@ -155,6 +155,7 @@ def test_any_streams_give_a_recording_or_one_line(
     shift = data.draw(st.sampled_from([0.0, 2.0, 100.0]))
     values = np.array([data.draw(value) for _ in sampled])
     kind = data.draw(st.sampled_from(list(ResponseKind)))
+    message = ""
     try:
         wheel = make_samples(
             *("w", sampled + shift, values, ["speed"], ["cm/s"]), is_sorting=is_sorting
@@ -165,11 +166,11 @@ def test_any_streams_give_a_recording_or_one_line(
         responses = spikes if data.draw(st.booleans()) else ResponseStream(wheel, kind)
         found = align_streams(Streams(responses, [wheel], video), "s", width_ms / 1000)
     except FreegazeError as error:
-        assert "\n" not in str(error)
-        assert str(error)
+        message = str(error)
     else:
         assert isinstance(found, Recording)
         assert (np.diff(found.annotations[TIME]) > 0).all()
         starts = [s.start for s in found.segments][1:]
         holes = np.flatnonzero(np.diff(found.annotations[TIME]) > width_ms / 1000 * 1.5) + 1
         assert starts == holes.tolist()
+    assert "\n" not in message

@@ -10,7 +10,7 @@ import numpy as np
 
 from freegaze.errors import DataError, ShapeError
 from freegaze.sources.alignment.frames import AbstractFrameReader
-from freegaze.sources.conversion import to_gray
+from freegaze.sources.conversion import is_file, to_gray
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue in gray, ITU-R BT.601, as movie files use."""
@@ -89,7 +89,7 @@ class MovieFrames(AbstractFrameReader):
 
     def __init__(self, file: Path, n_frames: int) -> None:
         require_av()
-        if not file.is_file():  # never an address: FFmpeg would open one
+        if not is_file(file):  # never an address: FFmpeg would open one
             raise DataError(f"{file} does not exist; check the path of the movie")
         self.file, self.n_frames = file, n_frames
 

@@ -11,6 +11,9 @@ from freegaze.recording.recording import ResponseKind, Role
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.frames import FrameRule
 
+FileName = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$", max_length=4096)]
+"""Relative to the YAML, or absolute; control characters are a mistake."""
+
 
 class TimedConfig(StrictConfig):
     """When the rows, samples or frames of a file were taken.
@@ -26,7 +29,7 @@ class TimedConfig(StrictConfig):
         max_gap_s: Wider gaps between samples are not filled; by default three typical intervals.
     """
 
-    timestamps: str | None = None
+    timestamps: FileName | None = None
     timestamps_column: str | int | None = None
     rate_hz: float | None = Field(default=None, gt=0)
     clock: ClockConfig = ClockConfig()
@@ -52,7 +55,7 @@ class CsvConfig(TimedConfig):
     """
 
     kind: Literal["csv"] = "csv"
-    file: str
+    file: FileName
     time: str | None = None
     columns: dict[str, str] = Field(min_length=1)
     units: dict[str, str] = Field(default_factory=dict)
@@ -69,7 +72,7 @@ class NpyConfig(TimedConfig):
     """
 
     kind: Literal["npy"] = "npy"
-    file: str
+    file: FileName
     columns: tuple[str, ...] = Field(min_length=1)
     units: dict[str, str] = Field(default_factory=dict)
 
@@ -88,7 +91,7 @@ class PupilConfig(TimedConfig):
         phi_deg_per_px: If given, ``phi`` = this times (pupil_y - median).
     """
 
-    file: str
+    file: FileName
     points: tuple[str, ...] | None = None
     min_likelihood: float = Field(default=0.9, ge=0, le=1)
     shape: Literal["ellipse", "circle", "center"] = "ellipse"
@@ -127,7 +130,7 @@ class VideoConfig(TimedConfig):
         frame_size: [height, width] to scale to.
     """
 
-    file: str
+    file: FileName
     frames: FrameRule = "mean"
     frame_size: tuple[int, int] | None = None
 
@@ -180,7 +183,7 @@ class KilosortConfig(StrictConfig):
     """
 
     kind: Literal["kilosort"] = "kilosort"
-    folder: str
+    folder: FileName
     groups: tuple[str, ...] = ("good",)
     sampling_rate_hz: float | None = Field(default=None, gt=0)
     duration_s: float | None = Field(default=None, gt=0)
@@ -199,7 +202,7 @@ class SpikeTableConfig(StrictConfig):
     """
 
     kind: Literal["spike_table"] = "spike_table"
-    file: str
+    file: FileName
     time: str = "time"
     unit: str = "unit"
     duration_s: float | None = Field(default=None, gt=0)
@@ -217,7 +220,7 @@ class Suite2pConfig(TimedConfig):
     """
 
     kind: Literal["suite2p"] = "suite2p"
-    folder: str
+    folder: FileName
     signal: Literal["spks", "F"] = "spks"
     neuropil: float = 0.0
     only_cells: bool = True
@@ -232,7 +235,7 @@ class NpyResponsesConfig(TimedConfig):
     """
 
     kind: Literal["npy"] = "npy"
-    file: str
+    file: FileName
     response_kind: ResponseKind
 
 

@@ -13,7 +13,7 @@ from freegaze.recording.recording import ResponseKind
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.clock import ClockConfig, read_times
 from freegaze.sources.alignment.streams import EventStream, ResponseStream, make_samples
-from freegaze.sources.conversion import to_index
+from freegaze.sources.conversion import is_file, to_index
 from freegaze.sources.lab_files.config import (
     KilosortConfig,
     NpyResponsesConfig,
@@ -154,7 +154,7 @@ def _read_traces(file: Path) -> np.ndarray:
 
 def _sampling_rate(file: Path) -> float:
     """Look for the rate in a Python file, without running it."""
-    if not file.is_file():
+    if not is_file(file):
         raise DataError(f"{file} does not exist; state `sampling_rate_hz`")
     with parsing(file):
         found = _SAMPLE_RATE.search(file.read_text(encoding="utf-8", errors="replace"))
@@ -170,7 +170,7 @@ def _sampling_rate(file: Path) -> float:
 def _wanted_clusters(root: Path, groups: tuple[str, ...]) -> list[int]:
     for name, columns in _LABEL_FILES:
         file = root / name
-        if not file.is_file():
+        if not is_file(file):
             continue
         frame = read_csv(file, "\t")
         known = [str(n) for n in frame.columns]

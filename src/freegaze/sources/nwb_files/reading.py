@@ -30,6 +30,7 @@ from freegaze.sources.alignment.streams import (
     make_samples,
     regular_times,
 )
+from freegaze.sources.conversion import is_file
 from freegaze.sources.nwb_files.config import NwbOptions
 from freegaze.sources.nwb_files.listing import (
     NwbItem,
@@ -201,7 +202,7 @@ class _Reader:
             reader = ArrayFrames(data, item.path, self.options.gray_range)
             return reader, series_times(series)
         for file in files:
-            if not file.is_file():
+            if not is_file(file):
                 raise DataError(f"{item.path}: its movie {file} does not exist; put it there")
         if series.timestamps is not None:
             times = np.asarray(series.timestamps)
