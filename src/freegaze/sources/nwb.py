@@ -10,9 +10,10 @@ from freegaze.errors import ConfigError, DataError
 from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.sources.alignment.assembly import align_streams
 from freegaze.sources.conversion import errors_name
+from freegaze.sources.hdf5 import is_hdf5
 from freegaze.sources.nwb_files.config import NwbOptions
 from freegaze.sources.nwb_files.listing import list_nwb
-from freegaze.sources.nwb_files.opening import is_hdf5, opened_nwb
+from freegaze.sources.nwb_files.opening import opened_nwb
 from freegaze.sources.nwb_files.own import is_own, read_own
 from freegaze.sources.nwb_files.reading import read_streams, read_stretches
 from freegaze.sources.nwb_files.tiny import write_tiny_nwb

@@ -16,6 +16,8 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.streams import SampleStream, make_samples
+from freegaze.sources.conversion import is_file
+from freegaze.sources.hdf5 import check_hdf5
 from freegaze.sources.lab_files.config import DeepLabCutConfig, PupilConfig, SleapConfig
 from freegaze.sources.lab_files.pupil import fit_pupil
 from freegaze.sources.lab_files.tables import parsing, times_of, to_numbers
@@ -52,6 +54,8 @@ def read_pupil(name: str, config: DeepLabCutConfig | SleapConfig, folder: Path) 
     """
     file = folder / config.file
     is_hdf = file.suffix.lower() in (".h5", ".hdf5", ".slp")
+    if is_hdf and is_file(file):
+        check_hdf5(file)
     with parsing(file):
         if isinstance(config, DeepLabCutConfig):
             points = _read_deeplabcut_h5(file) if is_hdf else _read_deeplabcut_csv(file)

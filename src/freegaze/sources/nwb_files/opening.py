@@ -10,8 +10,7 @@ from typing import Any
 
 from freegaze.errors import DataError, FreegazeError
 from freegaze.recording.array_files import unreadable
-
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+from freegaze.sources.hdf5 import check_hdf5
 
 
 def require_pynwb() -> Any:
@@ -29,15 +28,6 @@ def require_pynwb() -> Any:
     return pynwb
 
 
-def is_hdf5(path: Path) -> bool:
-    """Whether a file begins as HDF5 does."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
-    except OSError:
-        return False
-
-
 @contextmanager
 def opened_nwb(path: Path, mode: str = "r") -> Iterator[tuple[Any, Any]]:
     """Give the open file and its root; whatever parsing it raises becomes a ``DataError``.
@@ -50,8 +40,7 @@ def opened_nwb(path: Path, mode: str = "r") -> Iterator[tuple[Any, Any]]:
         DataError: If pynwb is missing, or the file is no NWB file or damaged.
     """
     pynwb = require_pynwb()
-    if not is_hdf5(path):
-        raise DataError(f"{path} is no NWB file (HDF5); check the path, or copy it again")
+    check_hdf5(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pynwb comments on other versions and old layouts
