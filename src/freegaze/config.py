@@ -146,11 +146,12 @@ def _collect_lines(node: Any, at: tuple[str, ...], lines: dict[tuple[str, ...], 
             _collect_lines(value, here, lines)
 
 
-def read_setting(setting: str) -> tuple[str, Any]:
+def read_setting(setting: str, option: str = "--set") -> tuple[str, Any]:
     """Read one ``a.b=c``, as given to ``--set``.
 
     Args:
         setting: The key's path, and a value in YAML.
+        option: Where it was given, for messages.
 
     Returns:
         The path as written, and the value.
@@ -160,11 +161,11 @@ def read_setting(setting: str) -> tuple[str, Any]:
     """
     key, separator, text = setting.partition("=")
     if not separator or not all(key.strip().split(".")):
-        raise ConfigError(f"--set expects a.b=value, got {setting!r}")
+        raise ConfigError(f"{option} expects a.b=value, got {setting!r}")
     try:
         return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(f"--set {key}: {text!r} is not a YAML value") from None
+        raise ConfigError(f"{option} {key}: {text!r} is not a YAML value") from None
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

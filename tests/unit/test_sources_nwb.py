@@ -145,7 +145,7 @@ def test_a_file_says_what_is_in_it(tiny: Path, monkeypatch):
     text = CliRunner().invoke(app, ["inspect", "tiny.nwb"]).stdout
     assert "processing/behavior/EyeTracking/gaze" in text
     assert "quality check: tiny_quality.html" in text
-    text = CliRunner().invoke(app, ["inspect", "tiny.nwb", "--set", "video=world"]).stdout
+    text = CliRunner().invoke(app, ["inspect", "tiny.nwb", "--option", "video=world"]).stdout
     assert "processing/behavior/EyeTracking/gaze" in text
     assert "not opened as a recording: tiny.nwb: video: the file has no 'world'" in text
 

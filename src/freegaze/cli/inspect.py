@@ -8,7 +8,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from freegaze.cli.arguments import DataPath, Settings, SourceName
+from freegaze.cli.arguments import DataPath, SourceName
 from freegaze.cli.tables import print_frame, print_nested
 from freegaze.config import read_setting
 from freegaze.errors import DataError
@@ -24,7 +24,12 @@ def command(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the quality check to this HTML file.")
     ] = None,
-    settings: Settings = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", metavar="NAME=VALUE", help="One of the source's options; may be repeated."
+        ),
+    ] = None,
 ) -> None:
     """Print what a file and its recordings hold, and write their quality check as one page.
 
@@ -36,16 +41,16 @@ def command(
 
         freegaze inspect data/mouse.npz --source arrays --out quality.html
 
-        freegaze inspect session.nwb --set video=world_camera --set bin_width_s=0.048
+        freegaze inspect session.nwb --option video=world_camera --option bin_width_s=0.048
     """
     if source == "auto":
         source = detect_source(path)
-    options = dict(read_setting(setting) for setting in settings or [])
+    chosen = dict(read_setting(option, "--option") for option in options or [])
     contents = SOURCES.get(source)().contents(path) if path.exists() else []
     if contents:
         print_frame(str(path), pd.DataFrame(contents))
     try:
-        recordings = open_recordings(source, path, **options)
+        recordings = open_recordings(source, path, **chosen)
     except DataError as error:
         if not contents:
             raise
