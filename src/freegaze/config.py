@@ -6,13 +6,17 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from freegaze.errors import ConfigError
 from freegaze.registry import nearest_names
+
+_MOST_VALUES = 1_000_000
+"""Of a YAML file, so that a few lines of nested aliases cannot fill the memory."""
 
 
 class StrictConfig(BaseModel):
@@ -101,6 +105,8 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     try:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if _size(root, {}) > _MOST_VALUES:
+            raise ValueError(f"its anchors unfold into more than {_MOST_VALUES} values")
         values = yaml.safe_load(text)
     except FileNotFoundError:
         raise ConfigError(f"no configuration file {path}; give the path of a YAML file") from None
@@ -116,11 +122,27 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     return values, lines
 
 
+def _size(node: Any, known: dict[int, float]) -> float:
+    """Count values with every alias unfolded; infinite where one holds itself."""
+    if id(node) not in known:
+        known[id(node)] = float("inf")  # until counted
+        parts = getattr(node, "value", None)
+        parts = parts if isinstance(parts, list) else []  # of nodes, or of pairs of them
+        flat = [n for part in parts for n in (part if isinstance(part, tuple) else (part,))]
+        known[id(node)] = 1 + sum(_size(n, known) for n in flat)
+    return known[id(node)]
+
+
 def _collect_lines(node: Any, at: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             here = (*at, str(key.value))
             lines[here] = key.start_mark.line + 1
+            _collect_lines(value, here, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            here = (*at, str(i))
+            lines[here] = value.start_mark.line + 1
             _collect_lines(value, here, lines)
 
 
@@ -171,7 +193,8 @@ def _explain(
     if first["type"] == "extra_forbidden":
         known = list(within.model_fields) if within is not None else []
         return f"{place}: unknown key {name!r} ({nearest_names(at[-1], known)})"
-    return f"{place}: {name}: {first['msg']}, got {first['input']!r}"
+    message = " ".join(first["msg"].split())
+    return f"{place}: {name}: {message}, got {first['input']!r}"
 
 
 def _locate(
@@ -183,25 +206,34 @@ def _locate(
     """
     keys: list[str] = []
     within: type[BaseModel] | None = kind
-    members: list[type[BaseModel]] = []
-    for i, part in enumerate(at):
+    here: Any = kind  # annotation of what the path has led to
+    for part in at:
+        members = _configs_in(here)
         chosen = [m for m in members if _kind_of(m) == part]
         if chosen:
-            within, members = chosen[0], []
+            here = chosen[0]
             continue
         keys.append(part)
-        if i == len(at) - 1:
-            break
-        field = within.model_fields.get(part) if within is not None else None
-        annotation = field.annotation if field is not None else None
-        members = _configs_in(annotation)
         within = members[0] if len(members) == 1 else None
+        field = within.model_fields.get(part) if within is not None else None
+        here = _element_of(here) if within is None else field and field.annotation
     return tuple(keys), within
 
 
 def _configs_in(annotation: Any) -> list[type[BaseModel]]:
-    parts = (annotation, *get_args(annotation))
-    return [p for p in parts if isinstance(p, type) and issubclass(p, BaseModel)]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        return [config for part in get_args(annotation) for config in _configs_in(part)]
+    return []
+
+
+def _element_of(annotation: Any) -> Any:
+    """Return what a dictionary or list holds, ``None`` if the annotation is neither."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType, Annotated):
+        return next((e for part in parts if (e := _element_of(part)) is not None), None)
+    return parts[-1] if origin is dict else parts[0] if origin in (list, tuple) else None
 
 
 def _kind_of(config: type[BaseModel]) -> str | None:

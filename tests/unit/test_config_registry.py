@@ -1,10 +1,11 @@
 """Configuration files, overrides, and the registry."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import Discriminator
+from pydantic import Discriminator, Field
 
 from freegaze.config import StrictConfig, build_config, config_hash, dump_yaml, read_config
 from freegaze.errors import ConfigError, RegistryError
@@ -126,3 +127,58 @@ def test_a_mistake_in_a_part_of_several_kinds_is_named(tmp_path, text, message):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(ConfigError, match=message):
         read_config(Holder, tmp_path / "c.yaml")
+
+
+class Csv(StrictConfig):
+    kind: Literal["csv"] = "csv"
+    file: str
+
+
+class Npy(StrictConfig):
+    kind: Literal["npy"] = "npy"
+    rate_hz: float = 1.0
+
+
+class Nested(StrictConfig):
+    streams: dict[str, Annotated[Csv | Npy, Field(discriminator="kind")]] = Field(
+        default_factory=dict
+    )
+    parts: tuple[Npy, ...] | None = None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "streams:\n  imu:\n    kind: csv\n    fil: a.csv\n",
+            r"line 2: streams\.imu\.file: Field required",
+        ),
+        (
+            "streams:\n  imu:\n    kind: csv\n    file: a\n    files: b\n",
+            r"line 5: unknown key 'streams\.imu\.files' \(nearest: file",
+        ),
+        (
+            "parts:\n  - rate_hz: 3.0\n  - rate: 4\n",
+            r"line 3: unknown key 'parts\.1\.rate' \(nearest: rate_hz",
+        ),
+    ],
+)
+def test_errors_within_mappings_and_lists_have_their_line(text, message, tmp_path):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_config(Nested, tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in pairwise("abcdefghi")),
+        "a: &a [*a]\n",
+    ],
+    ids=["unfolds", "holds itself"],
+)
+def test_aliases_cannot_fill_the_memory(text, tmp_path):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="anchors unfold"):
+        read_config(Nested, tmp_path / "c.yaml")

@@ -23,7 +23,7 @@ def print_frame(title: str, frame: pd.DataFrame) -> None:
     """Print a data frame, numbers with four significant digits."""
     table = Table(title=escape(title), title_justify="left")
     for name in frame.columns:
-        table.add_column(escape(str(name)))
+        table.add_column(escape(str(name)), overflow="fold")  # nothing is cut off
     for row in frame.itertuples(index=False):
         table.add_row(*(escape(_text(value)) for value in row))
     Console().print(table)

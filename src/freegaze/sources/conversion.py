@@ -22,6 +22,14 @@ def errors_name(path: Path | str) -> Iterator[None]:
         raise type(error)(f"{path}: {error}") from None
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there; a name that the system cannot even ask for is not."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def to_float32(array: np.ndarray, where: str) -> np.ndarray:
     """Return numbers as float32.
 

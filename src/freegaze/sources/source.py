@@ -54,6 +54,16 @@ class AbstractSource(ABC, Generic[O]):
     def looks_like(self, path: Path) -> bool:
         """Say whether ``path`` seems to hold this format, from names and first bytes only."""
 
+    def contents(self, path: Path) -> list[dict[str, Any]]:
+        """List what a file holds beside what becomes a recording; one row each.
+
+        For formats in which the user chooses by name. Empty for all others.
+
+        Raises:
+            DataError: If the file is damaged.
+        """
+        return []
+
     def provenance(self, path: Path, options: StrictConfig, **more: Any) -> dict[str, Any]:
         """Return what a recording shall remember about where it came from."""
         chosen = options.model_dump(mode="json")

@@ -8,10 +8,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from freegaze import __version__
 from freegaze.config import StrictConfig
 from freegaze.errors import DataError
 from freegaze.recording.array_files import file_sha256
@@ -154,7 +154,7 @@ def _change(
         recording = resize_video(recording, config.resize, scratch, steps)
     if config.segments is not None:
         recording = cut_segments(recording, config.segments, config.test)
-    told: dict[str, Any] = {"freegaze": __version__}
+    told: dict[str, Any] = {"freegaze": version("freegaze")}
     if config.resize is not None:
         told["resize"] = {"from": list(before.frame_size), "to": list(recording.frame_size)}
     if config.segments is not None:

@@ -1,0 +1,249 @@
+"""Streams on one clock put together into a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from freegaze.errors import DataError
+from freegaze.recording.recording import Recording, ResponseKind, Role, Segment
+from freegaze.sources.alignment.bins import (
+    Bins,
+    count_events,
+    integrate,
+    interpolate,
+    make_bins,
+)
+from freegaze.sources.alignment.frames import plan_frames, read_pictures
+from freegaze.sources.alignment.streams import (
+    EventStream,
+    FrameStream,
+    ResponseStream,
+    SampleStream,
+)
+
+TIME = "time_s"
+"""Annotation with the centre of each bin on the session's clock."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of the session that shall be a segment of its own: a trial, or a test block."""
+
+    start_s: float
+    stop_s: float
+    role: Role | None = None
+    trial: bool = False
+
+
+@dataclass(frozen=True)
+class Streams:
+    """All that was recorded in one session.
+
+    Args:
+        responses: Spikes, or sampled responses.
+        behavior: Signals.
+        video: What was seen, or ``None``: one black pixel throughout.
+    """
+
+    responses: EventStream | ResponseStream
+    behavior: Sequence[SampleStream]
+    video: FrameStream | None
+
+
+def align_streams(
+    streams: Streams,
+    session_id: str,
+    bin_width_s: float,
+    *,
+    start_s: float | None = None,
+    stop_s: float | None = None,
+    stretches: Sequence[Stretch] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Recording:
+    """Put streams onto equal bins.
+
+    Spikes are counted between the edges of a bin; inferred spikes are spread over the time of their
+    sample and summed; fluorescence and behavior are interpolated linearly at the centre of a bin,
+    and lost within gaps. Bins span what responses and video share. Bins without video, or without
+    sampled responses, are left out, and a new segment begins after them.
+
+    Args:
+        streams: What was recorded, on one clock.
+        session_id: Name of the session.
+        bin_width_s: Width of a bin.
+        start_s: Left edge of the first bin; by default when responses and video have both begun.
+        stop_s: No bin ends after this; by default when either ends.
+        stretches: If given, the segments: bins wholly inside one; others are left out.
+        provenance: Where this came from.
+        progress: Told of frames read, and of all.
+
+    Returns:
+        The recording, with ``time_s`` among its annotations.
+
+    Raises:
+        DataError: If streams do not overlap, and whatever else the recording says.
+    """
+    bins = _common_bins(streams, bin_width_s, start_s, stop_s)
+    responses, kind, unit_ids = _responses(streams.responses, bins)
+    group = _groups(bins, stretches)
+    is_left_out = (group < 0) | ~np.isfinite(responses).all(axis=1)
+    if is_left_out.all():
+        raise DataError(
+            f"session {session_id!r}: no bin of {bin_width_s:g} s lies inside the segments and has "
+            "responses; check the clocks and the gaps"
+        )
+    frames, frame_index, is_lost = _video(streams.video, bins, is_left_out, progress)
+    kept = ~(is_left_out | is_lost)
+    behavior = _behavior(streams.behavior, bins, kept)
+    report = {
+        "start_s": bins.start_s,
+        "stop_s": float(bins.edges[-1]),
+        "n_bins": bins.n_bins,
+        "n_without_responses_or_segment": int(is_left_out.sum()),
+        "n_without_video": int((is_lost & ~is_left_out).sum()),
+        "max_gap_s": {s.name: s.max_gap_s for s in streams.behavior},
+    }
+    return Recording(
+        session_id=session_id,
+        bin_width_s=bin_width_s,
+        frames=frames,
+        frame_index=frame_index,
+        behavior=behavior,
+        behavior_names=tuple(c for s in streams.behavior for c in s.columns),
+        behavior_units=tuple(u for s in streams.behavior for u in s.units),
+        responses=responses[kept],
+        response_kind=kind,
+        unit_ids=unit_ids,
+        segments=_segments(group, kept, stretches),
+        annotations={TIME: bins.centers[kept]},
+        provenance={**(provenance or {}), "alignment": report},
+    )
+
+
+def _common_bins(
+    streams: Streams, width_s: float, start_s: float | None, stop_s: float | None
+) -> Bins:
+    responses = streams.responses
+    spans = {
+        "responses": (
+            responses.samples if isinstance(responses, ResponseStream) else responses
+        ).span()
+    }
+    if streams.video is not None:
+        spans["video"] = streams.video.span()
+    told = "; ".join(f"{name} {a:.6g} to {b:.6g} s" for name, (a, b) in spans.items())
+    start = max(a for a, _ in spans.values()) if start_s is None else start_s
+    stop = min(b for _, b in spans.values()) if stop_s is None else stop_s
+    if not start < stop:
+        raise DataError(
+            f"responses and video do not overlap within `start_s` and `stop_s` ({told}); state "
+            "`offset_s` of their clocks"
+        )
+    try:
+        return make_bins(start, stop, width_s)
+    except DataError as error:
+        raise DataError(f"{error} ({told})") from None
+
+
+def _responses(
+    stream: EventStream | ResponseStream, bins: Bins
+) -> tuple[np.ndarray, ResponseKind, tuple[str, ...]]:
+    try:
+        if isinstance(stream, EventStream):
+            counts = count_events(stream.times, bins)
+            if not counts.any():
+                raise DataError(
+                    f"{stream.name}: no spike between {bins.start_s:.6g} and "
+                    f"{bins.edges[-1]:.6g} s; state `offset_s` of the clock"
+                )
+            return counts, ResponseKind.SPIKE_COUNTS, stream.unit_ids
+        samples = stream.samples
+        out = np.empty((bins.n_bins, len(samples.columns)), np.float32)
+    except MemoryError:
+        raise DataError(f"{bins.n_bins} bins do not fit into memory; choose wider ones") from None
+    for i, column in enumerate(samples.values.T):
+        if stream.kind is ResponseKind.FLUORESCENCE:
+            out[:, i] = interpolate(samples.times, column, bins.centers, samples.max_gap_s)
+        else:
+            out[:, i] = integrate(samples.times, column, bins, samples.max_gap_s)
+    if stream.kind is ResponseKind.SPIKE_COUNTS:  # whole again after sums of fractions of 1
+        near = np.round(out)
+        out = np.where(np.abs(out - near) < 1e-3, near, out)
+    return out, stream.kind, samples.columns
+
+
+def _video(
+    video: FrameStream | None,
+    bins: Bins,
+    is_left_out: np.ndarray,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if video is None:
+        n_kept = int((~is_left_out).sum())
+        black = np.zeros((1, 1, 1), np.uint8)
+        return black, np.zeros(n_kept, np.int64), np.zeros(bins.n_bins, bool)
+    plan = plan_frames(video.times, video.order, bins, video.rule, video.max_gap_s, is_left_out)
+    if not len(plan.frames):
+        raise DataError(f"{video.name}: no frame lies in any bin; check clock and `max_gap_s`")
+    pictures = read_pictures(video.reader, plan, video.frame_size, progress)
+    return pictures, plan.frame_index, plan.is_lost
+
+
+def _behavior(streams: Sequence[SampleStream], bins: Bins, kept: np.ndarray) -> np.ndarray:
+    centers = bins.centers[kept]
+    columns = []
+    for stream in streams:
+        for name, values in zip(stream.columns, stream.values.T, strict=True):
+            column = interpolate(stream.times, values, centers, stream.max_gap_s)
+            with np.errstate(over="ignore"):
+                column = column.astype(np.float32)
+            column[np.isinf(column)] = np.nan
+            if np.isnan(column).all():
+                start, stop = stream.span()
+                raise DataError(
+                    f"{stream.name}: {name!r} is lost in every bin (it lasts from {start:.6g} to "
+                    f"{stop:.6g} s, the bins from {centers[0]:.6g} to {centers[-1]:.6g} s; gaps "
+                    f"wider than {stream.max_gap_s:.3g} s are not filled); check its clock and "
+                    "`max_gap_s`, or leave it out"
+                )
+            columns.append(column)
+    if not columns:
+        return np.empty((len(centers), 0), np.float32)
+    return np.column_stack(columns)
+
+
+def _groups(bins: Bins, stretches: Sequence[Stretch] | None) -> np.ndarray:
+    """Number of the stretch that holds each bin, -1 where none does."""
+    if stretches is None:
+        return np.zeros(bins.n_bins, np.int64)
+    group = np.full(bins.n_bins, -1)
+    edges, slack = bins.edges, 1e-6 * bins.width_s
+    for i, stretch in enumerate(stretches):
+        first = int(np.searchsorted(edges, stretch.start_s - slack))
+        last = int(np.searchsorted(edges, stretch.stop_s + slack, side="right")) - 1
+        if (group[first : max(first, last)] >= 0).any():
+            raise DataError(
+                f"the segment from {stretch.start_s:.6g} to {stretch.stop_s:.6g} s overlaps "
+                "another; each bin can be in one only"
+            )
+        group[first : max(first, last)] = i
+    return group
+
+
+def _segments(
+    group: np.ndarray, kept: np.ndarray, stretches: Sequence[Stretch] | None
+) -> tuple[Segment, ...]:
+    where = np.flatnonzero(kept)
+    is_new = (np.diff(where) > 1) | (np.diff(group[where]) != 0)
+    starts = [0, *(np.flatnonzero(is_new) + 1).tolist(), len(where)]
+    segments = []
+    for start, stop in pairwise(starts):
+        stretch = stretches[int(group[where[start]])] if stretches else Stretch(0.0, 0.0)
+        segments.append(Segment(start, stop, stretch.role, stretch.trial))
+    return tuple(segments)

@@ -1,0 +1,170 @@
+"""Equal bins of time, and how events and samples are put onto them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from freegaze.errors import DataError
+
+MOST_BINS = 20_000_000
+"""Eleven days of 50 ms. More means times in another unit than seconds."""
+
+_SAME_S = 1e-6
+"""A bin's centre this near to a sample is at the sample; clocks are not better than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Consecutive bins of equal width; bin k holds ``edges[k] <= time < edges[k + 1]``.
+
+    Args:
+        start_s: Left edge of the first.
+        width_s: Width of each.
+        n_bins: How many.
+    """
+
+    start_s: float
+    width_s: float
+    n_bins: int
+
+    @property
+    def edges(self) -> Float[np.ndarray, " n_edges"]:
+        """Edges in seconds, one more than bins."""
+        return self.start_s + self.width_s * np.arange(self.n_bins + 1)
+
+    @property
+    def centers(self) -> Float[np.ndarray, " n_bins"]:
+        """Centres in seconds."""
+        return self.start_s + self.width_s * (np.arange(self.n_bins) + 0.5)
+
+
+def make_bins(start_s: float, stop_s: float, width_s: float) -> Bins:
+    """Return the whole bins between two times.
+
+    Args:
+        start_s: Left edge of the first bin.
+        stop_s: No bin goes beyond; a part of a bin at the end is left out.
+        width_s: Width of a bin.
+
+    Raises:
+        DataError: If no bin fits, or absurdly many do.
+    """
+    span = stop_s - start_s
+    if not span >= width_s * (1 - 1e-9):
+        raise DataError(
+            f"no bin of {width_s:g} s fits between {start_s:.6g} and {stop_s:.6g} s; check "
+            "the clocks, `start_s` and `stop_s`"
+        )
+    if span / width_s > MOST_BINS:
+        raise DataError(
+            f"{start_s:.6g} to {stop_s:.6g} s is {span / width_s:.3g} bins; are all times in "
+            "seconds? State `scale_to_s` of the clock, or a wider bin"
+        )
+    return Bins(start_s, width_s, int(np.floor(span / width_s + 1e-6)))
+
+
+def count_events(
+    times: Sequence[np.ndarray], bins: Bins
+) -> Float[np.ndarray, "{bins.n_bins} n_units"]:
+    """Count the events of each unit in each bin; their order does not matter.
+
+    Args:
+        times: Session times of each unit's events; those outside all bins are not counted.
+        bins: Where to count.
+
+    Returns:
+        Counts, float32.
+    """
+    counts = np.empty((bins.n_bins, len(times)), np.float32)
+    edges = bins.edges
+    for unit, events in enumerate(times):
+        counts[:, unit] = np.diff(np.searchsorted(np.sort(events), edges))
+    return counts
+
+
+def merge_duplicates(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average the finite values of samples at the same time.
+
+    Args:
+        times: In order, shape (n,).
+        values: Shape (n,), NaN where lost.
+
+    Returns:
+        Times, all different, and values; NaN where all samples at a time are lost.
+    """
+    distinct, first = np.unique(times, return_index=True)
+    if len(distinct) == len(times):
+        return times, values
+    is_known = np.isfinite(values)
+    total = np.add.reduceat(np.where(is_known, values, 0.0), first)
+    n_known = np.add.reduceat(is_known.astype(np.int64), first)
+    mean = np.full(len(distinct), np.nan)
+    np.divide(total, n_known, out=mean, where=n_known > 0)
+    return distinct, mean
+
+
+def interpolate(
+    times: np.ndarray, values: np.ndarray, at: np.ndarray, max_gap_s: float
+) -> Float[np.ndarray, " n_at"]:
+    """Interpolate linearly between samples, and only between near ones.
+
+    Args:
+        times: Session times of the samples, in order; equal ones are averaged.
+        values: One number a sample; NaN is a sample that was lost.
+        at: Where values are wanted, in order.
+        max_gap_s: Between known samples further apart than this, and outside them, the value is
+            NaN (but not at a sample itself).
+
+    Returns:
+        Values, float64, shape of ``at``.
+    """
+    times, values = merge_duplicates(times, values)
+    is_known = np.isfinite(values)
+    times, values = times[is_known], values[is_known]
+    if not len(times):
+        return np.full(len(at), np.nan)
+    out = np.interp(at, times, values)
+    after = np.searchsorted(times, at)
+    left, right = times[np.maximum(after - 1, 0)], times[np.minimum(after, len(times) - 1)]
+    nearest = np.minimum(np.abs(at - left), np.abs(at - right))
+    is_between = (after > 0) & (after < len(times)) & (right - left <= max_gap_s * (1 + 1e-9))
+    out[~is_between & (nearest > _SAME_S)] = np.nan
+    return out
+
+
+def integrate(
+    times: np.ndarray, values: np.ndarray, bins: Bins, max_gap_s: float
+) -> Float[np.ndarray, " n_bins"]:
+    """Spread each sample evenly over the time it stands for, and sum that over each bin.
+
+    For amounts (inferred spikes), so that their sum is kept whatever the widths of bins and
+    samples. A sample stands for the time halfway to its neighbours, half a typical interval beyond
+    a gap.
+
+    Args:
+        times: Session times of the samples, in order.
+        values: Amount in each, NaN where lost.
+        bins: Where to sum.
+        max_gap_s: A gap between samples wider than this holds nothing.
+
+    Returns:
+        Amounts, float64; NaN in bins that a lost sample or a gap touches.
+    """
+    times, values = merge_duplicates(times, values)
+    steps = np.diff(times)
+    half = np.median(steps) / 2 if len(steps) else bins.width_s / 2
+    reach = np.where(steps <= max_gap_s * (1 + 1e-9), steps / 2, np.minimum(half, steps / 2))
+    start, stop = times - np.r_[half, reach], times + np.r_[reach, half]
+    known = np.isfinite(values)
+    corners = np.column_stack([start, stop]).reshape(-1)
+    amount = np.cumsum(np.column_stack([np.zeros(len(times)), np.where(known, values, 0.0)]))
+    covered = np.cumsum(np.column_stack([np.zeros(len(times)), np.where(known, stop - start, 0.0)]))
+    edges = bins.edges
+    sums = np.diff(np.interp(edges, corners, amount))
+    cover = np.diff(np.interp(edges, corners, covered))
+    sums[cover < bins.width_s * (1 - 1e-6)] = np.nan
+    return sums

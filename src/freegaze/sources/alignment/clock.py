@@ -1,0 +1,91 @@
+"""Times as a device wrote them, brought onto the one clock of the session."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field
+
+from freegaze.config import StrictConfig
+from freegaze.errors import DataError, ShapeError
+
+
+class ClockConfig(StrictConfig):
+    """How a stream's own clock reads on the clock of the session.
+
+    ``session time = offset_s + (1 + drift) * scale_to_s * own time``.
+
+    Args:
+        scale_to_s: Seconds in one unit of the stream's times: 0.001 for milliseconds, 1/30000 for
+            samples at 30 kHz.
+        offset_s: Session time at which the stream's clock reads 0.
+        drift: Seconds that the session gains on the stream in each of the stream's seconds; 1e-4 is
+            0.36 s an hour.
+    """
+
+    scale_to_s: float = Field(default=1.0, gt=0)
+    offset_s: float = 0.0
+    drift: float = Field(default=0.0, gt=-1, lt=1)
+
+    def to_session(self, times: np.ndarray) -> Float[np.ndarray, " n"]:
+        """Return times in seconds on the clock of the session, float64, shape (n,)."""
+        return self.offset_s + (1.0 + self.drift) * self.scale_to_s * times.astype(np.float64)
+
+
+def read_times(times: np.ndarray, where: str) -> Float[np.ndarray, " n"]:
+    """Return times as float64, or say what is wrong.
+
+    Args:
+        times: Shape (n,) or (n, 1), numbers.
+        where: What they are, for messages.
+
+    Raises:
+        ShapeError: If there is not one time a row.
+        DataError: If they are no numbers, or not finite.
+    """
+    if times.ndim == 2 and times.shape[1] == 1:
+        times = times[:, 0]
+    if times.ndim != 1:
+        raise ShapeError(f"{where}: expected one time a row, got shape {times.shape}")
+    if times.dtype.kind not in "iuf":
+        raise DataError(f"{where}: expected times as numbers, got {times.dtype}")
+    times = times.astype(np.float64)
+    bad = ~np.isfinite(times)
+    if bad.any():
+        raise DataError(
+            f"{where}: the time of row {int(bad.argmax())} is {times[bad.argmax()]} (and "
+            f"{int(bad.sum()) - 1} more are not finite); remove these rows"
+        )
+    return times
+
+
+def order_of(times: np.ndarray, where: str, is_sorting: bool) -> np.ndarray | None:
+    """Return the order that sorts times, or ``None`` where they are in order (equal ones may be).
+
+    Args:
+        times: Finite, shape (n,).
+        where: What they are, for the message.
+        is_sorting: Whether to accept times that go back.
+
+    Raises:
+        DataError: If times go back and that is not accepted: a clock that was reset looks the same,
+            and sorting would then mix two parts of the session.
+    """
+    back = np.flatnonzero(np.diff(times) < 0)
+    if not len(back):
+        return None
+    if not is_sorting:
+        i = int(back[0])
+        raise DataError(
+            f"{where}: time goes back {len(back)} times, first from {times[i]:.6g} to "
+            f"{times[i + 1]:.6g} s at row {i + 1}; if the rows are merely out of order ask for "
+            "`sort`, if the clock was reset cut the file there"
+        )
+    return np.argsort(times, kind="stable")
+
+
+def typical_interval(times: np.ndarray) -> float:
+    """Return the median time between samples that differ in time, 0 where there is one only."""
+    steps = np.diff(times)
+    steps = steps[steps > 0]
+    return float(np.median(steps)) if len(steps) else 0.0

@@ -1,0 +1,204 @@
+"""Video frames put onto bins one by one, without ever holding more than a few of them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer, UInt8
+
+from freegaze.errors import DataError
+from freegaze.sources.alignment.bins import Bins
+
+FrameRule = Literal["mean", "middle", "nearest"]
+"""Which frame a bin shows: the mean of those in it, the middle one of them, or the one nearest to
+its centre. A bin between two frames shows the nearest under each rule."""
+
+IN_MEMORY_BYTES = 1 << 28
+"""Pictures of more than 256 MiB are kept in an unnamed file on disk, not in memory."""
+
+
+class AbstractFrameReader(ABC):
+    """A video of any kind."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of frames."""
+
+    @abstractmethod
+    def read(self, wanted: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Give number and gray picture (height, width) of the wanted frames, in their order.
+
+        Raises:
+            DataError: Naming the file that is damaged or too short.
+        """
+
+
+@dataclass(frozen=True)
+class FramePlan:
+    """Which frames make which picture, and which picture each bin shows.
+
+    Args:
+        is_lost: Bins without a frame near enough, (n_bins,).
+        frame_index: Picture of each bin that is not lost.
+        frames: Frames to read, in order, once for each picture they are part of.
+        pictures: The picture that each of ``frames`` is part of.
+        n_parts: How many frames make each picture.
+    """
+
+    is_lost: Bool[np.ndarray, " n_bins"]
+    frame_index: Integer[np.ndarray, " n_kept"]
+    frames: Integer[np.ndarray, " n_reads"]
+    pictures: Integer[np.ndarray, " n_reads"]
+    n_parts: Integer[np.ndarray, " n_pictures"]
+
+
+def plan_frames(
+    times: Float[np.ndarray, " n_frames"],
+    order: np.ndarray | None,
+    bins: Bins,
+    rule: FrameRule,
+    max_gap_s: float,
+    is_left_out: Bool[np.ndarray, " n_bins"],
+) -> FramePlan:
+    """Decide which frames each bin shows.
+
+    Args:
+        times: Session times of the frames as they are read.
+        order: What sorts them, or ``None`` where they are in order.
+        bins: The bins.
+        rule: Which frame of several.
+        max_gap_s: A bin without a frame in it whose centre is further than half of this from any
+            is lost.
+        is_left_out: Bins that need no picture.
+
+    Returns:
+        The plan.
+    """
+    order = np.arange(len(times)) if order is None else order
+    times = times[order]
+    edges, centers = bins.edges, bins.centers
+    first, last = np.searchsorted(times, edges[:-1]), np.searchsorted(times, edges[1:])
+    after = np.searchsorted(times, centers)
+    left, right = np.maximum(after - 1, 0), np.minimum(after, len(times) - 1)
+    to_left, to_right = np.abs(centers - times[left]), np.abs(times[right] - centers)
+    nearest = np.where(to_left <= to_right, left, right)
+    n_inside = last - first
+    is_lost = (n_inside == 0) & (np.minimum(to_left, to_right) > max_gap_s / 2 * (1 + 1e-9))
+    if rule != "nearest":
+        has = n_inside > 0
+        first = np.where(has, first if rule == "mean" else first + n_inside // 2, nearest)
+        count = np.where(has & (rule == "mean"), n_inside, 1)
+    else:
+        first, count = nearest, np.ones(bins.n_bins, np.int64)
+    kept = ~(is_lost | is_left_out)
+    first, count = first[kept], count[kept]
+    is_new = np.ones(len(first), bool)
+    is_new[1:] = (count[1:] > 1) | (count[:-1] > 1) | (first[1:] != first[:-1])
+    frame_index = np.cumsum(is_new) - 1
+    first, count = first[is_new], count[is_new]
+    pictures = np.repeat(np.arange(len(first)), count)
+    within = np.arange(len(pictures)) - np.repeat(np.cumsum(count) - count, count)
+    frames = order[np.repeat(first, count) + within]
+    by_frame = np.argsort(frames, kind="stable")
+    return FramePlan(is_lost, frame_index, frames[by_frame], pictures[by_frame], count)
+
+
+def read_pictures(
+    reader: AbstractFrameReader,
+    plan: FramePlan,
+    frame_size: tuple[int, int] | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> UInt8[np.ndarray, "n_pictures height width"]:
+    """Read a video once from front to back and make the pictures of a plan.
+
+    Args:
+        reader: The video.
+        plan: What is wanted of it.
+        frame_size: (height, width) to scale to, each pixel the mean of the area it covers; ``None``
+            keeps the video's.
+        progress: Told of frames read, and of all.
+
+    Returns:
+        Pictures; more than 256 MiB lie in an unnamed file that goes when the array does.
+
+    Raises:
+        DataError: If the video is damaged, or the disk is full.
+    """
+    wanted, first = np.unique(plan.frames, return_index=True)
+    stop = np.r_[first[1:], len(plan.frames)]
+    out: np.ndarray | None = None
+    resize: _Resize | None = None
+    sums: dict[int, np.ndarray] = {}
+    n_left = plan.n_parts.copy()
+    for i, (_, frame) in enumerate(reader.read(wanted)):
+        if out is None:
+            size = frame_size or frame.shape
+            resize = None if size == frame.shape else _Resize(frame.shape, size)
+            out = new_pictures((len(plan.n_parts), *size))
+        picture = frame if resize is None else resize(frame)
+        for target in plan.pictures[first[i] : stop[i]].tolist():
+            n_left[target] -= 1
+            if plan.n_parts[target] > 1:
+                add_up = sums.setdefault(target, np.zeros(picture.shape, np.float32))
+                add_up += picture
+                if n_left[target]:
+                    continue
+                picture_of = sums.pop(target) / plan.n_parts[target]
+            else:
+                picture_of = picture
+            out[target] = picture_of if picture_of.dtype == np.uint8 else _to_bytes(picture_of)
+        if progress is not None:
+            progress(i + 1, len(wanted))
+    if out is None or n_left.any():
+        raise DataError(f"the video gave fewer frames than the {len(wanted)} wanted of it")
+    return out
+
+
+def new_pictures(shape: tuple[int, ...]) -> np.ndarray:
+    """Return room for pictures, uint8: in memory if small, else in an unnamed file.
+
+    Raises:
+        DataError: If there is too little memory or disk.
+    """
+    n_bytes = int(np.prod(shape, dtype=np.float64))
+    try:
+        if n_bytes <= IN_MEMORY_BYTES:
+            return np.zeros(shape, np.uint8)
+        with tempfile.TemporaryFile() as file:
+            if hasattr(os, "posix_fallocate"):  # a full disk shall say so now, not by a signal
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+            return np.asarray(np.memmap(file, np.uint8, "w+", shape=shape))
+    except (MemoryError, OSError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"no room for {n_bytes / 1e9:.3g} GB of video in {tempfile.gettempdir()} ({error}); "
+            "state a smaller `frame_size`, or a wider bin"
+        ) from None
+
+
+class _Resize:
+    """Scales frames: each new pixel is the mean of the area of old ones that it covers."""
+
+    def __init__(self, old: tuple[int, ...], new: tuple[int, int]) -> None:
+        self.rows, self.columns = (
+            _overlaps(n_old, n_new) for n_old, n_new in zip(old, new, strict=True)
+        )
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        return self.rows @ frame.astype(np.float32) @ self.columns.T
+
+
+def _overlaps(n_old: int, n_new: int) -> np.ndarray:
+    """Share of each old pixel in each new one, (n_new, n_old), rows of sum 1."""
+    old, new = np.arange(n_old + 1) / n_old, np.arange(n_new + 1) / n_new
+    shared = np.minimum(new[1:, None], old[None, 1:]) - np.maximum(new[:-1, None], old[None, :-1])
+    return (np.maximum(shared, 0.0) * n_new).astype(np.float32)
+
+
+def _to_bytes(picture: np.ndarray) -> np.ndarray:
+    return np.clip(np.floor(picture + 0.5), 0, 255).astype(np.uint8)

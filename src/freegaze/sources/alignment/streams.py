@@ -1,0 +1,201 @@
+"""The three kinds of streams: events of units, samples of signals, frames of a video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from freegaze.errors import DataError, ShapeError
+from freegaze.recording.recording import ResponseKind
+from freegaze.sources.alignment.clock import ClockConfig, order_of, read_times, typical_interval
+from freegaze.sources.alignment.frames import AbstractFrameReader, FrameRule
+
+DEFAULT_GAP = 3.0
+"""A gap is wider than three typical intervals, where the user states no other."""
+
+
+@dataclass(frozen=True)
+class EventStream:
+    """When each unit fired, on the session's clock.
+
+    Args:
+        name: What it is, for messages.
+        times: Of each unit, in any order.
+        unit_ids: Name of each unit.
+        extent: When the recording of all units began and ended; ``None`` where only the events
+            tell, from the first of any unit to the last.
+    """
+
+    name: str
+    times: Sequence[np.ndarray]
+    unit_ids: tuple[str, ...]
+    extent: tuple[float, float] | None = None
+
+    def span(self) -> tuple[float, float]:
+        """Return first and last time.
+
+        Raises:
+            DataError: If there is no event.
+        """
+        if self.extent is not None:
+            return self.extent
+        filled = [t for t in self.times if len(t)]
+        if not filled:
+            raise DataError(f"{self.name}: no unit has any spike; check the selection of units")
+        return min(float(t.min()) for t in filled), max(float(t.max()) for t in filled)
+
+
+@dataclass(frozen=True)
+class SampleStream:
+    """Signals sampled together, on the session's clock. Made by ``make_samples``.
+
+    Args:
+        name: What it is, for messages.
+        times: Of each sample, in order, (n,).
+        values: (n, column), NaN where lost.
+        columns: Name of each column.
+        units: Unit of each column.
+        max_gap_s: Between samples further apart, signals are lost.
+    """
+
+    name: str
+    times: Float[np.ndarray, " n"]
+    values: Float[np.ndarray, "n column"]
+    columns: tuple[str, ...]
+    units: tuple[str, ...]
+    max_gap_s: float
+
+    def span(self) -> tuple[float, float]:
+        """Return the time covered: half an interval beyond the first and last sample."""
+        half = typical_interval(self.times) / 2
+        return float(self.times[0]) - half, float(self.times[-1]) + half
+
+
+@dataclass(frozen=True)
+class ResponseStream:
+    """Sampled responses: fluorescence, inferred spikes, or counts that were binned already."""
+
+    samples: SampleStream
+    kind: ResponseKind
+
+
+@dataclass(frozen=True)
+class FrameStream:
+    """A video, on the session's clock. Made by ``make_frames``.
+
+    Args:
+        name: What it is, for messages.
+        reader: The pictures.
+        times: Of each frame, as they are read.
+        order: What sorts them, or ``None`` where they are in order.
+        rule: What a bin shows of several frames.
+        max_gap_s: Bins within a wider gap have no video and are left out.
+        frame_size: (height, width) to scale to, or ``None``.
+    """
+
+    name: str
+    reader: AbstractFrameReader
+    times: Float[np.ndarray, " n"]
+    order: np.ndarray | None
+    rule: FrameRule
+    max_gap_s: float
+    frame_size: tuple[int, int] | None = None
+
+    def span(self) -> tuple[float, float]:
+        """Return the time covered: half an interval beyond the first and last frame."""
+        times = self.times if self.order is None else self.times[self.order]
+        half = typical_interval(times) / 2
+        return float(times[0]) - half, float(times[-1]) + half
+
+
+def make_samples(
+    name: str,
+    times: np.ndarray,
+    values: np.ndarray,
+    columns: Sequence[str],
+    units: Sequence[str],
+    *,
+    clock: ClockConfig | None = None,
+    max_gap_s: float | None = None,
+    is_sorting: bool = False,
+) -> SampleStream:
+    """Check sampled signals and bring them onto the session's clock.
+
+    Args:
+        name: What it is, for messages.
+        times: As the device wrote them, (n,).
+        values: (n,) or (n, column), numbers; NaN, or infinite, where lost.
+        columns: Name of each column.
+        units: Unit of each column.
+        clock: How the times read on the session's clock.
+        max_gap_s: Between samples further apart signals are lost; three typical intervals if
+            ``None``.
+        is_sorting: Whether to sort samples that are out of order.
+
+    Returns:
+        The stream. Samples at equal times are left as they are, and averaged when used.
+
+    Raises:
+        ShapeError: If lengths disagree.
+        DataError: If the stream is empty, or times are not finite or go back.
+    """
+    times, order = _session_times(name, times, clock, is_sorting)
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.shape != (len(times), len(columns)):
+        raise ShapeError(
+            f"{name}: {len(times)} times and {len(columns)} columns ({', '.join(columns)}) but "
+            f"values of shape {values.shape}; both must agree"
+        )
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{name}: expected numbers, got {values.dtype}; write NaN where lost")
+    values = values.astype(np.float64)
+    values[~np.isfinite(values)] = np.nan
+    if order is not None:
+        times, values = times[order], values[order]
+    gap = DEFAULT_GAP * typical_interval(times) if max_gap_s is None else max_gap_s
+    return SampleStream(name, times, values, tuple(columns), tuple(units), gap)
+
+
+def make_frames(
+    name: str,
+    times: np.ndarray,
+    reader: AbstractFrameReader,
+    *,
+    clock: ClockConfig | None = None,
+    rule: FrameRule = "mean",
+    max_gap_s: float | None = None,
+    frame_size: tuple[int, int] | None = None,
+    is_sorting: bool = False,
+) -> FrameStream:
+    """Check a video's times and bring them onto the session's clock; see ``make_samples``.
+
+    Raises:
+        ShapeError: If there is not one time a frame.
+        DataError: If there is no frame, or times are not finite or go back.
+    """
+    if np.shape(times)[:1] != (len(reader),):
+        raise ShapeError(
+            f"{name}: {len(reader)} frames but times of shape {np.shape(times)}; give one a frame"
+        )
+    times, order = _session_times(name, times, clock, is_sorting)
+    ordered = times if order is None else times[order]
+    gap = DEFAULT_GAP * typical_interval(ordered) if max_gap_s is None else max_gap_s
+    return FrameStream(name, reader, times, order, rule, gap, frame_size)
+
+
+def regular_times(n: int, rate_hz: float, start_s: float = 0.0) -> Float[np.ndarray, " n"]:
+    """Return the times of samples at a constant rate."""
+    return start_s + np.arange(n) / rate_hz
+
+
+def _session_times(
+    name: str, times: np.ndarray, clock: ClockConfig | None, is_sorting: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    times = (clock or ClockConfig()).to_session(read_times(times, name))
+    if not len(times):
+        raise DataError(f"{name}: is empty; leave this stream out, or check the file")
+    return times, order_of(times, name, is_sorting)

@@ -1,0 +1,280 @@
+"""What the YAML of the source ``files`` may say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from freegaze.config import StrictConfig
+from freegaze.recording.recording import ResponseKind, Role
+from freegaze.sources.alignment.clock import ClockConfig
+from freegaze.sources.alignment.frames import FrameRule
+
+FileName = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$", max_length=4096)]
+"""Relative to the YAML, or absolute; control characters are a mistake."""
+
+
+class TimedConfig(StrictConfig):
+    """When the rows, samples or frames of a file were taken.
+
+    Args:
+        timestamps: File with one time a row (CSV, text or ``.npy``), seconds unless the clock says
+            otherwise; text such as 2021-07-09T14:03:21.12 is read as seconds since 1970, and
+            14:03:21.12 as seconds since midnight.
+        timestamps_column: Which column of a CSV with a header; its only one by default.
+        rate_hz: Constant rate of samples, the first at 0, instead of timestamps.
+        clock: How these times read on the session's clock.
+        sort: Whether rows may be out of order; they are sorted then.
+        max_gap_s: Wider gaps between samples are not filled; by default three typical intervals.
+    """
+
+    timestamps: FileName | None = None
+    timestamps_column: str | int | None = None
+    rate_hz: float | None = Field(default=None, gt=0)
+    clock: ClockConfig = ClockConfig()
+    sort: bool = False
+    max_gap_s: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _has_one_time(self) -> TimedConfig:
+        if self.timestamps is not None and self.rate_hz is not None:
+            raise ValueError("give `timestamps` or `rate_hz`, not both")
+        return self
+
+
+class CsvConfig(TimedConfig):
+    """Columns of a CSV file with a header.
+
+    Args:
+        file: The file.
+        time: Column with the times, where they are in this file.
+        columns: Our name of each signal, and its column in the file.
+        units: Unit of each signal, by our name.
+        separator: Between columns.
+    """
+
+    kind: Literal["csv"] = "csv"
+    file: FileName
+    time: str | None = None
+    columns: dict[str, str] = Field(min_length=1)
+    units: dict[str, str] = Field(default_factory=dict)
+    separator: str = Field(default=",", min_length=1, max_length=1)
+
+
+class NpyConfig(TimedConfig):
+    """An ``.npy`` array, one row a sample.
+
+    Args:
+        file: The file, shape (time,) or (time, column).
+        columns: Our name of each column.
+        units: Unit of each signal, by our name.
+    """
+
+    kind: Literal["npy"] = "npy"
+    file: FileName
+    columns: tuple[str, ...] = Field(min_length=1)
+    units: dict[str, str] = Field(default_factory=dict)
+
+
+class PupilConfig(TimedConfig):
+    """A pupil from tracked points on its edge: pupil_x, pupil_y and pupil_radius in px.
+
+    Args:
+        file: CSV or h5 as the tracker writes it.
+        points: Points on the edge of the pupil; all by default.
+        min_likelihood: Less sure points are not used.
+        shape: ``ellipse`` (at least 5 points; its radius is half the long axis), ``circle`` (3),
+            or ``center``, their mean, without a radius.
+        theta_deg_per_px: If given, ``theta`` = this times (pupil_x - median); its sign decides
+            which side is positive.
+        phi_deg_per_px: If given, ``phi`` = this times (pupil_y - median).
+    """
+
+    file: FileName
+    points: tuple[str, ...] | None = None
+    min_likelihood: float = Field(default=0.9, ge=0, le=1)
+    shape: Literal["ellipse", "circle", "center"] = "ellipse"
+    theta_deg_per_px: float | None = None
+    phi_deg_per_px: float | None = None
+
+
+class DeepLabCutConfig(PupilConfig):
+    """Points of DeepLabCut; see ``PupilConfig``."""
+
+    kind: Literal["deeplabcut"] = "deeplabcut"
+
+
+class SleapConfig(PupilConfig):
+    """Points of SLEAP (analysis CSV or h5); see ``PupilConfig``.
+
+    Args:
+        track: Name of the track, where there are several.
+    """
+
+    kind: Literal["sleap"] = "sleap"
+    track: str | None = None
+
+
+BehaviorConfig = Annotated[
+    CsvConfig | NpyConfig | DeepLabCutConfig | SleapConfig, Field(discriminator="kind")
+]
+
+
+class VideoConfig(TimedConfig):
+    """A video.
+
+    Args:
+        file: The file.
+        frames: What a bin shows of the frames in it: their mean, the middle one, or the nearest.
+        frame_size: [height, width] to scale to.
+    """
+
+    file: FileName
+    frames: FrameRule = "mean"
+    frame_size: tuple[int, int] | None = None
+
+    @field_validator("frame_size")
+    @classmethod
+    def _is_a_size(cls, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        if size is not None and not all(1 <= n <= 10_000 for n in size):
+            raise ValueError("height and width must be 1..10000")
+        return size
+
+
+class MovieConfig(VideoConfig):
+    """An mp4, avi or other movie; without timestamps or a rate its own times are used."""
+
+    kind: Literal["movie"] = "movie"
+
+
+class NpyVideoConfig(VideoConfig):
+    """Frames in an ``.npy`` file, (time, height, width); see ``VideoConfig``.
+
+    Args:
+        gray_range: Values that become black and white, where they are not 0..255.
+    """
+
+    kind: Literal["npy"] = "npy"
+    gray_range: tuple[float, float] | None = None
+
+    @field_validator("gray_range")
+    @classmethod
+    def _rises(cls, values: tuple[float, float] | None) -> tuple[float, float] | None:
+        if values is not None and not values[0] < values[1]:
+            raise ValueError("black must be less than white")
+        return values
+
+
+AnyVideoConfig = Annotated[MovieConfig | NpyVideoConfig, Field(discriminator="kind")]
+
+
+class KilosortConfig(StrictConfig):
+    """A folder of Kilosort or phy.
+
+    Args:
+        folder: With ``spike_times.npy``, ``spike_clusters.npy`` and ``cluster_group.tsv`` or
+            ``cluster_info.tsv``.
+        groups: Labels of the clusters to take.
+        sampling_rate_hz: Samples a second; from ``params.py`` by default.
+        duration_s: Length of the recording on its own clock; by default it is taken to last from
+            the first to the last spike of any unit.
+        clock: How its seconds read on the session's clock.
+    """
+
+    kind: Literal["kilosort"] = "kilosort"
+    folder: FileName
+    groups: tuple[str, ...] = ("good",)
+    sampling_rate_hz: float | None = Field(default=None, gt=0)
+    duration_s: float | None = Field(default=None, gt=0)
+    clock: ClockConfig = ClockConfig()
+
+
+class SpikeTableConfig(StrictConfig):
+    """A CSV with one row a spike.
+
+    Args:
+        file: The file.
+        time: Column of the times.
+        unit: Column of the units' names.
+        duration_s: As for Kilosort.
+        clock: How its times read on the session's clock.
+    """
+
+    kind: Literal["spike_table"] = "spike_table"
+    file: FileName
+    time: str = "time"
+    unit: str = "unit"
+    duration_s: float | None = Field(default=None, gt=0)
+    clock: ClockConfig = ClockConfig()
+
+
+class Suite2pConfig(TimedConfig):
+    """A folder of suite2p (``plane0``); its rate must be given, as ``ops.npy`` is a pickle.
+
+    Args:
+        folder: With ``spks.npy``, ``F.npy`` and ``iscell.npy``.
+        signal: ``spks`` (inferred spikes) or ``F`` (fluorescence).
+        neuropil: Share of ``Fneu.npy`` subtracted from ``F``; suite2p itself uses 0.7.
+        only_cells: Whether to leave out what ``iscell.npy`` says is no cell.
+    """
+
+    kind: Literal["suite2p"] = "suite2p"
+    folder: FileName
+    signal: Literal["spks", "F"] = "spks"
+    neuropil: float = 0.0
+    only_cells: bool = True
+
+
+class NpyResponsesConfig(TimedConfig):
+    """Responses in an ``.npy`` file, (time, neuron).
+
+    Args:
+        file: The file.
+        response_kind: What they are; counts are taken to be binned already.
+    """
+
+    kind: Literal["npy"] = "npy"
+    file: FileName
+    response_kind: ResponseKind
+
+
+ResponsesConfig = Annotated[
+    KilosortConfig | SpikeTableConfig | Suite2pConfig | NpyResponsesConfig,
+    Field(discriminator="kind"),
+]
+
+
+class SegmentConfig(StrictConfig):
+    """A stretch of the session, on its clock."""
+
+    start_s: float
+    stop_s: float
+    role: Role | None = None
+    trial: bool = False
+
+
+class SessionConfig(StrictConfig):
+    """One session: what is where. Paths are relative to the YAML.
+
+    Args:
+        session_id: Name of the session; by default that of the YAML.
+        bin_width_s: Width of a bin.
+        start_s: Left edge of the first bin; by default when responses and video have both begun.
+        stop_s: No bin ends after this.
+        responses: The neurons.
+        video: What was seen; left out, one black pixel.
+        behavior: Signals, each stream under a name of its own.
+        segments: Stretches to keep; by default all, in one.
+        deg_per_px: Calibration of the camera, of the pixels as scaled.
+    """
+
+    session_id: str | None = Field(default=None, min_length=1)
+    bin_width_s: float = Field(default=0.05, gt=0)
+    start_s: float | None = None
+    stop_s: float | None = None
+    responses: ResponsesConfig
+    video: AnyVideoConfig | None = None
+    behavior: dict[str, BehaviorConfig] = Field(default_factory=dict)
+    segments: tuple[SegmentConfig, ...] | None = None
+    deg_per_px: float | None = Field(default=None, gt=0)

@@ -1,0 +1,64 @@
+"""What the user may choose when opening an NWB file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from freegaze.config import StrictConfig
+from freegaze.recording.recording import ResponseKind
+from freegaze.sources.alignment.clock import ClockConfig
+from freegaze.sources.alignment.frames import FrameRule
+
+
+class NwbOptions(StrictConfig):
+    """What to read of NWB files. A series is named by its path in the file or the end of it.
+
+    Files that freegaze wrote hold bins already and need none of these; only ``sessions``,
+    ``min_rate_hz`` and ``leave_out`` apply to them.
+
+    Args:
+        sessions: File names without ``.nwb`` to open; all by default.
+        min_rate_hz: Neurons with fewer spikes a second in training bins are left out; 0 keeps all.
+        leave_out: Behavior columns not to read.
+        bin_width_s: Width of a bin, 0.05 s by default.
+        start_s: Left edge of the first bin; by default when responses and video have both begun.
+        stop_s: No bin ends after this.
+        responses: ``units`` (spikes), or a series with one column a neuron; by default ``units``,
+            or the only series of regions of interest.
+        response_kind: What a series of responses holds; fluorescence by default.
+        keep_units: Values that a column of ``units`` must have: ``{quality: [good]}``.
+        video: The image series, or ``none`` for one black pixel; by default the only one.
+        video_order: Order of the axes after time; NWB does not say which is which.
+        gray_range: Values that become black and white, where they are not 0..255.
+        frames: What a bin shows of the frames in it: their mean, the middle one, or the nearest.
+        frame_size: [height, width] to scale to.
+        behavior: Our name of each column and the series it is, ``SERIES[COLUMN]`` for one of
+            several columns; by default every series of behavior under its own name.
+        max_gap_s: Wider gaps between samples are not filled; by default three typical intervals.
+        clocks: How the times of a series (or ``units``) read on the session's clock.
+        sort: Series whose samples may be out of order.
+        segments: Table of intervals whose rows become segments (``trials``: one trial each), bins
+            between them left out.
+    """
+
+    sessions: tuple[str, ...] | None = None
+    min_rate_hz: float = Field(default=0.0, ge=0)
+    leave_out: tuple[str, ...] = ()
+    bin_width_s: float | None = Field(default=None, gt=0)
+    start_s: float | None = None
+    stop_s: float | None = None
+    responses: str | None = None
+    response_kind: ResponseKind | None = None
+    keep_units: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    video: str | None = None
+    video_order: Literal["height_width", "width_height"] = "height_width"
+    gray_range: tuple[float, float] | None = None
+    frames: FrameRule = "mean"
+    frame_size: tuple[int, int] | None = None
+    behavior: dict[str, str] | None = None
+    max_gap_s: float | None = Field(default=None, gt=0)
+    clocks: dict[str, ClockConfig] = Field(default_factory=dict)
+    sort: tuple[str, ...] = ()
+    segments: str | None = None
