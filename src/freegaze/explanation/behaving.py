@@ -125,8 +125,8 @@ def gaze_shift_table(session: ExplainedSession, prediction: Prediction) -> pd.Da
     events = events[whole[events]]
     offsets = np.arange(-reach, reach + 1) * width
     parts = []
-    # theta and yaw are positive to the right as seen from above in the house's convention.
-    for direction, chosen in (("left", velocity[events] < 0), ("right", velocity[events] > 0)):
+    # Positive is to the left, as in the virtual mouse; see the data dictionary for other sources.
+    for direction, chosen in (("left", velocity[events] > 0), ("right", velocity[events] < 0)):
         n_units = recording.n_neurons
         part = {
             "unit_id": np.tile(np.array(recording.unit_ids, dtype=object), len(offsets)),

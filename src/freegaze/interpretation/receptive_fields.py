@@ -207,7 +207,7 @@ def summarize_field(field: Float[np.ndarray, "history height width"]) -> FieldSu
         >>> field = np.zeros((3, 4, 5))
         >>> field[1, 2, 2], field[2, 2, 2] = -2.0, 1.0
         >>> summary = summarize_field(field)
-        >>> summary.peak, round(summary.spatial[2, 2], 2), round(summary.separability, 2)
+        >>> summary.peak, round(float(summary.spatial[2, 2]), 2), round(summary.separability, 2)
         (1, -2.24, 1.0)
     """
     peak = int(np.sqrt((field.astype(np.float64) ** 2).sum((1, 2))).argmax())
