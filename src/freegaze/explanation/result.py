@@ -61,9 +61,9 @@ class SessionExplanation:
             itself), ``statistic``, ``p``, ``p_tail``, ``is_significant``.
         tuning: One row a neuron, signal and level: ``unit_id``, ``signal``, ``unit``, ``level``,
             ``observed``, ``observed_se``, ``predicted``, ``n_bins``.
-        gaze_shifts: One row a neuron, direction (``left``: gaze velocity is positive; ``right``) and time: ``unit_id``,
-            ``direction``, ``offset_s``, ``observed``, ``predicted``, ``n_events``; empty where
-            there is no eye or no head velocity.
+        gaze_shifts: One row a neuron, direction (``left``, where gaze velocity is positive, or
+            ``right``) and time: ``unit_id``, ``direction``, ``offset_s``, ``observed``,
+            ``predicted``, ``n_events``; empty where there is no eye or no head velocity.
     """
 
     session_id: str
