@@ -104,12 +104,12 @@ class ExplainedSession:
         """Predict every window from vision alone: gaze as it was, behavior else at its median."""
         parts = []
         model = self.encoder.encoder
-        with torch.no_grad(), undisturbed(self.encoder), seen_by_retina(self.encoder):
-            for first, n in self._stretches():
-                bins = torch.arange(first - self.lag - self.history + 1, first - self.lag + n)
-                bins = bins.to(self.encoder.device)
-                still = self.median_features.expand(1, len(bins), -1)
-                seen = self.retinal_video(bins)[None]
+        for first, n in self._stretches():
+            bins = torch.arange(first - self.lag - self.history + 1, first - self.lag + n)
+            bins = bins.to(self.encoder.device)
+            seen = self.retinal_video(bins)[None]
+            still = self.median_features.expand(1, len(bins), -1)
+            with torch.no_grad(), undisturbed(self.encoder), seen_by_retina(self.encoder):
                 parts.append(model.predict_sequence(seen, still, self.session_id)[0].float().cpu())
         return torch.cat(parts).numpy()
 

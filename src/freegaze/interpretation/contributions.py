@@ -401,7 +401,9 @@ def _p_values(statistics: np.ndarray) -> tuple[float, float]:
         return float("nan"), float("nan")
     place = 1 + int((null >= own).sum())
     bound = min(1.0, place / (1 + len(null) / 2))
-    mean, variance = null.mean(), max(float(null.var()), 1e-12)
+    mean, variance = float(null.mean()), float(null.var())
+    if mean <= 0 or variance <= 0:  # a constant drive moves nothing: there is no tail to fit
+        return bound, bound
     return bound, float(gamma.sf(own, mean**2 / variance, scale=variance / mean))
 
 

@@ -73,14 +73,14 @@ def draw_contributions(
             edgecolor=FAINT,
             linewidth=0.8,
         )
-        above = ax.get_xaxis_transform()
-        ax.plot(
-            *(places[sure], np.full(int(sure.sum()), 1.04), "o"),
-            color=color,
-            transform=above,
-            clip_on=False,
-            markersize=4 if width_px > 500 else 2.6,
-        )
+        if sure.any():  # a line without points would upset the layout
+            ax.plot(
+                *(places[sure], np.full(int(sure.sum()), 1.04), "o"),
+                color=color,
+                transform=ax.get_xaxis_transform(),
+                clip_on=False,
+                markersize=4 if width_px > 500 else 2.6,
+            )
         ax.set_title(group.name, fontweight="bold", pad=9)
         shared = [group.added_percent] if group.name == "vision" else behavior
         ax.set_ylim(_limits(np.concatenate(shared)))
