@@ -80,7 +80,7 @@ def ascents(session: ExplainedSession, config: ExplainConfig, neuron: int, norm:
         postprocess=(FixedNorm(norm),),
         session=session.session_id,
     )
-    ends = found.video / norm
+    ends = found.video / max(norm, 1e-12)  # a black video has no norm
     return {
         "field": ends.mean(0),
         "pair": _pair(ends),
@@ -153,7 +153,7 @@ def describe_field(
         deg_per_px: Calibration, or ``None``.
     """
     summary = summarize_field(field)
-    delay = (lag + len(field) - 1 - summary.peak) * bin_width_s
+    delay = (lag + len(field) - 1 - summary.peak) * bin_width_s if field.any() else float("nan")
     pictures = pair if is_invariant and pair is not None else summary.spatial[None]
     row = {"delay_s": delay, "separability": summary.separability}
     try:
