@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 import pytest
 
 QUICK = (
@@ -29,12 +29,11 @@ def explained(freegaze, runs, tmp_path_factory) -> Path:
 
 
 def contents(run: Path) -> dict[str, bytes]:
-    files = sorted((run / "explanation").rglob("*.csv"))
-    assert len(files) == 6
-    found = {file.name: file.read_bytes() for file in files}
-    (fields,) = (run / "explanation").rglob("fields.npz")
-    with np.load(fields) as npz:
-        found |= {name: npz[name].tobytes() for name in npz.files}
+    (folder,) = (run / "explanation").iterdir()
+    found = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+    suffixes = [Path(name).suffix for name in found]
+    assert suffixes.count(".csv") == suffixes.count(".parquet") == 6
+    assert len(found) == 14, "tables, fields.npz and about.json, and nothing else"
     return found
 
 
@@ -58,26 +57,77 @@ def test_unknown_settings_and_unfinished_runs_are_one_line(
     told = freegaze("explain", tmp_path, status=2)
     assert "holds no run" in told.stderr
     assert "Traceback" not in told.stderr
+    unfitted = tmp_path / "unfitted"
+    skipped = shutil.ignore_patterns("explanation", "encoder.safetensors")
+    shutil.copytree(explained, unfitted, ignore=skipped)
+    told = freegaze("explain", unfitted, *QUICK, status=2)
+    assert "is not finished" in told.stderr
+    assert not (unfitted / "explanation").exists()
 
 
-@pytest.mark.parametrize(
-    "moments", [(1, 9), pytest.param((2, 4, 6, 8, 12, 14, 16, 18), marks=pytest.mark.slow)]
-)
+def test_a_broken_explanation_is_one_line(freegaze, explained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(explained, run)
+    (fields,) = run.rglob("fields.npz")
+    content = bytearray(fields.read_bytes())
+    content[len(content) // 2] ^= 255
+    fields.write_bytes(content)
+    for verb in ("explain", "report"):
+        told = freegaze(verb, run, *(QUICK if verb == "explain" else ()), status=2)
+        assert "Traceback" not in told.stderr
+        (line,) = [x for x in told.stderr.splitlines() if x.startswith("freegaze:")]
+        assert "remove that folder" in line
+    shutil.rmtree(fields.parent)
+    freegaze("report", run)  # as one that was not explained
+    assert "Receptive fields" not in (run / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_run_that_does_not_look_is_explained(freegaze, runs, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs["behavior"], run)
+    freegaze("explain", run, *QUICK)
+    (saliency,) = run.rglob("saliency.csv")
+    table = pd.read_csv(saliency)
+    assert (table["absolute"] > 0).any()
+    assert (table["via_gaze"] == 0).all()
+    freegaze("report", run)
+    assert "Sensitivity to behavior" in (run / "report.html").read_text()
+
+
+def stopped_at(command: list[str], run: Path, moment: int | str) -> subprocess.Popen[bytes]:
+    """Start a process, and stop it when it has so many pieces, or when it has written a file."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    pattern, n = ("pieces/*/*.npz", moment) if isinstance(moment, int) else (moment, 1)
+    while len(list(run.rglob(pattern))) < n:  # work, not seconds, says how far it is
+        assert process.poll() is None, "ended before it was stopped"
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGSTOP)
+    return process
+
+
+LONG = (2, 4, 6, 8, 12, 14, 16, 18, 20, "fields.npz", "saliency.csv", "gaze_shifts.csv")
+
+
+@pytest.mark.parametrize("moments", [(1, 9), pytest.param(LONG, marks=pytest.mark.slow)])
 def test_a_killed_explanation_goes_on_to_the_same_end(
-    freegaze, explained: Path, tmp_path: Path, moments: tuple[int, ...]
+    freegaze, explained: Path, tmp_path: Path, moments: tuple[int | str, ...]
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(explained, run, ignore=shutil.ignore_patterns("explanation"))
     command = [sys.executable, "-c", "import freegaze.cli as c; c.main()"]
     command += ["explain", str(run), *QUICK]
-    for n_pieces in moments:  # pieces, not seconds, say how far it is
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while len(list(run.rglob("pieces/*/*.npz"))) < n_pieces:
-            assert process.poll() is None, "ended before it was killed"
-            time.sleep(0.002)
+    for moment in moments:
+        process = stopped_at(command, run, moment)
+        assert not list(run.rglob("about.json"))
+        if moment == moments[0]:
+            told = freegaze("explain", run, *QUICK, status=2)
+            assert "another process is working" in told.stderr
+            assert "Traceback" not in told.stderr
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        assert not list(run.rglob("about.json"))
+        for file in (run / "explanation").rglob(str(moment)):
+            file.unlink()  # the next process shall come to it anew
     freegaze("explain", run, *QUICK)
     assert contents(run) == contents(explained)
     assert not list(run.rglob("pieces"))
