@@ -14,6 +14,7 @@ import typer
 
 from freegaze.cli.app import app
 from freegaze.config import read_config
+from freegaze.explanation.config import ExplainConfig
 from freegaze.metrics.metric import METRICS
 from freegaze.models.encoder import MODELS
 from freegaze.sources.source import SOURCES
@@ -65,6 +66,9 @@ def test_commands_exist_with_their_options(page: Path):
         # Parsing alone: a wrong option or a missing argument raises.
         PROGRAM.commands[verb].make_context(verb, list(words), resilient_parsing=False)
         settings = [b for a, b in pairwise(words) if a == "--set"]
+        if verb == "explain":
+            read_config(ExplainConfig, None, settings)
+            continue
         models = [f"model.name={b}" for a, b in pairwise(words) if a == "--model"]
         model_config(read_config(RunConfig, None, [*models, *settings]))  # every key exists
 
