@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+import torch
 
 from freegaze.evaluation.fitted import Prediction
 from freegaze.explanation.config import ExplainConfig
@@ -35,7 +35,8 @@ def saliency(session: ExplainedSession, config: ExplainConfig) -> Arrays:
     arguments = (session.encoder, session.video(bins), session.signals(bins), names)
     features, name = session.behavior.features, session.session_id
     found = behavior_saliency(*arguments, features, session=name)
-    whole = integrated_saliency(*arguments, features, session=name, steps=8)
+    mean = torch.from_numpy(session.training_signals.mean(0))  # not 0 in raw units
+    whole = integrated_saliency(*arguments, features, session=name, baseline=mean, steps=8)
     return {
         "absolute": found.mean("absolute"),
         "signed": found.mean("signed"),
@@ -46,7 +47,8 @@ def saliency(session: ExplainedSession, config: ExplainConfig) -> Arrays:
 
 def saliency_table(session: ExplainedSession, arrays: Arrays) -> pd.DataFrame:
     """Lay out what ``saliency`` returned, one row a neuron and signal, for one sd of the signal."""
-    scale = _sd_per_unit(session)
+    # The sd in the unit that the encoder is given: derivatives are for one of that unit.
+    scale = session.training_signals.std(0)
     units = session.recording.unit_ids
     names = session.behavior.signal_names
     recorded = session.recording.behavior_names
@@ -61,12 +63,6 @@ def saliency_table(session: ExplainedSession, arrays: Arrays) -> pd.DataFrame:
         table[key] = (arrays[key] * scale).ravel()
     table["integrated"] = arrays["integrated"].ravel()  # counts already, whatever the unit
     return table
-
-
-def _sd_per_unit(session: ExplainedSession) -> Float[np.ndarray, " signal"]:
-    """Return the training sd of each signal in the unit that it is given to the encoder in."""
-    training = session.encoder.split(session.recording).bins("train")
-    return session.tensors.signals[training].std(0, correction=0).cpu().numpy()
 
 
 def tuning_table(session: ExplainedSession, prediction: Prediction) -> pd.DataFrame:

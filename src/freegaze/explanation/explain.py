@@ -174,7 +174,9 @@ class _Work:
         for unit, kept in zip(recording.unit_ids, described, strict=True):
             for method in shown:
                 start = f"{method}/"
-                row = {k.removeprefix(start): float(v) for k, v in kept.items() if start in k}
+                row = {
+                    k.removeprefix(start): float(v) for k, v in kept.items() if k.startswith(start)
+                }
                 table.append({"unit_id": unit, "method": method, **row})
         return fields.field_table(table, recording.deg_per_px)
 

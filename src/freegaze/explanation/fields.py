@@ -152,7 +152,7 @@ def describe_field(
         deg_per_px: Calibration, or ``None``.
     """
     summary = summarize_field(field)
-    delay = (lag + len(field) - 1 - summary.peak) * bin_width_s
+    delay = (lag + len(field) - 1 - summary.peak) * bin_width_s if field.any() else float("nan")
     pictures = pair if is_invariant and pair is not None else summary.spatial[None]
     row = {"delay_s": delay, "separability": summary.separability}
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from freegaze.explanation.result import CLASSES
+from freegaze.interpretation.contributions import SCENE, VISION
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "eye": ("theta", "phi"),
@@ -30,12 +30,17 @@ def grouped_columns(columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """
     found = {g: tuple(c for c in columns if c in names) for g, names in GROUPS.items()}
     known = {name for names in GROUPS.values() for name in names}
-    found |= {column: (column,) for column in columns if column not in known}
+    for column in columns:
+        if column not in known:  # one that is called as a group is of that group
+            group = f"{column} column" if column in (VISION, SCENE) else column
+            found[group] = (*found.get(group, ()), column)
     return {group: names for group, names in found.items() if names}
 
 
 def class_of(significant: Sequence[str]) -> str:
     """Return a neuron's class from the groups of behavior that add something.
+
+    There is no class for a column of no standard group: by itself, too, it is ``mixed``.
 
     Example:
         >>> class_of([]), class_of(["eye"]), class_of(["eye", "speed"])
@@ -43,4 +48,4 @@ def class_of(significant: Sequence[str]) -> str:
     """
     if not significant:
         return "none"
-    return significant[0] if len(significant) == 1 and significant[0] in CLASSES else "mixed"
+    return significant[0] if len(significant) == 1 and significant[0] in GROUPS else "mixed"

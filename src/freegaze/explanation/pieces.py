@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from freegaze.recording.array_files import UNREADABLE
 from freegaze.recording.atomic import atomic_file
 
 Arrays = Mapping[str, np.ndarray]
@@ -42,7 +42,7 @@ class Pieces:
             try:
                 with path.open("rb") as file, np.load(file, allow_pickle=False) as npz:
                     return {key: npz[key] for key in npz.files}
-            except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+            except UNREADABLE:
                 pass
         arrays = dict(compute())
         with atomic_file(path, overwrite=True) as partial, partial.open("wb") as file:

@@ -20,7 +20,7 @@ METHODS: Mapping[str, str] = {
 """Ways to a receptive field and what they are, in the order in which they are shown."""
 
 CLASSES = ("head", "eye", "speed", "pupil", "mixed", "none")
-"""What behavior adds to a neuron: one group, several, or none."""
+"""What behavior adds to a neuron: one group; several, or a column of no group; nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +51,11 @@ class SessionExplanation:
             ``phase_deg``, ``explained`` (its share of the field's squares); where the camera is
             calibrated also ``center_x_deg``, ``center_y_deg`` (from the middle of the frame),
             ``sigma_along_deg``, ``sigma_across_deg``, ``frequency_cpd``.
-        saliency: One row a neuron and signal: ``unit_id``, ``signal``, ``absolute`` and ``signed``
-            (mean derivative of the rate, in counts a bin for one training sd, the retinal image
-            held still), ``via_gaze`` (mean size of what comes through the shifter), ``integrated``
-            (mean size of integrated gradients).
+        saliency: One row a neuron and signal: ``unit_id``, ``signal``, ``base`` (the recorded
+            column behind it), ``absolute`` and ``signed`` (mean derivative of the rate, in counts a
+            bin for one training sd, the retinal image held still), ``via_gaze`` (mean size of what
+            comes through the shifter), ``integrated`` (mean size of integrated gradients from the
+            training mean).
         contributions: One row a neuron and group (``vision``, ``eye``, ``head``, ``speed``,
             ``pupil``): ``unit_id``, ``group``, ``deviance`` and ``correlation`` (what the group
             adds on test bins), ``only_deviance``, ``only_correlation`` (what it explains by

@@ -11,7 +11,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from freegaze.evaluation.fitted import FittedEncoder
-from freegaze.interpretation.callables import seen_by_retina, undisturbed
+from freegaze.interpretation.callables import gaze_given, undisturbed
 from freegaze.recording.batches import sequence_chunks
 from freegaze.recording.behavior import fit_behavior_transform
 from freegaze.recording.recording import Recording
@@ -90,11 +90,17 @@ class ExplainedSession:
         return seen.float().unflatten(0, bins.shape)
 
     @cached_property
+    def training_signals(self) -> Float[np.ndarray, "time signal"]:
+        """Behavior signals of training bins, scaled as for the fit."""
+        training = self.encoder.split(self.recording).bins("train")
+        return self.tensors.signals.cpu().numpy()[training]
+
+    @cached_property
     def median_features(self) -> Float[Tensor, " feature"]:
         """Features of the behavior whose every signal is at its training median."""
-        training = torch.from_numpy(self.encoder.split(self.recording).bins("train"))
-        middle = self.tensors.signals[training.to(self.encoder.device)].quantile(0.5, dim=0)
-        return self.behavior.features(middle)
+        # In numpy: torch has no quantile of no signals, nor of more than 16 million numbers.
+        middle = np.median(self.training_signals, axis=0)
+        return self.behavior.features(torch.from_numpy(middle).to(self.tensors.signals))
 
     def still(self, n: int) -> Float[Tensor, "window history feature"]:
         """Return windows of the median behavior."""
@@ -107,10 +113,10 @@ class ExplainedSession:
         for first, n in self._stretches():
             bins = torch.arange(first - self.lag - self.history + 1, first - self.lag + n)
             bins = bins.to(self.encoder.device)
-            seen = self.retinal_video(bins)[None]
-            still = self.median_features.expand(1, len(bins), -1)
-            with torch.no_grad(), undisturbed(self.encoder), seen_by_retina(self.encoder):
-                parts.append(model.predict_sequence(seen, still, self.session_id)[0].float().cpu())
+            video, still = self.video(bins)[None], self.median_features.expand(1, len(bins), -1)
+            gaze = gaze_given(self.encoder, self.behavior.features(self.signals(bins)))
+            with torch.no_grad(), undisturbed(self.encoder), gaze:
+                parts.append(model.predict_sequence(video, still, self.session_id)[0].float().cpu())
         return torch.cat(parts).numpy()
 
     def _stretches(self) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,6 @@ explanation/SESSION/about.json                 what was explained, and how
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import pandas as pd
 
 from freegaze.errors import CheckpointError
 from freegaze.explanation.result import SessionExplanation
+from freegaze.recording.array_files import UNREADABLE
 from freegaze.recording.atomic import atomic_file
 from freegaze.training.run_folder import read_json
 
@@ -40,7 +40,10 @@ ABOUT = "about.json"
 
 def session_folder(run_folder: Path | str, session_id: str) -> Path:
     """Return the folder of a session's explanation; odd letters of its name are escaped."""
-    return Path(run_folder) / FOLDER / quote(session_id, safe=" ")
+    name = quote(session_id, safe=" ")
+    if not name.strip("."):  # nothing, "." and ".." are other folders
+        name = name.replace(".", "%2E") or "%"
+    return Path(run_folder) / FOLDER / name
 
 
 def save_explanation(
@@ -127,8 +130,13 @@ def load_explanation(run_folder: Path | str, session_id: str) -> SessionExplanat
 
 def settings_of(run_folder: Path | str, session_id: str) -> dict[str, Any] | None:
     """Return how a session was explained, or ``None`` if it was not, or not to the end."""
-    path = session_folder(run_folder, session_id) / ABOUT
-    return read_json(path).get("settings") if path.is_file() else None
+    folder = session_folder(run_folder, session_id)
+    if not (folder / ABOUT).is_file():
+        return None
+    try:
+        return read_json(folder / ABOUT).get("settings")
+    except CheckpointError as error:
+        raise _broken(folder, run_folder, error) from None
 
 
 def _whole(run_folder: Path | str) -> list[Path]:
@@ -143,8 +151,8 @@ def _not_explained(run_folder: Path | str, session: str) -> CheckpointError:
 
 
 def _load(folder: Path, run_folder: Path | str) -> SessionExplanation:
-    about = read_json(folder / ABOUT)
     try:
+        about = read_json(folder / ABOUT)
         tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
         with (folder / "fields.npz").open("rb") as file, np.load(file, allow_pickle=False) as npz:
             arrays = {name: npz[name] for name in npz.files}
@@ -159,11 +167,16 @@ def _load(folder: Path, run_folder: Path | str) -> SessionExplanation:
             pairs=_part(arrays, "pairs/"),
             **tables,
         )
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise CheckpointError(
-            f"the explanation in {folder} is broken ({error}); remove that folder and run "
-            f"`freegaze explain {run_folder}` again"
-        ) from None
+    except (CheckpointError, *UNREADABLE) as error:
+        raise _broken(folder, run_folder, error) from None
+
+
+def _broken(folder: Path, run_folder: Path | str, error: BaseException) -> CheckpointError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return CheckpointError(
+        f"the explanation in {folder} is broken ({reason}); remove that folder and run "
+        f"`freegaze explain {run_folder}` again"
+    )
 
 
 def _part(arrays: Mapping[str, np.ndarray], start: str) -> dict[str, np.ndarray]:

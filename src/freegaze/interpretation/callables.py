@@ -78,6 +78,19 @@ def gaze_held(predict: Predict) -> Iterator[None]:
 
 
 @contextmanager
+def gaze_given(predict: Predict, behavior: Float[Tensor, "bin feature"]) -> Iterator[None]:
+    """Let shifters, of images and of readouts, follow this behavior and not what is passed.
+
+    Args:
+        predict: The function.
+        behavior: Features of the very bins that it will be called with.
+    """
+    # A module's forward, unlike a call of it, runs no hooks: this one is not called again.
+    with _hooked(predict, lambda gaze: [gaze.columns], lambda *parts: parts[0].forward(behavior)):
+        yield
+
+
+@contextmanager
 def gaze_nudged(predict: Predict, nudge: Float[Tensor, " axis"]) -> Iterator[None]:
     """Add the same to every displacement, as far as it has axes."""
 

@@ -130,7 +130,7 @@ def smooth_linear_fit(
     mean = design.mean(targets)
     gram, products = design.products(targets, responses - responses.mean(0), mean)
     slope2 = np.tile(waves.frequency**2 + waves.frequency[waves.frequency > 0].min() ** 2, history)
-    slope2 *= np.trace(gram) / slope2.sum()
+    slope2 *= max(float(np.trace(gram)), 1e-12) / slope2.sum()  # of a black video there is none
     best_score = np.full(responses.shape[1], -np.inf)
     best_weights = np.zeros_like(products)
     best_strength = np.zeros(responses.shape[1])
