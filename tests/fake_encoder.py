@@ -1,15 +1,16 @@
-"""A tiny encoder for tests, fitted to nothing: each neuron follows the latest speed."""
+"""Encoders for tests, fitted to nothing; the smallest follows the latest speed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
-from freegaze.config import StrictConfig
+from freegaze.config import StrictConfig, build_config
 from freegaze.evaluation.fitted import FittedEncoder, FittedSession
-from freegaze.models.encoder import AbstractEncoder, EncoderDims
+from freegaze.models.encoder import MODELS, AbstractEncoder, EncoderDims, build_encoder
 from freegaze.recording.batches import Preparation, VideoScaling
 from freegaze.recording.behavior import fit_behavior_transform
 from freegaze.recording.recording import Recording
@@ -60,3 +61,35 @@ def fake_fit(
     torch.manual_seed(seed)
     encoder = SpeedEncoder(SpeedConfig(), {k: s.dims for k, s in sessions.items()})
     return FittedEncoder(encoder, sessions, "speed", data, split)
+
+
+def built_fit(
+    recordings: Sequence[Recording],
+    model: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    history: int = 3,
+    standardize: bool = True,
+) -> FittedEncoder:
+    """Return a registered encoder with random weights and all that a fit would have learned."""
+    config = build_config(MODELS.get(model).Config, dict(options or {}), where="a test")
+    data, split = DataConfig(history=history), SplitConfig(gap_s=0.0)
+    sessions = {}
+    for r in recordings:
+        names = tuple(MODELS.get(model).required_features(config, r.behavior_names))
+        train = split_recording(r, gap_s=0.0, history=history).bins("train")
+        behavior = fit_behavior_transform(r, names, train, standardize=standardize)
+        sizes = (r.n_neurons, names, r.frame_size, history, r.response_kind, r.behavior_names)
+        sessions[r.session_id] = FittedSession(
+            EncoderDims(*sizes),
+            Preparation(behavior, VideoScaling("unit")),
+            r.unit_ids,
+            r.bin_width_s,
+            r.responses[train].mean(0),
+        )
+    encoder = build_encoder(model, config, {k: s.dims for k, s in sessions.items()}, seed=0)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():  # a shifter starts at nothing at all
+        for parameter in encoder.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    return FittedEncoder(encoder, sessions, model, data, split)

@@ -1,0 +1,171 @@
+"""Explanations and pieces on disk: round trips, odd names, broken files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from builders import make_recording
+from freegaze.errors import CheckpointError
+from freegaze.explanation.pieces import Pieces
+from freegaze.explanation.result import SessionExplanation
+from freegaze.explanation.storage import (
+    ABOUT,
+    FOLDER,
+    TABLES,
+    is_explained,
+    load_explanation,
+    load_explanations,
+    save_explanation,
+    session_folder,
+    settings_of,
+)
+from report_runs import make_explanation
+
+ODD = ["mouse", "a/b", "..", ".", "", "...", "%2E", "../../etc", "Größe 7", "a\\b:c*?", "nul\n"]
+
+
+def made(session_id: str = "mouse", **options: float | None) -> SessionExplanation:
+    return make_explanation(make_recording(session_id=session_id, n_neurons=3), **options)
+
+
+@pytest.mark.parametrize("scale", [None, 1.5])
+def test_what_is_written_is_read(tmp_path: Path, scale: float | None) -> None:
+    written = made(deg_per_px=scale)
+    save_explanation(tmp_path, written, {"seed": 3})
+    read = load_explanation(tmp_path, "mouse")
+    assert (read.unit_ids, read.bin_width_s, read.lag) == (written.unit_ids, 0.05, 1)
+    assert read.deg_per_px == scale
+    for name in ("fields", "pairs"):
+        there, here = getattr(written, name), getattr(read, name)
+        assert list(there) == list(here)
+        for method, field in there.items():
+            np.testing.assert_array_equal(here[method], field)
+            assert here[method].dtype == field.dtype
+    for name in TABLES:
+        table = getattr(written, name)
+        pd.testing.assert_frame_equal(getattr(read, name), table, check_dtype=False)
+        anyone = pd.read_csv(session_folder(tmp_path, "mouse") / f"{name}.csv")
+        assert list(anyone) == list(table)
+        assert len(anyone) == len(table)
+    assert settings_of(tmp_path, "mouse") == {"seed": 3}
+    assert settings_of(tmp_path, "other") is None
+
+
+def test_odd_names_of_sessions_are_folders_of_their_own(tmp_path: Path) -> None:
+    for name in ODD:
+        save_explanation(tmp_path, made(name), {"name": name})
+    folders = {session_folder(tmp_path, name) for name in ODD}
+    assert len(folders) == len(ODD)
+    assert {folder.parent for folder in folders} == {tmp_path / FOLDER}
+    assert sorted(p.name for p in tmp_path.iterdir()) == [FOLDER]
+    assert {e.session_id for e in load_explanations(tmp_path)} == set(ODD)
+    for name in ODD:
+        assert load_explanation(tmp_path, name).session_id == name
+        assert settings_of(tmp_path, name) == {"name": name}
+
+
+def test_sessions_come_in_order_of_their_names(tmp_path: Path) -> None:
+    for name in ("b", "c", "a"):
+        save_explanation(tmp_path, made(name), {})
+    assert [e.session_id for e in load_explanations(tmp_path)] == ["a", "b", "c"]
+
+
+def test_an_unfinished_explanation_is_not_believed(tmp_path: Path, monkeypatch) -> None:
+    save_explanation(tmp_path, made(), {})
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(*_: object, **__: object) -> None:
+        raise StoppedError
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", stop)
+    with pytest.raises(StoppedError):
+        save_explanation(tmp_path, made(), {"seed": 4})
+    assert (session_folder(tmp_path, "mouse") / "neurons.parquet").is_file()  # of the first
+    assert not is_explained(tmp_path)
+    assert settings_of(tmp_path, "mouse") is None
+    with pytest.raises(CheckpointError, match="not explained yet"):
+        load_explanation(tmp_path, "mouse")
+
+
+def mangled(whole: bytes, rng: np.random.Generator, n: int) -> list[bytes]:
+    """Cut off, or some bytes changed."""
+    cut = [whole[: rng.integers(len(whole))] for _ in range(n // 3)]
+    changed = []
+    for _ in range(n - len(cut)):
+        content = bytearray(whole)
+        for _ in range(rng.integers(1, 4)):
+            content[rng.integers(len(content))] ^= rng.integers(1, 256)
+        changed.append(bytes(content))
+    return [b"", *cut, *changed]
+
+
+@pytest.mark.parametrize("name", [ABOUT, "fields.npz", "saliency.parquet"])
+def test_a_broken_file_is_one_line_that_says_what_to_do(tmp_path: Path, name: str) -> None:
+    save_explanation(tmp_path, made(), {})
+    path = session_folder(tmp_path, "mouse") / name
+    errors = []
+    for content in mangled(path.read_bytes(), np.random.default_rng(0), 60):
+        path.write_bytes(content)
+        try:
+            load_explanation(tmp_path, "mouse")  # a changed number may be read
+        except CheckpointError as error:
+            errors.append(str(error))
+    assert len(errors) > 30
+    assert all("remove that folder and run `freegaze explain" in error for error in errors)
+    assert not any("\n" in error for error in errors)
+    path.unlink()
+    with pytest.raises(CheckpointError):
+        load_explanation(tmp_path, "mouse")
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", '{"lag": 1}', "\udcff"])
+def test_what_was_explained_must_be_readable(tmp_path: Path, content: str) -> None:
+    save_explanation(tmp_path, made(), {})
+    path = session_folder(tmp_path, "mouse") / ABOUT
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(CheckpointError, match="remove that folder"):
+        load_explanation(tmp_path, "mouse")
+    if content == '{"lag": 1}':
+        assert settings_of(tmp_path, "mouse") is None  # it is made anew
+    else:
+        with pytest.raises(CheckpointError, match="remove that folder"):
+            settings_of(tmp_path, "mouse")
+
+
+def test_a_file_of_pickles_is_not_opened(tmp_path: Path) -> None:
+    save_explanation(tmp_path, made(), {})
+    fields = np.array([{"a": 1}], dtype=object)
+    np.savez(session_folder(tmp_path, "mouse") / "fields.npz", **{"fields/gradient": fields})
+    with pytest.raises(CheckpointError, match="is broken"):
+        load_explanation(tmp_path, "mouse")
+
+
+def test_numbers_in_about_are_plain(tmp_path: Path) -> None:
+    folder = save_explanation(tmp_path, made(), {"blur_px": 1.5})
+    about = json.loads((folder / ABOUT).read_text())
+    assert about["unit_ids"] == ["unit_0", "unit_1", "unit_2"]
+    assert about["settings"] == {"blur_px": 1.5}
+
+
+def test_a_broken_piece_is_computed_again(tmp_path: Path) -> None:
+    pieces = Pieces(tmp_path / "pieces" / "mark")
+    right = {"a": np.arange(50.0), "b": np.ones((3, 4), dtype=np.float32)}
+    pieces.get("one", lambda: right)
+    path = tmp_path / "pieces" / "mark" / "one.npz"
+    whole, calls = path.read_bytes(), []
+    for content in mangled(whole, np.random.default_rng(1), 60):
+        path.write_bytes(content)
+        before = len(calls)
+        found = pieces.get("one", lambda: calls.append(1) or right)
+        for key, value in right.items():
+            np.testing.assert_array_equal(found[key], value)
+        if len(calls) > before:
+            assert path.read_bytes() == whole  # and kept
+    assert len(calls) > 40
