@@ -29,6 +29,7 @@ from freegaze.explanation.storage import (
     session_folder,
     settings_of,
 )
+from freegaze.interpretation.callables import undisturbed
 from freegaze.recording.recording import Recording
 from freegaze.training.run_folder import recording_checksum
 
@@ -101,7 +102,8 @@ class _Work:
         self.progress("saliency", 0, 1)
         derivatives = self.pieces.get("saliency", lambda: saliency(session, self.config))
         self.progress("tuning", 0, 1)
-        prediction = session.encoder.predict(recording, targets=session.targets["test"])
+        with undisturbed(session.encoder):  # whatever mode it came in
+            prediction = session.encoder.predict(recording, targets=session.targets["test"])
         return SessionExplanation(
             session_id=recording.session_id,
             unit_ids=recording.unit_ids,

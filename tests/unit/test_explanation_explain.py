@@ -1,0 +1,237 @@
+"""Explaining encoders and recordings of every kind, to the end and from where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from builders import make_recording
+from fake_encoder import built_fit, fake_fit
+from figure_runs import make_behaving
+from freegaze.errors import DataError
+from freegaze.explanation.config import ExplainConfig
+from freegaze.explanation.explain import _fingerprint, explain
+from freegaze.explanation.result import CLASSES, METHODS, SessionExplanation
+from freegaze.explanation.storage import TABLES, load_explanations, session_folder, settings_of
+from freegaze.interpretation.gabor import Gabor
+from freegaze.recording.recording import Recording, ResponseKind
+
+QUICK = ExplainConfig(n_windows=6, n_starts=2, ascent_steps=2, n_saliency_windows=6, n_shifts=4)
+CORE = {"core": {"channels": [4], "kernels": [5], "strides": [2]}}
+STILL = {**CORE, "shifter": {"kind": "none"}}
+READOUT = {**CORE, "readout": {"kind": "gaussian"}, "shifter": {"kind": "readout"}}
+
+
+@pytest.fixture(autouse=True)
+def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a Gabor function on the strongest pixel: the search for the best has tests of its own."""
+
+    def guess(pictures: np.ndarray) -> Gabor:
+        if not pictures.any():
+            raise DataError("a flat picture has no Gabor function")
+        y, x = np.unravel_index(np.abs(pictures[0]).argmax(), pictures[0].shape)
+        return Gabor((float(x), float(y)), (2.0, 2.0), 0.0, 0.1, 0.0, 0.5, pictures)
+
+    monkeypatch.setattr("freegaze.explanation.fields.fit_gabor", guess)
+
+
+def check(found: SessionExplanation, recording: Recording) -> None:
+    """Check what is true of every explanation."""
+    n = recording.n_neurons
+    for name in TABLES:
+        units = getattr(found, name)["unit_id"]
+        assert set(units) <= set(recording.unit_ids), name
+    assert found.neurons["unit_id"].tolist() == list(recording.unit_ids)
+    assert set(found.neurons["class"]) <= set(CLASSES)
+    assert len(found.receptive_fields) == n * len(found.fields)
+    for method, field in found.fields.items():
+        assert field.shape == (n, 3, *recording.frame_size), method
+        assert field.dtype == np.float32, method
+        assert np.isfinite(field).all(), method
+    for pair in found.pairs.values():
+        assert pair.shape == (n, 2, *recording.frame_size)
+    assert (
+        found.contributions.groupby("unit_id").size() == found.contributions["group"].nunique()
+    ).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("cnn", STILL),
+        ("cnn", READOUT),
+        ("cnn_gru", CORE),
+        ("glm", {"downsample": 2}),
+        ("behavior_only", {}),
+        ("mean_rate", {}),
+    ],
+    ids=["still", "readout", "cnn_gru", "glm", "behavior_only", "mean_rate"],
+)
+def test_every_kind_of_encoder_is_explained(
+    tmp_path: Path, model: str, options: Mapping[str, Any]
+) -> None:
+    recording = make_behaving("s", n_neurons=2)
+    encoder = built_fit([recording], model, options)
+    module = encoder.encoder.train()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    wanted = [p.requires_grad for p in module.parameters()]
+    found = explain(encoder, recording, tmp_path, QUICK)
+    check(found, recording)
+    looks = module.inputs in ("video", "both")
+    assert ("gradient" in found.fields) == ("ascent" in found.fields) == looks
+    assert len(found.fields) == len(METHODS) - 2 * (not looks)
+    assert found.neurons["invariance"].notna().all() == looks
+    n_signals = len(encoder.sessions["s"].preparation.behavior.signal_names)
+    assert len(found.saliency) == 2 * n_signals
+    assert found.saliency["absolute"].notna().all()
+    # It is left as it was found.
+    assert module.training
+    assert [p.requires_grad for p in module.parameters()] == wanted
+    assert all(p.grad is None for p in module.parameters())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
+    assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
+
+
+def silent(recording: Recording) -> Recording:
+    responses = recording.responses.copy()
+    responses[:, 1] = 0
+    return replace(recording, responses=responses)
+
+
+def without_behavior(recording: Recording) -> Recording:
+    nothing = recording.behavior[:, :0]
+    return replace(recording, behavior=nothing, behavior_names=(), behavior_units=())
+
+
+ODD: dict[str, Callable[[Recording], Recording]] = {
+    "a silent neuron": silent,
+    "a black video": lambda r: replace(r, frames=np.zeros_like(r.frames)),
+    "no behavior": without_behavior,
+    "one neuron": lambda r: r.select_neurons([1]),
+    "odd columns": lambda r: replace(
+        r, behavior_names=("vision", "theta", "eye", "pitch", "none", "scene")
+    ),
+    "fluorescence": lambda r: replace(
+        r, responses=r.responses - 0.5, response_kind=ResponseKind.FLUORESCENCE
+    ),
+    "calibrated": lambda r: replace(r, deg_per_px=1.5),
+}
+
+
+@pytest.mark.parametrize("name", list(ODD))
+def test_every_kind_of_recording_is_explained(tmp_path: Path, name: str) -> None:
+    recording = ODD[name](make_behaving("s", n_neurons=2))
+    found = explain(built_fit([recording], "cnn", STILL), recording, tmp_path, QUICK)
+    check(found, recording)
+    (read,) = load_explanations(tmp_path)
+    check(read, recording)
+    assert ("center_x_deg" in found.receptive_fields) == (name == "calibrated")
+    if name == "a silent neuron":
+        table = found.receptive_fields.set_index(["method", "unit_id"])
+        nothing = table.loc[[("linear", "unit_1"), ("triggered", "unit_1")]]
+        assert nothing.isna().all(axis=None)
+        assert table.loc[("linear", "unit_0"), "delay_s"] in (0.05, 0.1, pytest.approx(0.15))
+    if name == "fluorescence":
+        assert found.neurons["multiplicative_bits"].isna().all()
+
+
+def test_fingerprints_tell_weights_and_data_apart() -> None:
+    recording = make_recording(n_bins=300)
+    encoder = fake_fit([recording])
+    marks = [_fingerprint(encoder, recording)]
+    assert _fingerprint(fake_fit([recording]), make_recording(n_bins=300)) == marks[0]
+    for name in ("behavior", "responses", "frames"):
+        array = getattr(recording, name).copy()
+        array[-1] += 1
+        marks.append(_fingerprint(encoder, replace(recording, **{name: array})))
+    with torch.no_grad():
+        next(iter(encoder.encoder.parameters()))[0] += 1e-6
+    marks.append(_fingerprint(encoder, recording))
+    assert len(set(marks)) == len(marks)
+
+
+class StoppedError(Exception):
+    """Stands for whatever ends a process."""
+
+
+def stopped_after(n: int) -> Callable[[str, int, int], None]:
+    told: list[str] = []
+
+    def progress(what: str, *_: int) -> None:
+        told.append(what)
+        if len(told) > n:
+            raise StoppedError
+
+    return progress
+
+
+def test_pieces_of_other_settings_are_not_taken_and_go_at_the_end(tmp_path: Path) -> None:
+    recording = make_behaving("s", n_neurons=2)
+    encoder = built_fit([recording], "cnn", STILL)
+    other = QUICK.model_copy(update={"seed": 5, "blur_px": 3.0})
+    with pytest.raises(StoppedError):
+        explain(encoder, recording, tmp_path / "a", other, stopped_after(6))
+    pieces = session_folder(tmp_path / "a", "s") / "pieces"
+    assert len(list(pieces.rglob("*.npz"))) >= 3
+    found = explain(encoder, recording, tmp_path / "a", QUICK)
+    clean = explain(encoder, recording, tmp_path / "b", QUICK)
+    for method, field in clean.fields.items():
+        np.testing.assert_array_equal(found.fields[method], field)
+    assert not pieces.exists()
+    assert settings_of(tmp_path / "a", "s") == settings_of(tmp_path / "b", "s")
+
+
+def test_a_fuller_explanation_replaces_the_first_only_when_it_is_whole(tmp_path: Path) -> None:
+    recording = make_recording(n_bins=600, n_neurons=2)
+    encoder = fake_fit([recording])
+    explain(encoder, recording, tmp_path, QUICK)
+    other = QUICK.model_copy(update={"n_saliency_windows": 9})
+    with pytest.raises(StoppedError):
+        explain(encoder, recording, tmp_path, other, stopped_after(4))
+    before = settings_of(tmp_path, "s")
+    assert before is not None
+    assert before["n_saliency_windows"] == 6
+    explain(encoder, recording, tmp_path, other)
+    after = settings_of(tmp_path, "s")
+    assert after == {**before, "n_saliency_windows": 9}
+
+
+def test_sessions_of_one_encoder_are_explained_each_by_itself(tmp_path: Path) -> None:
+    two = [
+        make_recording(session_id="b", n_neurons=3, n_bins=600, seed=1),
+        make_recording(session_id="a", n_neurons=2, n_bins=700, seed=2),
+    ]
+    encoder = fake_fit(two)
+    found = {r.session_id: explain(encoder, r, tmp_path, QUICK) for r in two}
+    for recording in two:
+        check(found[recording.session_id], recording)
+    assert [e.session_id for e in load_explanations(tmp_path)] == ["a", "b"]
+    again = explain(encoder, two[1], tmp_path / "alone", QUICK)
+    for name in TABLES:
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(found["a"], name))
+
+
+def test_neurons_are_those_that_were_fitted_in_their_order(tmp_path: Path) -> None:
+    recording = make_recording(n_bins=600, n_neurons=4)
+    fitted = recording.select_neurons([2, 0])
+    encoder = fake_fit([fitted])
+    found = explain(encoder, recording, tmp_path / "all", QUICK)
+    assert found.unit_ids == ("unit_2", "unit_0")
+    same = explain(encoder, fitted, tmp_path / "fitted", QUICK)
+    for name in TABLES:
+        pd.testing.assert_frame_equal(getattr(found, name), getattr(same, name))
+
+
+def test_a_session_that_was_not_fitted_leaves_nothing_behind(tmp_path: Path) -> None:
+    recording = make_recording(n_bins=400)
+    encoder = fake_fit([recording])
+    with pytest.raises(DataError, match="fitted on s, not on"):
+        explain(encoder, replace(recording, session_id="t"), tmp_path, QUICK)
+    assert not list(tmp_path.rglob("*.npz"))

@@ -1,0 +1,88 @@
+"""Putting an explanation beside the truth: the movement taken out, and measures of likeness."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from freegaze.explanation.truth import _moved, compare_fields, correlate, subspace_overlap
+from freegaze.nn.warp import rotation_center, warp_frames
+from freegaze.simulation import SimulationConfig, Truth, simulate
+from report_runs import make_explanation
+
+
+def test_correlation_of_pictures() -> None:
+    picture = np.array([[1.0, 2.0], [3.0, 6.0]])
+    assert correlate(picture, 5 - 2 * picture) == pytest.approx(-1)
+    assert correlate(picture, np.full((2, 2), 7.0)) == 0
+    # Deviations (-2, -1, 0, 3) and (1, -1, 1, -1): (-2 + 1 - 3) / sqrt(14 * 4)
+    assert correlate(picture, np.array([[1.0, -1.0], [1.0, -1.0]])) == pytest.approx(-4 / 56**0.5)
+
+
+def test_overlap_of_subspaces() -> None:
+    axes = np.eye(4).reshape(4, 2, 2)
+    pair = axes[:2]
+    turned = np.stack([pair[0] + pair[1], 3 * (pair[0] - pair[1])])
+    assert subspace_overlap(turned, pair) == pytest.approx(1)
+    assert subspace_overlap(pair, axes[2:]) == pytest.approx(0)
+    assert subspace_overlap(pair, axes[1:3]) == pytest.approx(0.5**0.5)
+    assert subspace_overlap(pair, np.zeros((2, 2, 2))) == 0
+
+
+@pytest.mark.parametrize("movement", [(2.0, -1.0, 0.0), (0.0, 0.0, 25.0), (1.5, 2.0, -10.0)])
+def test_a_moved_field_sees_on_the_moved_retina_what_it_saw(
+    movement: tuple[float, float, float],
+) -> None:
+    """Where the encoder's retina is the true one, moved, so are its fields."""
+    size, rng = (24, 32), np.random.default_rng(0)
+    y, x = np.mgrid[: size[0], : size[1]]
+    envelope = np.exp(-((x - 18) ** 2 + (y - 10) ** 2) / (2 * 3.0**2))
+    field = (envelope * np.cos(0.7 * (x - 18)))[None, None].repeat(2, 1)
+    waves = rng.normal(size=(20, 3)) * [0.4, 0.4, 3]
+    scenes = np.stack([np.cos(a * x + b * y + c) for a, b, c in waves])[:, None]
+    retina = torch.from_numpy(scenes).float()
+    by = torch.tensor([movement]).expand(len(retina), -1)
+    encoders = warp_frames(retina, by, rotation_center(size)).numpy()[:, 0]
+    moved = _moved(field, movement[:2], movement[2])[0, 0]
+    saw, sees = (scenes[:, 0] * field[0, 0]).sum((1, 2)), (encoders * moved).sum((1, 2))
+    assert np.corrcoef(saw, sees)[0, 1] > 0.99
+    away = _moved(field, (-movement[0], -movement[1]), -movement[2])[0, 0]
+    assert np.corrcoef(saw, (encoders * away).sum((1, 2)))[0, 1] < 0.9
+
+
+@pytest.fixture(scope="module")
+def session() -> tuple[object, Truth]:
+    config = SimulationConfig(minutes=0.5, n_neurons=10, seed=1, frame_size=(24, 32))
+    return simulate(config)
+
+
+def test_fields_that_are_the_truth_moved_agree_with_it(session) -> None:
+    recording, truth = session
+    made = make_explanation(recording, methods=("gradient",), frame_size=(24, 32))
+    shift, turn = (2.0, -1.0), 8.0
+    moved = _moved(truth.receptive_field, shift, turn)
+    fields = np.stack([0.3 * moved[:, 0], moved[:, 0], -0.1 * moved[:, 0]], 1)
+    energy = (moved.astype(np.float64) ** 2).sum(1)
+    whole = np.maximum(energy.sum((1, 2)), 1e-30)
+    y, x = np.mgrid[:24, :32]
+    table = made.receptive_fields.copy()
+    table["center_x_px"] = (energy * x).sum((1, 2)) / whole
+    table["center_y_px"] = (energy * y).sum((1, 2)) / whole + 0.5
+    found = compare_fields(
+        replace(
+            made,
+            fields={"gradient": fields.astype(np.float32)},
+            pairs={"gradient": moved[:, ::-1].astype(np.float32)},
+            receptive_fields=table,
+        ),
+        truth,
+        shift,
+        turn,
+    )
+    sees = ~np.isin(truth.modulation, ["behavior_only", "untuned"])
+    assert found["unit_id"].tolist() == [u for u, s in zip(made.unit_ids, sees, strict=True) if s]
+    np.testing.assert_allclose(found["correlation"], 1.0, atol=1e-5)
+    np.testing.assert_allclose(found["distance_px"], 0.5, atol=1e-6)
