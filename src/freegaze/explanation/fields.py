@@ -80,10 +80,9 @@ def ascents(session: ExplainedSession, config: ExplainConfig, neuron: int, norm:
         postprocess=(FixedNorm(norm),),
         session=session.session_id,
     )
-    ends = found.video / max(norm, 1e-12)  # a black video has no norm
     return {
-        "field": ends.mean(0),
-        "pair": _pair(ends),
+        "field": found.video.mean(0),
+        "pair": _pair(found.video),
         "n_gradients": np.array(found.n_gradients),
     }
 
