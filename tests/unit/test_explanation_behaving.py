@@ -86,6 +86,17 @@ def test_what_only_sees_depends_on_the_eye_through_gaze_alone() -> None:
     assert (table["via_gaze"] > 1e-6).any()
 
 
+def test_what_the_shifter_does_not_read_does_not_come_through_gaze() -> None:
+    recording = make_behaving("s")
+    core = {"channels": [4], "kernels": [5], "strides": [2]}
+    table = explained(recording, built_fit([recording], "cnn_gru", {"core": core}))
+    speed, theta = (table[table["signal"] == name] for name in ("speed", "theta"))
+    assert (speed["absolute"] > 1e-5).all()
+    assert (speed["via_gaze"] < 1e-7).all()
+    assert (theta["via_gaze"] > 1e-7).any()
+    assert (table["signed"].abs() <= table["absolute"] * (1 + 1e-6)).all()
+
+
 def test_products_and_derivatives_name_the_column_behind_them() -> None:
     recording = make_behaving("s")
     features = {"features": ["speed", "d_theta", "speed*pitch"]}

@@ -19,6 +19,11 @@ from freegaze.explanation.contributing import (
 )
 from freegaze.explanation.groups import class_of, grouped_columns
 from freegaze.explanation.session import ExplainedSession
+from freegaze.interpretation.contributions import (
+    ContributionData,
+    NeuronContributions,
+    neuron_contributions,
+)
 from freegaze.recording.recording import Recording, Segment
 
 FIVE = ("train", "validation", "test", "train", "test")
@@ -133,6 +138,30 @@ def test_a_product_of_speed_and_vision_is_of_class_speed_and_multiplicative() ->
     assert seen["is_significant"].all()
     # The bound on p cannot be lower than 1 / (1 + n / 2).
     assert table["p"].min() == pytest.approx(1 / 201)
+
+
+def test_models_are_fitted_on_training_and_validation_bins_and_scored_on_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session = session_of(make_recording(n_bins=900, roles=FIVE))
+    drive = np.random.default_rng(0).gamma(1.0, size=(len(session.targets[None]), 4))
+    given: list[ContributionData] = []
+
+    def watched(data: ContributionData, **options: int) -> NeuronContributions:
+        given.append(data)
+        return neuron_contributions(data, **options)
+
+    monkeypatch.setattr("freegaze.explanation.contributing.neuron_contributions", watched)
+    Contributing(session, drive).neuron(2, ExplainConfig(n_shifts=4))
+    (data,) = given
+    targets = session.targets
+    fitted = np.concatenate([targets["train"], targets["validation"]])
+    assert set(targets[None][data.is_training]) == set(fitted)
+    assert set(targets[None][data.is_test]) == set(targets["test"])
+    np.testing.assert_array_equal(data.responses, session.recording.responses[targets[None], 2])
+    np.testing.assert_array_equal(data.drive, drive[:, 2])
+    assert list(data.groups) == ["eye", "speed"]
+    assert data.groups["eye"].shape == (len(drive), 4)  # two columns and their squares
 
 
 def test_a_neuron_that_never_fires_adds_nothing() -> None:
