@@ -57,6 +57,7 @@ class Shifter(nn.Module):
         self.register_buffer("limits", torch.tensor([80 / 5.5, 60 / 5.5, torch.pi / 4]))
 
     def forward(self, frames: Tensor, angles: Tensor) -> Tensor:
+        """Return the frames, moved."""
         dx, dy, angle = ((self.layers(angles) + self.bias) * self.limits).unbind(1)
         height, width = frames.shape[-2:]
         cos, sin, x0, y0 = torch.cos(angle), torch.sin(angle), height / 2, width / 2
@@ -88,6 +89,7 @@ class Encoder(nn.Module):
         self.output = nn.Linear(512, n_neurons)
 
     def forward(self, video: Tensor, behavior: Tensor) -> Tensor:
+        """Return the expected counts of windows."""
         steps = []
         for t in range(video.shape[1]):
             vision = self.vision(self.shifter(video[:, t], behavior[:, t, :4]))

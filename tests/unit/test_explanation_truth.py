@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from freegaze.explanation.truth import moved_fields, compare_fields, correlate, subspace_overlap
+from freegaze.explanation.truth import compare_fields, correlate, moved_fields, subspace_overlap
 from freegaze.nn.warp import rotation_center, warp_frames
 from freegaze.simulation import SimulationConfig, Truth, simulate
 from report_runs import make_explanation
