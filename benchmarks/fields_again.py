@@ -72,7 +72,7 @@ def retest(name: str, session: ExplainedSession, good: np.ndarray) -> list[dict[
     configs = [ExplainConfig(seed=seed) for seed in (0, 1)]
     pairs = {"gradient": [gradients(session, config) for config in configs]}
     norm = typical_norm(session, configs[0])
-    climbed = [[ascents(session, config, n, norm) for n in good] for config in configs]
+    climbed = [[ascents(session, config, int(n), norm) for n in good] for config in configs]
     pairs["ascent"] = [_stack(found, len(session.recording.unit_ids), good) for found in climbed]
     invariance = pairs["gradient"][0]["invariance"]
     rows = []

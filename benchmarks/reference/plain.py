@@ -23,7 +23,8 @@ class Windows(Dataset):
     def __init__(
         self, video: np.ndarray, signals: np.ndarray, responses: np.ndarray, history: int
     ) -> None:
-        self.video = video.astype(np.float32) / 255  # (time, height, width)
+        self.video = video.astype(np.float32)  # (time, height, width)
+        self.video /= 255
         self.signals = signals.astype(np.float32)  # (time, 11)
         self.responses = responses.astype(np.float32)  # (time, neuron)
         self.history = history
@@ -37,6 +38,18 @@ class Windows(Dataset):
         products = signals[:, FIRST] * signals[:, SECOND]
         behavior = np.concatenate([signals, products], axis=1)
         return self.video[window][:, None], behavior, self.responses[index + self.history]
+
+
+class LoopedWindows(Windows):
+    """As the original's: features of every window by a loop over bins and pairs of signals."""
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        video, _, responses = super().__getitem__(index)
+        behavior = []
+        for signals in self.signals[index : index + self.history]:
+            pairs = zip(FIRST, SECOND, strict=True)
+            behavior.append([*signals, *(signals[i] * signals[j] for i, j in pairs)])
+        return video, np.array(behavior, dtype=np.float32), responses
 
 
 def loader(windows: Windows, batch: int, workers: int, shuffle: bool = True) -> DataLoader:

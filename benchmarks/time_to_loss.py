@@ -1,0 +1,2 @@
+def time_to_paper_loss(n):
+    raise SystemExit
