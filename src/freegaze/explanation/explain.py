@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from freegaze import __version__
 from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.explanation import fields
 from freegaze.explanation.behaving import (
@@ -67,7 +68,11 @@ def explain(
         >>> explain(encoder, recording, "runs/demo").neurons["class"]  # doctest: +SKIP
     """
     config = config or ExplainConfig()
-    settings = {**config.model_dump(mode="json"), "fingerprint": _fingerprint(encoder, recording)}
+    settings = {
+        **config.model_dump(mode="json"),
+        "version": __version__,
+        "fingerprint": _fingerprint(encoder, recording),
+    }
     if settings_of(run_folder, recording.session_id) == settings:
         return load_explanation(run_folder, recording.session_id)
     mark = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
