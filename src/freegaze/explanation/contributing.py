@@ -58,6 +58,9 @@ class Contributing:
         self.session, self.drive = session, drive.astype(np.float64)
         self.targets = session.targets[None]
         self.seen = self.targets - session.lag
+        segments = session.recording.segments
+        has_trials = any(segment.trial for segment in segments)
+        self.trials = session.recording.segment_index[self.targets] if has_trials else None
         self.groups = self._groups()
         self.scene = np.column_stack([*self._scene(), self._components(), self._coarse_retina()])
 
@@ -79,6 +82,7 @@ class Contributing:
                 in_role["test"],
                 "poisson" if counts else "gaussian",
                 session.recording.bin_width_s,
+                self.trials,
             ),
             n_shifts=config.n_shifts,
         )
