@@ -60,7 +60,7 @@ class Contributing:
         self.seen = self.targets - session.lag
         segments = session.recording.segments
         has_trials = any(segment.trial for segment in segments)
-        self.trials = session.recording.segment_index[self.targets] if has_trials else None
+        self.trials = session.recording.segment_index()[self.targets] if has_trials else None
         self.groups = self._groups()
         self.scene = np.column_stack([*self._scene(), self._components(), self._coarse_retina()])
 
