@@ -206,7 +206,7 @@ def test_marks_in_charts_lead_to_the_neuron(browser, seventy, section, size):
 def test_marks_in_charts_are_used_by_keyboard(browser, seventy, section):
     with Visit(browser, seventy, WIDE, **CALM) as visit:
         page = visit.page
-        marks, names = marks_of(page, section)
+        _, names = marks_of(page, section)
         stops = page.locator(f"#{section} .drawing a[tabindex='0']:visible")
         assert stops.count() == 1  # the tab key stops once, not seventy times
         stops.focus()

@@ -197,7 +197,7 @@ def test_what_another_version_computed_is_not_taken(
         explain(encoder, recording, tmp_path, QUICK, stopped_after(6))
     before = set(session_folder(tmp_path, "s").glob("pieces/*/*.npz"))
     assert before
-    monkeypatch.setattr("freegaze.explanation.explain.__version__", "9.9.9")
+    monkeypatch.setattr("freegaze.explanation.explain.version", lambda _: "9.9.9")
     with pytest.raises(StoppedError):
         explain(encoder, recording, tmp_path, QUICK, stopped_after(6))
     after = set(session_folder(tmp_path, "s").glob("pieces/*/*.npz"))

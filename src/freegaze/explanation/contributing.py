@@ -40,8 +40,11 @@ COARSE_SIZE, N_COARSE = (6, 8), 12
 sees, and what a drive misses of it would count for the eye. On the virtual mouse (track ``affine``,
 40 minutes) they lower false discoveries of eye position from 7 to 2 of 39 neurons."""
 
-NUMBERS = ("deviance", "correlation", "only_deviance", "only_correlation", "statistic", "p")
-NUMBERS += ("p_tail",)
+NUMBERS = (
+    *("deviance", "correlation", "only_deviance", "only_correlation"),
+    *("statistic", "p", "p_tail"),
+)
+"""What is kept of a ``Contribution``, and the columns of the table."""
 
 
 class Contributing:

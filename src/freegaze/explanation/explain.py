@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from freegaze import __version__
 from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.explanation import fields
 from freegaze.explanation.behaving import (
@@ -70,7 +70,7 @@ def explain(
     config = config or ExplainConfig()
     settings = {
         **config.model_dump(mode="json"),
-        "version": __version__,
+        "version": version("freegaze"),
         "fingerprint": _fingerprint(encoder, recording),
     }
     if settings_of(run_folder, recording.session_id) == settings:

@@ -20,14 +20,12 @@ from scipy.stats import gamma
 
 from freegaze.errors import ConfigError, DataError, ShapeError
 from freegaze.metrics.checks import run_bounds
+from freegaze.metrics.nulls import MIN_SHIFT_S
 
 Family = Literal["poisson", "gaussian"]
 Link = Literal["exp", "floor", "identity"]
 
 VISION, SCENE = "vision", "scene"
-
-MIN_SHIFT_S = 60.0
-"""Shortest shift: longer than the states that it must not leave aligned."""
 
 MAX_SHARE = 0.15
 """Share of the recording that the longest shift takes from each end."""
@@ -265,9 +263,8 @@ class _Fit:
         self.design = np.concatenate([ones, *(parts[name] for name in names)], axis=1)
         link: Link = "exp" if data.family == "poisson" else "identity"
         y, rows = data.responses.astype(np.float64), data.is_training
-        self.mean = _mean_and_slope(self.design @ _newton(self.design[rows], y[rows], link), link)[
-            0
-        ]
+        weights = _newton(self.design[rows], y[rows], link)
+        self.mean = _mean_and_slope(self.design @ weights, link)[0]
         test = data.is_test
         self.deviance = _explained(self.mean[test], y[test], float(y[rows].mean()), data.family)
         self.correlation = _correlate(self.mean[test], y[test])

@@ -53,7 +53,7 @@ def figure_to_svg(figure: Figure, name: str, description: str) -> Markup:
 
 
 def _own(tag: str, name: str) -> str:
-    """Prefix a tag's ids (not addresses of links), leave the font to the page, round numbers to a hundredth of a pixel."""
+    """Prefix a tag's ids, leave the font to the page, round numbers to a hundredth of a pixel."""
     if tag.startswith("<a "):
         return tag.replace(' target="_blank"', "")  # they lead to other parts of the page
     for before in ('id="', 'href="#', "url(#"):
