@@ -94,6 +94,15 @@ def test_an_unfinished_explanation_is_not_believed(tmp_path: Path, monkeypatch) 
         load_explanation(tmp_path, "mouse")
 
 
+def test_what_a_killed_process_left_half_written_goes(tmp_path: Path) -> None:
+    folder = session_folder(tmp_path, "mouse")
+    folder.mkdir(parents=True)
+    (folder / ".saliency.csv.partial-0123abcd").write_text("unit_id,sig")
+    save_explanation(tmp_path, made(), {})
+    assert len(list(folder.iterdir())) == 2 * len(TABLES) + 2
+    load_explanation(tmp_path, "mouse")
+
+
 def mangled(whole: bytes, rng: np.random.Generator, n: int) -> list[bytes]:
     """Cut off, or some bytes changed."""
     cut = [whole[: rng.integers(len(whole))] for _ in range(n // 3)]
