@@ -380,8 +380,15 @@ def test_hostile_names_are_only_names(browser, hostile):
             name, session = marks.nth(i).get_attribute("aria-label").split(", session ")
             marks.nth(i).focus()
             page.keyboard.press("Enter")
-            until_shown(page, name.removeprefix("Neuron "))
-            assert page.locator(".neuron-head p").text_content().endswith(session)
+            page.wait_for_function(  # both sessions have neurons of this name
+                """([name, session]) => {
+                    const head = document.querySelector(".neuron-head");
+                    return head.querySelector("h3").textContent === name
+                        && head.querySelector("p").textContent.endsWith(`, session ${session}`);
+                }""",
+                arg=[name, session],
+                timeout=5000,
+            )
             reached.add((name.removeprefix("Neuron "), session))
         assert reached == seen
         assert visit.complaints == []
