@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from browser_visit import NARROW, WIDE, Visit
+from freegaze.explanation.result import CLASSES
 from freegaze.report import write_report
 from report_runs import HOSTILE, HOSTILE_ATTRIBUTE, make_explanation, make_run, make_session
 
@@ -157,6 +158,65 @@ def test_gallery_leads_to_the_neuron(browser, seventy):
         name = card.locator(".unit").inner_text()
         until_shown(page, name)
         assert abs(page.locator("#neuron").bounding_box()["y"]) < 100
+        assert page.evaluate("document.activeElement.id") == "neuron-name"
+
+
+def test_a_second_press_on_a_card_leads_there_again(browser, seventy):
+    with Visit(browser, seventy, WIDE, **CALM) as visit:
+        page = visit.page
+        card = page.locator(".gallery a").nth(9)
+        for _ in range(2):
+            card.click()
+            page.wait_for_function(
+                "Math.abs(document.getElementById('neuron').getBoundingClientRect().top) < 100"
+            )
+
+
+def marks_of(page, section):
+    """The neurons' marks in a chart, and the names that they must have: by class, best first."""
+    classes = page.locator(".neuron-list td.word").all_inner_texts()
+    rows = list(zip(listed(page), classes, strict=True))
+    return (
+        page.locator(f"#{section} .drawing a:visible"),
+        [name for label in CLASSES for name, own in rows if own == label],
+    )
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=str)
+@pytest.mark.parametrize("section", ["contributions", "saliency"])
+def test_marks_in_charts_lead_to_the_neuron(browser, seventy, section, size):
+    with Visit(browser, seventy, size, **CALM) as visit:
+        page = visit.page
+        marks, names = marks_of(page, section)
+        assert marks.count() == 70
+        lefts = marks.evaluate_all("all => all.map((a) => a.getBoundingClientRect().left)")
+        assert lefts == sorted(set(lefts))
+        for place in (0, 33, 69, 69):  # the last one twice: the address stays the same
+            marks.nth(place).scroll_into_view_if_needed()
+            box = marks.nth(place).bounding_box()
+            page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 0.7 * box["height"])
+            until_shown(page, names[place])
+            page.wait_for_function("document.activeElement.id === 'neuron-name'")
+            part = "#neuron" if size is WIDE else "#neuron-detail"
+            assert abs(page.locator(part).bounding_box()["y"]) < 100
+        assert visit.complaints == []
+
+
+@pytest.mark.parametrize("section", ["contributions", "saliency"])
+def test_marks_in_charts_are_used_by_keyboard(browser, seventy, section):
+    with Visit(browser, seventy, WIDE, **CALM) as visit:
+        page = visit.page
+        _, names = marks_of(page, section)
+        stops = page.locator(f"#{section} .drawing a[tabindex='0']:visible")
+        assert stops.count() == 1  # the tab key stops once, not seventy times
+        stops.focus()
+        spoken = "document.activeElement.getAttribute('aria-label')"
+        for key, place in [("ArrowRight", 1), ("End", 69), ("ArrowLeft", 68), ("PageUp", 58)]:
+            page.keyboard.press(key)
+            assert page.evaluate(spoken) == f"Neuron {names[place]}", key
+        assert stops.count() == 1
+        page.keyboard.press("Enter")
+        until_shown(page, names[58])
         assert page.evaluate("document.activeElement.id") == "neuron-name"
 
 
@@ -315,6 +375,22 @@ def test_hostile_names_are_only_names(browser, hostile):
             seen.add((cells[0], cells[1]))
         assert len(seen) == 12
         assert page.evaluate("document.querySelectorAll('img[src=x]').length") == 0
+        marks, reached = page.locator("#saliency .drawing--wide a"), set()
+        for i in range(marks.count()):
+            name, session = marks.nth(i).get_attribute("aria-label").split(", session ")
+            marks.nth(i).focus()
+            page.keyboard.press("Enter")
+            page.wait_for_function(  # both sessions have neurons of this name
+                """([name, session]) => {
+                    const head = document.querySelector(".neuron-head");
+                    return head.querySelector("h3").textContent === name
+                        && head.querySelector("p").textContent.endsWith(`, session ${session}`);
+                }""",
+                arg=[name, session],
+                timeout=5000,
+            )
+            reached.add((name.removeprefix("Neuron "), session))
+        assert reached == seen
         assert visit.complaints == []
 
 

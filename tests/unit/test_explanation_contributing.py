@@ -164,6 +164,21 @@ def test_models_are_fitted_on_training_and_validation_bins_and_scored_on_others(
     assert data.groups["eye"].shape == (len(drive), 4)  # two columns and their squares
 
 
+def test_bins_know_their_trial_where_segments_are_trials() -> None:
+    edges = [(0, 130), (130, 180), (180, 230), (230, 300)]
+    roles = ("train", "train", "validation", "test")
+    for trial in (True, False):
+        segments = [Segment(*e, role, trial) for e, role in zip(edges, roles, strict=True)]
+        session = session_of(make_recording(n_bins=300, segments=segments))
+        source = Contributing(session, np.ones((len(session.targets[None]), 4)))
+        if not trial:
+            assert source.trials is None
+            continue
+        assert source.trials is not None
+        for target, number in zip(source.targets, source.trials, strict=True):
+            assert edges[number][0] <= target < edges[number][1]
+
+
 def test_a_neuron_that_never_fires_adds_nothing() -> None:
     base = make_recording(n_bins=12000, n_neurons=2, roles=FIVE)
     responses = base.responses.copy()

@@ -188,6 +188,30 @@ def test_pieces_of_other_settings_are_not_taken_and_go_at_the_end(tmp_path: Path
     assert settings_of(tmp_path / "a", "s") == settings_of(tmp_path / "b", "s")
 
 
+def test_what_another_version_computed_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = make_recording(n_bins=400, n_neurons=2)
+    encoder = fake_fit([recording])
+    with pytest.raises(StoppedError):
+        explain(encoder, recording, tmp_path, QUICK, stopped_after(6))
+    before = set(session_folder(tmp_path, "s").glob("pieces/*/*.npz"))
+    assert before
+    monkeypatch.setattr("freegaze.explanation.explain.version", lambda _: "9.9.9")
+    with pytest.raises(StoppedError):
+        explain(encoder, recording, tmp_path, QUICK, stopped_after(6))
+    after = set(session_folder(tmp_path, "s").glob("pieces/*/*.npz"))
+    assert len(after) == 2 * len(before)
+    explain(encoder, recording, tmp_path, QUICK)
+    settings = settings_of(tmp_path, "s")
+    assert settings is not None
+    assert settings["version"] == "9.9.9"
+    monkeypatch.undo()
+    told: list[str] = []
+    explain(encoder, recording, tmp_path, QUICK, lambda what, *_: told.append(what))
+    assert told  # a whole explanation of another version is not believed either
+
+
 def test_a_fuller_explanation_replaces_the_first_only_when_it_is_whole(tmp_path: Path) -> None:
     recording = make_recording(n_bins=600, n_neurons=2)
     encoder = fake_fit([recording])

@@ -70,7 +70,7 @@ def test_shifted_statistics_are_those_of_a_plain_loop(family: str, group: str) -
     others = [k for k in parts if k not in (group, "scene" if group == "vision" else "")]
     without = module._Fit(data, parts, others)
     shifts = np.array([-120, -61, 60, 119])
-    found = module._shifted_statistics(data, parts, without, group, shifts)
+    found = module._shifted_statistics(data, parts, without, group, np.arange(900), shifts)
     rows = np.arange(120, 900 - 120)
     residual = (data.responses - without.mean)[rows]
     weight = without.mean[rows] if family == "poisson" else np.ones(len(rows))
@@ -175,14 +175,105 @@ def test_p_counts_the_place_among_half_of_the_shifts() -> None:
 
 
 def test_shifts_are_linear_alike_to_both_sides_and_of_a_minute() -> None:
-    shifts = module._shifts(10_000, WIDTH_S, 200, 60.0, 0.15)
+    rows, shifts = module._shifts(make(n=10_000), 200, 60.0, None)
+    assert (rows == np.arange(10_000)).all()
     assert (np.sort(-shifts) == shifts).all()
     assert (np.abs(shifts).min(), np.abs(shifts).max()) == (120, 1500)
     assert len(shifts) == 200
-    assert len(module._shifts(500, WIDTH_S, 200, 60.0, 0.15)) == 0
+    assert len(module._shifts(make(n=500), 200, 60.0, None)[1]) == 0
     short = neuron_contributions(make(n=500), n_shifts=200)
     assert all(np.isnan(g.p) and np.isnan(g.p_tail) for g in short.groups)
     assert all(np.isfinite(g.deviance) for g in short.groups)
+
+
+def in_trials(
+    behavior: np.ndarray, rate: np.ndarray, *, trials: bool = True, seed: int = 0
+) -> ContributionData:
+    """A neuron that sees nothing, with spikes of a rate (trial, bin); trials of 20 s."""
+    n_trials, length = rate.shape
+    phase = np.repeat(np.arange(n_trials) % 3, length)
+    return ContributionData(
+        responses=np.random.default_rng(seed).poisson(rate.ravel()).astype(float),
+        drive=np.ones(rate.size),
+        groups={"speed": signal_columns(behavior.ravel())},
+        nuisance=np.empty((rate.size, 0)),
+        is_training=phase < 2,
+        is_test=phase == 2,
+        family="poisson",
+        bin_width_s=20 / length,
+        trials=np.repeat(np.arange(n_trials), length) if trials else None,
+    )
+
+
+def only_p(data: ContributionData) -> float:
+    return neuron_contributions(data, n_shifts=1000).groups[1].p
+
+
+def test_what_all_trials_share_is_chance() -> None:
+    """Behavior that is the same in all trials is the same after any shift: p is 1, by definition.
+    The same bins taken for one long stretch are a false discovery."""
+    course = np.random.default_rng(0).normal(size=100)
+    behavior = np.tile(course, (100, 1))
+    rate = np.exp(0.5 * behavior)
+    assert only_p(in_trials(behavior, rate)) == 1.0
+    assert only_p(in_trials(behavior, rate, trials=False)) < 0.05
+
+
+def chance(seed: int, memory: float) -> ContributionData:
+    """Behavior and rate that share a course within trials; each drifts over trials by itself."""
+    rng, course = np.random.default_rng(seed), np.sin(2 * np.pi * np.arange(10) / 10)
+    drift, other = (slow(rng, 100, memory)[:, None] for _ in range(2))
+    behavior = course + drift + rng.normal(size=(100, 10))
+    return in_trials(behavior, np.exp(course + 0.3 * other), seed=seed)
+
+
+def test_places_among_shifts_by_trials_are_uniform() -> None:
+    """Where trials can be exchanged, each of the statistics is as likely the largest. Of 100 places
+    a Kolmogorov-Smirnov distance over 1.63 / sqrt(100) = 0.16 has a probability of 1 %."""
+    places = []
+    for seed in range(100):
+        data = chance(seed, memory=0.1)
+        parts = module._parts(data)
+        without = module._Fit(data, parts, ["vision", "scene"])
+        found = module._shifted_statistics(
+            data, parts, without, "speed", *module._shifts(data, 1000, 60.0, None)
+        )
+        assert len(found) == 1 + 2 * (25 - 3 + 1)  # 3 trials are 60 s, 25 a quarter
+        place = 1 + (found[1:] >= found[0]).sum()
+        places.append((place - np.random.default_rng(seed).uniform()) / len(found))
+    assert kstest(places, "uniform").statistic < 0.16
+
+
+def test_drifts_over_trials_are_no_discoveries() -> None:
+    """At most the level, plus two sd of a binomial share."""
+    bounds = np.array([only_p(chance(seed, memory=10.0)) for seed in range(100)])
+    for level in (0.05, 0.1, 0.2):
+        assert (bounds <= level).mean() <= level + 2 * np.sqrt(level * (1 - level) / 100)
+
+
+def test_what_follows_behavior_from_trial_to_trial_is_found() -> None:
+    rng = np.random.default_rng(0)
+    behavior = slow(rng, 100, 2.0)[:, None] + 0.5 * rng.normal(size=(100, 10))
+    assert only_p(in_trials(behavior, np.exp(0.3 * behavior))) == 1 / 24
+
+
+def test_trials_are_cut_to_the_length_that_keeps_most_bins() -> None:
+    trials = np.repeat(np.arange(5), [4, 6, 1, 5, 4])  # 5 x 1, 4 x 4, 2 x 5 or 1 x 6 bins
+    rows, length = module._equal_trials(trials)
+    assert length == 4
+    assert rows.tolist() == [*range(4), *range(4, 8), *range(11, 15), *range(16, 20)]
+
+
+def test_shifts_over_trials_are_whole_trials() -> None:
+    behavior = np.zeros((100, 10))
+    data = in_trials(behavior, behavior + 1)
+    rows, shifts = module._shifts(data, 1000, 60.0, None)
+    assert (rows == np.arange(1000)).all()
+    assert (np.abs(shifts[len(shifts) // 2 :]) == 10 * np.arange(3, 26)).all()
+    assert (np.sort(-shifts) == shifts).all()
+    few = in_trials(behavior[:50], behavior[:50] + 1)  # 12 - 3 + 1 shifts to a side
+    assert len(module._shifts(few, 1000, 60.0, None)[1]) == 0
+    assert np.isnan(only_p(few))
 
 
 @pytest.mark.parametrize("product", [True, False])
@@ -235,6 +326,8 @@ def test_what_does_not_fit_is_named() -> None:
         neuron_contributions(data, n_shifts=1)
     with pytest.raises(ShapeError, match="drive has 5 bins, responses have 900"):
         replace(data, drive=np.ones(5))
+    with pytest.raises(ShapeError, match="trials has 5 bins, responses have 900"):
+        replace(data, trials=np.arange(5))
     with pytest.raises(ConfigError, match="'vision' is no group"):
         replace(data, groups={"vision": np.ones((900, 1))})
     for role in ("is_training", "is_test"):

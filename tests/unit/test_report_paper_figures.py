@@ -117,7 +117,7 @@ def test_unknown_correlations_and_single_neurons_are_drawn(tmp_path: Path) -> No
 
 def test_notes_give_difference_interval_and_p(tmp_path: Path) -> None:
     texts = " ".join(texts_of(draw_paper_figure(example3())[""], tmp_path))
-    assert "+0.012 (−0.010 to 0.037)" in texts
+    assert "Δr +0.012 (−0.010 to 0.037)" in texts
     assert "4 neurons, p = 0.042" in texts
     paper = Figure3("paper_correlation", "paper", example3().neurons, example3().tests)
     texts = " ".join(texts_of(draw_paper_figure(paper)[""], tmp_path))

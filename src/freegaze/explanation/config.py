@@ -18,7 +18,8 @@ class ExplainConfig(StrictConfig):
         n_starts: Starting images of each neuron's ascent.
         ascent_steps: Most steps of an ascent.
         n_saliency_windows: Test windows over which saliency is averaged.
-        n_shifts: Time shifts behind each p value of a contribution.
+        n_shifts: Time shifts behind each p value of a contribution; fewer where shifts are whole
+            trials and there are not so many.
         false_discovery_rate: Nominal, of contributions that count as significant, over neurons and
             groups. What the visual drive misses makes the true one higher: see
             ``docs/results.md``.

@@ -40,8 +40,11 @@ COARSE_SIZE, N_COARSE = (6, 8), 12
 sees, and what a drive misses of it would count for the eye. On the virtual mouse (track ``affine``,
 40 minutes) they lower false discoveries of eye position from 7 to 2 of 39 neurons."""
 
-NUMBERS = ("deviance", "correlation", "only_deviance", "only_correlation", "statistic", "p")
-NUMBERS += ("p_tail",)
+NUMBERS = (
+    *("deviance", "correlation", "only_deviance", "only_correlation"),
+    *("statistic", "p", "p_tail"),
+)
+"""What is kept of a ``Contribution``, and the columns of the table."""
 
 
 class Contributing:
@@ -58,6 +61,9 @@ class Contributing:
         self.session, self.drive = session, drive.astype(np.float64)
         self.targets = session.targets[None]
         self.seen = self.targets - session.lag
+        segments = session.recording.segments
+        has_trials = any(segment.trial for segment in segments)
+        self.trials = session.recording.segment_index()[self.targets] if has_trials else None
         self.groups = self._groups()
         self.scene = np.column_stack([*self._scene(), self._components(), self._coarse_retina()])
 
@@ -79,6 +85,7 @@ class Contributing:
                 in_role["test"],
                 "poisson" if counts else "gaussian",
                 session.recording.bin_width_s,
+                self.trials,
             ),
             n_shifts=config.n_shifts,
         )

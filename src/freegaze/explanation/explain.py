@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,11 @@ def explain(
         >>> explain(encoder, recording, "runs/demo").neurons["class"]  # doctest: +SKIP
     """
     config = config or ExplainConfig()
-    settings = {**config.model_dump(mode="json"), "fingerprint": _fingerprint(encoder, recording)}
+    settings = {
+        **config.model_dump(mode="json"),
+        "version": version("freegaze"),
+        "fingerprint": _fingerprint(encoder, recording),
+    }
     if settings_of(run_folder, recording.session_id) == settings:
         return load_explanation(run_folder, recording.session_id)
     mark = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from freegaze.recording.array_files import UNREADABLE
 from freegaze.recording.atomic import atomic_file
 
 Arrays = Mapping[str, np.ndarray]
+
+MARK_BYTES = hashlib.sha256().digest_size
 
 
 class Pieces:
@@ -28,7 +31,7 @@ class Pieces:
     def get(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
         """Return a piece from disk, or compute and keep it.
 
-        A file that cannot be read counts as missing.
+        A file that is not as it was written counts as missing.
 
         Args:
             name: Of the piece.
@@ -38,17 +41,34 @@ class Pieces:
             DataError: If the disk refuses; pieces that were there stay.
         """
         path = self.folder / f"{name}.npz"
-        if path.is_file():
-            try:
-                with path.open("rb") as file, np.load(file, allow_pickle=False) as npz:
-                    return {key: npz[key] for key in npz.files}
-            except UNREADABLE:
-                pass
-        arrays = dict(compute())
-        with atomic_file(path, overwrite=True) as partial, partial.open("wb") as file:
-            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+        arrays = _read(path)
+        if arrays is None:
+            arrays = dict(compute())
+            _write(path, arrays)
         return arrays
 
     def remove(self) -> None:
         """Remove all pieces, those of other settings too."""
         shutil.rmtree(self.folder.parent, ignore_errors=True)
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    """Write arrays with a checksum behind them: numpy's own misses a shape that became smaller."""
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)  # pyright: ignore[reportArgumentType]
+    content = stream.getvalue()
+    with atomic_file(path, overwrite=True) as partial:
+        partial.write_bytes(content + hashlib.sha256(content).digest())
+
+
+def _read(path: Path) -> Arrays | None:
+    """Return the arrays of a file; ``None`` where it is not there, or not as it was written."""
+    try:
+        whole = path.read_bytes()
+    except OSError:
+        return None
+    content, mark = whole[:-MARK_BYTES], whole[-MARK_BYTES:]
+    if hashlib.sha256(content).digest() != mark:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as npz:
+        return {key: npz[key] for key in npz.files}

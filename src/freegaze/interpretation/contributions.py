@@ -19,17 +19,22 @@ from scipy.special import expit, xlogy
 from scipy.stats import gamma
 
 from freegaze.errors import ConfigError, DataError, ShapeError
+from freegaze.metrics.checks import run_bounds
+from freegaze.metrics.nulls import MIN_SHIFT_S
 
 Family = Literal["poisson", "gaussian"]
 Link = Literal["exp", "floor", "identity"]
 
 VISION, SCENE = "vision", "scene"
 
-MIN_SHIFT_S = 60.0
-"""Shortest shift: longer than the states that it must not leave aligned."""
-
 MAX_SHARE = 0.15
 """Share of the recording that the longest shift takes from each end."""
+
+TRIALS_SHARE = 0.25
+"""The same of the trials, where shifts are whole trials: these are few."""
+
+FEWEST_TRIALS = 10
+"""Shifts by whole trials to each side, at least: fewer leave no p below 0.1."""
 
 N_SHIFTS = 1000
 """Number of shifts, half of them to each side."""
@@ -105,6 +110,7 @@ class ContributionData:
         is_test: Bins to score on.
         family: ``poisson`` for counts, with a log link; ``gaussian`` with an identity link.
         bin_width_s: Width of a bin in seconds.
+        trials: Number of the trial of each bin, where the session is one of trials.
     """
 
     responses: Float[np.ndarray, " time"]
@@ -115,6 +121,7 @@ class ContributionData:
     is_test: Bool[np.ndarray, " time"]
     family: Family
     bin_width_s: float
+    trials: Integer[np.ndarray, " time"] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.responses)
@@ -123,6 +130,7 @@ class ContributionData:
             "nuisance": self.nuisance,
             "is_training": self.is_training,
             "is_test": self.is_test,
+            **({} if self.trials is None else {"trials": self.trials}),
             **self.groups,
         }.items():
             if len(array) != n:
@@ -138,7 +146,7 @@ def neuron_contributions(
     *,
     n_shifts: int = N_SHIFTS,
     min_shift_s: float = MIN_SHIFT_S,
-    max_share: float = MAX_SHARE,
+    max_share: float | None = None,
 ) -> NeuronContributions:
     """Tell what vision and each group of behavior signals add to one neuron's responses.
 
@@ -147,11 +155,17 @@ def neuron_contributions(
     over training and test bins; it is computed for all shifts of the group at once, by Fourier
     transform. Shifts are linear and recorded bins stay the same.
 
+    Where there are trials, a shift gives each trial the behavior of one that came so many trials
+    before or after, bin by bin. What all trials have in common (a stimulus at its start) thus stays
+    aligned and counts as chance, and so does a drift over the session, which permuting trials at
+    random would take away. Trials are cut to one length for it, that which keeps most bins.
+
     Args:
         data: The neuron's arrays.
         n_shifts: Shifts, half of them to each side.
         min_shift_s: Shortest shift in seconds.
-        max_share: Share of the recording that the longest shift takes from each end.
+        max_share: Share of the recording that the longest shift takes from each end; by default
+            ``MAX_SHARE``, or ``TRIALS_SHARE`` where there are trials.
 
     Returns:
         Contributions of all groups.
@@ -166,13 +180,13 @@ def neuron_contributions(
         raise ConfigError(f"a null needs at least two shifts, got {n_shifts}")
     parts = _parts(data)
     full = _Fit(data, parts, list(parts))
-    shifts = _shifts(len(data.responses), data.bin_width_s, n_shifts, min_shift_s, max_share)
+    rows, shifts = _shifts(data, n_shifts, min_shift_s, max_share)
     found = []
     for group in (VISION, *data.groups):
         others = [name for name in parts if name not in (group, SCENE if group == VISION else "")]
         without = _Fit(data, parts, others)
         only = _Fit(data, parts, [group])
-        statistics = _shifted_statistics(data, parts, without, group, shifts)
+        statistics = _shifted_statistics(data, parts, without, group, rows, shifts)
         found.append(
             Contribution(
                 group,
@@ -249,9 +263,8 @@ class _Fit:
         self.design = np.concatenate([ones, *(parts[name] for name in names)], axis=1)
         link: Link = "exp" if data.family == "poisson" else "identity"
         y, rows = data.responses.astype(np.float64), data.is_training
-        self.mean = _mean_and_slope(self.design @ _newton(self.design[rows], y[rows], link), link)[
-            0
-        ]
+        weights = _newton(self.design[rows], y[rows], link)
+        self.mean = _mean_and_slope(self.design @ weights, link)[0]
         test = data.is_test
         self.deviance = _explained(self.mean[test], y[test], float(y[rows].mean()), data.family)
         self.correlation = _correlate(self.mean[test], y[test])
@@ -328,14 +341,34 @@ def _correlate(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _shifts(
-    n_bins: int, bin_width_s: float, n_shifts: int, min_shift_s: float, max_share: float
-) -> Integer[np.ndarray, " shift"]:
-    """Return shifts in bins, alike to both sides; none where the recording is too short."""
-    shortest, longest = int(np.ceil(min_shift_s / bin_width_s)), int(max_share * n_bins)
-    if longest < shortest + n_shifts // 20:
-        return np.empty(0, dtype=int)
-    one_side = np.unique(np.linspace(shortest, longest, n_shifts // 2).astype(int))
-    return np.concatenate([-one_side[::-1], one_side])
+    data: ContributionData, n_shifts: int, min_shift_s: float, max_share: float | None
+) -> tuple[Integer[np.ndarray, " bin"], Integer[np.ndarray, " shift"]]:
+    """Return the bins to shift over and the shifts among them, alike to both sides.
+
+    There are no shifts where the recording is too short.
+    """
+    if data.trials is None:
+        rows, length = np.arange(len(data.responses)), 1
+        share, fewest = MAX_SHARE, n_shifts // 20
+    else:
+        rows, length = _equal_trials(data.trials)
+        share, fewest = TRIALS_SHARE, FEWEST_TRIALS
+    shortest = int(np.ceil(min_shift_s / (length * data.bin_width_s)))
+    longest = int((share if max_share is None else max_share) * (len(rows) // length))
+    if longest < shortest + fewest:
+        return rows, np.empty(0, dtype=int)
+    one_side = length * np.unique(np.linspace(shortest, longest, n_shifts // 2).astype(int))
+    return rows, np.concatenate([-one_side[::-1], one_side])
+
+
+def _equal_trials(
+    trials: Integer[np.ndarray, " time"],
+) -> tuple[Integer[np.ndarray, " bin"], int]:
+    """Return the bins of trials cut to one length, and the length: that which keeps most bins."""
+    first, stop = run_bounds(trials)
+    lengths = stop - first
+    length = int(max(np.unique(lengths), key=lambda n: n * (lengths >= n).sum()))
+    return (first[lengths >= length, None] + np.arange(length)).ravel(), length
 
 
 def _shifted_statistics(
@@ -343,30 +376,31 @@ def _shifted_statistics(
     parts: Mapping[str, np.ndarray],
     without: _Fit,
     group: str,
-    shifts: np.ndarray,
+    rows: Integer[np.ndarray, " bin"],
+    shifts: Integer[np.ndarray, " shift"],
 ) -> Float[np.ndarray, " statistic"]:
     """Return the score statistic of a group as it is, then shifted by each of the shifts."""
-    n = len(data.responses)
+    n = len(rows)
+    mean, design, columns = without.mean[rows], without.design[rows], parts[group][rows]
     reach = int(np.abs(shifts).max()) if len(shifts) else 0
     window = np.zeros(n)
     window[reach : n - reach] = 1.0
-    weight = window * (without.mean if data.family == "poisson" else 1.0)
-    residual = window * (data.responses - without.mean)
+    weight = window * (mean if data.family == "poisson" else 1.0)
+    residual = window * (data.responses[rows] - mean)
     if data.family == "gaussian":
         residual = residual / max(float(residual[window > 0].std()), 1e-12)
-    columns = parts[group]
     correlate = _Correlator(n, np.concatenate([[0], shifts]))
     score = np.stack([correlate(c, residual) for c in columns.T], -1)
-    cross = correlate.many(columns, without.design * weight[:, None])
+    cross = correlate.many(columns, design * weight[:, None])
     own = np.empty((len(score), columns.shape[1], columns.shape[1]))
     for i in range(columns.shape[1]):
         for j in range(i, columns.shape[1]):
             own[:, i, j] = own[:, j, i] = correlate(columns[:, i] * columns[:, j], weight)
-    gram = (without.design * weight[:, None]).T @ without.design
+    gram = (design * weight[:, None]).T @ design
     gram[np.diag_indices(len(gram))] += RIDGE
     # What the other columns could take over counts as theirs: their score is zero only nearly,
     # as the window is not the bins that they were fitted on.
-    rest = np.linalg.solve(gram, without.design.T @ residual)
+    rest = np.linalg.solve(gram, design.T @ residual)
     score = score - cross @ rest
     information = own - cross @ np.linalg.solve(gram, cross.transpose(0, 2, 1))
     information[:, *np.diag_indices(columns.shape[1])] += RIDGE

@@ -69,13 +69,14 @@ class Figure3:
             ),
             "default": (
                 "Pearson correlations of single bins",
-                "intervals (95 %) and p: paired resampling of blocks of time, neurons and seeds",
+                "Intervals (95 %) and p: paired resampling of blocks of time, neurons and seeds",
             ),
         }[self.version]
         return (
             "Prediction of each neuron from vision alone (CNN with shifter) and from vision and "
             f"behavior (CNN-GRU, all_prod), on the same held-out bins. {score}; above the "
-            f"diagonal behavior helps. Below: how many neurons reach which correlation. {test}."
+            f"diagonal behavior helps; Δr is the mean gain. Below: how many neurons reach which "
+            f"correlation; triangles: means. {test}."
         )
 
 

@@ -141,7 +141,7 @@ def _note(test: Mapping[Hashable, Any], version: str) -> tuple[str, str]:
     reach = f" ({interval(low, high)})" if np.isfinite(low) else ""
     shown = p_wilcoxon if version == "paper" else p
     chance = f", p = {shown:.2g}" if np.isfinite(shown) else ""
-    return f"{sign}{fixed(value)}{reach}", f"{count(test['n_neurons'], 'neuron')}{chance}"
+    return f"Δr {sign}{fixed(value)}{reach}", f"{count(test['n_neurons'], 'neuron')}{chance}"
 
 
 def _classes(data: Figure5) -> Figure:
@@ -170,7 +170,7 @@ def _classes(data: Figure5) -> Figure:
     }
     if data.version == "paper":
         return draw_classes(bars, sessions, saliency, "saliency (sd)", THRESHOLD)
-    return draw_classes(bars, sessions, saliency, "counts/bin per sd")
+    return draw_classes(bars, sessions, saliency, "saliency (counts/bin per sd)")
 
 
 def _by_session(table: pd.DataFrame) -> list[tuple[object, pd.DataFrame]]:

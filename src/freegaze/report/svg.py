@@ -30,6 +30,7 @@ def figure_to_svg(figure: Figure, name: str, description: str) -> Markup:
 
     Returns:
         The ``<svg>`` element: scales to the width of its container and carries its description.
+        An image to those who cannot see it, a group of links where artists have addresses.
     """
     stream = io.StringIO()
     with mpl.rc_context({**RC, "svg.hashsalt": name}), any_script():
@@ -43,15 +44,18 @@ def figure_to_svg(figure: Figure, name: str, description: str) -> Markup:
     head, _, body = text.partition(">")
     view_box = re.search(r'viewBox="[^"]*"', head)
     assert view_box is not None, "matplotlib always writes a viewBox"
+    role = "group" if "<a " in body else "img"  # an image's links could not be reached
     label = escape(" ".join(description.split()))
     return Markup(
-        f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {view_box.group()} role="img" '
+        f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {view_box.group()} role="{role}" '
         f'aria-label="{label}" style="max-width:{width}px">{body}'
     )
 
 
 def _own(tag: str, name: str) -> str:
     """Prefix a tag's ids, leave the font to the page, round numbers to a hundredth of a pixel."""
+    if tag.startswith("<a "):
+        return tag.replace(' target="_blank"', "")  # they lead to other parts of the page
     for before in ('id="', 'href="#', "url(#"):
         tag = tag.replace(before, f"{before}{name}-")
     return _NUMBER.sub(r"\1", _FONT.sub("", tag))

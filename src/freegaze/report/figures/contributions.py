@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.transforms import ScaledTranslation
 
 from freegaze.report.style import (
@@ -153,6 +154,31 @@ def label_bands(
             ax.text(left, 0, name, transform=name_at, va="top", fontsize=SMALL_PX, color=MUTED)
             free = left + (len(name) + 1) * CHARACTER_PX / px_per_place
         first += n
+
+
+def link_neurons(figure: Figure, bands: Sequence[tuple[str, int]], hrefs: Sequence[str]) -> Figure:
+    """Make each neuron's column of a chart lead to its address, over all rows of axes at once.
+
+    Args:
+        figure: One column of axes that share x, neurons at ``band_places``.
+        bands: Classes of neurons from left to right, with the number of neurons in each.
+        hrefs: Address of each neuron, from left to right.
+
+    Returns:
+        The figure.
+    """
+    first = figure.axes[0]
+    grid = first.get_gridspec()
+    assert grid is not None, "made by new_figure"
+    ax = figure.add_subplot(grid[:, :], sharex=first, frameon=False)
+    ax.set_axis_off()
+    for place, href in zip(band_places([n for _, n in bands]), hrefs, strict=True):
+        column = Rectangle(
+            (place - 0.5, 0), 1, 1, transform=ax.get_xaxis_transform(), fill=False, linewidth=0
+        )
+        column.set_url(href)
+        ax.add_patch(column)
+    return figure
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:

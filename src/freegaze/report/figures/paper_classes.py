@@ -116,6 +116,8 @@ def _bars(ax: Axes, bars: Sequence[Bar], sessions: Sequence[str]) -> None:
                 markeredgecolor=INK,
                 markeredgewidth=0.7,
                 markersize=3.8,
+                clip_on=False,  # many lie at zero
+                zorder=3,
                 label=session,
             )
     expected = 100 * np.array([bar.expected for bar in bars])

@@ -137,7 +137,15 @@ def _histograms(
         ax.stairs(heights, edges, fill=True, color=color, alpha=0.15)
         ax.stairs(heights, edges, color=color, linestyle=style, linewidth=1.2, label=name)
         if len(known):
-            ax.axvline(float(known.mean()), color=color, linestyle=style, linewidth=0.8, ymax=0.08)
+            fill = "white" if style == "--" else color  # so that a gray copy tells them apart
+            ax.plot(
+                *(float(known.mean()), 0, "^"),
+                color=color,
+                markerfacecolor=fill,
+                markersize=4,
+                clip_on=False,
+                zorder=3,
+            )
     ax.set_xlim(limits)
     highest = max(1.0, ax.dataLim.y1)
     ax.set_ylim(0, 1.45 * highest if is_first else 1.1 * highest)  # room for the legend

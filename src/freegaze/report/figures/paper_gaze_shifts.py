@@ -96,6 +96,9 @@ def draw_gaze_shifts(
             count_ticks(ax, 5, "y")
             ax.set_title(kind)
             label_axes(ax, "time from shift (s)", "neuron" if i == k == 0 else "")
+    if shared is not None:  # beside the title, where it covers no line
+        handles = shared.get_legend_handles_labels()
+        figure.legend(*handles, loc="upper right", ncols=2, borderaxespad=0.2)
     if image is not None:
         bar = figure.colorbar(image, ax=axes[2 * len(responses) :], extend="both", pad=0.01)
         bar.set_label("response / its mean")
@@ -114,8 +117,6 @@ def _means(
     few_ticks(ax, 6, 4)
     quiet_grid(ax)
     label_axes(ax, "time from shift (s)", "response / its mean" if is_first else "", title)
-    if is_first:
-        ax.legend(loc="upper left", borderaxespad=0.2)
 
 
 def _reach(responses: Mapping[str, ShiftResponses]) -> float:

@@ -13,6 +13,7 @@ from freegaze.report.figures.contributions import (
     GroupBars,
     draw_class_counts,
     draw_contributions,
+    link_neurons,
 )
 from freegaze.report.page import Section, panel, wide_panel
 from freegaze.report.wording import count
@@ -29,11 +30,12 @@ def build_contributions(neurons: Sequence[ExplainedNeuron]) -> Section | None:
         return None
     sizes = [(band.label, len(band.neurons)) for band in bands]
     labels = dict(sizes)
+    hrefs = [neuron.href for neuron in ordered]
     counts = [(name, labels.get(name, 0)) for name in CLASSES]
     told = ", ".join(f"{n} {name}" for name, n in counts)
 
     def draw(width_px: float) -> Figure:
-        return draw_contributions(groups, sizes, width_px)
+        return link_neurons(draw_contributions(groups, sizes, width_px), sizes, hrefs)
 
     return Section(
         "contributions",
@@ -50,7 +52,7 @@ def build_contributions(neurons: Sequence[ExplainedNeuron]) -> Section | None:
                 caption="Share of the deviance of test bins that a model with the group explains "
                 "more than one without. Filled bars with a dot above: significant "
                 "(corrected for the number of neurons and groups); empty bars: not. Vision has a "
-                "scale of its own.",
+                "scale of its own. Press a neuron to see all that is known of it.",
             ),
             "counts": panel(
                 draw_class_counts(counts, 340),

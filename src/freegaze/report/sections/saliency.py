@@ -9,6 +9,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from freegaze.report.explained import ExplainedNeuron, bands_of
+from freegaze.report.figures.contributions import link_neurons
 from freegaze.report.figures.saliency import draw_saliency
 from freegaze.report.page import Section, wide_panel
 from freegaze.report.pictures import SEQUENTIAL, css_gradient, symmetric_limit
@@ -38,18 +39,13 @@ def build_saliency(neurons: Sequence[ExplainedNeuron]) -> Section | None:
     reach = np.nan_to_num(via_gaze).max(1)
     moving = np.flatnonzero(reach > LEAST_SHARE * limit)
     sizes = [(band.label, len(band.neurons)) for band in bands]
+    hrefs = [neuron.href for neuron in ordered]
     unit = ordered[0].response_unit
 
     def draw(width_px: float) -> Figure:
-        return draw_saliency(
-            signals,
-            partial,
-            [signals[i] for i in moving],
-            via_gaze[moving],
-            sizes,
-            limit,
-            width_px,
-        )
+        via = [signals[i] for i in moving], via_gaze[moving]
+        figure = draw_saliency(signals, partial, *via, sizes, limit, width_px)
+        return link_neurons(figure, sizes, hrefs)
 
     strongest = np.argsort(-np.nan_to_num(np.nanmean(_known(partial), 1)))[:3]
     return Section(
@@ -59,7 +55,8 @@ def build_saliency(neurons: Sequence[ExplainedNeuron]) -> Section | None:
             "lead": "How much the predicted rate changes when a signal moves by one sd of its "
             "training bins, on average over test bins and without regard to sign. Above, the "
             "retinal image is held still, so that a cell that only sees does not seem to follow "
-            "the eye; set apart below is what comes on top because the shifter moves the image.",
+            "the eye; set apart below is what comes on top because the shifter moves the image. "
+            "Press a neuron to see all that is known of it.",
             "chart": wide_panel(
                 draw,
                 "saliency",

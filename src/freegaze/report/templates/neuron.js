@@ -12,6 +12,7 @@ const NARROW = window.matchMedia("(max-width: 60rem)");
 let chosen = null;
 
 const linkOf = (row) => row.querySelector("a");
+const addressOf = (link) => link.getAttribute("href") ?? link.getAttribute("xlink:href");
 const inOrder = () => [...list.rows].filter((row) => !row.hidden);
 
 /* Data of a neuron; parsed when it is asked for. */
@@ -198,6 +199,34 @@ function follow() {
 }
 
 window.addEventListener("hashchange", follow);
+
+/* A link to the neuron that the address names already changes no address. */
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a");
+  if (link && addressOf(link) === location.hash && asked(location.hash)) follow();
+});
+
+/* Neurons in charts: one of each chart can be tabbed to; arrow keys reach the others. */
+for (const chart of document.querySelectorAll(".drawing svg")) {
+  const marks = [...chart.querySelectorAll("a")];
+  const stopAt = (place) => marks.forEach((mark, i) => mark.setAttribute("tabindex", i === place ? 0 : -1));
+  stopAt(0);
+  for (const mark of marks) {
+    const { neuron, session } = asked(addressOf(mark));
+    const name = `Neuron ${neuron}${session === undefined ? "" : `, session ${session}`}`;
+    mark.setAttribute("aria-label", name);
+    mark.append(make("title", {}, name));
+  }
+  chart.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1, ...STEPS }[event.key];
+    const at = marks.indexOf(event.target.closest("a"));
+    if (by === undefined || at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    const place = Math.min(Math.max(at + by, 0), marks.length - 1);
+    stopAt(place);
+    marks[place].focus({ preventScroll: true });
+  });
+}
 
 /* Charts are drawn for the width they have. */
 let drawnWidth = 0;
