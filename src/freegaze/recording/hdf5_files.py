@@ -147,6 +147,10 @@ class Hdf5Reader:
         """
         return self._dataset(name)
 
+    def has_names(self, name: str) -> bool:
+        """Whether there is a short list of text under this name."""
+        return name in self._names
+
     def read_names(self, name: str) -> tuple[str, ...]:
         """Read a short list of text, such as the labels of an axis; it is no plain array.
 
