@@ -143,9 +143,7 @@ def test_files_without_labels_are_read_in_the_usual_order(session: Path):
 
 def test_labels_decide_not_places(session: Path):
     plain = opened(session)
-    change_nc(
-        session / f"{NAME}_REYE.nc", lambda d: d.isel(ellipse_params=[3, 2, 1, 0])
-    )
+    change_nc(session / f"{NAME}_REYE.nc", lambda d: d.isel(ellipse_params=[3, 2, 1, 0]))
     np.testing.assert_array_equal(opened(session).behavior, plain.behavior)
 
 
@@ -164,7 +162,10 @@ def test_a_head_fixed_session_has_a_ball_and_states_its_clock(tmp_path: Path):
     r = opened(tmp_path)
     assert r.behavior_names == ("theta", "phi", "pupil_radius", "speed")
     assert r.provenance["board_clock"] == {
-        **{"scale_to_s": 1.0, "offset_s": -0.1, "drift": 1.14e-4, "estimated": False}
+        "scale_to_s": 1.0,
+        "offset_s": -0.1,
+        "drift": 1.14e-4,
+        "estimated": False,
     }
     with pytest.raises(DataError, match=r"there is no \*_imu\.nc; state `clock`"):
         open_recordings("niell_ephys", tmp_path)
@@ -286,8 +287,9 @@ def eye_and_head(
 @pytest.mark.parametrize("offset_s", [-0.1, 0.0, 0.3])
 @pytest.mark.parametrize("drift", [-1e-4, 1.14e-4])
 def test_the_clock_is_estimated_within_its_uncertainty(offset_s: float, drift: float):
-    found = estimate_board_clock(*eye_and_head(8, ClockConfig(offset_s=offset_s, drift=drift), 0.6),
-                                 largest_se_s=0.02)
+    found = estimate_board_clock(
+        *eye_and_head(8, ClockConfig(offset_s=offset_s, drift=drift), 0.6), largest_se_s=0.02
+    )
     assert found.offset_s == pytest.approx(offset_s, abs=4 * found.offset_se_s + 1e-3)
     assert found.drift == pytest.approx(drift, abs=4 * found.drift_se + 1e-6)
     assert found.largest_se_s < 0.003
@@ -333,7 +335,7 @@ def test_eyes_that_tell_nothing_are_refused():
 
 
 @pytest.fixture(scope="module")
-def drifting(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recording, Any]:
+def drifting(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recording]:
     """Six simulated minutes as the laboratory's files; board 100 ms away and drifting by 1e-4."""
     from freegaze.simulation import SimulationConfig, simulate
 
@@ -367,17 +369,17 @@ def drifting(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recording,
     )
     folder = tmp_path_factory.mktemp("drifting")
     write_session(folder, "sim", streams, ClockConfig(offset_s=-0.1, drift=1e-4))
-    return folder, recording, truth
+    return folder, recording
 
 
 def test_an_unknown_clock_is_found_within_5_ms(drifting):
-    folder, recording, truth = drifting
+    folder, recording = drifting
     (found,) = open_recordings("niell_ephys", folder, bin_width_s=recording.bin_width_s)
     told = found.provenance["board_clock"]
     assert told["estimated"]
     for at in (0.0, 180.0, 360.0):
         error = told["offset_s"] + 0.1 + (told["drift"] - 1e-4) * at
-        assert abs(error) < 0.005
+        assert abs(error) < 0.0025  # found: 1.2 ms
     assert told["drift"] == pytest.approx(1e-4, abs=4 * told["drift_se"])
     # Spikes on the true clock are counted exactly; on the estimated one a few per cent of them,
     # within 5 ms of an edge of a bin of 48 ms, may be in the next.

@@ -52,12 +52,13 @@ def read_spikes(file: Path, groups: tuple[str, ...]) -> SortedSpikes:
             f"{', '.join(sorted(set(labels.values()))[:9]) or 'no units'}); state `groups`"
         )
     times = [_times(columns["spikeT"].get(row), f"{file}: spikeT of unit {row}") for row in kept]
-    starts = {columns["t0"].get(row) for row in kept if _is_number(columns["t0"].get(row))}
+    first: list[Any] = [columns["t0"].get(row) for row in kept]
+    starts = {float(start) for start in first if _is_number(start)}
     if len(starts) != 1:
         raise DataError(f"{file}: t0 must be one time in seconds for all units, got {len(starts)}")
     others = [label for label in labels.values() if label not in groups]
     left_out = {label: others.count(label) for label in sorted(set(others))}
-    return SortedSpikes(float(starts.pop()), tuple(kept), times, left_out)
+    return SortedSpikes(starts.pop(), tuple(kept), times, left_out)
 
 
 def _column(table: Any, name: str, file: Path) -> dict[str, Any]:

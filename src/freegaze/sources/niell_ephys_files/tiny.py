@@ -82,7 +82,9 @@ def write_session(
         )
         _save(ball, f"{base}_speed.nc")
     else:
-        values = dict(zip(("pitch", "roll", "gyro_z"), streams.imu.T, strict=True))
+        values: dict[str, np.ndarray] = dict(
+            zip(("pitch", "roll", "gyro_z"), streams.imu.T, strict=True)
+        )
         zeros = np.zeros(len(streams.imu))
         imu = np.column_stack([values.get(label, zeros) for label in IMU])
         samples = xr.DataArray(imu, dims=("sample", "channel"), name="IMU_data")
@@ -120,10 +122,19 @@ def _write_merge(file: Path, streams: TinyStreams, clock: ClockConfig, start_s: 
     n = len(streams.spike_times) + 1
     times = [[0.5, 0.25], *(_board_times(t, clock).tolist() for t in streams.spike_times)]
     table = {
-        **{"cluster_id": range(n), "Amplitude": 100.0, "ContamPct": 5.0, "KSLabel": "good"},
-        **{"amp": 30.0, "ch": range(n), "depth": 0.0, "fr": [len(t) / 12 for t in times]},
-        **{"group": ["noise", *["good"] * (n - 1)], "n_spikes": [len(t) for t in times], "sh": 0},
-        **{"spikeT": times, "t0": start_s},
+        "cluster_id": range(n),
+        "Amplitude": 100.0,
+        "ContamPct": 5.0,
+        "KSLabel": "good",
+        "amp": 30.0,
+        "ch": range(n),
+        "depth": 0.0,
+        "fr": [len(t) / 12 for t in times],
+        "group": ["noise", *["good"] * (n - 1)],
+        "n_spikes": [len(t) for t in times],
+        "sh": 0,
+        "spikeT": times,
+        "t0": start_s,
     }
     pd.DataFrame(table).to_json(file)
 
