@@ -216,7 +216,7 @@ class Hdf5Reader:
         try:
             shape, dtype = dataset.shape, dataset.dtype
             is_text = h5py.check_string_dtype(dtype) is not None
-            if is_text and len(shape or ()) == 1 and dataset.size <= _MAX_NAMES:
+            if is_text and shape is not None and len(shape) == 1 and shape[0] <= _MAX_NAMES:
                 is_elsewhere = dataset.is_virtual or dataset.external
                 self._names |= set() if is_elsewhere else {name}
             if shape is None or not is_plain_dtype(dtype) or dtype.kind == "U":

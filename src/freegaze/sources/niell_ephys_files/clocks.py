@@ -120,7 +120,7 @@ def estimate_board_clock(eye: SampleStream, head: SampleStream, largest_se_s: fl
     known = np.isfinite(lags.window_lag_s)
     time_s, lag_s = lags.time_s[known] + start, lags.window_lag_s[known]
     if len(time_s) >= _MIN_WINDOWS:
-        slope, intercept, *_ = theilslopes(lag_s, time_s)
+        slope, intercept = map(float, theilslopes(lag_s, time_s)[:2])
         away = np.abs(lag_s - intercept - slope * time_s)
         near = away <= max(_FAR * float(np.median(away)), GRID_S)
         time_s, lag_s = time_s[near], lag_s[near]
@@ -161,7 +161,7 @@ def _lags(eye: SampleStream, head: SampleStream) -> tuple[EyeGyroLags, float]:
     # Summed to an angle first, so that both are differences over the same time.
     steps = np.diff(head.times, prepend=head.times[0])
     heading = np.cumsum(np.nan_to_num(turn) * steps)
-    turned = np.gradient(np.interp(grid, head.times, heading), GRID_S)
+    turned: np.ndarray = np.asarray(np.gradient(np.interp(grid, head.times, heading), GRID_S))
     turned[np.isnan(interpolate(head.times, turn, grid, head.max_gap_s))] = np.nan
     known = interpolate(eye.times, theta, grid, eye.max_gap_s)
     speed = np.abs(np.gradient(known, GRID_S))
