@@ -19,16 +19,21 @@ import torch
 from jaxtyping import Integer
 from torch import Tensor
 
-from freegaze.errors import DataError
+from freegaze.errors import CheckpointError, DataError
 from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.storage import session_folder
 from freegaze.interpretation.field_agreement import match_fields
 from freegaze.interpretation.linear_fields import smooth_linear_fit, spike_triggered_average
 from freegaze.interpretation.receptive_fields import summarize_field
+from freegaze.recording.array_files import UNREADABLE
 from freegaze.recording.atomic import atomic_file
 from freegaze.recording.recording import Recording
 from freegaze.recording.reshaping import resize_video
 from freegaze.recording.windows import window_targets
+from freegaze.training.run_folder import read_json
+
+ABOUT = "against.json"
+"""Written last: where it is, the comparison is whole."""
 
 HELD_OUT = 0.2
 """Last share of the other recording, which chooses how smooth its linear fields are."""
@@ -95,8 +100,8 @@ def compare_with(explanation: SessionExplanation, other: Recording) -> FieldComp
     rows, fields = [], {}
     about: dict[str, Any] = {"other": dict(other.provenance), "n_units": len(units)}
     for method, theirs in found.items():
-        first = _pictures(explanation.fields[method][mine])
-        agreement = match_fields(first, _pictures(theirs.fields))
+        first, second = _pictures(explanation.fields[method][mine], theirs.fields)
+        agreement = match_fields(first, second)
         fields[method] = np.stack([first, agreement.moved], 1).astype(np.float32)
         about[method] = {
             "shift_px": list(agreement.shift_px),
@@ -108,7 +113,9 @@ def compare_with(explanation: SessionExplanation, other: Recording) -> FieldComp
         }
         columns = {"correlation": agreement.correlation, "mismatched": agreement.mismatched}
         rows.append(pd.DataFrame({"unit_id": units, "method": method, **columns, "p": agreement.p}))
-    return FieldComparison(explanation.session_id, pd.concat(rows), fields, about)
+    return FieldComparison(
+        explanation.session_id, pd.concat(rows, ignore_index=True), fields, about
+    )
 
 
 def save_comparison(run_folder: Path | str, comparison: FieldComparison) -> Path:
@@ -118,11 +125,12 @@ def save_comparison(run_folder: Path | str, comparison: FieldComparison) -> Path
         DataError: If the disk refuses.
     """
     folder = session_folder(run_folder, comparison.session_id)
+    (folder / ABOUT).unlink(missing_ok=True)
     with atomic_file(folder / "against.npz", overwrite=True) as part, part.open("wb") as file:
         np.savez_compressed(file, **comparison.fields)  # pyright: ignore[reportArgumentType]
     with atomic_file(folder / "against.csv", overwrite=True) as part:
         part.write_text(comparison.table.to_csv(index=False))
-    with atomic_file(folder / "against.json", overwrite=True) as part:
+    with atomic_file(folder / ABOUT, overwrite=True) as part:
         part.write_text(json.dumps(comparison.about, indent=2))
     return folder
 
@@ -150,5 +158,35 @@ def in_words(comparison: FieldComparison) -> str:
     )
 
 
-def _pictures(fields: np.ndarray) -> np.ndarray:
-    return np.stack([summarize_field(field).spatial for field in fields])
+def load_comparison(run_folder: Path | str, session_id: str) -> FieldComparison | None:
+    """Read a comparison, ``None`` where there is none.
+
+    Raises:
+        CheckpointError: If a file is broken.
+    """
+    folder = session_folder(run_folder, session_id)
+    if not (folder / ABOUT).is_file():
+        return None
+    try:
+        about = read_json(folder / ABOUT)
+        table = pd.read_csv(folder / "against.csv", dtype={"unit_id": str})
+        with (folder / "against.npz").open("rb") as file, np.load(file, allow_pickle=False) as npz:
+            fields = {name: npz[name] for name in npz.files}
+        return FieldComparison(session_id, table, fields, about)
+    except (CheckpointError, *UNREADABLE) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(
+            f"the comparison in {folder} is broken ({reason}); remove {ABOUT} there, or run "
+            f"`freegaze explain {run_folder} --against ...` again"
+        ) from None
+
+
+def _pictures(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each neuron's picture in both, with the signs at the first's strongest moment."""
+    pictures = []
+    for mine, theirs in zip(first, second, strict=True):
+        mine, theirs = summarize_field(mine), summarize_field(theirs)
+        sign = -1.0 if theirs.temporal[mine.peak] < 0 else 1.0
+        pictures.append((mine.spatial, sign * theirs.spatial))
+    ours, others = zip(*pictures, strict=True)
+    return np.stack(ours), np.stack(others)

@@ -64,6 +64,7 @@ def save_explanation(
     """
     folder = session_folder(run_folder, explanation.session_id)
     (folder / ABOUT).unlink(missing_ok=True)  # until all of it is written, it is not whole
+    (folder / "against.json").unlink(missing_ok=True)  # a comparison of other fields
     arrays = {f"fields/{name}": field for name, field in explanation.fields.items()}
     arrays |= {f"pairs/{name}": pair for name, pair in explanation.pairs.items()}
     with atomic_file(folder / "fields.npz", overwrite=True) as partial, partial.open("wb") as file:

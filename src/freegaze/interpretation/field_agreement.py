@@ -46,7 +46,7 @@ class FieldAgreement:
 
 def match_fields(
     first: Float[np.ndarray, "neuron height width"],
-    second: Float[np.ndarray, "neuron height width"],
+    second: Float[np.ndarray, "other other_height other_width"],
     *,
     n_pairings: int = 200,
     seed: int = 0,
@@ -58,7 +58,7 @@ def match_fields(
 
     Args:
         first: A picture a neuron.
-        second: Of the same neurons in the same order.
+        second: Of the same neurons in the same order, of the same size.
         n_pairings: Random pairings.
         seed: Of the pairings.
 
@@ -71,8 +71,12 @@ def match_fields(
     n = len(first)
     if n < 2:
         raise DataError("fields of at least 2 neurons are needed to tell matched from mismatched")
-    turned = np.stack([rotate(second, d, axes=(2, 1), reshape=False, order=1, prefilter=False)
-                       for d in ROTATIONS_DEG])
+    turned = np.stack(
+        [
+            rotate(second, d, axes=(2, 1), reshape=False, order=1, prefilter=False)
+            for d in ROTATIONS_DEG
+        ]
+    )
     search = _Search(_unit(first), _unit(turned))
     _, place, x, y = search.best(np.arange(n))
     moved = shift(turned[place], (0, y, x), order=0)
