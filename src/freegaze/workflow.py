@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from freegaze.config import read_config
+from freegaze.config import read_config, read_setting
 from freegaze.errors import ConfigError
 from freegaze.evaluation.displacement import DisplacementFit, compare_displacement
 from freegaze.evaluation.fitted import FittedEncoder, load_encoder

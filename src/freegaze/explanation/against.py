@@ -154,7 +154,7 @@ def in_words(comparison: FieldComparison) -> str:
     return (
         f"Receptive fields of {comparison.about['n_units']} neurons of {comparison.session_id} "
         f"correlate by {told['mean']:.2f} with those from the other recording; neurons paired at "
-        f"random reach {told['null_mean']:.2f} (p = {told['p']:.3g})."
+        f"random reach {told['null_mean']:.2f} (p = {told['p']:.2g})."
     )
 
 

@@ -120,7 +120,7 @@ def estimate_board_clock(eye: SampleStream, head: SampleStream, largest_se_s: fl
     known = np.isfinite(lags.window_lag_s)
     time_s, lag_s = lags.time_s[known] + start, lags.window_lag_s[known]
     if len(time_s) >= _MIN_WINDOWS:
-        slope, intercept = map(float, theilslopes(lag_s, time_s)[:2])
+        slope, intercept, *_ = np.array(theilslopes(lag_s, time_s))
         away = np.abs(lag_s - intercept - slope * time_s)
         near = away <= max(_FAR * float(np.median(away)), GRID_S)
         time_s, lag_s = time_s[near], lag_s[near]
