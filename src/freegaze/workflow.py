@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from freegaze.config import read_config
+from freegaze.config import read_config, read_setting
 from freegaze.errors import ConfigError
 from freegaze.evaluation.displacement import DisplacementFit, compare_displacement
 from freegaze.evaluation.fitted import FittedEncoder, load_encoder
@@ -94,6 +94,34 @@ def open_run_recordings(run_dir: Path | str) -> list[Recording]:
         FreegazeError: If there is no run, or its data cannot be opened any more.
     """
     return open_source(RunFolder(Path(run_dir)).config().source)
+
+
+def open_against(run_dir: Path | str, changes: Sequence[str]) -> list[Recording]:
+    """Open recordings beside those that a run was fitted on: its source, with changes.
+
+    Args:
+        run_dir: The run folder.
+        changes: ``path=...``, ``source=...`` (whose options begin anew) and options, ``name=value``
+            each; a word alone is the option ``block``.
+
+    Raises:
+        FreegazeError: If there is no run, or the data cannot be opened.
+
+    Example:
+        >>> open_against("runs/niell", ["hfwn"])  # doctest: +SKIP
+    """
+    source = RunFolder(Path(run_dir)).config().source
+    given = dict(read_setting(c if "=" in c else f"block={c}", "--against") for c in changes)
+    name, path = given.pop("source", None), given.pop("path", None)
+    return open_source(
+        source.model_copy(
+            update={
+                "name": name or source.name,
+                "path": source.path if path is None else Path(str(path)),
+                "options": {**({} if name else source.options), **given},
+            }
+        )
+    )
 
 
 def open_source(source: SourceConfig) -> list[Recording]:

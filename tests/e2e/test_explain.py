@@ -131,3 +131,21 @@ def test_a_killed_explanation_goes_on_to_the_same_end(
     freegaze("explain", run, *QUICK)
     assert contents(run) == contents(explained)
     assert not list(run.rglob("pieces"))
+
+
+def test_fields_stand_beside_those_of_another_recording(
+    freegaze, explained: Path, tmp_path
+) -> None:
+    """Here the other recording is the same once more: what is kept and shown is the point."""
+    run = tmp_path / "run"
+    shutil.copytree(explained, run)
+    told = freegaze("explain", run, *QUICK, "--against", "min_rate_hz=0")
+    assert "neurons paired at random reach" in " ".join(told.stdout.split())
+    (folder,) = (run / "explanation").iterdir()
+    table = pd.read_csv(folder / "against.csv")
+    assert set(table["method"]) == {"linear", "triggered"}
+    assert {"unit_id", "correlation", "mismatched", "p"} <= set(table.columns)
+    page = Path(freegaze("report", run).stdout.strip())
+    assert "from the other recording" in page.read_text()
+    refused = freegaze("explain", run, *QUICK, "--against", "hfwn", status=2)
+    assert "block" in refused.stderr

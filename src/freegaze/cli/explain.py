@@ -12,17 +12,26 @@ from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame
 from freegaze.config import read_config
 from freegaze.evaluation import load_encoder
+from freegaze.explanation.against import compare_with, in_words, pick_other, save_comparison
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.explain import explain
 from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.storage import session_folder
 from freegaze.training.run_folder import RunFolder
-from freegaze.workflow import open_run_recordings
+from freegaze.workflow import open_against, open_run_recordings
 
 
 def command(
     run: RunPath,
     settings: Settings = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BLOCK|A=B",
+            help="Compare fields with another recording of the same units: another block of the "
+            "run's file, or what differs (path=, source=, options); many times.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="Where to compute, e.g. cpu or cuda.")] = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -36,9 +45,12 @@ def command(
         freegaze explain runs/cnn_gru
 
         freegaze explain runs/cnn_gru --set n_windows=1000 --set n_starts=16
+
+        freegaze explain runs/niell --against hfwn
     """
     config = read_config(ExplainConfig, None, settings or ())
     encoder, recordings = load_encoder(run, device), open_run_recordings(run)
+    others = open_against(run, against) if against else []
     with RunFolder(run).locked(), progress_bar(quiet) as progress:
         found = [explain(encoder, r, run, config, progress) for r in recordings]
     for explanation in found:
@@ -46,6 +58,11 @@ def command(
             f"Neurons of {explanation.session_id} by what adds to them", _summary(explanation)
         )
         typer.echo(str(session_folder(run, explanation.session_id)))
+    for explanation in found if against else ():
+        comparison = compare_with(explanation, pick_other(explanation.session_id, others))
+        with RunFolder(run).locked():
+            save_comparison(run, comparison)
+        typer.echo(in_words(comparison))
 
 
 def _summary(explanation: SessionExplanation) -> pd.DataFrame:

@@ -66,6 +66,7 @@ def save_explanation(
     (folder / ABOUT).unlink(missing_ok=True)  # until all of it is written, it is not whole
     for left in folder.glob(".*.partial-*"):  # by a process that was killed while it wrote
         left.unlink(missing_ok=True)
+    (folder / "against.json").unlink(missing_ok=True)  # a comparison of other fields
     arrays = {f"fields/{name}": field for name, field in explanation.fields.items()}
     arrays |= {f"pairs/{name}": pair for name, pair in explanation.pairs.items()}
     with atomic_file(folder / "fields.npz", overwrite=True) as partial, partial.open("wb") as file:

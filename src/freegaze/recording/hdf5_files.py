@@ -25,6 +25,7 @@ _FILTERS = (1, 2, 3, 32000)
 _MAX_DEPTH = 8
 _MAX_OBJECTS = 100_000
 """Groups may hold each other in a circle; recordings hold some hundred arrays."""
+_MAX_NAMES = 1000
 _MAX_EXPANSION = 200
 _EXPANSION_FLOOR_BYTES = 1 << 28
 """As for ``.npz``: recorded data never shrink 200-fold; checked above 256 MiB."""
@@ -70,6 +71,7 @@ class Hdf5Reader:
         self.path = path
         self.headers: dict[str, Hdf5Header] = {}
         self.unread: dict[str, str] = {}
+        self._names: set[str] = set()
         self._n_objects = 0
         try:
             with path.open("rb") as file:
@@ -137,6 +139,33 @@ class Hdf5Reader:
                 raise unreadable(self.path, error) from None
             yield piece.astype(piece.dtype.newbyteorder("="), copy=False)
 
+    def on_disk(self, name: str) -> h5py.Dataset:
+        """Return one array to be read in pieces while this reader is open.
+
+        Raises:
+            DataError: As ``read``.
+        """
+        return self._dataset(name)
+
+    def has_names(self, name: str) -> bool:
+        """Whether there is a short list of text under this name."""
+        return name in self._names
+
+    def read_names(self, name: str) -> tuple[str, ...]:
+        """Read a short list of text, such as the labels of an axis; it is no plain array.
+
+        Raises:
+            DataError: If it is not there, is no such list, or is damaged.
+        """
+        if name not in self._names:
+            raise DataError(f"{self.path} holds no list of names {name!r}")
+        try:
+            dataset = self._file[name]
+            assert isinstance(dataset, h5py.Dataset)
+            return tuple(str(text) for text in dataset.asstr()[()])
+        except _BROKEN as error:
+            raise unreadable(self.path, error) from None
+
     def _header(self, name: str) -> Hdf5Header:
         if name in self.unread:
             raise DataError(f"{self.path}: {name} cannot be used: {self.unread[name]}")
@@ -186,6 +215,10 @@ class Hdf5Reader:
     def _enter(self, name: str, dataset: h5py.Dataset) -> None:
         try:
             shape, dtype = dataset.shape, dataset.dtype
+            is_text = h5py.check_string_dtype(dtype) is not None
+            if is_text and shape is not None and len(shape) == 1 and shape[0] <= _MAX_NAMES:
+                is_elsewhere = dataset.is_virtual or dataset.external
+                self._names |= set() if is_elsewhere else {name}
             if shape is None or not is_plain_dtype(dtype) or dtype.kind == "U":
                 self.unread[name] = f"expected plain numbers, got {dtype}"
                 return

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from freegaze.explanation.against import in_words, load_comparison
 from freegaze.explanation.result import METHODS
 from freegaze.report.explained import ExplainedNeuron
 from freegaze.report.inputs import ReportInputs, score_label
@@ -90,8 +92,31 @@ def build_fields(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
             "outline_note": OUTLINE_NOTE,
             "score": score_label(metric) if metric else "",
             "unit": _common_unit(shown),
+            "comparisons": _comparisons(inputs),
         },
     )
+
+
+def _comparisons(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """Show fields beside those from another recording of the same neurons, where compared."""
+    shown = []
+    for explanation in inputs.explanations:
+        found = load_comparison(inputs.run.path, explanation.session_id)
+        if found is None:
+            continue
+        rows = found.table[found.table["method"] == "linear"]
+        pairs = zip(rows["unit_id"], rows["correlation"], found.fields["linear"], strict=True)
+        cards = [
+            {
+                "unit_id": unit,
+                "r": fixed(float(r), 2),
+                "pictures": [diverging_png(p, symmetric_limit(p)) for p in both],
+                "size": both.shape[1:],
+            }
+            for unit, r, both in sorted(pairs, key=lambda card: -np.nan_to_num(card[1], nan=-2))
+        ]
+        shown.append({"lead": in_words(found), "cards": cards})
+    return shown
 
 
 def outline_of(neuron: ExplainedNeuron, method: str) -> Outline | None:

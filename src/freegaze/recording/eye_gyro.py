@@ -1,0 +1,150 @@
+"""How much later than the gyroscope does the eye camera tell of a turn of the head?
+
+The eye counters the head, so the velocities of both have the same shape. Where their clocks differ,
+one is shifted against the other; where the clocks drift, the shift grows from minute to minute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+WINDOW_S = 60.0
+"""Length of the windows in which the lag is measured, as in the Niell lab's alignment."""
+
+MAX_LAG_S = 1.0
+"""Lags searched; eyes answer within 0.1 s, so a larger lag is an error of the clocks."""
+
+WEAK_R = 0.15
+"""Below this the eye does not visibly counter the head (measured in a real mouse: -0.5)."""
+
+_MIN_SHARE = 0.3
+"""A window with fewer valid bins than this tells nothing."""
+
+
+@dataclass(frozen=True)
+class EyeGyroLags:
+    """Lags of the eye behind the gyroscope, positive where the eye follows.
+
+    Args:
+        lag_s: Over the whole session; NaN if nothing is known of both at once.
+        r: Height of that peak, with its sign.
+        time_s: Middle of each window.
+        window_lag_s: Lag in each window, NaN in windows that tell nothing.
+        window_r: Height of each window's peak, with the session's sign.
+        lags_s: Lags tried.
+        r_by_lag: Correlation over the whole session at each of them.
+    """
+
+    lag_s: float
+    r: float
+    time_s: Float[np.ndarray, " n_windows"]
+    window_lag_s: Float[np.ndarray, " n_windows"]
+    window_r: Float[np.ndarray, " n_windows"]
+    lags_s: Float[np.ndarray, " n_lags"]
+    r_by_lag: Float[np.ndarray, " n_lags"]
+
+
+def measure_lags(
+    theta: Float[np.ndarray, " n_bins"],
+    turn: Float[np.ndarray, " n_bins"],
+    segment: Int[np.ndarray, " n_bins"],
+    width_s: float,
+) -> EyeGyroLags:
+    """Correlate horizontal eye velocity with yaw velocity, in the whole session and by minutes.
+
+    Args:
+        theta: Horizontal angle of the eye in equal bins, NaN where lost.
+        turn: Yaw velocity of the head in the same bins, in any unit.
+        segment: Number of the contiguous stretch that each bin is in.
+        width_s: Width of a bin.
+
+    Returns:
+        The lags, to a fraction of a bin.
+    """
+    eye, turn = angle_velocity(theta, segment), turn.astype(np.float64)
+    n_lags = max(2, round(MAX_LAG_S / width_s))
+    window = np.arange(len(eye)) // max(1, round(WINDOW_S / width_s))
+    lags = np.arange(-n_lags, n_lags + 1)
+    whole = _correlations(eye, turn, segment, np.zeros_like(window), lags)[0]
+    n_windows = int(window[-1]) + 1
+    time_s = (np.arange(n_windows) + 0.5) * WINDOW_S
+    if not np.isfinite(whole).any():
+        unknown = np.full(n_windows, np.nan)
+        return EyeGyroLags(np.nan, np.nan, time_s, unknown, unknown, lags * width_s, whole)
+    sign = np.sign(whole[np.nanargmax(np.abs(whole))])
+    lag, r = _peak(sign * whole, lags)
+    by_window = [_peak(sign * row, lags) for row in _correlations(eye, turn, segment, window, lags)]
+    window_lag, strength = np.array(by_window).T
+    window_lag[~(strength >= WEAK_R)] = np.nan
+    return EyeGyroLags(
+        lag * width_s,
+        float(sign * r),
+        time_s,
+        window_lag * width_s,
+        sign * strength,
+        lags * width_s,
+        whole,
+    )
+
+
+def angle_velocity(
+    angle: Float[np.ndarray, " n_bins"], segment: Int[np.ndarray, " n_bins"]
+) -> Float[np.ndarray, " n_bins"]:
+    """Return an angle's change a bin by central differences, so that it belongs to its bin.
+
+    Args:
+        angle: In equal bins, NaN where lost.
+        segment: Number of the contiguous stretch that each bin is in.
+
+    Returns:
+        NaN at the borders of stretches and where a neighbor is lost.
+    """
+    velocity = np.full(len(angle), np.nan)
+    velocity[1:-1] = (angle[2:].astype(np.float64) - angle[:-2]) / 2
+    is_border = np.ones(len(angle), bool)
+    is_border[1:-1] = segment[2:] != segment[:-2]
+    velocity[is_border] = np.nan
+    return velocity
+
+
+def _correlations(
+    eye: np.ndarray, gyro: np.ndarray, segment: np.ndarray, window: np.ndarray, lags: np.ndarray
+) -> np.ndarray:
+    """Pearson r of eye[t + lag] and gyro[t] by (window, lag), within segments."""
+    n_bins, n_windows = len(eye), int(window[-1]) + 1
+    r = np.full((n_windows, len(lags)), np.nan)
+    for i, lag in enumerate(lags):
+        t = np.arange(max(0, -lag), n_bins - max(0, lag))
+        x, y = eye[t + lag], gyro[t]
+        good = np.isfinite(x) & np.isfinite(y) & (segment[t] == segment[t + lag])
+        r[:, i] = _r_by_group(x[good], y[good], window[t[good]], np.bincount(window))
+    return r
+
+
+def _r_by_group(x: np.ndarray, y: np.ndarray, group: np.ndarray, size: np.ndarray) -> np.ndarray:
+    n = np.bincount(group, minlength=len(size))
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.bincount(group, values, len(size)) / np.maximum(n, 1)
+
+    x, y = x - mean(x)[group], y - mean(y)[group]
+    scale = np.sqrt(mean(x * x) * mean(y * y))
+    good = (n >= np.maximum(3, _MIN_SHARE * size)) & (scale > 0)
+    return np.divide(mean(x * y), scale, out=np.full(len(size), np.nan), where=good)
+
+
+def _peak(r: np.ndarray, lags: np.ndarray) -> tuple[float, float]:
+    """Lag (in bins, to a fraction by a parabola) and height of the largest correlation."""
+    if not np.isfinite(r).any():
+        return np.nan, np.nan
+    top = int(np.nanargmax(r))
+    shift = 0.0
+    if 0 < top < len(r) - 1:
+        left, middle, right = r[top - 1 : top + 2]
+        bend = left - 2 * middle + right
+        if bend < 0:
+            shift = 0.5 * (left - right) / bend
+    return float(lags[top] + shift), float(r[top])

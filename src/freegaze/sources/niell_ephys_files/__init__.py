@@ -1,0 +1,1 @@
+"""Raw ephys sessions of the Niell laboratory: their files, streams and clocks."""
