@@ -219,6 +219,30 @@ def test_fluorescence_of_regions(tiny: Path):
     np.testing.assert_allclose(found.responses[:, 1], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["units/spike_times", "acquisition/world_camera/timestamps"],
+)
+def test_arrays_of_terabytes_in_a_small_file_are_refused(name: str, tiny: Path):
+    import h5py
+
+    with h5py.File(tiny, "a") as file:
+        attributes = dict(file[name].attrs)
+        del file[name]
+        file.create_dataset(name, (10**12,), "f8", chunks=(1 << 20,)).attrs.update(attributes)
+    with pytest.raises(DataError, match=rf"{name} expands from 0 to \d+ bytes"):
+        opened(tiny)
+
+
+def test_a_file_that_leads_to_another_is_refused(tiny: Path):
+    import h5py
+
+    with h5py.File(tiny, "a") as file:
+        file["acquisition/outside"] = h5py.ExternalLink("/etc/other.h5", "x")
+    with pytest.raises(DataError, match="acquisition/outside lies in another file; store the"):
+        opened(tiny)
+
+
 def special(recording: Recording) -> Recording:
     """The same with shared frames, odd names, annotations of many types, and a calibration."""
     n = recording.n_bins

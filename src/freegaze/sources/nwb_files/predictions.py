@@ -13,9 +13,10 @@ from jaxtyping import Float, Integer
 
 from freegaze.errors import DataError, FreegazeError, ShapeError
 from freegaze.recording.atomic import atomic_file
+from freegaze.recording.hdf5_files import read_whole
 from freegaze.recording.recording import Recording
 from freegaze.registry import nearest_names
-from freegaze.sources.nwb_files.opening import opened_nwb, require_pynwb
+from freegaze.sources.nwb_files.opening import check_columns, opened_nwb, require_pynwb
 from freegaze.sources.nwb_files.writing import MODULE, bin_times, make_table, safe_name
 
 
@@ -103,8 +104,9 @@ def read_predictions(
         if f"{stored}_bins" not in names:
             known = [n.removesuffix("_bins") for n in names if n.endswith("_bins")]
             raise DataError(f"{file} has no predictions {name!r} ({nearest_names(name, known)})")
-        rates, bins = (np.asarray(module[n].data[:]) for n in (stored, f"{stored}_bins"))
-        return rates, bins, tuple(str(n) for n in module[f"{stored}_units"]["unit_id"][:])
+        rates, bins = (read_whole(module[n].data) for n in (stored, f"{stored}_bins"))
+        units = check_columns(module[f"{stored}_units"])
+        return rates, bins, tuple(str(n) for n in units["unit_id"][:])
 
 
 def _check(
