@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from freegaze.explanation.truth import _moved, compare_fields, correlate, subspace_overlap
+from freegaze.explanation.truth import compare_fields, correlate, moved_fields, subspace_overlap
 from freegaze.nn.warp import rotation_center, warp_frames
 from freegaze.simulation import SimulationConfig, Truth, simulate
 from report_runs import make_explanation
@@ -46,10 +46,10 @@ def test_a_moved_field_sees_on_the_moved_retina_what_it_saw(
     retina = torch.from_numpy(scenes).float()
     by = torch.tensor([movement]).expand(len(retina), -1)
     encoders = warp_frames(retina, by, rotation_center(size)).numpy()[:, 0]
-    moved = _moved(field, movement[:2], movement[2])[0, 0]
+    moved = moved_fields(field, movement[:2], movement[2])[0, 0]
     saw, sees = (scenes[:, 0] * field[0, 0]).sum((1, 2)), (encoders * moved).sum((1, 2))
     assert np.corrcoef(saw, sees)[0, 1] > 0.99
-    away = _moved(field, (-movement[0], -movement[1]), -movement[2])[0, 0]
+    away = moved_fields(field, (-movement[0], -movement[1]), -movement[2])[0, 0]
     assert np.corrcoef(saw, (encoders * away).sum((1, 2)))[0, 1] < 0.9
 
 
@@ -63,7 +63,7 @@ def test_fields_that_are_the_truth_moved_agree_with_it(session) -> None:
     recording, truth = session
     made = make_explanation(recording, methods=("gradient",), frame_size=(24, 32))
     shift, turn = (2.0, -1.0), 8.0
-    moved = _moved(truth.receptive_field, shift, turn)
+    moved = moved_fields(truth.receptive_field, shift, turn)
     fields = np.stack([0.3 * moved[:, 0], moved[:, 0], -0.1 * moved[:, 0]], 1)
     energy = (moved.astype(np.float64) ** 2).sum(1)
     whole = np.maximum(energy.sum((1, 2)), 1e-30)

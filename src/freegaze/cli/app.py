@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from freegaze import __version__
+from freegaze.allocator import keep_freed_memory
 from freegaze.cli import (
     compare,
     convert,
@@ -72,6 +73,7 @@ def options(
 
 def run() -> None:
     """Run a command; print a user's mistake as one line and leave with status 2."""
+    keep_freed_memory()  # of a process that ends with its command
     try:
         app()
     except FreegazeError as error:

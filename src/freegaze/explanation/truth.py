@@ -41,7 +41,7 @@ def compare_fields(
         root mean square projection of both true phases onto the pair, NaN where the method gives
         none), ``distance_px`` (between the Gabor fit's center and the true center of energy).
     """
-    true = _moved(truth.receptive_field, shift_px, rotation_deg)
+    true = moved_fields(truth.receptive_field, shift_px, rotation_deg)
     centers = _centers(true)
     table = explanation.receptive_fields.set_index(["method", "unit_id"])
     rows = []
@@ -153,11 +153,18 @@ def subspace_overlap(
     return float(np.sqrt(((basis.T @ flat) ** 2).sum(0).mean())) if flat.size else 0.0
 
 
-def _moved(
+def moved_fields(
     fields: Float[np.ndarray, "neuron 2 height width"],
     shift_px: tuple[float, float],
     rotation_deg: float,
 ) -> Float[np.ndarray, "neuron 2 height width"]:
+    """Move true fields to where the encoder's retina has them.
+
+    Args:
+        fields: On the true retina, cosine and sine phase.
+        shift_px: Common shift (x, y) from the true retina to the encoder's.
+        rotation_deg: Common rotation.
+    """
     flat = torch.from_numpy(fields.reshape(-1, 1, *fields.shape[2:])).float()
     movement = torch.tensor([[*shift_px, rotation_deg]]).expand(len(flat), -1)
     center = rotation_center((fields.shape[2], fields.shape[3]))

@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
+from freegaze.allocator import keep_freed_memory
 from freegaze.errors import FreegazeError
 from freegaze.evaluation import evaluate, load_encoder, save_evaluation
 from freegaze.paper.grid import Cell, Grid
@@ -253,6 +254,7 @@ def _ready(workers: Sequence[_Worker]) -> list[_Worker]:
 def _work(grid: Grid, n_threads: int, step: CellStep | None, pipe: Connection) -> None:
     """Run the cells that are named through a pipe, until the process that names them ends this."""
     _end_with_parent()
+    keep_freed_memory()
     torch.set_num_threads(n_threads)
     last = 0.0
 

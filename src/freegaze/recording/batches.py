@@ -178,10 +178,11 @@ class SessionTensors:
 
     def video(self, bins: Integer[Tensor, "*batch"]) -> Float[Tensor, "*batch 1 height width"]:
         """Return the scaled frames of some bins."""
-        scaling = self.video_scaling[self.segment_index[bins]]
-        scale, offset = scaling[..., None, None].unbind(-3)
-        frames = self.frames[self.frame_index[bins]]
-        return torch.addcmul(offset, frames.float(), scale).unsqueeze(-3)
+        flat = bins.flatten()
+        frames = self.frames.index_select(0, self.frame_index[flat])
+        scale, offset = self.video_scaling[self.segment_index[flat]][:, :, None, None].unbind(1)
+        scaled = frames.float().mul_(scale).add_(offset)
+        return scaled.unflatten(0, bins.shape).unsqueeze(-3)
 
 
 def shuffled_stretches(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -96,7 +97,7 @@ class BehaviorTransform:
         Args:
             signals: What ``signals`` returned, any leading axes.
         """
-        first, second = self._factor_columns(signals.device).T
+        first, second = torch.from_numpy(self._factor_columns).to(signals.device)
         extended = torch.cat([signals, signals.new_ones(*signals.shape[:-1], 1)], -1)
         product = extended[..., first] * extended[..., second]
         center = signals.new_tensor(self.feature_center)
@@ -120,12 +121,13 @@ class BehaviorTransform:
         }
         return cls(**frozen)
 
-    def _factor_columns(self, device: torch.device) -> Integer[Tensor, "feature 2"]:
+    @cached_property
+    def _factor_columns(self) -> Integer[np.ndarray, "2 feature"]:
         one = len(self.signal_names)  # the column of ones behind the signals
         place = {name: i for i, name in enumerate(self.signal_names)}
         pairs = [[place[s] for s in factors(name)] for name in self.feature_names]
-        columns = torch.tensor([[*p, one][:2] for p in pairs], dtype=torch.long, device=device)
-        return columns.reshape(-1, 2)
+        columns = np.array([[*p, one][:2] for p in pairs], dtype=np.int64)
+        return np.ascontiguousarray(columns.reshape(-1, 2).T)
 
 
 def fit_behavior_transform(
