@@ -135,14 +135,15 @@ def _read_deeplabcut_h5(file: Path) -> Points:
         group = groups[0]
         axes = _plain_pickle(group.attrs["non_index_axes"], file)
         rows = read_whole(group["table"])
-    blocks = [n for n in rows.dtype.names or () if n.startswith("values_block")]
+    names = rows.dtype.names or ()
+    blocks = [n for n in names if n.startswith("values_block")]
     if len(blocks) != 1:
         raise DataError(f"{file}: expected one block of values; export CSV instead")
     columns = [(str(c[-2]), str(c[-1])) for c in axes[0][1]]
     values = np.atleast_2d(rows[blocks[0]]).astype(np.float64).reshape(len(rows), -1)
     if values.shape[1] != len(columns):
         raise ShapeError(f"{file}: {len(columns)} columns named, {values.shape[1]} there")
-    order = np.argsort(rows["index"], kind="stable") if "index" in rows.dtype.names else slice(None)
+    order = np.argsort(rows["index"], kind="stable") if "index" in names else slice(None)
     return _deeplabcut_points(file, columns, values[order])
 
 
