@@ -11,8 +11,11 @@ from freegaze.config import read_config, read_setting
 from freegaze.errors import ConfigError
 from freegaze.evaluation.displacement import DisplacementFit, compare_displacement
 from freegaze.evaluation.fitted import FittedEncoder, load_encoder
+from freegaze.evaluation.prediction_files import save_predictions
 from freegaze.recording.recording import Recording
+from freegaze.registry import nearest_names
 from freegaze.sources import open_recordings
+from freegaze.sources.nwb_files.predictions import write_predicted_recording
 from freegaze.sources.simulation import load_truth
 from freegaze.training.config import RunConfig, SourceConfig
 from freegaze.training.fit import train
@@ -82,6 +85,52 @@ def displacement_against_truth(
                 estimated, truth.best_affine, truth.is_tracked
             )
     return fits
+
+
+def predict_run(
+    run_dir: Path | str, out: Path | str, role: str | None = "test", session: str | None = None
+) -> Path:
+    """Write what a run predicts for the recordings that it was fitted on.
+
+    Args:
+        run_dir: The run folder.
+        out: A name ending in ``.nwb`` for a new NWB file with the recording and its predictions;
+            any other for a ``.npz`` as ``save_predictions`` writes it, which is replaced.
+        role: Bins to predict; all for ``None``.
+        session: The only session to predict; by default all, of which NWB holds one a file.
+
+    Returns:
+        The file.
+
+    Raises:
+        ConfigError: If there is no such session, or one must be chosen.
+        FreegazeError: If the run or its data cannot be read, or the file cannot be written.
+
+    Example:
+        >>> predict_run("runs/first", "first.nwb")  # doctest: +SKIP
+    """
+    encoder, recordings = load_encoder(run_dir), open_run_recordings(run_dir)
+    names = [recording.session_id for recording in recordings]
+    if session is not None and session not in names:
+        raise ConfigError(
+            f"{run_dir} was not fitted on session {session!r} ({nearest_names(session, names)})"
+        )
+    chosen = [r for r in recordings if session in (None, r.session_id)]
+    target = Path(out)
+    if target.suffix != ".nwb":
+        save_predictions(target, [encoder.predict(r, role) for r in chosen])
+        return target
+    if len(chosen) > 1:
+        raise ConfigError(
+            f"{target}: NWB holds one session a file and {run_dir} has {len(chosen)}; choose one "
+            f"with --session ({', '.join(names)})"
+        )
+    (recording,) = chosen
+    predicted = encoder.predict(recording, role)
+    text = f"Encoder {encoder.model_name}, fitted in run {Path(run_dir).resolve().name}."
+    return write_predicted_recording(
+        target, recording, predicted.rates, predicted.targets, predicted.unit_ids, description=text
+    )
 
 
 def open_run_recordings(run_dir: Path | str) -> list[Recording]:

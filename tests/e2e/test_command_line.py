@@ -21,6 +21,7 @@ from freegaze import load_encoder, open_recordings
 from freegaze.models.encoder import EncoderDims, build_encoder
 from freegaze.paper.published import paper_config, save_published
 from freegaze.paper.state_dicts import to_original
+from freegaze.sources.nwb_files.predictions import read_predictions
 from freegaze.training.checkpoint import load_tensors
 from type_checks import unchecked
 
@@ -67,6 +68,16 @@ def test_compare_predict_score_and_report(freegaze, runs, mouse, tmp_path):
     freegaze("compare", *runs.values(), "--out", table)
     assert "difference" in pd.read_csv(table).columns
     freegaze("predict", runs["cnn_gru"], "--out", tmp_path / "p.npz")
+    file = tmp_path / "p.nwb"
+    assert freegaze("predict", runs["cnn_gru"], "--out", file).stdout.strip() == str(file)
+    with np.load(tmp_path / "p.npz") as plain:
+        rates, bins, units = read_predictions(file)
+        np.testing.assert_array_equal(rates, plain["rates"])
+        np.testing.assert_array_equal(bins, plain["targets"])
+        assert list(units) == plain["unit_ids"].tolist()
+    assert open_recordings("nwb", file)[0].n_neurons == 5
+    again = freegaze("predict", runs["cnn_gru"], "--out", file, status=2).stderr
+    assert "p.nwb exists already" in again
     scored = tmp_path / "scores.csv"
     freegaze("score", tmp_path / "p.npz", mouse, "--out", scored)
     own = pd.read_csv(runs["cnn_gru"] / "evaluation" / "scores.csv").set_index("unit_id")

@@ -17,8 +17,8 @@ import yaml
 from test_sources_properties import damage_bytes, mutate_array, pick
 
 from freegaze.errors import DataError, FreegazeError
+from freegaze.recording import hdf5_look
 from freegaze.recording.recording import validate_recording
-from freegaze.sources import hdf5
 from freegaze.sources.alignment.tiny import make_tiny_streams
 from freegaze.sources.files import FilesSource
 from freegaze.sources.lab_files.tiny import deeplabcut_table
@@ -176,11 +176,11 @@ def test_mutants_end_in_an_error_of_ours_or_a_recording(name, is_valid, tmp_path
 def test_a_file_on_which_hdf5_never_ends_is_refused(monkeypatch, tmp_path: Path):
     """Seed 87 of 160 damaged files of ours was such a one; here a stand-in does not end either."""
     file = write_own(tmp_path)
-    monkeypatch.setattr(hdf5, "_PROGRAM", "while True: pass")
-    monkeypatch.setattr(hdf5, "CHECK_S", 0.5)
+    monkeypatch.setattr(hdf5_look, "_PROGRAM", "while True: pass")
+    monkeypatch.setattr(hdf5_look, "CHECK_S", 0.5)
     with pytest.raises(DataError, match=r"own\.nwb cannot be looked through within 0\.5 s"):
         open_recordings("nwb", file)
-    monkeypatch.setattr(hdf5, "_PROGRAM", "import os; os.abort()")
-    monkeypatch.setattr(hdf5, "CHECK_S", 60.0)
+    monkeypatch.setattr(hdf5_look, "_PROGRAM", "import os; os.abort()")
+    monkeypatch.setattr(hdf5_look, "CHECK_S", 60.0)
     with pytest.raises(DataError, match=r"own\.nwb crashes the HDF5 library"):
         open_recordings("nwb", file)

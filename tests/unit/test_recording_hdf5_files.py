@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from freegaze.errors import DataError
-from freegaze.recording.hdf5_files import Hdf5Reader, is_hdf5
+from freegaze.recording import hdf5_look
+from freegaze.recording.hdf5_files import Hdf5Reader, opened_hdf5, read_whole
+from freegaze.recording.hdf5_look import is_hdf5
 
 
 def write(path: Path, **values) -> Path:
@@ -131,3 +133,68 @@ def test_what_is_no_hdf5_is_named(tmp_path: Path, content: bytes):
 def test_a_name_that_is_not_there(tmp_path: Path):
     with Hdf5Reader(write(tmp_path / "a.h5", x=1)) as file, pytest.raises(DataError, match="'y'"):
         file.read("y")
+
+
+def with_parts_elsewhere(folder: Path) -> dict[str, Path]:
+    """One file for each way in which a part can lie in another one."""
+    (folder / "raw.bin").write_bytes(bytes(32))
+    other = write(folder / "other.h5", x=np.arange(4.0))
+    layout = h5py.VirtualLayout((4,), "f8")
+    layout[:] = h5py.VirtualSource(str(other), "x", shape=(4,))
+    files = {n: write(folder / f"{n}.h5", ok=np.arange(3)) for n in ("link", "raw", "virtual")}
+    with h5py.File(files["link"], "a") as file:
+        file["mouse/part"] = h5py.ExternalLink(str(other), "x")
+    with h5py.File(files["raw"], "a") as file:
+        outside = [(str(folder / "raw.bin"), 0, 32)]
+        file.create_dataset("mouse/part", (4,), "f8", external=outside)
+    with h5py.File(files["virtual"], "a") as file:
+        file.create_virtual_dataset("mouse/part", layout)
+    return files
+
+
+@pytest.mark.parametrize("kind", ["link", "raw", "virtual"])
+def test_a_file_that_must_hold_everything_itself(kind: str, tmp_path: Path):
+    path = with_parts_elsewhere(tmp_path)[kind]
+    assert hdf5_look.look_through(path) == ("mouse/part",)
+    with pytest.raises(DataError, match="mouse/part lies in another file"), opened_hdf5(path):
+        pass
+    with Hdf5Reader(path) as file:  # asks only when the part is wanted
+        assert file.read("ok").tolist() == [0, 1, 2]
+
+
+def test_links_within_the_file_are_its_own(tmp_path: Path):
+    path = write(tmp_path / "a.h5", x=np.arange(3))
+    with h5py.File(path, "a") as file:
+        file["again"] = h5py.SoftLink("/x")
+    with opened_hdf5(path) as file:
+        assert read_whole(file["again"]).tolist() == [0, 1, 2]
+    assert read_whole([1, 2]).tolist() == [1, 2]  # in memory already
+
+
+def test_whole_arrays_are_no_larger_than_what_is_stored(tmp_path: Path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("mouse/none", (10**12, 100), "f8", chunks=(1000, 100))
+    with (
+        opened_hdf5(path) as file,
+        pytest.raises(DataError, match="a.h5: mouse/none expands from 0"),
+    ):
+        read_whole(file["mouse/none"])
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("import time; time.sleep(60)", "cannot be looked through within 1 s"),
+        ("import os; os.abort()", "crashes the HDF5 library"),
+        ("import nothing_of_that_name", "cannot be read .*nothing_of_that_name"),
+    ],
+)
+@pytest.mark.parametrize("opener", [Hdf5Reader, lambda path: opened_hdf5(path).__enter__()])
+def test_a_library_that_hangs_or_crashes_is_told(program, message, opener, tmp_path, monkeypatch):
+    monkeypatch.setattr(hdf5_look, "_PROGRAM", program)
+    monkeypatch.setattr(hdf5_look, "CHECK_S", 1.0)
+    path = write(tmp_path / "a.h5", x=1)
+    with pytest.raises(DataError, match=message) as caught:
+        opener(path)
+    assert "\n" not in str(caught.value)

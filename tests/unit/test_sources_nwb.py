@@ -26,7 +26,8 @@ from freegaze.sources.nwb import NwbSource
 from freegaze.sources.nwb_files.listing import list_nwb
 from freegaze.sources.nwb_files.predictions import read_predictions, write_predictions
 from freegaze.sources.nwb_files.writing import write_nwb
-from freegaze.sources.source import open_recordings
+from freegaze.sources.source import SOURCES, open_recordings
+from freegaze.sources.targets import convert
 from freegaze.sources.tiny import make_tiny_recording
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # pynwb, hdmf and pynapple comment freely
@@ -219,6 +220,30 @@ def test_fluorescence_of_regions(tiny: Path):
     np.testing.assert_allclose(found.responses[:, 1], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["units/spike_times", "acquisition/world_camera/timestamps"],
+)
+def test_arrays_of_terabytes_in_a_small_file_are_refused(name: str, tiny: Path):
+    import h5py
+
+    with h5py.File(tiny, "a") as file:
+        attributes = dict(file[name].attrs)
+        del file[name]
+        file.create_dataset(name, (10**12,), "f8", chunks=(1 << 20,)).attrs.update(attributes)
+    with pytest.raises(DataError, match=rf"{name} expands from 0 to \d+ bytes"):
+        opened(tiny)
+
+
+def test_a_file_that_leads_to_another_is_refused(tiny: Path):
+    import h5py
+
+    with h5py.File(tiny, "a") as file:
+        file["acquisition/outside"] = h5py.ExternalLink("/etc/other.h5", "x")
+    with pytest.raises(DataError, match="acquisition/outside lies in another file; store the"):
+        opened(tiny)
+
+
 def special(recording: Recording) -> Recording:
     """The same with shared frames, odd names, annotations of many types, and a calibration."""
     n = recording.n_bins
@@ -327,6 +352,28 @@ def test_the_inspector_has_no_critical_message(tmp_path: Path):
     write_nwb(recording, file, session_start_time=start, subject=full, overwrite=True)
     left = list(inspect_nwbfile(nwbfile_path=file))
     assert {m.importance for m in left} == {Importance.BEST_PRACTICE_SUGGESTION}
+
+
+@pytest.mark.parametrize("source", ["niell2022", "niell2p", "sensorium", "files", "nwb"])
+def test_what_other_formats_become_is_read_by_other_programs(source: str, tmp_path: Path):
+    """Converted: no critical message of the inspector, and pynapple finds the same numbers."""
+    import pynapple
+    from nwbinspector import Importance, inspect_nwbfile
+
+    opener = SOURCES.get(source)
+    path, options = opener().write_tiny(tmp_path, 0), dict(opener.tiny_options)
+    for written in convert(source, path, "nwb", tmp_path / "out", options):
+        found = {m.check_function_name: m.importance for m in inspect_nwbfile(written.path)}
+        assert not [n for n, i in found.items() if i in (Importance.CRITICAL, Importance.ERROR)]
+        recording, data = opened(written.path), pynapple.load_file(str(written.path))
+        responses = np.asarray(data[recording.response_kind.value].d)
+        np.testing.assert_array_equal(responses, recording.responses)
+        for name in recording.behavior_names:
+            np.testing.assert_array_equal(data[name].d, recording.column(name))
+        starts = np.asarray(data["segments"]["start"])
+        times = np.asarray(data[recording.response_kind.value].t)
+        edges = [times[s.start] - recording.bin_width_s / 2 for s in recording.segments]
+        np.testing.assert_allclose(starts, edges, atol=1e-6)
 
 
 def test_pynapple_reads_the_same(tmp_path: Path):

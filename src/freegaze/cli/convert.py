@@ -9,6 +9,7 @@ import typer
 
 from freegaze.cli.arguments import DataPath, Quiet, SourceOptions, read_options
 from freegaze.cli.progress import progress_bar
+from freegaze.config import build_config
 from freegaze.sources.targets import ConversionConfig, convert
 
 
@@ -20,6 +21,9 @@ def command(
     to: Annotated[str, typer.Option("--to", help="`freegaze targets` lists them.")],
     out: Annotated[Path, typer.Option("--out", help="Folder; a session gets its own place in it.")],
     option: SourceOptions = None,
+    bin_ms: Annotated[
+        float | None, typer.Option(help="Width of a bin, for sources that bin raw files.")
+    ] = None,
     resize: Annotated[
         tuple[int, int] | None, typer.Option(metavar="H W", help="Size of frames in pixels.")
     ] = None,
@@ -37,13 +41,19 @@ def command(
         freegaze convert niell2022 ModelData_all.h5 --to store --out data/niell
 
         freegaze convert auto data/mouse --to xu2023 --out data/xu --segments 10 --test 0.3
+
+        freegaze convert nwb session.nwb --to store --out data/mouse --bin-ms 48 --resize 60 80
     """
-    config = ConversionConfig(resize=resize, segments=segments, test=test)
+    config = build_config(
+        ConversionConfig,
+        {"bin_ms": bin_ms, "resize": resize, "segments": segments, "test": test},
+        where="options of convert",
+    )
     options = read_options(option)
     with progress_bar(quiet) as progress:
         written = convert(source, path, to, out, options, config, progress)
     for session in written:
-        known = " (was there already, the same bytes)" if session.was_there else ""
+        known = " (was there already, the same)" if session.was_there else ""
         typer.echo(f"{session.session_id}: {session.path}{known}")
         for loss in session.losses:
             typer.echo(f"  not held by {to}: {loss}")

@@ -8,25 +8,25 @@ from typing import Annotated
 import typer
 
 from freegaze.cli.arguments import RunPath
-from freegaze.evaluation import load_encoder, save_predictions
-from freegaze.workflow import open_run_recordings
+from freegaze.workflow import predict_run
 
 
 def command(
     run: RunPath,
-    out: Annotated[Path, typer.Option("--out", help="File to write (.npz).")],
+    out: Annotated[
+        Path, typer.Option("--out", help="File to write (.npz), or a new .nwb with the recording.")
+    ],
     role: Annotated[
         str, typer.Option(help="Bins to predict: test, validation, train or all.")
     ] = "test",
+    session: Annotated[str | None, typer.Option(help="Predict this session only.")] = None,
 ) -> None:
     """Predict the responses of every fitted neuron.
 
     For example:
 
         freegaze predict runs/first --role all --out predictions.npz
+
+        freegaze predict runs/first --out predictions.nwb
     """
-    encoder = load_encoder(run)
-    recordings = open_run_recordings(run)
-    chosen = None if role == "all" else role
-    save_predictions(out, [encoder.predict(r, chosen) for r in recordings])
-    typer.echo(str(out))
+    typer.echo(str(predict_run(run, out, None if role == "all" else role, session)))

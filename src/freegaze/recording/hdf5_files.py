@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import numpy as np
 
 from freegaze.errors import DataError
 from freegaze.recording.array_files import CHUNK_BYTES, UNREADABLE, is_plain_dtype, unreadable
+from freegaze.recording.hdf5_look import check_hdf5, look_through
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _BROKEN = (*UNREADABLE, AttributeError, SystemError)
 _FILTERS = (1, 2, 3, 32000)
 """deflate, shuffle, fletcher32 and h5py's lzf; others may be loaded from elsewhere."""
@@ -73,14 +74,9 @@ class Hdf5Reader:
         self.unread: dict[str, str] = {}
         self._names: set[str] = set()
         self._n_objects = 0
+        look_through(path)  # what lies in other files is told when it is asked for
         try:
-            with path.open("rb") as file:
-                if file.read(len(SIGNATURE)) != SIGNATURE:
-                    raise DataError(f"{path} is no HDF5 file (wrong first bytes); check the path")
-            self._n_file_bytes = path.stat().st_size
             self._file = h5py.File(path, "r", locking="best-effort")
-        except FileNotFoundError:
-            raise DataError(f"{path} does not exist; check the path") from None
         except _BROKEN as error:
             raise unreadable(path, error) from None
         try:
@@ -174,25 +170,14 @@ class Hdf5Reader:
         return self.headers[name]
 
     def _dataset(self, name: str) -> h5py.Dataset:
-        header = self._header(name)
+        self._header(name)
         try:
             dataset = self._file[name]
             assert isinstance(dataset, h5py.Dataset)
-            self._check_expansion(name, dataset, header)
+            check_expansion(dataset)
         except _BROKEN as error:
             raise unreadable(self.path, error) from None
         return dataset
-
-    def _check_expansion(self, name: str, dataset: h5py.Dataset, header: Hdf5Header) -> None:
-        n_stored = min(dataset.id.get_storage_size(), self._n_file_bytes)
-        floor = max(_EXPANSION_FLOOR_BYTES, _MAX_EXPANSION * n_stored)
-        n_bytes = math.prod(header.shape) * header.dtype.itemsize
-        n_chunk = math.prod(dataset.chunks or (0,)) * header.dtype.itemsize
-        if max(n_bytes, n_chunk) > floor:
-            raise DataError(
-                f"{self.path}: {name} expands from {n_stored} to {max(n_bytes, n_chunk)} bytes, "
-                "more than recorded data do; if it is genuine, write it uncompressed"
-            )
 
     def _walk(self, group: h5py.Group, path: str, depth: int = 0) -> None:
         for key in map(str, group):
@@ -235,10 +220,51 @@ class Hdf5Reader:
             self.unread[name] = " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def is_hdf5(path: Path) -> bool:
-    """Whether a file begins as HDF5 does."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(SIGNATURE)) == SIGNATURE
-    except OSError:
-        return False
+@contextmanager
+def opened_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open a file of more than plain arrays, every part of which lies in the file itself.
+
+    Read its arrays with ``read_whole``.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: If it is no HDF5 file, damaged, or a part lies in another file.
+    """
+    check_hdf5(path)
+    with h5py.File(path, "r", locking="best-effort") as file:
+        yield file
+
+
+def read_whole(dataset: Any) -> np.ndarray:
+    """Read an array of an open file into memory, unless it is far larger than what is stored.
+
+    Args:
+        dataset: The array in the file; one that is in memory already comes back as it is.
+
+    Raises:
+        DataError: If it is too large to be genuine.
+    """
+    if isinstance(dataset, h5py.Dataset):
+        check_expansion(dataset)
+    return np.asarray(dataset[()] if isinstance(dataset, h5py.Dataset) else dataset)
+
+
+def check_expansion(dataset: h5py.Dataset) -> None:
+    """Make sure that an array is not far larger than what the file stores of it.
+
+    Raises:
+        DataError: If it is.
+    """
+    path = Path(dataset.file.filename)
+    n_stored = min(dataset.id.get_storage_size(), path.stat().st_size)
+    floor = max(_EXPANSION_FLOOR_BYTES, _MAX_EXPANSION * n_stored)
+    n_bytes = math.prod(dataset.shape or (0,)) * dataset.dtype.itemsize
+    n_chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
+    if max(n_bytes, n_chunk) > floor:
+        raise DataError(
+            f"{path}: {(dataset.name or '').lstrip('/')} expands from {n_stored} to "
+            f"{max(n_bytes, n_chunk)} bytes, more than recorded data do; if it is genuine, write "
+            "it uncompressed"
+        )

@@ -58,11 +58,13 @@ class FilesOptions(StrictConfig):
         sessions: Names of the YAML files (without ending) to open; all by default.
         min_rate_hz: Neurons with fewer spikes a second in training bins are left out; 0 keeps all.
         leave_out: Streams of behavior not to read, by their name in the YAML.
+        bin_width_s: Width of a bin in place of the YAML's.
     """
 
     sessions: tuple[str, ...] | None = None
     min_rate_hz: float = Field(default=0.0, ge=0)
     leave_out: tuple[str, ...] = ()
+    bin_width_s: float | None = Field(default=None, gt=0)
 
 
 @register_source("files")
@@ -98,7 +100,8 @@ class FilesSource(AbstractSource[FilesOptions]):
                     f"{', '.join(config.behavior) or 'none'}"
                 )
         kept = {n: c for n, c in config.behavior.items() if n not in options.leave_out}
-        config = config.model_copy(update={"behavior": kept})
+        width_s = options.bin_width_s or config.bin_width_s
+        config = config.model_copy(update={"behavior": kept, "bin_width_s": width_s})
         with errors_name(file):
             stretches = [Stretch(**s.model_dump()) for s in config.segments or ()]
             recording = align_streams(

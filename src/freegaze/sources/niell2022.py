@@ -19,7 +19,8 @@ from pydantic import Field
 
 from freegaze.config import StrictConfig
 from freegaze.errors import DataError, ShapeError
-from freegaze.recording.hdf5_files import Hdf5Reader, is_hdf5
+from freegaze.recording.hdf5_files import Hdf5Reader
+from freegaze.recording.hdf5_look import is_hdf5
 from freegaze.recording.recording import (
     Recording,
     ResponseKind,

@@ -16,7 +16,8 @@ from pydantic import Field
 
 from freegaze.config import StrictConfig
 from freegaze.errors import DataError, ShapeError
-from freegaze.recording.hdf5_files import Hdf5Reader, is_hdf5
+from freegaze.recording.hdf5_files import Hdf5Reader
+from freegaze.recording.hdf5_look import is_hdf5
 from freegaze.recording.recording import Recording, ResponseKind, keep_active_neurons
 from freegaze.registry import nearest_names
 from freegaze.sources.conversion import errors_name, to_float32

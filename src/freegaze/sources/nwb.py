@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from freegaze.errors import ConfigError, DataError
+from freegaze.errors import ConfigError
+from freegaze.recording.hdf5_look import is_hdf5
 from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.sources.alignment.assembly import align_streams
 from freegaze.sources.conversion import errors_name
-from freegaze.sources.hdf5 import is_hdf5
 from freegaze.sources.nwb_files.config import NwbOptions
 from freegaze.sources.nwb_files.listing import list_nwb
 from freegaze.sources.nwb_files.opening import opened_nwb
@@ -33,8 +33,6 @@ class NwbSource(AbstractSource[NwbOptions]):
 
     def open(self, path: Path, options: NwbOptions) -> list[Recording]:
         """Open the file that ``path`` is, or every ``.nwb`` in it."""
-        if not path.is_dir() and not is_hdf5(path):
-            raise DataError(f"{path} is no NWB file (HDF5); check the path, or copy it again")
         found = _find_files(path)
         picked = pick_sessions(found, options.sessions, path)
         return [self._open_file(found[name], options) for name in picked]

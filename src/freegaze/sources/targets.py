@@ -6,14 +6,17 @@ A target is one row at the end of this file; ``freegaze convert`` and ``freegaze
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from pydantic import Field
+
 from freegaze.config import StrictConfig
-from freegaze.errors import DataError
+from freegaze.errors import ConfigError, DataError
 from freegaze.recording.array_files import file_sha256
 from freegaze.recording.atomic import cannot_write
 from freegaze.recording.recording import Recording
@@ -21,7 +24,10 @@ from freegaze.recording.reshaping import cut_segments, resize_video
 from freegaze.recording.store import save_store
 from freegaze.registry import Registry
 from freegaze.sources.arrays_layout import write_arrays
-from freegaze.sources.source import open_recordings
+from freegaze.sources.nwb_files.opening import opened_nwb
+from freegaze.sources.nwb_files.own import read_own
+from freegaze.sources.nwb_files.writing import MOST_AXES, write_nwb
+from freegaze.sources.source import SOURCES, detect_source, open_recordings
 from freegaze.sources.xu2023_layout import BEHAVIOR_KEYS, write_xu2023
 
 Progress = Callable[[str, int, int], None]
@@ -37,6 +43,8 @@ class Target:
         write: Write a recording there, whole or not at all; never replaces anything.
         losses: What of a recording the format cannot hold, one sentence each.
         prepare: Leave out what the format has no place for (and ``losses`` names).
+        is_same: Whether two sessions on disk are the same, the one just written first; by default
+            to the byte.
     """
 
     description: str
@@ -44,6 +52,7 @@ class Target:
     write: Callable[[Recording, Path], Any]
     losses: Callable[[Recording], list[str]]
     prepare: Callable[[Recording], Recording] = lambda recording: recording
+    is_same: Callable[[Path, Path], bool] = lambda new, place: _sums(new) == _sums(place)
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Converted:
         session_id: Its name.
         path: Where it is.
         losses: What the target could not hold.
-        was_there: Whether the very same bytes were there already.
+        was_there: Whether the same was there already.
     """
 
     session_id: str
@@ -70,8 +79,10 @@ class ConversionConfig(StrictConfig):
         resize: (height, width) of the frames; as they are by default.
         segments: Number of stretches to cut the session into; as it is by default.
         test: Share of each stretch to test on.
+        bin_ms: Width of the bins onto which the source puts raw streams; its own by default.
     """
 
+    bin_ms: float | None = Field(default=None, gt=0)
     resize: tuple[int, int] | None = None
     segments: int | None = None
     test: float = 0.3
@@ -93,8 +104,8 @@ def convert(
 
     Nothing that exists is replaced, and no session is written before all have been read and their
     places are known to be free. What a target cannot hold is told, never dropped in silence. A
-    session that is there already with the very same bytes is kept, so that the same call goes on
-    with a conversion that was stopped.
+    session that is there already, the very same, is kept, so that the same call goes on with a
+    conversion that was stopped.
 
     Args:
         source: Name of the source, or ``auto``.
@@ -110,6 +121,7 @@ def convert(
 
     Raises:
         RegistryError: If there is no such source or target.
+        ConfigError: If an option is wrong, or ``bin_ms`` is given for bins that exist already.
         DataError: If the source cannot be read, a place is taken, a session's name cannot be that
             of a file, or the target cannot hold the recording at all.
     """
@@ -117,7 +129,8 @@ def convert(
     changes = config or ConversionConfig()
     tell = progress or (lambda what, done, total: None)
     tell(f"opening {path}", 0, 1)
-    recordings = open_recordings(source, path, **(options or {}))
+    chosen = {**(options or {}), **_bin_option(source, path, options or {}, changes.bin_ms)}
+    recordings = open_recordings(source, path, **chosen)
     folder = Path(out)
     places = [row.path(folder, _file_name(r)) for r in recordings]
     steps = zip(recordings, places, strict=True)
@@ -145,6 +158,24 @@ def describe_targets() -> list[dict[str, str]]:
     return [{"name": name, "description": TARGETS.get(name).description} for name in TARGETS]
 
 
+def _bin_option(
+    source: str, path: Path | str, options: Mapping[str, Any], bin_ms: float | None
+) -> dict[str, float]:
+    """Return the option of a source that bins raw streams which says how wide a bin is."""
+    if bin_ms is None:
+        return {}
+    name = detect_source(path) if source == "auto" else source
+    if "bin_width_s" not in SOURCES.get(name).Options.model_fields:
+        binning = [n for n in SOURCES if "bin_width_s" in SOURCES.get(n).Options.model_fields]
+        raise ConfigError(
+            f"{path}: source {name!r} holds bins already, so that --bin-ms cannot be chosen; leave "
+            f"it out (sources that bin raw files: {', '.join(binning)})"
+        )
+    if "bin_width_s" in options:
+        raise ConfigError("--bin-ms and --option bin_width_s say the same; give one of them")
+    return {"bin_width_s": bin_ms / 1000}
+
+
 def _change(
     recording: Recording, config: ConversionConfig, out: Path, steps: Callable[[int, int], None]
 ) -> Recording:
@@ -155,6 +186,8 @@ def _change(
     if config.segments is not None:
         recording = cut_segments(recording, config.segments, config.test)
     told: dict[str, Any] = {"freegaze": version("freegaze")}
+    if config.bin_ms is not None:
+        told["bin_ms"] = config.bin_ms
     if config.resize is not None:
         told["resize"] = {"from": list(before.frame_size), "to": list(recording.frame_size)}
     if config.segments is not None:
@@ -173,7 +206,7 @@ def _keep_or_refuse(row: Target, recording: Recording, place: Path) -> None:
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".compare-") as scratch:
             row.write(row.prepare(recording), Path(scratch))
             new = row.path(Path(scratch), recording.session_id)
-            if _sums(new) != _sums(place):
+            if not row.is_same(new, place):
                 raise refusal
     except OSError as error:
         raise cannot_write(place, error) from None
@@ -258,6 +291,36 @@ def _write_xu2023(recording: Recording, out: Path) -> Path:
         raise
 
 
+def _nwb_losses(recording: Recording) -> list[str]:
+    n_unseen = len(recording.frames) - len(np.unique(recording.frame_index))
+    unseen = [f"{n_unseen} frames that no bin shows"] * (n_unseen > 0)
+    odd = [f"annotation {name}: more axes than NWB has" for name in _too_deep(recording)]
+    return [*_truth_losses(recording), *unseen, *odd]
+
+
+def _too_deep(recording: Recording) -> list[str]:
+    return [n for n, array in recording.annotations.items() if np.ndim(array) > MOST_AXES]
+
+
+def _for_nwb(recording: Recording) -> Recording:
+    deep = _too_deep(recording)
+    kept = {n: array for n, array in recording.annotations.items() if n not in deep}
+    return replace(recording, annotations=kept)
+
+
+def _is_same_nwb(new: Path, place: Path) -> bool:
+    """Whether two files hold the same recording; each has ids and dates of its own."""
+    stores = []
+    for name, file in (("new", new), ("there", place)):
+        try:
+            with opened_nwb(file) as (_, root):
+                recording = read_own(root, ())
+        except DataError:
+            return False
+        stores.append(save_store(recording, new.parent / name))
+    return _sums(stores[0]) == _sums(stores[1])
+
+
 TARGETS.register("store")(
     Target(
         description="a folder of memory-mapped arrays with checksums; holds everything",
@@ -272,6 +335,16 @@ TARGETS.register("arrays")(
         path=lambda out, name: out / f"{name}.npz",
         write=lambda recording, out: write_arrays(recording, out / f"{recording.session_id}.npz"),
         losses=_arrays_losses,
+    )
+)
+TARGETS.register("nwb")(
+    Target(
+        description="one .nwb; holds everything, counts instead of spike times; needs extra `nwb`",
+        path=lambda out, name: out / f"{name}.nwb",
+        write=lambda recording, out: write_nwb(recording, out / f"{recording.session_id}.nwb"),
+        losses=_nwb_losses,
+        prepare=_for_nwb,
+        is_same=_is_same_nwb,
     )
 )
 TARGETS.register("xu2023")(

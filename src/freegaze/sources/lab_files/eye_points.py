@@ -13,11 +13,10 @@ import numpy as np
 import pandas as pd
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.recording.hdf5_files import check_expansion, opened_hdf5, read_whole
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.streams import SampleStream, make_samples
-from freegaze.sources.conversion import is_file
-from freegaze.sources.hdf5 import check_hdf5
 from freegaze.sources.lab_files.config import DeepLabCutConfig, PupilConfig, SleapConfig
 from freegaze.sources.lab_files.pupil import fit_pupil
 from freegaze.sources.lab_files.tables import parsing, times_of, to_numbers
@@ -54,8 +53,6 @@ def read_pupil(name: str, config: DeepLabCutConfig | SleapConfig, folder: Path) 
     """
     file = folder / config.file
     is_hdf = file.suffix.lower() in (".h5", ".hdf5", ".slp")
-    if is_hdf and is_file(file):
-        check_hdf5(file)
     with parsing(file):
         if isinstance(config, DeepLabCutConfig):
             points = _read_deeplabcut_h5(file) if is_hdf else _read_deeplabcut_csv(file)
@@ -129,7 +126,7 @@ def _read_deeplabcut_csv(file: Path) -> Points:
 
 def _read_deeplabcut_h5(file: Path) -> Points:
     """Read the table that pandas writes with PyTables, running nothing that the file says."""
-    with h5py.File(file, "r") as store:
+    with opened_hdf5(file) as store:
         groups = [g for g in store.values() if isinstance(g, h5py.Group) and "table" in g]
         if len(groups) != 1:
             raise DataError(
@@ -137,16 +134,16 @@ def _read_deeplabcut_h5(file: Path) -> Points:
             )
         group = groups[0]
         axes = _plain_pickle(group.attrs["non_index_axes"], file)
-        table: Any = group["table"]
-        rows = table[()]
-    blocks = [n for n in rows.dtype.names or () if n.startswith("values_block")]
+        rows = read_whole(group["table"])
+    names = rows.dtype.names or ()
+    blocks = [n for n in names if n.startswith("values_block")]
     if len(blocks) != 1:
         raise DataError(f"{file}: expected one block of values; export CSV instead")
     columns = [(str(c[-2]), str(c[-1])) for c in axes[0][1]]
     values = np.atleast_2d(rows[blocks[0]]).astype(np.float64).reshape(len(rows), -1)
     if values.shape[1] != len(columns):
         raise ShapeError(f"{file}: {len(columns)} columns named, {values.shape[1]} there")
-    order = np.argsort(rows["index"], kind="stable") if "index" in rows.dtype.names else slice(None)
+    order = np.argsort(rows["index"], kind="stable") if "index" in names else slice(None)
     return _deeplabcut_points(file, columns, values[order])
 
 
@@ -191,23 +188,21 @@ def _read_sleap_csv(file: Path, track: str | None) -> Points:
 
 def _read_sleap_h5(file: Path, track: str | None) -> Points:
     """SLEAP's analysis file: ``tracks`` (track, 2, point, frame) and ``point_scores``."""
-    with h5py.File(file, "r") as store:
+    with opened_hdf5(file) as store:
         missing = [n for n in ("tracks", "node_names") if n not in store]
         if missing:
             raise DataError(f"{file} has no {missing[0]!r}; export SLEAP's analysis file")
         tracks: Any = store["tracks"]
         if tracks.ndim != 4 or tracks.shape[1] != 2:
             raise ShapeError(f"{file}: tracks must be (track, 2, point, frame), got {tracks.shape}")
-        names = [_text(n) for n in np.asarray(store["node_names"])]
-        known = (
-            [_text(n) for n in np.asarray(store["track_names"])] if "track_names" in store else []
-        )
+        names = [_text(n) for n in read_whole(store["node_names"])]
+        known = [_text(n) for n in read_whole(store.get("track_names", ()))]
         known = known or [str(i) for i in range(tracks.shape[0])]
         picked = known.index(_pick_track(file, known, track))
+        check_expansion(tracks)
         xy = np.asarray(tracks[picked], np.float64).transpose(2, 1, 0)
         if "point_scores" in store:
-            found: Any = store["point_scores"]
-            scores = np.asarray(found[picked], np.float64).T
+            scores = read_whole(store["point_scores"])[picked].astype(np.float64).T
         else:
             scores = np.ones(xy.shape[:2])
     if xy.shape[1] != len(names) or scores.shape != xy.shape[:2]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from freegaze.errors import DataError
+from freegaze.recording.hdf5_files import read_whole
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.clock import typical_interval
 from freegaze.sources.nwb_files.opening import opened_nwb, require_pynwb
@@ -118,7 +119,7 @@ def series_times(series: Any) -> np.ndarray:
         DataError: If it has neither timestamps nor a rate.
     """
     if series.timestamps is not None:
-        return np.asarray(series.timestamps)
+        return read_whole(series.timestamps)
     n = series.num_samples
     if n is None or not series.rate:
         raise DataError(f"series {series.name!r} has neither timestamps nor a rate")

@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 from freegaze.errors import DataError, FreegazeError
 from freegaze.recording.array_files import unreadable
-from freegaze.sources.hdf5 import check_hdf5
+from freegaze.recording.hdf5_files import check_expansion
+from freegaze.recording.hdf5_look import check_hdf5
 
 
 def require_pynwb() -> Any:
@@ -50,3 +53,24 @@ def opened_nwb(path: Path, mode: str = "r") -> Iterator[tuple[Any, Any]]:
         raise
     except Exception as error:  # hdmf raises many types of its own on files that are broken
         raise unreadable(path, error) from error
+
+
+def check_columns(table: Any, *names: str) -> Any:
+    """Make sure that columns of a table are not far larger than what the file stores of them.
+
+    Args:
+        table: A table of an open file; what is in memory already is fine.
+        names: Its columns that will be read; all by default.
+
+    Returns:
+        The table.
+
+    Raises:
+        DataError: If one is.
+    """
+    for column in (table.id, *table.columns):
+        name = column.name.removesuffix("_index")  # ragged columns have one
+        is_read = column is table.id or not names or name in names
+        if is_read and isinstance(column.data, h5py.Dataset):
+            check_expansion(column.data)
+    return table

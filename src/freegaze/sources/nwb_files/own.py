@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.recording.hdf5_files import read_whole
 from freegaze.recording.recording import Recording, ResponseKind, Segment
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.frames import new_pictures
 from freegaze.sources.alignment.readers import ArrayFrames
 from freegaze.sources.conversion import to_float32, to_index
+from freegaze.sources.nwb_files.opening import check_columns
 from freegaze.sources.nwb_files.writing import (
     FRAME_INDEX,
     LAYOUT_VERSION,
@@ -44,14 +46,15 @@ def read_own(root: Any, leave_out: tuple[str, ...]) -> Recording:
         ShapeError: If lengths disagree.
     """
     own = root.processing[MODULE]
-    fields = {name: own[RECORDING][name][0] for name in own[RECORDING].colnames}
+    table = check_columns(own[RECORDING])
+    fields = {name: table[name][0] for name in table.colnames}
     if int(fields["layout_version"]) > LAYOUT_VERSION:
         raise DataError(
             f"written by a later freegaze (layout {fields['layout_version']}); update freegaze"
         )
     kind = ResponseKind(str(fields["response_kind"]))
     name, module, _ = response_place(kind)
-    responses = to_float32(np.asarray(root.processing[module][name].data[:]), name)
+    responses = to_float32(read_whole(root.processing[module][name].data), name)
     frames, frame_index = _read_frames(root, own, len(responses))
     behavior, annotations, rates = _read_series(root, own)
     for column in leave_out:
@@ -71,7 +74,7 @@ def read_own(root: Any, leave_out: tuple[str, ...]) -> Recording:
         behavior_units=tuple(unit for _, unit in behavior.values()),
         responses=responses,
         response_kind=kind,
-        unit_ids=tuple(str(n) for n in own[NEURONS]["unit_id"][:]),
+        unit_ids=tuple(str(n) for n in check_columns(own[NEURONS])["unit_id"][:]),
         segments=_read_segments(root),
         annotations={n: array for n, (array, _) in annotations.items()},
         reference_rates={n: to_float32(array, n) for n, (array, _) in rates.items()},
@@ -87,7 +90,7 @@ def _read_frames(root: Any, own: Any, n_bins: int) -> tuple[np.ndarray, np.ndarr
     wanted = np.arange(n_bins)
     frame_index = wanted
     if FRAME_INDEX in own.data_interfaces:
-        stored = to_index(np.asarray(own[FRAME_INDEX].data[:]), FRAME_INDEX)
+        stored = to_index(read_whole(own[FRAME_INDEX].data), FRAME_INDEX)
         if len(stored) != n_bins:
             raise ShapeError(f"{FRAME_INDEX} has {len(stored)} rows for {n_bins} bins")
         _, wanted, frame_index = np.unique(stored, return_index=True, return_inverse=True)
@@ -104,21 +107,21 @@ _Found = dict[str, tuple[np.ndarray, str]]
 def _read_series(root: Any, own: Any) -> tuple[_Found, _Found, _Found]:
     found: dict[str, _Found] = {"behavior": {}, "annotation": {}, "reference_rate": {}}
     if SERIES in own.data_interfaces:
-        table = own[SERIES]
+        table = check_columns(own[SERIES])
         columns = (table[name][:] for name in ("kind", "true_name", "unit", "place"))
         for kind, name, unit, place in zip(*columns, strict=True):
             module, *inside = str(place).split("/")
             thing = root.processing[module]
             for part in inside:
                 thing = thing[part]
-            array = np.asarray(thing.data[:])
+            array = read_whole(thing.data)
             array = array.astype(np.str_) if array.dtype.kind == "O" else array
             found[str(kind)][str(name)] = (array, str(unit))
     return found["behavior"], found["annotation"], found["reference_rate"]
 
 
 def _read_segments(root: Any) -> tuple[Segment, ...]:
-    table = root.intervals[SEGMENTS]
+    table = check_columns(root.intervals[SEGMENTS])
     columns = (table[name][:] for name in ("start_bin", "stop_bin", "role", "trial"))
     return tuple(
         Segment(int(start), int(stop), str(role) or None, bool(trial))  # type: ignore[arg-type]

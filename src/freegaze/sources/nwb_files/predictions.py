@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,22 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer
 
-from freegaze.errors import DataError, FreegazeError, ShapeError
-from freegaze.recording.atomic import atomic_file
+from freegaze.errors import DataError, ShapeError
+from freegaze.recording.hdf5_files import read_whole
 from freegaze.recording.recording import Recording
 from freegaze.registry import nearest_names
-from freegaze.sources.nwb_files.opening import opened_nwb, require_pynwb
-from freegaze.sources.nwb_files.writing import MODULE, bin_times, make_table, safe_name
+from freegaze.sources.nwb_files.opening import check_columns, opened_nwb, require_pynwb
+from freegaze.sources.nwb_files.writing import (
+    MODULE,
+    bin_times,
+    fill_nwb,
+    make_table,
+    response_unit,
+    safe_name,
+    unfinished_nwb,
+)
+
+PREDICTED = "predicted_rates"
 
 
 def write_predictions(
@@ -26,7 +35,7 @@ def write_predictions(
     targets: Integer[np.ndarray, " n_rows"],
     unit_ids: Sequence[str],
     *,
-    name: str = "predicted_rates",
+    name: str = PREDICTED,
     description: str = "",
 ) -> Path:
     """Add predicted rates of each unit to an NWB file: that of the recording, or a copy of it.
@@ -57,32 +66,55 @@ def write_predictions(
         >>> write_predictions("mouse1.nwb", recording, p.rates, p.targets, p.unit_ids)
         ... # doctest: +SKIP
     """
-    pynwb = require_pynwb()
     target = Path(file)
     _check(recording, rates, targets, unit_ids, str(target))
-    stored = safe_name(name)
-    with atomic_file(target, overwrite=True) as partial:
+    with unfinished_nwb(target, overwrite=True) as partial:
         if not target.is_file():
             raise DataError(f"{target} does not exist; write the recording first")
         shutil.copyfile(target, partial)
-        try:
-            with opened_nwb(partial, "a") as (io, root), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                module = root.processing.get(MODULE) or root.create_processing_module(
-                    MODULE, "Predictions of encoding models"
-                )
-                if stored in module.data_interfaces:
-                    raise DataError(f"the file has predictions {stored!r}; choose another `name`")
-                for part in _parts(pynwb, recording, rates, targets, unit_ids, stored, description):
-                    module.add(part)
-                io.write(root)
-        except FreegazeError as error:
-            raise DataError(str(error).replace(str(partial), str(target))) from None
+        _add(partial, recording, rates, targets, unit_ids, safe_name(name), description)
+    return target
+
+
+def write_predicted_recording(
+    file: Path | str,
+    recording: Recording,
+    rates: Float[np.ndarray, "n_rows n_neurons"],
+    targets: Integer[np.ndarray, " n_rows"],
+    unit_ids: Sequence[str],
+    *,
+    description: str = "",
+) -> Path:
+    """Write a new NWB file with a recording and what is predicted for it, whole or not at all.
+
+    See ``write_nwb`` for the recording, ``write_predictions`` for the rest.
+
+    Args:
+        file: Where, ending in ``.nwb``; a file that exists is not replaced.
+        recording: What was predicted.
+        rates: Expected responses a bin.
+        targets: The predicted bins, in order.
+        unit_ids: Name of each column.
+        description: Which encoder made them.
+
+    Returns:
+        The file.
+
+    Raises:
+        ShapeError: If shapes disagree.
+        DataError: If pynwb is missing, the file exists or cannot be written, or a unit or bin is
+            not the recording's.
+    """
+    target = Path(file)
+    _check(recording, rates, targets, unit_ids, str(target))
+    with unfinished_nwb(target) as partial:
+        fill_nwb(partial, recording)
+        _add(partial, recording, rates, targets, unit_ids, PREDICTED, description)
     return target
 
 
 def read_predictions(
-    file: Path | str, name: str = "predicted_rates"
+    file: Path | str, name: str = PREDICTED
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Read what ``write_predictions`` wrote.
 
@@ -103,8 +135,9 @@ def read_predictions(
         if f"{stored}_bins" not in names:
             known = [n.removesuffix("_bins") for n in names if n.endswith("_bins")]
             raise DataError(f"{file} has no predictions {name!r} ({nearest_names(name, known)})")
-        rates, bins = (np.asarray(module[n].data[:]) for n in (stored, f"{stored}_bins"))
-        return rates, bins, tuple(str(n) for n in module[f"{stored}_units"]["unit_id"][:])
+        rates, bins = (read_whole(module[n].data) for n in (stored, f"{stored}_bins"))
+        units = check_columns(module[f"{stored}_units"])
+        return rates, bins, tuple(str(n) for n in units["unit_id"][:])
 
 
 def _check(
@@ -131,8 +164,27 @@ def _check(
         )
 
 
+def _add(
+    file: Path,
+    recording: Recording,
+    rates: np.ndarray,
+    targets: np.ndarray,
+    unit_ids: Sequence[str],
+    name: str,
+    description: str,
+) -> None:
+    with opened_nwb(file, "a") as (io, root):
+        module = root.processing.get(MODULE) or root.create_processing_module(
+            MODULE, "Predictions of encoding models"
+        )
+        if name in module.data_interfaces:
+            raise DataError(f"the file has predictions {name!r}; choose another `name`")
+        for part in _parts(recording, rates, targets, unit_ids, name, description):
+            module.add(part)
+        io.write(root)
+
+
 def _parts(
-    pynwb: Any,
     recording: Recording,
     rates: np.ndarray,
     targets: np.ndarray,
@@ -140,6 +192,7 @@ def _parts(
     name: str,
     description: str,
 ) -> list[Any]:
+    pynwb = require_pynwb()
     times = bin_times(recording)[targets]
     series = pynwb.TimeSeries(
         name=name,
@@ -148,7 +201,7 @@ def _parts(
             f"neuron); units are in {name}_units. {description}".strip()
         ),
         data=pynwb.H5DataIO(rates, compression="gzip"),
-        unit="count",
+        unit=response_unit(recording.response_kind),
         timestamps=times,
     )
     bins = pynwb.TimeSeries(

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import numpy as np
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.recording.hdf5_files import read_whole
 from freegaze.recording.recording import ResponseKind, Role
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.assembly import Streams, Stretch
@@ -39,6 +40,7 @@ from freegaze.sources.nwb_files.listing import (
     pick_item,
     series_times,
 )
+from freegaze.sources.nwb_files.opening import check_columns
 from freegaze.sources.nwb_files.writing import MODULE
 
 UNITS = "units"
@@ -85,6 +87,7 @@ def read_stretches(root: Any, options: NwbOptions) -> list[Stretch] | None:
         return None
     tables = [i for i in find_items(root) if i.kind == "TimeIntervals"]
     item = pick_item(tables, options.segments, "segments")
+    check_columns(item.thing, "start_time", "stop_time", "role", "split")
     start, stop = (np.asarray(item.thing[name][:]) for name in ("start_time", "stop_time"))
     roles: list[Role | None] = [None] * len(start)
     for name in ("role", "split"):
@@ -166,6 +169,8 @@ class _Reader:
         return [kept for s in streams if (kept := _without(s, leave_out)).columns]
 
     def _spikes(self, units: Any) -> EventStream:
+        read = ("spike_times", "unit_name", "obs_intervals", *self.options.keep_units)
+        check_columns(units, *read)
         kept = np.ones(len(units), bool)
         for column, allowed in self.options.keep_units.items():
             if column not in units.colnames:
@@ -205,7 +210,7 @@ class _Reader:
             if not is_file(file):
                 raise DataError(f"{item.path}: its movie {file} does not exist; put it there")
         if series.timestamps is not None:
-            times = np.asarray(series.timestamps)
+            times = series_times(series)
             n_frames = len(times)
         else:
             n_frames = sum(len(movie_times(file)) for file in files)
@@ -309,7 +314,7 @@ class _Turned:
 def _values(item: NwbItem) -> np.ndarray:
     """Return a series' values in its unit."""
     series = item.thing
-    values = np.asarray(series.data[:])
+    values = read_whole(series.data)
     if values.dtype.kind not in "biuf":
         raise DataError(f"{item.path}: expected numbers, got {values.dtype}")
     conversion, offset = float(series.conversion or 1.0), float(series.offset or 0.0)
@@ -322,8 +327,8 @@ def _neuron_names(item: NwbItem, n: int) -> list[str]:
     region = getattr(item.thing, "rois", None)
     if region is None:
         return [str(i) for i in range(n)]
-    rows = np.asarray(region.data[:])
-    names = [str(i) for i in np.asarray(region.table.id[:])[rows].tolist()]
+    rows = read_whole(region.data)
+    names = [str(i) for i in read_whole(region.table.id.data)[rows].tolist()]
     if len(names) != n:
         raise ShapeError(f"{item.path} has {n} columns but names {len(names)} regions")
     return names

@@ -28,6 +28,7 @@ import re
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ _UNKNOWN_SUBJECT = {"subject_id": "unknown", "sex": "U", "age": "P0D/", "descrip
 
 _EYE = ("theta", "phi")
 _PUPIL = ("pupil_radius",)
-_MOST_AXES = 4  # of a TimeSeries
+MOST_AXES = 4
+"""Of a ``TimeSeries``."""
 _CHUNK_BYTES = 1 << 18  # of video, compressed together
 
 
@@ -91,21 +93,45 @@ def write_nwb(
     Example:
         >>> write_nwb(recording, "mouse1.nwb")  # doctest: +SKIP
     """
-    pynwb = require_pynwb()
     target = Path(file)
+    with unfinished_nwb(target, overwrite) as partial:
+        fill_nwb(partial, recording, session_start_time, subject)
+    return target
+
+
+@contextmanager
+def unfinished_nwb(target: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Give a file to write into that takes its name at the end; see ``atomic_file``.
+
+    Raises:
+        DataError: As ``write_nwb``.
+    """
+    require_pynwb()
     if target.suffix != ".nwb":
         raise DataError(f"{target}: the name must end in .nwb")
     with atomic_file(target, overwrite) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the name of the unfinished file
         try:
-            root = _Writer(pynwb, recording).root(session_start_time, subject or {})
-            with pynwb.NWBHDF5IO(str(partial), "w") as io:
-                io.write(root)
-        except (FreegazeError, OSError):
+            yield partial
+        except FreegazeError as error:
+            raise type(error)(str(error).replace(str(partial), str(target))) from None
+        except OSError:
             raise
         except Exception as error:  # hdmf's own, about values that NWB cannot hold
             raise DataError(f"{target}: NWB cannot hold this ({error})") from None
-    return target
+
+
+def fill_nwb(
+    file: Path,
+    recording: Recording,
+    session_start_time: datetime | None = None,
+    subject: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a recording into a new file, see ``write_nwb``; a failure leaves a part of it."""
+    pynwb = require_pynwb()
+    root = _Writer(pynwb, recording).root(session_start_time, subject or {})
+    with pynwb.NWBHDF5IO(str(file), "w") as io:
+        io.write(root)
 
 
 def bin_times(recording: Recording) -> np.ndarray:
@@ -233,7 +259,7 @@ class _Writer:
                     f"names are in processing/{MODULE}/{NEURONS}"
                 ),
                 data=self.pynwb.H5DataIO(r.responses, compression="gzip"),
-                unit="count" if r.response_kind is ResponseKind.SPIKE_COUNTS else "a.u.",
+                unit=response_unit(r.response_kind),
                 **self.clock,
             )
         )
@@ -241,7 +267,7 @@ class _Writer:
     def _series(
         self, kind: str, name: str, array: np.ndarray, unit: str, place: str = MODULE
     ) -> Any:
-        if not is_plain_dtype(array.dtype) or not 1 <= array.ndim <= _MOST_AXES:
+        if not is_plain_dtype(array.dtype) or not 1 <= array.ndim <= MOST_AXES:
             raise DataError(
                 f"{kind} {name!r} is {array.dtype} of shape {array.shape}; NWB holds numbers, "
                 "truth values and text of at most 4 axes"
@@ -293,6 +319,8 @@ class _Writer:
 
     def _add_segments(self, root: Any) -> None:
         half = self.recording.bin_width_s / 2
+        # A segment ends where the next one begins, to the last bit: overlaps make readers drop one.
+        starts = np.append(self.times, np.inf) - half
         segments = self.pynwb.epoch.TimeIntervals(
             name=SEGMENTS, description="Contiguous stretches; windows never cross their ends"
         )
@@ -302,8 +330,8 @@ class _Writer:
         segments.add_column("stop_bin", "One past the last bin")
         for s in self.recording.segments:
             segments.add_row(
-                start_time=float(self.times[s.start] - half),
-                stop_time=float(self.times[s.stop - 1] + half),
+                start_time=float(starts[s.start]),
+                stop_time=float(min(self.times[s.stop - 1] + half, starts[s.stop])),
                 role=s.role or "",
                 trial=s.trial,
                 start_bin=s.start,
@@ -318,6 +346,11 @@ def response_place(kind: ResponseKind) -> tuple[str, str, str]:
         return kind.value, "ecephys", "Number of sorted spikes"
     text = "Inferred spikes" if kind is ResponseKind.INFERRED_SPIKES else "Fluorescence"
     return kind.value, "ophys", text
+
+
+def response_unit(kind: ResponseKind) -> str:
+    """Return NWB's word for the unit of the responses."""
+    return "count" if kind is ResponseKind.SPIKE_COUNTS else "a.u."
 
 
 def _shown_frames(recording: Recording) -> Iterator[np.ndarray]:
