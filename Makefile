@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 DEMO ?= demo
 
-.PHONY: demo test test-slow planted-faults lint install clean
+.PHONY: demo test test-slow planted-faults bench bench-quick lint install clean
 
 install: $(STAMP)
 
@@ -31,6 +31,12 @@ test-slow: $(STAMP)  ## the full counts
 
 planted-faults: $(STAMP)  ## do the tests catch faults?
 	$(BIN)/python tests/planted_faults.py
+
+bench: $(STAMP)  ## speed and memory beside a plain rendering of the method; half an hour
+	$(BIN)/python benchmarks/speed.py --out runs/speed.json
+
+bench-quick: $(STAMP)  ## the same with few turns and without whole fits; below five minutes
+	$(BIN)/python benchmarks/speed.py --out runs/speed.json --quick
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from reference import plain
-from sides import BATCH, N_NEURONS, EnoughError, noise_recording, run_config
 
 from freegaze.allocator import keep_freed_memory
 from freegaze.recording.store import open_store, save_store
 from freegaze.training.fit import train
+from reference import plain
+from sides import BATCH, N_NEURONS, EnoughError, noise_recording, run_config
 
 STEPS, MINUTES = 200, 20
 

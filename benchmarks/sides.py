@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from reference import plain
 
 from freegaze.config import build_config
 from freegaze.interpretation.saliency import behavior_saliency
@@ -21,6 +20,7 @@ from freegaze.training.config import RunConfig, model_config, resolve_config
 from freegaze.training.fit import train
 from freegaze.training.loop import predict_windows
 from freegaze.training.sessions import prepare_session
+from reference import plain
 
 BATCH, N_NEURONS, N_BINS = 256, 68, 12_500
 STRETCH = 32
