@@ -75,8 +75,11 @@ class Reference:
     def predict(self, history: int) -> float:
         """Return windows a second of prediction."""
         windows = torch.utils.data.Subset(self._windows(history), range({1: 2048, 8: 512}[history]))
+        encoder = plain.Encoder(N_NEURONS)
+        first = torch.utils.data.Subset(windows, range(BATCH))
+        plain.predict(encoder, plain.loader(first, BATCH, 0, shuffle=False))
         start = time.perf_counter()
-        plain.predict(plain.Encoder(N_NEURONS), plain.loader(windows, BATCH, 0, shuffle=False))
+        plain.predict(encoder, plain.loader(windows, BATCH, 0, shuffle=False))
         return len(windows) / (time.perf_counter() - start)
 
     def batches(self, kind: type[plain.Windows]) -> float:
@@ -94,8 +97,10 @@ class Reference:
         generator = torch.Generator().manual_seed(0)
         video = torch.rand(n, 1, 1, 60, 80, generator=generator)
         behavior = torch.randn(n, 1, 66, generator=generator)
+        encoder = plain.Encoder(N_NEURONS).eval()
+        encoder(video, behavior).sum().backward()
         start = time.perf_counter()
-        plain.saliency(plain.Encoder(N_NEURONS).eval(), video, behavior)
+        plain.saliency(encoder, video, behavior)
         return n / (time.perf_counter() - start)
 
     @staticmethod
@@ -134,6 +139,7 @@ class Ours:
         session = prepare_session(noise_recording(), run_config(history))
         tensors, targets = session.tensors("cpu"), session.targets("train")[:4096]
         encoder = self._encoder(history).eval()
+        predict_windows(encoder, tensors, targets[:256])
         start = time.perf_counter()
         predict_windows(encoder, tensors, targets)
         return len(targets) / (time.perf_counter() - start)
@@ -156,6 +162,7 @@ class Ours:
         video = torch.rand(n, 1, 1, 60, 80, generator=generator)
         names = next(iter(encoder.sessions.values())).behavior_names
         behavior = torch.randn(n, 1, len(names), generator=generator)
+        behavior_saliency(encoder, video[:20], behavior[:20], names)
         start = time.perf_counter()
         behavior_saliency(encoder, video, behavior, names)
         return n / (time.perf_counter() - start)
