@@ -276,7 +276,9 @@ def test_the_originals_preprocessing_is_one_call(source: str, tmp_path: Path):
 def test_bins_that_exist_are_not_made_again(tmp_path: Path):
     config = ConversionConfig(bin_ms=48)
     store = save(make_tiny_recording(0), tmp_path)
-    with pytest.raises(ConfigError, match=r"'store' holds bins already.*raw files: files, niell_ephys, nwb"):
+    with pytest.raises(
+        ConfigError, match=r"'store' holds bins already.*raw files: files, niell_ephys, nwb"
+    ):
         convert("auto", store, "arrays", tmp_path / "out", config=config)
     (own,) = convert("store", store, "nwb", tmp_path / "out")
     with pytest.raises(ConfigError, match="it holds bins already: `bin_width_s` cannot be chosen"):
