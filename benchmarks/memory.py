@@ -9,7 +9,6 @@ without workers; freegaze maps it from the disk. Pages of mapped files count.
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -73,9 +72,16 @@ def fit_ours(store: Path) -> None:
 def main() -> None:
     """Fit, and print how many bytes the peak is above what the imports took."""
     torch.set_num_threads(2)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = process_bytes("VmRSS")
     {"reference": fit_reference, "ours": fit_ours}[sys.argv[1]](Path(sys.argv[2]))
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+    print(process_bytes("VmHWM") - before)
+
+
+def process_bytes(field: str) -> int:
+    """Read a field of this process's status; ``ru_maxrss`` would hold its parent's peak too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith(f"{field}:")]
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":

@@ -29,9 +29,10 @@ from freegaze.recording.recording import Recording
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.training.config import RunConfig, resolve_config
 from freegaze.training.fit import train
+from freegaze.training.run_folder import RunFolder
 from freegaze.training.sessions import prepare_session
 from reference import plain
-from sides import BATCH
+from sides import BATCH, EnoughError
 
 RECIPE = {
     "schedule": "cosine",
@@ -82,7 +83,7 @@ def time_to_paper_loss(n_threads: int, track: str = "standard", seed: int = 1) -
     for name, make in {"same_encoder": same_encoder, "default_encoder": default_encoder}.items():
         times, counts = [], []
         for fit_seed in range(3):
-            reached = fit(recording, make(fit_seed))
+            reached = fit(recording, make(fit_seed), losses[best])
             good = [i for i, (loss, _) in enumerate(reached) if loss <= losses[best]]
             times.append(reached[good[0]][1] if good else float("inf"))
             counts.append(good[0] + 1 if good else None)
@@ -97,8 +98,10 @@ def time_to_paper_loss(n_threads: int, track: str = "standard", seed: int = 1) -
     }
 
 
-def fit(recording: Recording, config: RunConfig) -> list[tuple[float, float]]:
-    """Fit and return the validation loss of each pass and the seconds until it was known."""
+def fit(
+    recording: Recording, config: RunConfig, wanted: float = float("-inf")
+) -> list[tuple[float, float]]:
+    """Fit until a pass ends with the wanted loss; return each pass's loss and when it was known."""
     began, ends = time.perf_counter(), []
     last = -1
 
@@ -107,11 +110,17 @@ def fit(recording: Recording, config: RunConfig) -> list[tuple[float, float]]:
         number = (done - 1) * config.training.max_passes // total
         if number > last >= 0:  # the first step of a pass follows the validation before it
             ends.append(time.perf_counter() - began)
+            if run.metrics()[-1]["validation_loss"] <= wanted:
+                raise EnoughError
         last = number
 
     with tempfile.TemporaryDirectory() as folder:
-        run = train([recording], config, Path(folder) / "run", watch)
-        ends.append(time.perf_counter() - began)
+        run = RunFolder(Path(folder) / "run")
+        try:
+            train([recording], config, run.path, watch)
+            ends.append(time.perf_counter() - began)
+        except EnoughError:
+            pass
         losses = [entry["validation_loss"] for entry in run.metrics()]
     return list(zip(losses, ends, strict=True))
 

@@ -2,7 +2,8 @@
 
 What anybody would write first: a data set of single windows, a loader, default modules, one window
 after the other. Every operation is PyTorch's own in its default layout and precision. Nothing is
-slow on purpose: products of features are made by numpy, the loader has as many workers as help.
+slow on purpose: products of features are made by numpy (but in ``LoopedWindows``, for comparison),
+the loader has as many workers as help.
 """
 
 from __future__ import annotations
