@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ from freegaze.errors import CheckpointError, ConfigError, DataError, NumericsErr
 from freegaze.evaluation.fitted import load_encoder
 from freegaze.models.encoder import build_encoder
 from freegaze.recording.recording import ResponseKind
-from freegaze.training import loop
+from freegaze.training import fit, loop
 from freegaze.training.checkpoint import load_tensors, write_atomically
 from freegaze.training.config import RunConfig, model_config
 from freegaze.training.fit import resume, train
+from freegaze.training.optimizer import make_optimizer, rate_factor
 from freegaze.training.run_folder import RunFolder
 from freegaze.training.sessions import prepare_sessions
 
@@ -110,8 +112,7 @@ def test_every_step_has_a_number_of_its_own(tmp_path: Path, monkeypatch):
     train([make_recording()], small_config(), tmp_path / "a")
     total = numbers[0][1]
     assert total > 3  # passes
-    once = list(dict.fromkeys(numbers))  # each step asks once for each group of weights
-    assert once == [(step, total) for step in range(total)]
+    assert numbers == [(step, total) for step in range(total)]
 
 
 @pytest.mark.parametrize("kind", list(ResponseKind))
@@ -285,6 +286,14 @@ def test_a_search_keeps_the_lowest_validation_loss(tmp_path: Path):
         train([make_recording()], small_config("search={seed: [1]}"), tmp_path / "b")
 
 
+def test_a_search_in_several_processes_is_refused(tmp_path: Path, monkeypatch):
+    config = small_config().model_copy(update={"search": {"training.learning_rate": [0.1, 0.2]}})
+    monkeypatch.setattr(fit, "make_accelerator", lambda _: SimpleNamespace(num_processes=2))
+    with pytest.raises(ConfigError, match="a search runs in one process"):
+        train([make_recording()], config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_fluorescence_is_fitted_with_a_gaussian_loss(tmp_path: Path):
     recording = make_recording(kind=ResponseKind.FLUORESCENCE)
     run = train([recording], small_config(), tmp_path / "a")
@@ -336,7 +345,7 @@ def test_metrics_file_is_one_json_object_a_pass(tmp_path: Path):
 
 def test_cosine_schedule_warms_up_and_comes_down():
     config = small_config().training
-    factors = [loop.rate_factor(config, step, 200) for step in range(200)]
+    factors = [rate_factor(config, step, 200) for step in range(200)]
     assert factors[0] == pytest.approx(0.1)
     assert max(factors) == 1.0
     assert factors[9:] == sorted(factors[9:], reverse=True)
@@ -345,7 +354,7 @@ def test_cosine_schedule_warms_up_and_comes_down():
 
 def test_weight_decay_spares_vectors():
     module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
-    optimizer = loop.make_optimizer(module, small_config().training, torch.device("cpu"))
+    optimizer = make_optimizer(module, small_config().training, torch.device("cpu"))
     decayed, spared = optimizer.param_groups
     assert [p.ndim for p in decayed["params"]] == [2]
     assert decayed["weight_decay"] > 0

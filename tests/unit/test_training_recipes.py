@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from test_training_fit import StopError, assert_same_weights, small_config
 
 from builders import make_recording
+from fake_encoder import SpeedConfig, SpeedEncoder
 from freegaze.evaluation.fitted import load_encoder
 from freegaze.metrics.correlation import single_bin_correlation
-from freegaze.models.encoder import build_encoder
+from freegaze.models.encoder import EncoderDims, build_encoder
+from freegaze.recording.batches import Batch
 from freegaze.recording.recording import ResponseKind
 from freegaze.training import loop
 from freegaze.training.checkpoint import load_tensors
@@ -22,6 +24,7 @@ from freegaze.training.config import RunConfig, model_config
 from freegaze.training.fit import resume, train
 from freegaze.training.loop import Fit
 from freegaze.training.losses import choose_loss, poisson_loss
+from freegaze.training.objective import Objective
 from freegaze.training.run_folder import RunFolder
 from freegaze.training.sessions import prepare_sessions
 
@@ -148,19 +151,35 @@ def test_a_stopped_fit_with_rounds_and_plateau_goes_on_bit_for_bit(tmp_path, mon
     assert states[0]["rate"] == states[1]["rate"] < 1
 
 
+class RatesAsGiven(SpeedEncoder):
+    """Answers with the behavior itself."""
+
+    def respond_sequence(self, features, session=None):
+        return features
+
+
 def test_the_summed_poisson_loss_is_scaled_by_windows():
     torch.manual_seed(0)
-    rate, count = torch.rand(8, 3) + 0.1, torch.poisson(torch.ones(8, 3))
-    loss = choose_loss("poisson_sum", ResponseKind.SPIKE_COUNTS, count, n_training_windows=200)
+    rate, count = torch.rand(2, 4, 3) + 0.1, torch.poisson(torch.ones(2, 4, 3))
+    encoder = RatesAsGiven(SpeedConfig(), {"s": EncoderDims(3, ("speed",), (2, 2), 1)})
+    loss = choose_loss("poisson_sum", ResponseKind.SPIKE_COUNTS, count.flatten(0, 1))
+    objective = Objective(encoder, {"s": loss}, {"s": 200})
+
+    def minimized(rows: slice, share: float = 1.0, n_windows: int | None = None) -> float:
+        video = torch.zeros(len(rate[rows]), 4, 1, 2, 2)
+        batch = Batch("s", video, rate[rows], count[rows])
+        return float(objective(batch, share, n_windows)[0])
+
     by_hand = sum(
-        float(rate[i, j] - count[i, j] * torch.log(rate[i, j] + 1e-8))
-        for i in range(8)
-        for j in range(3)
+        float(rate[i, j, k] - count[i, j, k] * torch.log(rate[i, j, k] + 1e-8))
+        for i in range(2)
+        for j in range(4)
+        for k in range(3)
     )
-    assert float(loss(rate, count)) == pytest.approx((200 / 8) ** 0.5 * by_hand, rel=1e-5)
-    assert float(loss(rate, count)) == pytest.approx(
-        float(loss(rate.unflatten(0, (2, 4)), count.unflatten(0, (2, 4)))), rel=1e-5
-    )  # stretches of windows count their windows
+    whole = minimized(slice(None))
+    assert whole == pytest.approx((200 / 8) ** 0.5 * by_hand, rel=1e-5)
+    parts = [minimized(slice(i, i + 1), 1.0, 8) for i in (0, 1)]  # halves, in two processes
+    assert np.mean(parts) == pytest.approx(whole, rel=1e-5)
 
 
 def test_q23_the_mean_over_batches_weighs_the_last_one_too_much(tmp_path):

@@ -15,6 +15,7 @@ from freegaze.sources import detect_source
 from freegaze.training.config import RunConfig
 from freegaze.training.fit import resume as resume_run
 from freegaze.training.fit import train
+from freegaze.training.processes import is_first_process
 from freegaze.workflow import open_run_recordings, open_source
 
 
@@ -41,8 +42,10 @@ def command(
         freegaze train data/mouse --model glm --out runs/glm --set data.history=4
 
         freegaze train --resume runs/first
+
+        torchrun --nproc-per-node 2 -m freegaze train data/mouse --out runs/by_two
     """
-    with progress_bar(quiet) as progress:
+    with progress_bar(quiet or not is_first_process()) as progress:
         if resume is not None:
             run = resume_run(resume, open_run_recordings(resume), progress)
         else:
@@ -50,6 +53,8 @@ def command(
             if out is None:
                 raise ConfigError("give the run a folder with --out, for example --out runs/first")
             run = train(open_source(run_config.source), run_config, out, progress)
+    if not is_first_process():
+        return
     best = run.kept_pass()
     typer.echo(
         f"{run.path}: validation loss {best['validation_loss']:.4f} in pass {best['pass']} of "

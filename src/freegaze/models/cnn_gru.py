@@ -14,6 +14,7 @@ from freegaze.models._link import response_link
 from freegaze.models._vision import Vision, VisionConfig
 from freegaze.models._vision_encoder import AbstractVisionEncoder
 from freegaze.models.encoder import EncoderDims, register_model
+from freegaze.nn.batch_norm import BatchNorm1d
 from freegaze.nn.behavior import BehaviorEncoder
 from freegaze.nn.cores import AbstractCore, CoreConfig
 from freegaze.nn.precision import at_least_float32
@@ -181,7 +182,7 @@ class _Head(nn.Module):
             else None
         )
         self.n_streams = 3 if names else 1
-        self.norm = nn.BatchNorm1d(self.n_streams) if config.normalize_streams else None
+        self.norm = BatchNorm1d(self.n_streams) if config.normalize_streams else None
         self.gru = GatedRecurrentUnit(self.n_streams * n_neurons, config.n_hidden)
         self.output = nn.Linear(config.n_hidden, n_neurons)
         self.kernels = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from freegaze.nn.batch_norm import BatchNorm1d
+
 
 class BehaviorEncoder(nn.Module):
     """Weighs behavior features for every neuron.
@@ -24,7 +26,7 @@ class BehaviorEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.n_outputs = n_outputs
-        self.norm = nn.BatchNorm1d(n_features) if is_normalized else None
+        self.norm = BatchNorm1d(n_features) if is_normalized else None
         self.linear = nn.Linear(n_features, n_outputs * n_neurons)
 
     def forward(self, behavior: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch output"]:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError
+from freegaze.nn.batch_norm import normalize_by_batch
 from freegaze.nn.convolution import convolve, convolve_gray
 from freegaze.nn.dropout import rectify_and_drop
 
@@ -196,32 +197,22 @@ class ConvBlock(nn.Module):
         # maps.
         probability = self.dropout if self.training else 0.0
         normalized = self._by_batch if self.norm.training else self._as_learned
-        return rectify_and_drop(normalized(maps, 1 - probability), probability)
+        return rectify_and_drop(normalized(maps, 1 / (1 - probability)), probability)
 
-    def _by_batch(self, maps: Tensor, kept: float) -> Tensor:
-        layer, norm = self.convolution, self.norm
-        if norm.num_batches_tracked is not None:
-            norm.num_batches_tracked.add_(1)
-        return F.batch_norm(
-            _convolve(maps, layer.weight, layer.bias, layer.stride[0]),
-            norm.running_mean,
-            norm.running_var,
-            norm.weight / kept,
-            norm.bias / kept,
-            True,
-            norm.momentum or 0.0,
-            norm.eps,
-        )
+    def _by_batch(self, maps: Tensor, gain: float) -> Tensor:
+        layer = self.convolution
+        convolved = _convolve(maps, layer.weight, layer.bias, layer.stride[0])
+        return normalize_by_batch(convolved, self.norm, gain)
 
-    def _as_learned(self, maps: Tensor, kept: float) -> Tensor:
+    def _as_learned(self, maps: Tensor, gain: float) -> Tensor:
         """Scale filters instead of maps, which are many more numbers."""
         layer, norm = self.convolution, self.norm
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        scale = norm.weight / kept * torch.rsqrt(norm.running_var + norm.eps)
+        scale = norm.weight * gain * torch.rsqrt(norm.running_var + norm.eps)
         mean = norm.running_mean if layer.bias is None else norm.running_mean - layer.bias
         weight = layer.weight * scale[:, None, None, None]
-        return _convolve(maps, weight, norm.bias / kept - mean * scale, layer.stride[0])
+        return _convolve(maps, weight, norm.bias * gain - mean * scale, layer.stride[0])
 
 
 def _convolve(maps: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:

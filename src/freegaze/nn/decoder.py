@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from freegaze.nn.batch_norm import BatchNorm2d
+
 
 class Decoder(nn.Module):
     """Undoes the blocks of a ``ConvCore`` one by one, from latent numbers to a gray frame.
@@ -51,7 +53,7 @@ class Decoder(nn.Module):
                         stride,
                         output_padding=(missing[0], missing[1]),
                     ),
-                    *((nn.BatchNorm2d(n_out), nn.ReLU()) if has_norm else ()),
+                    *((BatchNorm2d(n_out), nn.ReLU()) if has_norm else ()),
                 )
             )
 

@@ -41,6 +41,11 @@ def rectify_and_drop(values: Tensor, probability: float) -> Tensor:
 class _RectifyAndHalve(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
+        if values.is_cuda:  # one launch for all of it; bits would be many
+            values.clamp_min_(0).mul_(torch.empty_like(values, dtype=torch.bool).bernoulli_())
+            ctx.mark_dirty(values)
+            ctx.save_for_backward(values)
+            return values
         flat = _flat_view(values)
         bits = flat.view(_INTEGER[flat.dtype])
         width = 8 * bits.element_size()

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError
+from freegaze.nn.batch_norm import BatchNorm2d
 from freegaze.nn.cores import AbstractCore
 from freegaze.nn.penalties import curvature
 
@@ -155,7 +156,7 @@ class _Layer(nn.Module):
     def __init__(self, convolution: nn.Module, channels: int, momentum: float) -> None:
         super().__init__()
         self.convolution = convolution
-        self.norm = nn.BatchNorm2d(channels, momentum=momentum)
+        self.norm = BatchNorm2d(channels, momentum=momentum)
 
     def forward(self, maps: Tensor) -> Tensor:
         return F.elu(self.norm(self.convolution(maps)))

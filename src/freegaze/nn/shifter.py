@@ -11,6 +11,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from freegaze.config import StrictConfig
+from freegaze.nn.batch_norm import BatchNorm1d
 from freegaze.nn.precision import at_least_float32
 from freegaze.nn.warp import Center, Padding, rotation_center, warp_frames
 
@@ -157,10 +158,10 @@ class DisplacementNetwork(nn.Module):
         starts_at_zero: bool,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.BatchNorm1d(n_inputs)] if is_normalized else []
+        layers: list[nn.Module] = [BatchNorm1d(n_inputs)] if is_normalized else []
         for width_in, width_out in pairwise((n_inputs, *hidden)):
             layers.append(nn.Linear(width_in, width_out))
-            layers += [nn.BatchNorm1d(width_out)] if is_normalized else []
+            layers += [BatchNorm1d(width_out)] if is_normalized else []
             layers.append(nn.Tanh() if activation == "tanh" else nn.Softplus())
         layers.append(nn.Linear((n_inputs, *hidden)[-1], 3))
         self.layers = nn.Sequential(*layers)

@@ -28,7 +28,8 @@ from freegaze.paper.presets import FIGURES, Table, Version, find_table, preset
 from freegaze.paper.saliency import paper_saliency
 from freegaze.recording.atomic import atomic_file
 from freegaze.recording.recording import Recording
-from freegaze.training.loop import Progress, make_accelerator
+from freegaze.training.loop import Progress
+from freegaze.training.processes import make_accelerator
 
 SALIENCY_FOLDER = "paper_saliency"
 

@@ -186,7 +186,11 @@ class SessionTensors:
 
 
 def shuffled_stretches(
-    targets: Integer[np.ndarray, " window"], n_windows: int, n_stretches: int, seed: int
+    targets: Integer[np.ndarray, " window"],
+    n_windows: int,
+    n_stretches: int,
+    seed: int,
+    device: torch.device | str = "cpu",
 ) -> list[Integer[Tensor, " stretch"]]:
     """Return one pass of training batches as first target bins, a function of ``seed`` alone.
 
@@ -195,10 +199,11 @@ def shuffled_stretches(
         n_windows: Windows of a stretch.
         n_stretches: Stretches of a batch; the last batch may be smaller.
         seed: Decides the cuts and the order.
+        device: Where they are put.
     """
     rng = np.random.default_rng(seed)
     firsts = rng.permutation(cut_stretches(targets, n_windows, rng))
-    return list(torch.from_numpy(firsts).split(n_stretches))
+    return list(torch.from_numpy(firsts).to(device).split(n_stretches))
 
 
 def sequence_chunks(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -97,11 +97,10 @@ class BehaviorTransform:
         Args:
             signals: What ``signals`` returned, any leading axes.
         """
-        first, second = torch.from_numpy(self._factor_columns).to(signals.device)
+        (first, second), center, scale = _feature_constants(self, signals.dtype, signals.device)
         extended = torch.cat([signals, signals.new_ones(*signals.shape[:-1], 1)], -1)
         product = extended[..., first] * extended[..., second]
-        center = signals.new_tensor(self.feature_center)
-        return (product - center) / signals.new_tensor(self.feature_scale)
+        return (product - center) / scale
 
     def usable(self, recording: Recording) -> Bool[np.ndarray, " time"]:
         """Return which bins a training window may touch: all, or under ``mask`` the tracked."""
@@ -122,7 +121,8 @@ class BehaviorTransform:
         return cls(**frozen)
 
     @cached_property
-    def _factor_columns(self) -> Integer[np.ndarray, "2 feature"]:
+    def factor_columns(self) -> Integer[np.ndarray, "2 feature"]:
+        """Columns of each feature's two factors among the signals and a column of ones."""
         one = len(self.signal_names)  # the column of ones behind the signals
         place = {name: i for i, name in enumerate(self.signal_names)}
         pairs = [[place[s] for s in factors(name)] for name in self.feature_names]
@@ -199,6 +199,17 @@ def tracked_bins(recording: Recording, signals: Sequence[str]) -> Bool[np.ndarra
         for signal in base_signals(signals)
     ]
     return np.logical_and.reduce(np.isfinite(recording.behavior[:, columns]), axis=1)
+
+
+@lru_cache(maxsize=64)
+def _feature_constants(
+    transform: BehaviorTransform, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Factors' columns, centers and scales: copied to a device once, not with every batch."""
+    kind: dict[str, Any] = {"dtype": dtype, "device": device}
+    center = torch.tensor(transform.feature_center, **kind)
+    scale = torch.tensor(transform.feature_scale, **kind)
+    return torch.from_numpy(transform.factor_columns).to(device), center, scale
 
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

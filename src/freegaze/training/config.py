@@ -88,6 +88,8 @@ class TrainingConfig(StrictConfig):
             windows over windows of the batch (the Sensorium competition's).
         precision: ``bfloat16`` computes most products in half the bits; weights stay float32.
         compile: Whether to compile the encoder (pays on long runs only).
+        capture: Whether steps on a CUDA device are recorded once and replayed, which saves the time
+            of hundreds of launches; an encoder whose steps wait for the device needs ``false``.
         device: ``auto`` takes a GPU where there is one.
         checkpoint_every_s: Seconds between checkpoints within a pass.
     """
@@ -108,6 +110,7 @@ class TrainingConfig(StrictConfig):
     loss: LossName = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
+    capture: bool = True
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     checkpoint_every_s: PositiveFloat = 60.0
 

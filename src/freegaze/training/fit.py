@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 
 from freegaze.config import build_config
 from freegaze.errors import ConfigError
@@ -20,6 +22,7 @@ from freegaze.recording.recording import Recording
 from freegaze.training.checkpoint import save_tensors
 from freegaze.training.config import RunConfig, model_config, resolve_config
 from freegaze.training.loop import Fit, Progress
+from freegaze.training.processes import make_accelerator
 from freegaze.training.run_folder import RunFolder
 from freegaze.training.sessions import PreparedSession, prepare_sessions
 
@@ -31,6 +34,8 @@ def train(
     progress: Progress | None = None,
 ) -> RunFolder:
     """Fit an encoder to one or several sessions, in a new run folder.
+
+    Under ``torchrun`` or ``accelerate launch`` all processes call this alike and share the work.
 
     Args:
         recordings: The sessions; several share a core.
@@ -50,9 +55,11 @@ def train(
     config = resolve_config(config)
     sessions = prepare_sessions(recordings, config)
     run = RunFolder(Path(folder))
-    run.create(config, recordings)
-    with run.locked():
-        _fit_or_search(run, config, recordings, sessions, progress)
+    with _processes(config) as accelerator:
+        if accelerator.is_main_process:
+            run.create(config, recordings)
+        with _locked(run, accelerator):
+            _fit_or_search(run, config, recordings, sessions, progress, accelerator)
     return run
 
 
@@ -72,13 +79,37 @@ def resume(
     run = RunFolder(Path(folder))
     config = run.config()
     run.check_data(recordings)
-    with run.locked():
+    with _processes(config) as accelerator, _locked(run, accelerator):
         if not run.is_finished:
             sessions = prepare_sessions(recordings, config)
-            _fit_or_search(run, config, recordings, sessions, progress)
-        elif not run.is_sealed:  # it was killed between the encoder and the checksums
-            run.seal()
+            _fit_or_search(run, config, recordings, sessions, progress, accelerator)
+        elif not run.is_sealed and accelerator.is_main_process:
+            run.seal()  # it was killed between the encoder and the checksums
     return run
+
+
+@contextmanager
+def _processes(config: RunConfig) -> Iterator[Accelerator]:
+    """Meet the other processes of this fit, if there are any; they part when all are done."""
+    accelerator = make_accelerator(config.training)
+    if accelerator.num_processes > 1 and config.search:
+        raise ConfigError(
+            "a search runs in one process, not under torchrun or accelerate launch; start it "
+            "alone, or fit its trials one by one"
+        )
+    yield accelerator
+    if accelerator.num_processes > 1:
+        accelerator.wait_for_everyone()
+        accelerator.end_training()
+
+
+@contextmanager
+def _locked(run: RunFolder, accelerator: Accelerator) -> Iterator[None]:
+    """Hold the folder in the first process; the others go on when it has it."""
+    with run.locked() if accelerator.is_main_process else nullcontext():
+        accelerator.wait_for_everyone()
+        yield
+        accelerator.wait_for_everyone()
 
 
 def _fit_or_search(
@@ -87,16 +118,17 @@ def _fit_or_search(
     recordings: Sequence[Recording],
     sessions: Mapping[str, PreparedSession],
     progress: Progress | None,
+    accelerator: Accelerator,
 ) -> None:
     if not config.search:
-        _fit(run, config, sessions, progress)
+        _fit(run, config, sessions, progress, accelerator)
         return
     trials = [_search_trial(run, config, i, o) for i, o in enumerate(_combinations(config.search))]
     for trial, trial_config in trials:
         if not (trial.path / "config.yaml").exists():
             trial.create(trial_config, recordings)
         if not trial.is_finished:
-            _fit(trial, trial_config, prepare_sessions(recordings, trial_config), progress)
+            _fit(trial, trial_config, prepare_sessions(recordings, trial_config), progress, None)
     best = min((t for t, _ in trials), key=lambda t: t.kept_pass()["validation_loss"])
     run.write_metrics(best.metrics())
     shutil.copyfile(best.encoder, run.encoder.with_suffix(".partial"))
@@ -109,6 +141,7 @@ def _fit(
     config: RunConfig,
     sessions: Mapping[str, PreparedSession],
     progress: Progress | None,
+    accelerator: Accelerator | None,
 ) -> None:
     dims = {name: session.dims for name, session in sessions.items()}
     encoder = build_encoder(config.model["name"], model_config(config), dims, config.training.seed)
@@ -116,10 +149,12 @@ def _fit(
         encoder.load_pretrained()
     for name, session in sessions.items():
         encoder.initialize(name, torch.from_numpy(session.mean_response))
-    fit = Fit(encoder, sessions, config.training, run)
+    fit = Fit(encoder, sessions, config.training, run, accelerator)
     if run.checkpoint.exists():
         fit.restore()
     fit.run(progress)
+    if not fit.accelerator.is_main_process:
+        return
     described = {
         name: describe_session(
             session.dims,

@@ -12,17 +12,29 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from freegaze.errors import NumericsError
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.models.encoder import AbstractEncoder
-from freegaze.nn.precision import at_least_float32
+from freegaze.nn.batch_norm import divided_batch
 from freegaze.recording.batches import SessionTensors, sequence_chunks, shuffled_stretches
+from freegaze.training.captured import CapturedSteps, Step
 from freegaze.training.checkpoint import load_tensors, load_weights, save_tensors
 from freegaze.training.config import TrainingConfig
-from freegaze.training.losses import Loss, LossName, choose_loss
+from freegaze.training.losses import Loss, choose_loss
+from freegaze.training.objective import Objective
+from freegaze.training.optimizer import (
+    PLATEAU_FACTOR,
+    PLATEAU_LOWEST,
+    PLATEAU_PATIENCE,
+    PLATEAU_THRESHOLD,
+    make_optimizer,
+    rate_factor,
+    set_rate,
+)
+from freegaze.training.processes import is_divided, make_accelerator, own_part
 from freegaze.training.run_folder import RunFolder
 from freegaze.training.sessions import PreparedSession
 
@@ -31,10 +43,6 @@ Progress = Callable[[str, int, int], None]
 
 PREDICTION_WINDOWS = 256
 """Windows predicted at once in validation; more does not run faster on a CPU."""
-
-PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_THRESHOLD, PLATEAU_LOWEST = 0.3, 5, 1e-6, 1e-4
-"""Of the Sensorium competition's schedule: factor on the learning rate, passes to wait, smallest
-change of the monitored value that counts, smallest learning rate."""
 
 
 @dataclass
@@ -72,13 +80,15 @@ class Fit:
     """One fit of one encoder, from its first step or from a checkpoint.
 
     Batches, dropout and learning rate depend only on the seed and the number of the step, so that a
-    fit that was stopped goes on exactly as if it had not been.
+    fit that was stopped goes on exactly as if it had not been. Several processes work on a part of
+    each batch each and come to the weights of one; the first of them writes.
 
     Args:
         encoder: The encoder, with its initial weights.
         sessions: Prepared sessions by id.
         config: The recipe.
         folder: Where checkpoints and metrics go.
+        accelerator: Device, precision and processes; by default as the recipe says.
     """
 
     def __init__(
@@ -87,21 +97,31 @@ class Fit:
         sessions: Mapping[str, PreparedSession],
         config: TrainingConfig,
         folder: RunFolder,
+        accelerator: Accelerator | None = None,
     ) -> None:
         self.config, self.folder = config, folder
-        self.accelerator = make_accelerator(config)
-        self.encoder = encoder.to(self.accelerator.device)
+        self.accelerator = accelerator or make_accelerator(config)
+        device = self.accelerator.device
+        self.encoder = encoder.to(device)
         self.average = copy.deepcopy(self.encoder) if config.average_decay else self.encoder
-        self.tensors = {k: s.tensors(self.accelerator.device) for k, s in sessions.items()}
+        self.tensors = {k: s.tensors(device) for k, s in sessions.items()}
         self.train_targets = {k: s.targets("train") for k, s in sessions.items()}
         self.validation_targets = {k: s.targets("validation") for k, s in sessions.items()}
-        self.losses = {k: self._loss_of(k, s, config.loss) for k, s in sessions.items()}
-        # Validation compares passes, for which a loss that is scaled by sizes has no use.
-        mean_loss: LossName = "poisson" if config.loss == "poisson_sum" else config.loss
-        self.validation_losses = {k: self._loss_of(k, s, mean_loss) for k, s in sessions.items()}
+        self.losses = {k: self._loss_of(k, s) for k, s in sessions.items()}
         self.is_trainable = any(p.requires_grad for p in self.encoder.parameters())
-        self.optimizer = make_optimizer(self.encoder, config, self.accelerator.device)
-        self.predict = torch.compile(self._predict) if config.compile else self._predict
+        self.optimizer = make_optimizer(self.encoder, config, device)
+        n_windows = {k: len(targets) for k, targets in self.train_targets.items()}
+        is_summed = config.loss == "poisson_sum"
+        objective = Objective(
+            self.encoder, self.losses, n_windows if is_summed else None, config.compile
+        )
+        self.objective = (
+            self.accelerator.prepare_model(objective) if self.is_trainable else objective
+        )
+        is_captured = config.capture and device.type == "cuda" and self._is_alone
+        self._learn: Step = (
+            CapturedSteps(self._learn_eagerly, device) if is_captured else self._learn_eagerly
+        )
         self.best: dict[str, Tensor] = {}
         self.state = FitState()
         self._saved_at = time.monotonic()
@@ -147,10 +167,16 @@ class Fit:
         known = known[np.isfinite(known)]
         values, weights = zip(*losses, strict=True)
         correlation = float(known.mean()) if len(known) else math.nan
-        return float(np.average(values, weights=weights)), correlation
+        found = [float(np.average(values, weights=weights)), correlation]
+        # Processes decide alike when to stop, also where they compute on unlike machines.
+        loss, correlation = found if self._is_alone else broadcast_object_list(found)
+        return loss, correlation
 
     def save(self) -> None:
         """Write a checkpoint from which ``restore`` goes on bit for bit."""
+        self._saved_at = time.monotonic()
+        if not self.accelerator.is_main_process:
+            return
         tensors = {f"weights/{k}": v for k, v in self.encoder.state_dict().items()}
         tensors |= {f"best/{k}": v for k, v in self.best.items()}
         if self.average is not self.encoder:
@@ -159,7 +185,6 @@ class Fit:
             tensors |= {f"optimizer/{index}/{k}": v for k, v in entry.items()}
         save_tensors(self.folder.checkpoint, tensors, asdict(self.state))
         self.folder.write_metrics(self.state.history)
-        self._saved_at = time.monotonic()
 
     def restore(self) -> None:
         """Go back to the last checkpoint.
@@ -205,38 +230,30 @@ class Fit:
     def _step(self, session: str, firsts: Tensor, step: int, n_steps: int) -> dict[str, Tensor]:
         """Take one step; return the loss and the penalties, still on the device."""
         number = self.state.passes * n_steps + step
-        torch.manual_seed(int(_seeds(self.config.seed, 1, number)))
-        for group in self.optimizer.param_groups:
-            total = self.config.max_passes * n_steps
-            factor = rate_factor(self.config, number, total) * self.state.rate
-            group["lr"] = self.config.learning_rate * factor
-        batch = self.tensors[session].gather(firsts, self.config.stretch_windows)
-        with self.accelerator.autocast():
-            predicted, penalties = self.predict(batch.video, batch.behavior, session)
-        predicted = at_least_float32(predicted)
-        loss = self.losses[session](predicted, batch.responses)
-        penalties |= self.encoder.penalties(session)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss + sum(penalties.values()))
+        rank = self.accelerator.process_index if is_divided(firsts, self.accelerator) else 0
+        torch.manual_seed(int(_seeds(self.config.seed, 1, number, *([rank] if rank else []))))
+        factor = rate_factor(self.config, number, self.config.max_passes * n_steps)
+        set_rate(self.optimizer, self.config.learning_rate * factor * self.state.rate)
+        return self._learn(session, firsts)
+
+    def _learn_eagerly(self, session: str, firsts: Tensor) -> dict[str, Tensor]:
+        """Do what a step does on the device."""
+        n_windows = self.config.stretch_windows
+        part, share = own_part(firsts, self.accelerator)
+        batch = self.tensors[session].gather(part, n_windows)
+        with divided_batch(is_divided(firsts, self.accelerator)):
+            minimized, logged = self.objective(batch, share, len(firsts) * n_windows)
+            self.optimizer.zero_grad(set_to_none=True)
+            self.accelerator.backward(minimized)
         if self.config.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         with torch.no_grad():
             self.encoder.constrain()
         self._update_average()
-        logged = {"loss": loss.detach()}
-        if self.config.loss == "poisson_sum":  # also on validation's scale
-            mean = self.validation_losses[session](predicted.detach(), batch.responses)
-            logged = {"loss": mean, "objective": loss.detach()}
-        return logged | {k: v.detach() for k, v in penalties.items()}
-
-    def _predict(
-        self, video: Tensor, behavior: Tensor, session: str
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the responses of a batch's windows, and the penalties on the batch."""
-        features = self.encoder.encode(video, behavior, session)
-        penalties = self.encoder.batch_penalties(video, behavior, features, session)
-        return self.encoder.respond_sequence(features, session), dict(penalties)
+        if self._is_alone:
+            return logged
+        return {k: self.accelerator.reduce(v, "mean") for k, v in logged.items()}  # type: ignore[misc]
 
     def _finish_pass(self, logged: dict[str, float], seconds: float) -> None:
         loss, correlation = self.validate()
@@ -288,7 +305,7 @@ class Fit:
         self, session: str, predicted: Tensor, observed: Tensor
     ) -> list[tuple[float, int]]:
         """Return losses and what each counts."""
-        loss = self.validation_losses[session]
+        loss = self.losses[session]
         if self.config.validation_mean == "windows":
             return [(float(loss(predicted, observed)), len(observed))]
         size = self.config.batch_windows
@@ -299,12 +316,13 @@ class Fit:
         """Return the pass's batches in a random order, each from one session."""
         n_windows = self.config.stretch_windows
         n_stretches = max(1, self.config.batch_windows // n_windows)
+        device = self.accelerator.device
         batches: list[tuple[str, Tensor]] = []
         for i, (name, targets) in enumerate(self.train_targets.items()):
             seed = int(_seeds(self.config.seed, 2, pass_number, i))
             batches += [
                 (name, firsts)
-                for firsts in shuffled_stretches(targets, n_windows, n_stretches, seed)
+                for firsts in shuffled_stretches(targets, n_windows, n_stretches, seed, device)
             ]
         order = np.random.default_rng(_seeds(self.config.seed, 3, pass_number))
         return [batches[i] for i in order.permutation(len(batches))]
@@ -328,10 +346,13 @@ class Fit:
             text += f", train {last['train_loss']:.4f}, validation {last['validation_loss']:.4f}"
         return text
 
-    def _loss_of(self, name: str, session: PreparedSession, loss: LossName) -> Loss:
+    def _loss_of(self, name: str, session: PreparedSession) -> Loss:
         training = self.tensors[name].responses[torch.from_numpy(session.split.bins("train"))]
-        kind, n_windows = session.recording.response_kind, len(self.train_targets[name])
-        return choose_loss(loss, kind, training, n_windows)
+        return choose_loss(self.config.loss, session.recording.response_kind, training)
+
+    @property
+    def _is_alone(self) -> bool:
+        return self.accelerator.num_processes == 1
 
     def _cuda_devices(self) -> list[torch.device]:
         device = self.accelerator.device
@@ -358,40 +379,6 @@ def predict_windows(
             predicted = encoder.predict_sequence(batch.video, batch.behavior, batch.session_id)
             parts.append(predicted[0].float())
     return torch.cat(parts)
-
-
-def make_accelerator(config: TrainingConfig) -> Accelerator:
-    """Return accelerate's view of the device and the precision that a recipe asks for."""
-    AcceleratorState._reset_state(reset_partial_state=True)  # it refuses a second precision
-    return Accelerator(
-        cpu=config.device == "cpu",
-        mixed_precision="bf16" if config.precision == "bfloat16" else "no",
-    )
-
-
-def make_optimizer(
-    encoder: torch.nn.Module, config: TrainingConfig, device: torch.device
-) -> torch.optim.Optimizer:
-    """Return AdamW whose weight decay leaves biases, norms and other vectors alone."""
-    matrices = [p for p in encoder.parameters() if p.ndim > 1]
-    vectors = [p for p in encoder.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    fused = device.type in ("cpu", "cuda")
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
-
-
-def rate_factor(config: TrainingConfig, step: int, n_steps: int) -> float:
-    """Return what the learning rate is multiplied by at a step of ``n_steps`` in all."""
-    if config.schedule in ("constant", "plateau"):
-        return 1.0
-    warm_up = max(1, n_steps // 20)
-    if step < warm_up:
-        return (step + 1) / warm_up
-    progress = (step - warm_up) / max(1, n_steps - warm_up)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _seeds(*numbers: int) -> np.uint32:

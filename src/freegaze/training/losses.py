@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -34,27 +33,6 @@ def poisson_loss(
     return (rate - response * torch.log(rate + EPSILON)).mean()
 
 
-def poisson_sum_loss(n_training_windows: int) -> Loss:
-    """Return a Poisson loss summed over a batch, whose weight falls with the size of the batch.
-
-    Args:
-        n_training_windows: Training windows of the session.
-
-    Returns:
-        A function of (predicted, observed): the sum over windows and neurons of ``rate - response *
-        log(rate + 1e-8)``, times the square root of training windows over windows of the batch.
-
-    Source: Willeke et al. (2022), code of the Sensorium baseline; Xu et al. (2023), code.
-    """
-
-    def loss(predicted: Tensor, observed: Tensor) -> Tensor:
-        n_windows = predicted.shape[:-1].numel()
-        scale = math.sqrt(n_training_windows / n_windows)
-        return scale * predicted.numel() * poisson_loss(predicted, observed)
-
-    return loss
-
-
 def gaussian_loss(variance: Float[Tensor, " neuron"]) -> Loss:
     """Return a squared error in which every neuron counts the same.
 
@@ -76,20 +54,17 @@ def choose_loss(
     name: LossName,
     kind: ResponseKind,
     training_responses: Float[Tensor, "time neuron"],
-    n_training_windows: int = 1,
 ) -> Loss:
-    """Return the loss that suits the responses, or the one that was named.
+    """Return the mean loss that suits the responses, or the one that was named.
 
     Args:
-        name: ``auto`` takes ``gaussian`` for fluorescence and ``poisson`` for the rest.
+        name: ``auto`` takes ``gaussian`` for fluorescence and ``poisson`` for the rest;
+            ``poisson_sum`` is ``poisson`` until ``objective.Objective`` scales it.
         kind: What the responses are.
         training_responses: Responses of the training bins, for the Gaussian weights.
-        n_training_windows: Training windows of the session, for ``poisson_sum``.
     """
     if name == "auto":
         name = "gaussian" if kind is ResponseKind.FLUORESCENCE else "poisson"
-    if name == "poisson":
+    if name in ("poisson", "poisson_sum"):
         return poisson_loss
-    if name == "poisson_sum":
-        return poisson_sum_loss(n_training_windows)
     return gaussian_loss(training_responses.var(0, correction=0))

@@ -1,0 +1,51 @@
+"""The optimizer and its learning rate."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from freegaze.training.config import TrainingConfig
+
+PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_THRESHOLD, PLATEAU_LOWEST = 0.3, 5, 1e-6, 1e-4
+"""Of the Sensorium competition's schedule: factor on the learning rate, passes to wait, smallest
+change of the monitored value that counts, smallest learning rate."""
+
+
+def make_optimizer(
+    encoder: torch.nn.Module, config: TrainingConfig, device: torch.device
+) -> torch.optim.Optimizer:
+    """Return AdamW whose weight decay leaves biases, norms and other vectors alone."""
+    matrices = [p for p in encoder.parameters() if p.ndim > 1]
+    vectors = [p for p in encoder.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    fused = device.type in ("cpu", "cuda")
+    if device.type != "cuda":
+        return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
+    # A recorded step reads the rate from the device.
+    rate = torch.tensor(config.learning_rate, device=device)
+    return torch.optim.AdamW(groups, lr=rate, fused=fused, capturable=True)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all groups."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def rate_factor(config: TrainingConfig, step: int, n_steps: int) -> float:
+    """Return what the learning rate is multiplied by at a step of ``n_steps`` in all."""
+    if config.schedule in ("constant", "plateau"):
+        return 1.0
+    warm_up = max(1, n_steps // 20)
+    if step < warm_up:
+        return (step + 1) / warm_up
+    progress = (step - warm_up) / max(1, n_steps - warm_up)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))

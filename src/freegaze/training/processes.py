@@ -1,0 +1,61 @@
+"""Device, precision and processes of a fit, as accelerate sees them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
+from torch import Tensor
+
+from freegaze.training.config import TrainingConfig
+
+
+def make_accelerator(config: TrainingConfig) -> Accelerator:
+    """Return accelerate's view of the device, the precision and the processes of a fit.
+
+    Args:
+        config: The recipe. Under ``torchrun`` or ``accelerate launch`` the processes find each
+            other here: by NCCL on GPUs, one each, otherwise by gloo.
+    """
+    AcceleratorState._reset_state(reset_partial_state=True)  # it refuses a second precision
+    is_divided = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    # Heads of sessions that a batch is not from take no part in a step.
+    divided = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="OMP_NUM_THREADS")  # what it then sets is right
+        return Accelerator(
+            cpu=config.device == "cpu" or (is_divided and not torch.cuda.is_available()),
+            mixed_precision="bf16" if config.precision == "bfloat16" else "no",
+            kwargs_handlers=[divided],
+        )
+
+
+def is_first_process() -> bool:
+    """Return whether this process, among those started together, writes and prints."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def own_part(batch: Tensor, accelerator: Accelerator) -> tuple[Tensor, float]:
+    """Return the part of a batch that this process works on.
+
+    Args:
+        batch: Something a stretch, (stretch, ...).
+        accelerator: The processes.
+
+    Returns:
+        The part, and what a mean over it must be multiplied by so that the mean over processes is
+        the mean over the batch. A batch of fewer stretches than processes is not divided.
+    """
+    n_processes = accelerator.num_processes
+    if not is_divided(batch, accelerator):
+        return batch, 1.0
+    part = batch[accelerator.process_index :: n_processes]
+    return part, len(part) * n_processes / len(batch)
+
+
+def is_divided(batch: Tensor, accelerator: Accelerator) -> bool:
+    """Return whether each process works on a part of this batch."""
+    return 1 < accelerator.num_processes <= len(batch)
