@@ -1,4 +1,4 @@
-"""What this machine can do, and how much work a step of training is."""
+"""What a machine can do, and how much work a step of training is."""
 
 from __future__ import annotations
 
@@ -28,25 +28,31 @@ def training_gflop(n_neurons: int) -> float:
     return 3 * forward_gflop(n_neurons)
 
 
-def measure_limits() -> dict[str, float]:
-    """Measure products of matrices, the second convolution, and copying, by this many threads."""
-    found = {}
+def measure_limits(device: str = "cpu") -> dict[str, float]:
+    """Measure products of matrices, the second convolution, and copying.
+
+    Args:
+        device: ``"cpu"``, by as many threads as PyTorch has, or ``"cuda"``, whose convolutions of
+            32-bit numbers round them to 19 bits, as in training.
+    """
+    found, side = {}, 2048 if device == "cpu" else 8192
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        a, b = torch.randn(2, 2048, 2048).to(dtype).unbind()
-        found[f"product_{name}_gflops"] = 2 * 2048**3 / _seconds(lambda a=a, b=b: a @ b) / 1e9
-        found[f"convolution_{name}_gflops"] = _convolution(dtype)
-    source = torch.zeros(64 << 20)
+        a, b = torch.randn(2, side, side, device=device).to(dtype).unbind()
+        found[f"product_{name}_gflops"] = 2 * side**3 / _seconds(lambda a=a, b=b: a @ b) / 1e9
+        found[f"convolution_{name}_gflops"] = _convolution(dtype, device)
+    source = torch.zeros(64 << 20, device=device)
     target = torch.empty_like(source)
     n_bytes = 2 * source.numel() * source.element_size()
     found["copy_gb_per_s"] = n_bytes / _seconds(lambda: target.copy_(source)) / 1e9
     return found
 
 
-def _convolution(dtype: torch.dtype) -> float:
+def _convolution(dtype: torch.dtype, device: str) -> float:
     """Return the rate of the second convolution forward and backward, channels last."""
     n_in, n_out, height, width = BLOCKS[1]
     shape = (256, n_in, 2 * height + 5, 2 * width + 5)
-    maps, filters = torch.randn(shape), torch.randn(n_out, n_in, 7, 7)
+    maps = torch.randn(shape, device=device)
+    filters = torch.randn(n_out, n_in, 7, 7, device=device)
     inputs = [_last(t.to(dtype)).requires_grad_() for t in (maps, filters)]
     out = F.conv2d(inputs[0], inputs[1], stride=2)
     gradient = torch.ones_like(out)
@@ -63,9 +69,17 @@ def _last(tensor: Tensor) -> Tensor:
 
 def _seconds(function: Callable[[], object], repeats: int = 7) -> float:
     function()
+    wait()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
         function()
+        wait()
         times.append(time.perf_counter() - start)
     return float(np.median(times))
+
+
+def wait() -> None:
+    """Wait until the GPU has done what it was given, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -178,10 +178,10 @@ class EnoughError(Exception):
     """Ends a fit from within: enough steps were timed."""
 
 
-def run_config(history: int, precision: str = "float32") -> RunConfig:
+def run_config(history: int, precision: str = "float32", device: str = "cpu") -> RunConfig:
     """Return the original's encoder; with history, on stretches of windows that share frames."""
     values = preset("table3", f"history_{history}", "paper").model_dump(mode="json")
-    values["training"] |= {"device": "cpu", "precision": precision}
+    values["training"] |= {"device": device, "precision": precision}
     if history > 1:
         values["training"]["stretch_windows"] = STRETCH
         values["model"]["encode_per_frame"] = False

@@ -53,9 +53,16 @@ class LoopedWindows(Windows):
         return video, np.array(behavior, dtype=np.float32), responses
 
 
-def loader(windows: Windows, batch: int, workers: int, shuffle: bool = True) -> DataLoader:
+def loader(windows: Dataset, batch: int, workers: int, shuffle: bool = True) -> DataLoader:
     """Return batches of windows."""
-    return DataLoader(windows, batch, shuffle, num_workers=workers, persistent_workers=workers > 0)
+    return DataLoader(
+        windows,
+        batch,
+        shuffle,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
 
 
 class Shifter(nn.Module):
@@ -79,8 +86,8 @@ class Shifter(nn.Module):
         to_x = torch.stack([cos, sin, x0 - cos * (x0 + dx) - sin * (y0 + dy)], 1)
         to_y = torch.stack([-sin, cos, y0 + sin * (x0 + dx) - cos * (y0 + dy)], 1)
         y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        points = torch.stack([x, y, torch.ones_like(x)]).flatten(1).float()
-        scale = torch.tensor([2 / (width - 1), 2 / (height - 1)])
+        points = torch.stack([x, y, torch.ones_like(x)]).flatten(1).float().to(frames.device)
+        scale = torch.tensor([2 / (width - 1), 2 / (height - 1)], device=frames.device)
         grid = (torch.stack([to_x, to_y], 1) @ points).transpose(1, 2) * scale - 1
         return F.grid_sample(frames, grid.unflatten(1, (height, width)), align_corners=True)
 
@@ -115,7 +122,8 @@ class Encoder(nn.Module):
 
 def train_step(encoder: Encoder, adam: torch.optim.Optimizer, batch: list[Tensor]) -> float:
     """Take one step and return the loss."""
-    video, behavior, responses = batch
+    device = encoder.output.weight.device
+    video, behavior, responses = (part.to(device, non_blocking=True) for part in batch)
     loss = F.poisson_nll_loss(encoder(video, behavior), responses, log_input=False)
     loss = loss + encoder.behavior.weight.abs().mean()
     adam.zero_grad()
@@ -127,8 +135,10 @@ def train_step(encoder: Encoder, adam: torch.optim.Optimizer, batch: list[Tensor
 def predict(encoder: Encoder, batches: DataLoader) -> Tensor:
     """Predict every window."""
     encoder.eval()
+    device = encoder.output.weight.device
     with torch.no_grad():
-        return torch.cat([encoder(video, behavior) for video, behavior, _ in batches])
+        parts = [encoder(video.to(device), behavior.to(device)) for video, behavior, _ in batches]
+        return torch.cat(parts).cpu()
 
 
 def saliency(encoder: Encoder, video: Tensor, behavior: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from freegaze.recording.recording import Recording
 from freegaze.sources import open_recordings
 from freegaze.training.fit import resume, train
 from freegaze.training.loop import Progress
+from freegaze.training.processes import make_accelerator
 
 Outcome = Literal["done", "failed", "taken"]
 
@@ -184,7 +185,8 @@ def _fit_and_evaluate(grid: Grid, cell: Cell, progress: Progress | None) -> None
         train(recordings, config, cell.run.path, progress)
     if progress is not None:
         progress("evaluating", 0, 1)
-    encoder = load_encoder(cell.run.path)
+    device = make_accelerator(grid.run_config(cell).training).device
+    encoder = load_encoder(cell.run.path, device)
     result = evaluate(encoder, recordings, draws=grid.scale.draws, paper=True)
     save_evaluation(cell.run.path, result)
 
