@@ -200,9 +200,16 @@ class ConvBlock(nn.Module):
         return rectify_and_drop(normalized(maps, 1 / (1 - probability)), probability)
 
     def _by_batch(self, maps: Tensor, gain: float) -> Tensor:
-        layer = self.convolution
-        convolved = _convolve(maps, layer.weight, layer.bias, layer.stride[0])
-        return normalize_by_batch(convolved, self.norm, gain)
+        layer, norm = self.convolution, self.norm
+        if layer.bias is not None:
+            # The normalization takes a bias off again. Only the running mean has to know it, which
+            # keeps 1 - momentum of what is added before.
+            assert norm.running_mean is not None
+            assert norm.momentum is not None
+            share = norm.momentum / (1 - norm.momentum)
+            # As data: a graph that this norm is in several times keeps it, but never reads it.
+            norm.running_mean.data.add_(layer.bias.data, alpha=share)
+        return normalize_by_batch(_convolve(maps, layer.weight, None, layer.stride[0]), norm, gain)
 
     def _as_learned(self, maps: Tensor, gain: float) -> Tensor:
         """Scale filters instead of maps, which are many more numbers."""
