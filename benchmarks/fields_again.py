@@ -44,10 +44,12 @@ def main() -> None:
     parser.add_argument("--neurons", type=int, default=6, help="for the original's ascent")
     parser.add_argument("--batches", type=int, default=2, help="of 64 images")
     parser.add_argument("--seed", type=int, default=0, help="that neurons are drawn by")
+    parser.add_argument("--device", default="cpu", help="where to compute, cuda for example")
+    parser.add_argument("--no-retest", action="store_true", help="only the original's ascent")
     options = parser.parse_args()
     again, beside = [], []
     for run in options.runs:
-        encoder = load_encoder(run)
+        encoder = load_encoder(run, options.device)
         (recording,) = open_run_recordings(run)
         session = ExplainedSession(encoder, recording)
         kept = [recording.unit_ids.index(unit) for unit in session.recording.unit_ids]
@@ -58,7 +60,7 @@ def main() -> None:
         share = (scores["correlation"] / scores["attainable_correlation"]).to_numpy()
         sees = truth.receptive_field.any((1, 2, 3))
         good = np.flatnonzero((share > HALF) & sees)
-        again += retest(run.name, session, good)
+        again += [] if options.no_retest else retest(run.name, session, good)
         drawn = np.random.default_rng(options.seed).permutation(good)[: options.neurons]
         beside += beside_paper(run.name, session, truth, np.sort(drawn), options.batches)
     print(f"Test and retest, neurons above {HALF:.0%} of their attainable correlation:")
