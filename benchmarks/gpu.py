@@ -235,7 +235,7 @@ def inputs(n_features: int, n: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
 def encoder(history: int) -> AbstractEncoder:
     """Return the encoder with the weights that a fit starts from."""
     config = run_config(history)
-    dims = prepare_session(noise_recording(2_000), config).dims
+    dims = prepare_session(noise_recording(12_500), config).dims
     return build_encoder("cnn_gru", model_config(config), {"noise": dims}, seed=0)
 
 

@@ -148,6 +148,7 @@ class SessionTensors:
         self.frames: UInt8[Tensor, "frame height width"] = _as_tensor(recording.frames, device)
         self.frame_index = _as_tensor(recording.frame_index.astype(np.int64), device)
         self.signals = _as_tensor(preparation.behavior.signals(recording), device)
+        self._constants = preparation.behavior.constants(torch.float32, device)
         self.responses = _as_tensor(recording.responses.astype(np.float32, copy=False), device)
         self.segment_index = _as_tensor(recording.segment_index(), device)
         scaling = preparation.video.per_segment(recording).astype(np.float32)
@@ -172,7 +173,7 @@ class SessionTensors:
         return Batch(
             self.session_id,
             self.video(bins),
-            self.preparation.behavior.features(self.signals[bins]),
+            self.preparation.behavior.features(self.signals[bins], self._constants),
             self.responses[targets],
         )
 

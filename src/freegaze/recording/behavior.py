@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from freegaze.recording.recording import Recording
 NanPolicy = Literal["zero", "interpolate", "mask"]
 DerivativeRule = Literal["gap_aware", "paper"]
 StandardizeRule = bool | Literal["segment_sd"]
+Constants = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,23 @@ class BehaviorTransform:
         scaled = (raw - np.array(self.signal_center)) / np.array(self.signal_scale)
         return scaled.astype(np.float32)
 
-    def features(self, signals: Float[Tensor, "*batch signal"]) -> Float[Tensor, "*batch feature"]:
+    def constants(self, dtype: torch.dtype, device: torch.device | str) -> Constants:
+        """Return columns of each feature's factors, centers and scales, for ``features``."""
+        center = torch.tensor(self.feature_center, dtype=dtype, device=device)
+        scale = torch.tensor(self.feature_scale, dtype=dtype, device=device)
+        return torch.from_numpy(self._factor_columns).to(device), center, scale
+
+    def features(
+        self, signals: Float[Tensor, "*batch signal"], constants: Constants | None = None
+    ) -> Float[Tensor, "*batch feature"]:
         """Multiply and standardize signals into features; differentiable.
 
         Args:
             signals: What ``signals`` returned, any leading axes.
+            constants: What ``constants`` returned, to spare a device a copy with every call.
         """
-        (first, second), center, scale = _feature_constants(self, signals.dtype, signals.device)
+        constants = constants or self.constants(signals.dtype, signals.device)
+        (first, second), center, scale = constants
         extended = torch.cat([signals, signals.new_ones(*signals.shape[:-1], 1)], -1)
         product = extended[..., first] * extended[..., second]
         return (product - center) / scale
@@ -121,8 +132,7 @@ class BehaviorTransform:
         return cls(**frozen)
 
     @cached_property
-    def factor_columns(self) -> Integer[np.ndarray, "2 feature"]:
-        """Columns of each feature's two factors among the signals and a column of ones."""
+    def _factor_columns(self) -> Integer[np.ndarray, "2 feature"]:
         one = len(self.signal_names)  # the column of ones behind the signals
         place = {name: i for i, name in enumerate(self.signal_names)}
         pairs = [[place[s] for s in factors(name)] for name in self.feature_names]
@@ -199,17 +209,6 @@ def tracked_bins(recording: Recording, signals: Sequence[str]) -> Bool[np.ndarra
         for signal in base_signals(signals)
     ]
     return np.logical_and.reduce(np.isfinite(recording.behavior[:, columns]), axis=1)
-
-
-@lru_cache(maxsize=64)
-def _feature_constants(
-    transform: BehaviorTransform, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Factors' columns, centers and scales: copied to a device once, not with every batch."""
-    kind: dict[str, Any] = {"dtype": dtype, "device": device}
-    center = torch.tensor(transform.feature_center, **kind)
-    scale = torch.tensor(transform.feature_scale, **kind)
-    return torch.from_numpy(transform.factor_columns).to(device), center, scale
 
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
