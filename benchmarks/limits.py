@@ -39,7 +39,9 @@ def measure_limits(device: str = "cpu") -> dict[str, float]:
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
         a, b = torch.randn(2, side, side, device=device).to(dtype).unbind()
         found[f"product_{name}_gflops"] = 2 * side**3 / _seconds(lambda a=a, b=b: a @ b) / 1e9
-        found[f"convolution_{name}_gflops"] = _convolution(dtype, device)
+        forward, both = _convolution(dtype, device)
+        found[f"convolution_{name}_gflops"] = both
+        found[f"convolution_forward_{name}_gflops"] = forward
     source = torch.zeros(64 << 20, device=device)
     target = torch.empty_like(source)
     n_bytes = 2 * source.numel() * source.element_size()
@@ -47,8 +49,8 @@ def measure_limits(device: str = "cpu") -> dict[str, float]:
     return found
 
 
-def _convolution(dtype: torch.dtype, device: str) -> float:
-    """Return the rate of the second convolution forward and backward, channels last."""
+def _convolution(dtype: torch.dtype, device: str) -> tuple[float, float]:
+    """Return the rates of the second convolution, forward and with backward, channels last."""
     n_in, n_out, height, width = BLOCKS[1]
     shape = (256, n_in, 2 * height + 5, 2 * width + 5)
     maps = torch.randn(shape, device=device)
@@ -57,10 +59,15 @@ def _convolution(dtype: torch.dtype, device: str) -> float:
     out = F.conv2d(inputs[0], inputs[1], stride=2)
     gradient = torch.ones_like(out)
 
+    def forward() -> None:
+        with torch.no_grad():
+            F.conv2d(inputs[0], inputs[1], stride=2)
+
     def both() -> None:
         torch.autograd.grad(F.conv2d(inputs[0], inputs[1], stride=2), inputs, gradient)
 
-    return 3 * 2 * 256 * height * width * n_in * n_out * 49 / _seconds(both) / 1e9
+    gflop = 2 * 256 * height * width * n_in * n_out * 49 / 1e9
+    return gflop / _seconds(forward), 3 * gflop / _seconds(both)
 
 
 def _last(tensor: Tensor) -> Tensor:

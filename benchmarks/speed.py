@@ -31,7 +31,7 @@ import torch
 
 from freegaze import __version__
 from freegaze.allocator import keep_freed_memory
-from limits import measure_limits, training_gflop
+from limits import forward_gflop, measure_limits, training_gflop
 from memory import peak_bytes
 from sides import N_NEURONS, OURS, REFERENCE, Ours, Reference
 
@@ -157,8 +157,12 @@ def time_to_paper_loss(n_threads: int) -> dict[str, Any]:
 
 
 def shares(works: Mapping[str, Any], limits: Mapping[str, float]) -> dict[str, float]:
-    """Return what share of the machine's rates training reaches, by history 1."""
+    """Return what share of the machine's rates training and prediction reach, by history 1."""
     gflop, found = training_gflop(N_NEURONS), {}
+    if "predict_history1" in works:
+        rate = forward_gflop(N_NEURONS) * float(np.median(works["predict_history1"]["ours"]))
+        limit = limits["convolution_forward_float32_gflops"]
+        found["prediction_of_forward_convolution_float32"] = rate / limit
     for precision in ("float32", "bfloat16"):
         row = works.get(f"train_history1_{precision}")
         if row is None:
