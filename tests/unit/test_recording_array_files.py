@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from freegaze.errors import DataError
-from freegaze.recording.array_files import file_sha256, map_npy, read_npy, read_npy_header
+from freegaze.recording import array_files
+from freegaze.recording.array_files import (
+    file_sha256,
+    map_npy,
+    npy_chunks,
+    read_npy,
+    read_npy_header,
+)
 from freegaze.recording.atomic import atomic_file, atomic_folder
 from freegaze.recording.manifest import MANIFEST, is_store, read_manifest
 from freegaze.recording.npz_files import NpzReader
@@ -158,3 +165,27 @@ def test_a_manifest_that_is_a_folder(tmp_path: Path):
     assert not is_store(tmp_path)
     with pytest.raises(DataError, match="holds no manifest"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<i4", ">i4"])
+def test_pieces_of_a_file_are_the_file(order: str, dtype: str, tmp_path: Path, monkeypatch):
+    array = np.asarray(np.arange(11 * 3 * 2).reshape(11, 3, 2), dtype, order=order)
+    np.save(tmp_path / "a.npy", array)
+    monkeypatch.setattr(array_files, "CHUNK_BYTES", 4 * 3 * 2 * 4)
+    pieces = list(npy_chunks(tmp_path / "a.npy"))
+    assert [len(piece) for piece in pieces] == [4, 4, 3]
+    assert all(piece.dtype == np.int32 for piece in pieces)
+    np.testing.assert_array_equal(np.concatenate(pieces), array)
+
+
+def test_a_file_that_is_cut_while_it_is_read_in_pieces(tmp_path: Path, monkeypatch):
+    file = tmp_path / "a.npy"
+    np.save(file, np.arange(40_000))  # more than the file object reads ahead
+    monkeypatch.setattr(array_files, "CHUNK_BYTES", 8 * 10_000)
+    pieces = npy_chunks(file)
+    np.testing.assert_array_equal(next(pieces), np.arange(10_000))
+    with file.open("r+b") as opened:
+        opened.truncate(8 * 11_000)
+    with pytest.raises(DataError, match="a.npy cannot be read"):
+        list(pieces)

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from builders import make_recording
+from freegaze.recording import batches
 from freegaze.recording.batches import (
     Preparation,
     SessionTensors,
@@ -97,3 +99,28 @@ def test_video_is_shared_with_the_recording_not_copied():
     recording = make_recording(n_bins=40)
     tensors = SessionTensors(recording, prepared(recording), history=1)
     assert tensors.frames.data_ptr() == recording.frames.ctypes.data
+
+
+def test_a_read_only_video_is_shared_too(tmp_path: Path):
+    recording = make_recording(n_bins=40)
+    np.save(tmp_path / "frames.npy", recording.frames)
+    mapped = np.asarray(np.load(tmp_path / "frames.npy", mmap_mode="r"))
+    tensors = SessionTensors(replace(recording, frames=mapped), prepared(recording), history=1)
+    assert tensors.frames.data_ptr() == mapped.ctypes.data
+    torch.testing.assert_close(
+        tensors.video(torch.arange(40)),
+        SessionTensors(recording, prepared(recording), history=1).video(torch.arange(40)),
+        rtol=0,
+        atol=0,
+    )
+
+
+def test_scaling_is_that_of_all_frames_at_once(monkeypatch):
+    recording = make_recording(n_bins=90)
+    whole = [prepared(recording, rule).video for rule in ("standardize", "minmax_segment")]
+    ends = [video.per_segment(recording) for video in whole]
+    monkeypatch.setattr(batches, "PIECE_PIXELS", 7 * 6 * 8)
+    pieces = [prepared(recording, rule).video for rule in ("standardize", "minmax_segment")]
+    assert pieces == whole
+    for video, expected in zip(pieces, ends, strict=True):
+        np.testing.assert_array_equal(video.per_segment(recording), expected)

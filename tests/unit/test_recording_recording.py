@@ -7,6 +7,7 @@ import pytest
 
 from builders import make_recording
 from freegaze.errors import DataError, ShapeError
+from freegaze.recording import array_files
 from freegaze.recording.recording import ResponseKind, Segment, keep_active_neurons
 from type_checks import unchecked
 
@@ -100,3 +101,18 @@ def test_look_ups():
         recording.column("thet")
     with pytest.raises(DataError, match="none of its 4 neurons is left"):
         recording.select_neurons(np.zeros(4, dtype=bool))
+
+
+def test_a_wrong_response_far_into_a_long_session_is_named(monkeypatch):
+    monkeypatch.setattr(array_files, "CHUNK_BYTES", 4 * 4 * 16)  # 16 bins of four neurons
+    wrong = make_recording().responses.copy()
+    wrong[321, 2] = 0.5
+    with pytest.raises(DataError, match=r"must be whole, but bin 321 of neuron 2 is 0\.5"):
+        replace(make_recording(), responses=wrong)
+
+
+def test_selecting_all_neurons_copies_nothing():
+    recording = make_recording()
+    assert recording.select_neurons(np.ones(4, bool)) is recording
+    assert recording.select_neurons([1, 0, 2, 3]).unit_ids[:2] == ("unit_1", "unit_0")
+    assert recording.select_neurons([0, 2]).responses.flags.c_contiguous

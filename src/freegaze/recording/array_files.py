@@ -16,7 +16,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,35 @@ def read_npy(path: Path) -> np.ndarray:
             return read_data(file, header, str(path))
     except UNREADABLE as error:
         raise unreadable(path, error) from None
+
+
+def npy_chunks(path: Path) -> Iterator[np.ndarray]:
+    """Read a ``.npy`` file in pieces of about ``CHUNK_BYTES`` along its first axis.
+
+    Args:
+        path: The file; its array has at least one axis.
+
+    Yields:
+        Consecutive pieces, in native byte order.
+
+    Raises:
+        DataError: As ``read_npy``.
+    """
+    header = read_npy_header(path)
+    if header.is_fortran or header.n_bytes <= CHUNK_BYTES:
+        yield from array_chunks(read_npy(path))
+        return
+    n_rows, *row = header.shape
+    rows = max(1, CHUNK_BYTES * n_rows // header.n_bytes)
+    with path.open("rb") as file:
+        file.seek(header.offset)
+        for start in range(0, n_rows, rows):
+            piece = replace(header, shape=(min(rows, n_rows - start), *row))
+            try:
+                array = read_data(file, piece, str(path))
+            except UNREADABLE as error:
+                raise unreadable(path, error) from None
+            yield array
 
 
 def map_npy(path: Path) -> np.ndarray:

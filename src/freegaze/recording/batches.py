@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -16,6 +18,10 @@ from freegaze.recording.recording import Recording
 from freegaze.recording.windows import contiguous_runs, cut_stretches
 
 VideoRule = Literal["standardize", "unit", "minmax_segment"]
+
+PIECE_PIXELS = 1 << 20
+"""Pixels looked at together while scaling is fitted. Numpy counts gray levels as 64-bit numbers, 8
+MiB of them, whatever the length of the session and the size of its frames."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class VideoScaling:
         """Return (scale, offset) of each segment."""
         if self.rule != "minmax_segment":
             return np.tile([self.scale, self.offset], (len(recording.segments), 1))
-        return np.array([self._minmax(recording.video(s.bins())) for s in recording.segments])
+        return np.array([self._minmax(recording, s.bins()) for s in recording.segments])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -53,8 +59,9 @@ class VideoScaling:
         """Rebuild from ``to_dict``."""
         return cls(**values)
 
-    def _minmax(self, video: np.ndarray) -> tuple[float, float]:
-        least, greatest = float(video.min()), float(video.max())
+    def _minmax(self, recording: Recording, bins: np.ndarray) -> tuple[float, float]:
+        ends = [(int(v.min()), int(v.max())) for v in _video_pieces(recording, bins)]
+        least, greatest = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
         scale = (self.high - self.low) / ((greatest - least) or 1.0)
         return scale, self.low - least * scale
 
@@ -73,8 +80,8 @@ def fit_video_scaling(
         return VideoScaling(rule)
     # A histogram of gray levels holds the exact moments in constant memory, whatever the length.
     histogram = np.zeros(256, dtype=np.int64)
-    for part in np.array_split(training_bins, max(1, len(training_bins) // 4096)):
-        histogram += np.bincount(recording.video(part).ravel(), minlength=256)
+    for video in _video_pieces(recording, training_bins):
+        histogram += np.bincount(video.ravel(), minlength=256)
     levels = np.arange(256)
     mean = float((histogram * levels).sum() / histogram.sum())
     sd = float(np.sqrt((histogram * (levels - mean) ** 2).sum() / histogram.sum())) or 1.0
@@ -224,7 +231,16 @@ def sequence_chunks(
             yield first, min(max_windows, stop - first)
 
 
+def _video_pieces(recording: Recording, bins: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the frames of some bins, a few at a time."""
+    n_frames = max(1, PIECE_PIXELS // math.prod(recording.frame_size))
+    for start in range(0, len(bins), n_frames):
+        yield recording.video(bins[start : start + n_frames])
+
+
 def _as_tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
-    if not array.flags.writeable:  # torch shares memory only with arrays it could write to
-        array = array.copy()
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    """Share an array's memory where possible: a mapped video would not fit into a copy."""
+    with warnings.catch_warnings():
+        # Torch warns of arrays that may not be written to; a session's tensors are only read.
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)

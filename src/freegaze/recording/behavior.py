@@ -21,6 +21,9 @@ DerivativeRule = Literal["gap_aware", "paper"]
 StandardizeRule = bool | Literal["segment_sd"]
 Constants = tuple[Tensor, Tensor, Tensor]
 
+FEATURES_AT_ONCE = 8
+"""Features of all training bins that are in memory together while they are standardized."""
+
 
 @dataclass(frozen=True)
 class BehaviorTransform:
@@ -188,7 +191,7 @@ def fit_behavior_transform(
         return unit
     center, scale = _moments(raw)
     scaled = torch.from_numpy((raw - center) / scale)
-    feature_center, feature_scale = _moments(unit.features(scaled).numpy())
+    feature_center, feature_scale = _feature_moments(unit, scaled)
     return BehaviorTransform(
         tuple(feature_names),
         nan_policy,
@@ -209,6 +212,18 @@ def tracked_bins(recording: Recording, signals: Sequence[str]) -> Bool[np.ndarra
         for signal in base_signals(signals)
     ]
     return np.logical_and.reduce(np.isfinite(recording.behavior[:, columns]), axis=1)
+
+
+def _feature_moments(transform: BehaviorTransform, signals: Tensor) -> np.ndarray:
+    """Return mean and sd of each feature, (2, feature); few are there at a time."""
+    n_features = len(transform.feature_names)
+    # Numpy adds a lone column in another order than columns side by side, so none is left alone.
+    edges = [*range(0, n_features - 1, FEATURES_AT_ONCE)] or [0]
+    parts = [slice(a, b) for a, b in zip(edges, [*edges[1:], n_features], strict=True)]
+    columns, center, scale = transform.constants(signals.dtype, signals.device)
+    some = ((columns[:, part], center[part], scale[part]) for part in parts)
+    moments = [_moments(transform.features(signals, few).numpy()) for few in some]
+    return np.concatenate(moments, axis=1)
 
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

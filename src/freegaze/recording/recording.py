@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Integer, UInt8
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.recording.array_files import array_chunks
 from freegaze.registry import nearest_names
 
 Role = Literal["train", "validation", "test"]
@@ -165,7 +166,10 @@ class Recording:
         Raises:
             DataError: If none is left.
         """
-        columns = np.arange(self.n_neurons)[np.asarray(keep)]
+        everyone = np.arange(self.n_neurons)
+        columns = everyone[np.asarray(keep)]
+        if np.array_equal(columns, everyone):  # a copy would only cost memory
+            return self
         if not len(columns):
             raise DataError(
                 f"session {self.session_id!r}: none of its {self.n_neurons} neurons is left after "
@@ -173,9 +177,10 @@ class Recording:
             )
         return replace(
             self,
-            responses=self.responses[:, columns],
+            # `take` keeps a bin's responses together; indexing would keep a neuron's
+            responses=self.responses.take(columns, axis=1),
             unit_ids=tuple(self.unit_ids[i] for i in columns),
-            reference_rates={k: v[:, columns] for k, v in self.reference_rates.items()},
+            reference_rates={k: v.take(columns, axis=1) for k, v in self.reference_rates.items()},
         )
 
 
@@ -252,20 +257,23 @@ def check_responses(responses: np.ndarray, kind: ResponseKind, where: str) -> No
     Raises:
         DataError: Naming the first wrong neuron and bin.
     """
+    first = 0
 
     def complain(bad: np.ndarray, what: str, remedy: str) -> None:
         if bad.any():
-            time, neuron = np.argwhere(bad)[0]
+            time, neuron = np.argwhere(bad)[0] + (first, 0)
             raise DataError(
                 f"{where}: {kind.value} {what}, but bin {time} of neuron {neuron} is "
                 f"{responses[time, neuron]}; {remedy}"
             )
 
-    complain(~np.isfinite(responses), "must be finite", "remove or fill those bins")
-    if kind is not ResponseKind.FLUORESCENCE:
-        complain(responses < 0, "cannot be negative", "is it `fluorescence`?")
-    if kind is ResponseKind.SPIKE_COUNTS:
-        complain(responses != np.round(responses), "must be whole", "is it `inferred_spikes`?")
+    for part in array_chunks(responses):  # mapped responses of a long session stay on disk
+        complain(~np.isfinite(part), "must be finite", "remove or fill those bins")
+        if kind is not ResponseKind.FLUORESCENCE:
+            complain(part < 0, "cannot be negative", "is it `fluorescence`?")
+        if kind is ResponseKind.SPIKE_COUNTS:
+            complain(part != np.round(part), "must be whole", "is it `inferred_spikes`?")
+        first += len(part)
 
 
 def _check_shapes(r: Recording, where: str) -> None:

@@ -90,7 +90,7 @@ def save_store(
 
 
 def open_store(folder: Path | str, verify: bool = False) -> Recording:
-    """Open a store; frames and annotations are memory-mapped, the rest is read.
+    """Open a store; frame numbers and behavior are read, all that is larger is memory-mapped.
 
     Args:
         folder: A store.
@@ -111,8 +111,7 @@ def open_store(folder: Path | str, verify: bool = False) -> Recording:
 
     def group(prefix: str) -> dict[str, np.ndarray]:
         names = [n for n in manifest.arrays if n.startswith(prefix + "/")]
-        load = map_npy if prefix == "annotations" else read_npy
-        return {n.split("/", 1)[1]: load(root / manifest.arrays[n].file) for n in names}
+        return {n.split("/", 1)[1]: map_npy(root / manifest.arrays[n].file) for n in names}
 
     try:
         return Recording(
@@ -123,7 +122,7 @@ def open_store(folder: Path | str, verify: bool = False) -> Recording:
             behavior=read_npy(root / manifest.arrays["behavior"].file),
             behavior_names=manifest.behavior_names,
             behavior_units=manifest.behavior_units,
-            responses=read_npy(root / manifest.arrays["responses"].file),
+            responses=map_npy(root / manifest.arrays["responses"].file),
             response_kind=manifest.response_kind,
             unit_ids=manifest.unit_ids,
             segments=tuple(Segment(s.start, s.stop, s.role, s.trial) for s in manifest.segments),

@@ -13,6 +13,7 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.recording.array_files import (
     ArrayHeader,
     array_chunks,
+    npy_chunks,
     read_npy,
     read_npy_header,
     write_npy,
@@ -166,8 +167,9 @@ def read_video(parts: list[SegmentFiles], kind: str) -> np.ndarray:
     frames = np.empty((sum(part.n_bins for part in parts), *shape), np.uint8)
     start = 0
     for part in parts:
-        frames[start : start + part.n_bins] = to_gray(part.read(kind), str(part.files[kind]))
-        start += part.n_bins
+        for piece in npy_chunks(part.files[kind]):
+            frames[start : start + len(piece)] = to_gray(piece, str(part.files[kind]))
+            start += len(piece)
     return frames
 
 
