@@ -88,12 +88,14 @@ class BehaviorTransform:
     def signals(self, recording: Recording) -> Float[np.ndarray, "time signal"]:
         """Return the standardized signals of every bin, without NaN, float32."""
         raw = _filled_signals(recording, self.signal_names, self.nan_policy, self.derivative)
-        raw = np.where(np.isnan(raw), np.array(self.fill_values)[None], raw)
+        # In place: of a session that lies on disk, this is most of what must be in memory.
+        np.copyto(raw, np.array(self.fill_values)[None], where=np.isnan(raw))
         if self.is_per_segment:
             for segment in recording.segments:
                 raw[segment.start : segment.stop] /= _moments(raw[segment.start : segment.stop])[1]
-        scaled = (raw - np.array(self.signal_center)) / np.array(self.signal_scale)
-        return scaled.astype(np.float32)
+        raw -= np.array(self.signal_center)
+        raw /= np.array(self.signal_scale)
+        return raw.astype(np.float32)
 
     def constants(self, dtype: torch.dtype, device: torch.device | str) -> Constants:
         """Return columns of each feature's factors, centers and scales, for ``features``."""

@@ -162,7 +162,8 @@ def manifest_bytes(root: Path) -> bytes:
         raise DataError(f"{root} holds no {MANIFEST}, so it is no store; check the path")
     try:
         with path.open("rb") as file:
-            text = file.read(_MAX_MANIFEST_BYTES + 1)
+            size = min(path.stat().st_size, _MAX_MANIFEST_BYTES)  # room for as much is reserved
+            text = file.read(size + 1)
     except OSError as error:
         raise unreadable(path, error) from None
     if len(text) > _MAX_MANIFEST_BYTES:
