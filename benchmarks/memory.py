@@ -20,6 +20,7 @@ import torch
 from freegaze.allocator import keep_freed_memory
 from freegaze.recording.store import open_store, save_store
 from freegaze.training.fit import train
+from process_memory import process_bytes
 from reference import plain
 from sides import BATCH, N_NEURONS, EnoughError, noise_recording, run_config
 
@@ -75,13 +76,6 @@ def main() -> None:
     before = process_bytes("VmRSS")
     {"reference": fit_reference, "ours": fit_ours}[sys.argv[1]](Path(sys.argv[2]))
     print(process_bytes("VmHWM") - before)
-
-
-def process_bytes(field: str) -> int:
-    """Read a field of this process's status; ``ru_maxrss`` would hold its parent's peak too."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (line,) = [line for line in lines if line.startswith(f"{field}:")]
-    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":
