@@ -61,14 +61,14 @@ def main() -> None:
     """Fit what is missing, and print the comparison."""
     parser = argparse.ArgumentParser(description="validation loss of the fast ways")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--quick", action="store_true", help="one pass over two minutes, two seeds")
+    parser.add_argument("--quick", action="store_true", help="one pass, five minutes, two seeds")
     parser.add_argument("--encoders", nargs="+", choices=ENCODERS, default=list(ENCODERS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    minutes, seeds = (2, options.seeds[:2]) if options.quick else (10, options.seeds)
+    minutes, seeds = (5, options.seeds[:2]) if options.quick else (10, options.seeds)
     config = SimulationConfig(minutes=minutes, n_neurons=60, seed=1, track="standard")
     recording, _ = simulate(config)
     found = json.loads(options.out.read_text()) if options.out.exists() else {}

@@ -203,3 +203,21 @@ def test_segment_sd_divides_by_each_segments_own_sd():
     for part in (slice(0, 40), slice(40, 60)):
         np.testing.assert_allclose(signals[part], raw[part] / raw[part].std(), rtol=1e-5)
     assert BehaviorTransform.from_dict(transform.to_dict()) == transform
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 8, 9, 17])
+def test_features_are_standardized_as_all_at_once(n_features):
+    recording = make_recording(n_bins=3000)
+    names = resolve_features(
+        ["speed", "theta", "phi", "d_theta", "d_phi"], recording.behavior_names
+    )
+    products = [f"{a}*{b}" for a in names for b in names if a < b]
+    chosen = [*names, *products, *(f"{name}*speed" for name in names[2:])][:n_features]
+    train = recording.bins_of("train")
+    fitted = fit_behavior_transform(recording, chosen, train)
+    raw = fit_behavior_transform(recording, chosen, train, standardize=False)
+    signals = raw.signals(recording)[train].astype(np.float64)
+    center, scale = np.array(fitted.signal_center), np.array(fitted.signal_scale)
+    features = raw.features(torch.from_numpy((signals - center) / scale)).numpy()
+    np.testing.assert_allclose(fitted.feature_center, features.mean(0), atol=1e-6)
+    np.testing.assert_allclose(fitted.feature_scale, features.std(0), rtol=1e-5)

@@ -7,7 +7,6 @@ import pytest
 
 from builders import make_recording
 from freegaze.errors import DataError, ShapeError
-from freegaze.recording import array_files
 from freegaze.recording.recording import ResponseKind, Segment, keep_active_neurons
 from type_checks import unchecked
 
@@ -104,7 +103,7 @@ def test_look_ups():
 
 
 def test_a_wrong_response_far_into_a_long_session_is_named(monkeypatch):
-    monkeypatch.setattr(array_files, "CHUNK_BYTES", 4 * 4 * 16)  # 16 bins of four neurons
+    monkeypatch.setattr("freegaze.recording.recording.PIECE_BYTES", 8 * 4 * 16)  # 16 bins
     wrong = make_recording().responses.copy()
     wrong[321, 2] = 0.5
     with pytest.raises(DataError, match=r"must be whole, but bin 321 of neuron 2 is 0\.5"):
@@ -116,3 +115,12 @@ def test_selecting_all_neurons_copies_nothing():
     assert recording.select_neurons(np.ones(4, bool)) is recording
     assert recording.select_neurons([1, 0, 2, 3]).unit_ids[:2] == ("unit_1", "unit_0")
     assert recording.select_neurons([0, 2]).responses.flags.c_contiguous
+
+
+def test_mean_responses_are_those_of_all_bins_at_once(monkeypatch):
+    recording = make_recording(kind=ResponseKind.FLUORESCENCE)
+    bins = recording.bins_of("train")
+    monkeypatch.setattr("freegaze.recording.recording.PIECE_BYTES", 8 * 4 * 17)  # 17 bins
+    expected = recording.responses[bins].mean(0, dtype=np.float64)
+    np.testing.assert_array_equal(recording.mean_response(bins), expected)
+    np.testing.assert_allclose(recording.rates_hz("train"), expected / 0.05, rtol=1e-15)

@@ -141,8 +141,7 @@ class FittedEncoder:
         known = self.session(recording).mean_response
         if not np.isnan(known).all():
             return known
-        training = recording.responses[self.split(recording).bins("train")]
-        return training.mean(0, dtype=np.float64).astype(np.float32)
+        return recording.mean_response(self.split(recording).bins("train")).astype(np.float32)
 
     def session(self, recording: Recording) -> FittedSession:
         """Return what was learned about a recording's session.

@@ -181,7 +181,7 @@ def fit_behavior_transform(
             "training bin; leave it out of the features"
         )
     fill = np.nanmedian(raw, axis=0) if len(names) else np.empty(0)
-    raw = np.where(np.isnan(raw), fill, raw)
+    np.copyto(raw, fill, where=np.isnan(raw))
     unit = BehaviorTransform.unscaled(
         tuple(feature_names),
         nan_policy,
@@ -192,8 +192,9 @@ def fit_behavior_transform(
     if standardize is not True or not names:
         return unit
     center, scale = _moments(raw)
-    scaled = torch.from_numpy((raw - center) / scale)
-    feature_center, feature_scale = _feature_moments(unit, scaled)
+    raw -= center  # in place, as below
+    raw /= scale
+    feature_center, feature_scale = _feature_moments(unit, torch.from_numpy(raw))
     return BehaviorTransform(
         tuple(feature_names),
         nan_policy,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
@@ -11,11 +11,13 @@ import numpy as np
 from jaxtyping import Float, Integer, UInt8
 
 from freegaze.errors import DataError, ShapeError
-from freegaze.recording.array_files import array_chunks
 from freegaze.registry import nearest_names
 
 Role = Literal["train", "validation", "test"]
 """What bins are for; ``None`` in its place leaves that to a splitter."""
+
+PIECE_BYTES = 1 << 21
+"""Of 64-bit numbers that are computed together. Responses may be mapped, and longer than memory."""
 
 
 class ResponseKind(StrEnum):
@@ -142,7 +144,16 @@ class Recording:
 
     def rates_hz(self, role: Role | None = None) -> np.ndarray:
         """Return each neuron's mean response a second in segments of a role (or in all)."""
-        return self.responses[self.bins_of(role)].mean(0, dtype=np.float64) / self.bin_width_s
+        return self.mean_response(self.bins_of(role)) / self.bin_width_s
+
+    def mean_response(self, bins: np.ndarray) -> np.ndarray:
+        """Return each neuron's mean response in some bins, shape (n_neurons,), float64."""
+        total = np.zeros(self.n_neurons)
+        for piece in _pieces(len(bins), self.n_neurons):
+            part = self.responses[bins[piece]].astype(np.float64)
+            part[0] += total  # bin after bin, as in one sum over all of them
+            total = part.sum(0)
+        return total / len(bins)
 
     def bins_of(self, role: Role | None = None) -> np.ndarray:
         """Indices of the bins in segments of ``role`` (all bins for ``None``)."""
@@ -209,8 +220,7 @@ def keep_active_neurons(
     if training_bins is None:
         has_train = any(s.role == "train" for s in recording.segments)
         training_bins = recording.bins_of("train" if has_train else None)
-    counts = recording.responses[training_bins].mean(0, dtype=np.float64)
-    rates_hz = counts / recording.bin_width_s
+    rates_hz = recording.mean_response(training_bins) / recording.bin_width_s
     if not (rates_hz >= min_rate_hz).any():
         raise DataError(
             f"session {recording.session_id!r}: no neuron fires at {min_rate_hz:g} Hz or more "
@@ -257,23 +267,29 @@ def check_responses(responses: np.ndarray, kind: ResponseKind, where: str) -> No
     Raises:
         DataError: Naming the first wrong neuron and bin.
     """
-    first = 0
 
     def complain(bad: np.ndarray, what: str, remedy: str) -> None:
         if bad.any():
-            time, neuron = np.argwhere(bad)[0] + (first, 0)
+            time, neuron = np.argwhere(bad)[0] + (piece.start, 0)
             raise DataError(
                 f"{where}: {kind.value} {what}, but bin {time} of neuron {neuron} is "
                 f"{responses[time, neuron]}; {remedy}"
             )
 
-    for part in array_chunks(responses):  # mapped responses of a long session stay on disk
+    for piece in _pieces(*responses.shape):
+        part = responses[piece]
         complain(~np.isfinite(part), "must be finite", "remove or fill those bins")
         if kind is not ResponseKind.FLUORESCENCE:
             complain(part < 0, "cannot be negative", "is it `fluorescence`?")
         if kind is ResponseKind.SPIKE_COUNTS:
             complain(part != np.round(part), "must be whole", "is it `inferred_spikes`?")
-        first += len(part)
+
+
+def _pieces(n_bins: int, n_columns: int) -> Iterator[slice]:
+    """Cut bins into pieces of about ``PIECE_BYTES``."""
+    n_together = max(1, PIECE_BYTES // (8 * max(1, n_columns)))
+    for start in range(0, n_bins, n_together):
+        yield slice(start, start + n_together)
 
 
 def _check_shapes(r: Recording, where: str) -> None:
