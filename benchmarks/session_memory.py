@@ -65,6 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="memory of long sessions")
     parser.add_argument("--out", type=Path, default=Path("runs/session_memory.json"))
     parser.add_argument("--minutes", type=float, default=60, help="length of the shorter sessions")
+    parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--measure", nargs=2, metavar=("WHAT", "PATH"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -81,7 +82,8 @@ def main() -> None:
         save_store(ten_times(cut(noise_recording(n_bins)), root), root / "ten" / "store")
         shutil.copytree(root / "minute", root / "ten" / "minute")
         noise_recording.cache_clear()
-        for what, (place, _) in ROWS.items():
+        for what in options.only:
+            place = ROWS[what][0]
             command = [sys.executable, __file__, "--measure", what, str(root / place)]
             ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             found[what] = json.loads(ran.stdout.splitlines()[-1])
