@@ -293,17 +293,22 @@ def _frame_by_frame(
     if not turned:
         held = vmap(respond)(by_signal)
         return held, torch.zeros_like(held)
-    # One displacement of one bin at a time, (axis and bin, window, bin, number).
-    n_windows, history = video.shape[:2]
-    alone = torch.eye(history).to(signals)[:, None, :, None]
-    rates = vmap(respond)(torch.cat([by_signal, (by_axis[:, None] * alone).flatten(0, 1)]))
-    held, displaced = rates[: len(by_signal)], rates[len(by_signal) :]
     (displacer,), angles = displacers, values[1][0]
     by_angle = vmap(lambda angle: jvp(displacer, (angles,), (angle.expand_as(angles),))[1])(
         torch.eye(angles.shape[1]).to(angles)
     )
+    n_windows, history = video.shape[:2]
     gone = torch.einsum("sfc,cfa->sfa", turned[0], by_angle).unflatten(1, (n_windows, history))
-    displaced = displaced.unflatten(0, (3, history))[: gone.shape[-1]]
+    by_axis = by_axis[: gone.shape[-1]]
+    if len(directions) <= len(by_axis) * history:  # moving each signal is less than each bin
+        through_gaze = torch.einsum("swta,awtd->swtd", gone, by_axis)
+        held, via_gaze = vmap(respond)(torch.cat([by_signal, through_gaze])).chunk(2)
+        return held, via_gaze
+    # One displacement of one bin at a time, (axis and bin, window, bin, number).
+    alone = torch.eye(history).to(signals)[:, None, :, None]
+    rates = vmap(respond)(torch.cat([by_signal, (by_axis[:, None] * alone).flatten(0, 1)]))
+    held, displaced = rates[: len(by_signal)], rates[len(by_signal) :]
+    displaced = displaced.unflatten(0, (len(by_axis), history))
     return held, torch.einsum("swta,atwn->swn", gone, displaced)
 
 
