@@ -62,7 +62,7 @@ def draw_growth(found: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) ->
         label_axes(bottom, X_LABELS[axis], "Memory added (MB)" if column == 0 else "")
     for ax in axes:
         quiet_grid(ax)
-    axes[len(found)].set_ylim(bottom=TICKS_MB[0])
+    axes[len(found)].set_ylim(bottom=30)
     # One legend for both rows: an axes that holds all their marks
     for label, color, marker in (*CURVES.values(), *MEMORY.values()):
         axes[0].plot([], [], marker=marker, color=color, label=label)
