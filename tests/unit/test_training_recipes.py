@@ -162,7 +162,8 @@ def test_the_summed_poisson_loss_is_scaled_by_windows():
     torch.manual_seed(0)
     rate, count = torch.rand(2, 4, 3) + 0.1, torch.poisson(torch.ones(2, 4, 3))
     encoder = RatesAsGiven(SpeedConfig(), {"s": EncoderDims(3, ("speed",), (2, 2), 1)})
-    loss = choose_loss("poisson_sum", ResponseKind.SPIKE_COUNTS, count.flatten(0, 1))
+    observed = count.flatten(0, 1)
+    loss = choose_loss("poisson_sum", ResponseKind.SPIKE_COUNTS, observed, torch.arange(8))
     objective = Objective(encoder, {"s": loss}, {"s": 200})
 
     def minimized(rows: slice, share: float = 1.0, n_windows: int | None = None) -> float:

@@ -347,8 +347,9 @@ class Fit:
         return text
 
     def _loss_of(self, name: str, session: PreparedSession) -> Loss:
-        training = self.tensors[name].responses[torch.from_numpy(session.split.bins("train"))]
-        return choose_loss(self.config.loss, session.recording.response_kind, training)
+        training = torch.from_numpy(session.split.bins("train"))
+        responses, kind = self.tensors[name].responses, session.recording.response_kind
+        return choose_loss(self.config.loss, kind, responses, training)
 
     @property
     def _is_alone(self) -> bool:

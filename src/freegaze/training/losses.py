@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from freegaze.recording.recording import ResponseKind
@@ -53,7 +53,8 @@ def gaussian_loss(variance: Float[Tensor, " neuron"]) -> Loss:
 def choose_loss(
     name: LossName,
     kind: ResponseKind,
-    training_responses: Float[Tensor, "time neuron"],
+    responses: Float[Tensor, "time neuron"],
+    training_bins: Integer[Tensor, " bin"],
 ) -> Loss:
     """Return the mean loss that suits the responses, or the one that was named.
 
@@ -61,10 +62,11 @@ def choose_loss(
         name: ``auto`` takes ``gaussian`` for fluorescence and ``poisson`` for the rest;
             ``poisson_sum`` is ``poisson`` until ``objective.Objective`` scales it.
         kind: What the responses are.
-        training_responses: Responses of the training bins, for the Gaussian weights.
+        responses: Of all bins.
+        training_bins: Indices of those that the weights of the Gaussian loss come from.
     """
     if name == "auto":
         name = "gaussian" if kind is ResponseKind.FLUORESCENCE else "poisson"
     if name in ("poisson", "poisson_sum"):
         return poisson_loss
-    return gaussian_loss(training_responses.var(0, correction=0))
+    return gaussian_loss(responses[training_bins].var(0, correction=0))

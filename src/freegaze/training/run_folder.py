@@ -187,9 +187,9 @@ def recording_checksum(recording: Recording) -> str:
     """Return a checksum of everything in a recording that a fit looks at."""
     digest = hashlib.sha256()
     for array in (recording.frame_index, recording.behavior, recording.responses):
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(np.ascontiguousarray(array).data)
     for start in range(0, len(recording.frames), 4096):  # a memory-mapped video stays on disk
-        digest.update(np.ascontiguousarray(recording.frames[start : start + 4096]).tobytes())
+        digest.update(np.ascontiguousarray(recording.frames[start : start + 4096]).data)
     description = (recording.bin_width_s, recording.behavior_names, recording.unit_ids)
     digest.update(repr((*description, recording.segments)).encode())
     return digest.hexdigest()

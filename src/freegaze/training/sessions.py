@@ -46,8 +46,7 @@ class PreparedSession:
     @property
     def mean_response(self) -> np.ndarray:
         """Mean response a bin of each neuron over training bins, float32."""
-        training = self.recording.responses[self.split.bins("train")]
-        return training.mean(0, dtype=np.float64).astype(np.float32)
+        return self.recording.mean_response(self.split.bins("train")).astype(np.float32)
 
     def targets(self, role: Role) -> Integer[np.ndarray, " window"]:
         """Target bins of a role's windows; training windows only touch usable bins."""
