@@ -137,15 +137,22 @@ class _Work:
                 "ascent", lambda n: fields.ascents(self.session, self.config, n, norm)
             )
             found["ascent"] = {key: np.stack([end[key] for end in ends]) for key in ends[0]}
+        self.progress(METHODS["gabor"], 0, 1)
+        found["gabor"] = self.pieces.get(
+            "gabor", lambda: fields.gabor_models(self.session, self._drive())
+        )
         for method, find in fields.SESSION_WIDE.items():
             self.progress(METHODS[method], 0, 1)
             found[method] = self.pieces.get(method, lambda find=find: find(self.session))
         return found
 
-    def _contributions(self, found: dict[str, Arrays]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def _drive(self) -> np.ndarray:
+        """Return the visual drive in every window, computed once."""
         self.progress("visual drive", 0, 1)
-        drive = self.pieces.get("drive", lambda: {"drive": self.session.visual_drive()})["drive"]
-        source = Contributing(self.session, drive)
+        return self.pieces.get("drive", lambda: {"drive": self.session.visual_drive()})["drive"]
+
+    def _contributions(self, found: dict[str, Arrays]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        source = Contributing(self.session, self._drive())
         numbers = self._by_neuron("contribution", lambda n: source.neuron(n, self.config))
         contributions, about = contribution_tables(self.session, numbers, self.config)
         gradient = found.get("gradient", {})
@@ -165,10 +172,11 @@ class _Work:
             kept = {}
             for method in shown:
                 pair = found[method].get("pair")
+                is_pair = found[method].get("is_energy", is_invariant)  # models know their own kind
                 row = fields.describe_field(
                     found[method]["field"][neuron],
                     None if pair is None else pair[neuron],
-                    bool(is_invariant[neuron]),
+                    bool(is_pair[neuron]),
                     self.session.lag,
                     recording.bin_width_s,
                     recording.deg_per_px,

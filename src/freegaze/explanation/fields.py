@@ -16,7 +16,9 @@ from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.pieces import Arrays
 from freegaze.explanation.session import ExplainedSession
 from freegaze.interpretation.ascent import Converged, FixedNorm, SmoothClimb, ascend, blur
+from freegaze.interpretation.callables import undisturbed
 from freegaze.interpretation.gabor import Gabor, fit_gabor
+from freegaze.interpretation.gabor_models import fit_gabor_models
 from freegaze.interpretation.linear_fields import (
     Frames,
     LinearFields,
@@ -29,9 +31,14 @@ from freegaze.interpretation.receptive_fields import (
     separate,
     summarize_field,
 )
+from freegaze.recording.recording import ResponseKind
 
 START_BLUR_PX = 2.0
 """Starting images of an ascent are white noise smoothed by this: finer grain is beyond any cell."""
+
+MIN_DRIVE, MAX_GAIN = 1e-4, 5.0
+"""Counts a bin below which a visual drive is none, and the most that behavior is believed to
+multiply or divide a rate by: beyond that one of the two predictions is next to nothing."""
 
 
 def gradients(session: ExplainedSession, config: ExplainConfig) -> Arrays:
@@ -108,6 +115,34 @@ def triggered(session: ExplainedSession, frames: Frames) -> Arrays:
 
 def _kept(fields: LinearFields) -> Arrays:
     return {"field": fields.fields.astype(np.float32)}
+
+
+def gabor_models(session: ExplainedSession, drive: Float[np.ndarray, "window neuron"]) -> Arrays:
+    """Fit Gabor models to responses on retinal video; what behavior does is the encoder's word.
+
+    Args:
+        session: The session.
+        drive: Its visual drive in every window.
+    """
+    targets, training = session.targets[None], session.targets["train"]
+    with undisturbed(session.encoder):
+        rates = session.encoder.predict(session.recording, targets=targets).rates
+    place = np.searchsorted(targets, training)
+    rates, drive = rates[place], drive[place]
+    responses = session.recording.responses[training]
+    is_count = session.recording.response_kind != ResponseKind.FLUORESCENCE
+    gain = None
+    if is_count:
+        gain = np.clip(rates / np.maximum(drive, MIN_DRIVE), 1 / MAX_GAIN, MAX_GAIN)
+    else:  # values of any sign have no gain: what behavior adds is taken away
+        responses = responses - (rates - drive)
+    found = fit_gabor_models(
+        partial(retinal_frames, session),
+        *(training, responses, session.history, session.lag),
+        gain=gain,
+        noise="poisson" if is_count else "gaussian",
+    )
+    return {"field": found.field, "pair": found.pair, "is_energy": found.is_energy}
 
 
 def retinal_frames(session: ExplainedSession, bins: Integer[np.ndarray, " bin"]) -> Tensor:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 METHODS: Mapping[str, str] = {
     "gradient": "averaged gradient of the encoder",
+    "gabor": "Gabor model of the responses, retinal video",
     "ascent": "most exciting retinal image",
     "linear": "smooth linear fit, retinal video",
     "linear_camera": "smooth linear fit, camera video",
@@ -39,7 +40,7 @@ class SessionExplanation:
             oldest first: (neuron, history, height, width). All but those of ``camera`` lie on the
             retina: on frames as the shifter moves them.
         pairs: Two pictures that span what each phase-invariant neuron looks for, by method
-            (``gradient``, ``ascent``): (neuron, 2, height, width).
+            (``gradient``, ``gabor``, ``ascent``): (neuron, 2, height, width).
         neurons: One row a neuron: ``unit_id``, ``invariance`` (0 linear to 1 phase-invariant),
             ``is_invariant``, ``deviance`` and ``correlation`` (of the model that contributions
             start from), ``multiplicative_bits`` (a bin, by which behavior that multiplies vision
@@ -48,9 +49,9 @@ class SessionExplanation:
             the strongest picture to the predicted bin), ``separability``, and of the Gabor fit
             ``center_x_px``, ``center_y_px`` (from the top left pixel), ``sigma_along_px``,
             ``sigma_across_px``, ``orientation_deg``, ``frequency_cpp`` (cycles a pixel),
-            ``phase_deg``, ``explained`` (its share of the field's squares); where the camera is
-            calibrated also ``center_x_deg``, ``center_y_deg`` (from the middle of the frame),
-            ``sigma_along_deg``, ``sigma_across_deg``, ``frequency_cpd``.
+            ``phase_deg``, ``explained`` (its share of the field's squares, 1 for ``gabor``);
+            where the camera is calibrated also ``center_x_deg``, ``center_y_deg`` (from the middle
+            of the frame), ``sigma_along_deg``, ``sigma_across_deg``, ``frequency_cpd``.
         saliency: One row a neuron and signal: ``unit_id``, ``signal``, ``base`` (the recorded
             column behind it), ``absolute`` and ``signed`` (mean derivative of the rate, in counts a
             bin for one training sd, the retinal image held still), ``via_gaze`` (mean size of what

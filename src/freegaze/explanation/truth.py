@@ -9,8 +9,9 @@ from jaxtyping import Float
 
 from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.session import ExplainedSession
+from freegaze.interpretation.gabor import fit_gabor
 from freegaze.interpretation.receptive_fields import summarize_field
-from freegaze.nn.warp import rotation_center, warp_frames
+from freegaze.nn.warp import affine_matrix, rotation_center, warp_frames
 from freegaze.simulation.group_shares import GROUPS, group_shares, true_saliency
 from freegaze.simulation.truth import Truth
 
@@ -39,10 +40,11 @@ def compare_fields(
         One row a neuron that sees and method: ``unit_id``, ``method``, ``kind``, ``correlation``
         (of the field's first singular picture with the true cosine phase; for complex cells the
         root mean square projection of both true phases onto the pair, NaN where the method gives
-        none), ``distance_px`` (between the Gabor fit's center and the true center of energy).
+        none), ``distance_px`` (between the middles of the found and the true Gabor function's
+        envelope).
     """
     true = moved_fields(truth.receptive_field, shift_px, rotation_deg)
-    centers = _centers(true)
+    centers = true_centers(truth, shift_px, rotation_deg)
     table = explanation.receptive_fields.set_index(["method", "unit_id"])
     rows = []
     for method, fields in explanation.fields.items():
@@ -171,9 +173,28 @@ def moved_fields(
     return warp_frames(flat, movement, center).numpy().reshape(fields.shape)
 
 
-def _centers(fields: Float[np.ndarray, "neuron 2 height width"]) -> np.ndarray:
-    """Return the middle (x, y) of each neuron's energy, (neuron, 2)."""
-    energy = (fields.astype(np.float64) ** 2).sum(1)
-    y, x = np.mgrid[: fields.shape[2], : fields.shape[3]]
-    whole = np.maximum(energy.sum((1, 2)), 1e-30)
-    return np.column_stack([(energy * x).sum((1, 2)) / whole, (energy * y).sum((1, 2)) / whole])
+def true_centers(
+    truth: Truth, shift_px: tuple[float, float], rotation_deg: float
+) -> Float[np.ndarray, "neuron 2"]:
+    """Return the middle (x, y) of each true envelope, where the encoder's retina has it.
+
+    A noiseless field is a Gabor function, whose fit is exact. Its middle of energy is another
+    point: where the wave runs from dark to bright across the envelope and the cell likes brightness
+    too, it lies beside it, by more than 2 px in a fifth of the simple cells.
+
+    Args:
+        truth: Of the neurons.
+        shift_px: Common shift (x, y) from the true retina to the encoder's.
+        rotation_deg: Common rotation.
+
+    Returns:
+        NaN for neurons that do not see.
+    """
+    centers = np.full((len(truth.kind), 2), np.nan)
+    for i, field in enumerate(truth.receptive_field):
+        if field.any():
+            centers[i] = fit_gabor(field[field.any((1, 2))]).center_px
+    size = (truth.receptive_field.shape[2], truth.receptive_field.shape[3])
+    movement = torch.tensor([[*shift_px, rotation_deg]], dtype=torch.float64)
+    matrix = affine_matrix(movement, rotation_center(size))[0].numpy()
+    return centers @ matrix[:, :2].T + matrix[:, 2]

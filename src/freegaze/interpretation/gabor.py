@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from jaxtyping import Float
@@ -14,8 +15,12 @@ from freegaze.errors import DataError, ShapeError
 MIN_SIDE_PX = 4
 """Pictures with a shorter side hold no more numbers than a Gabor function has."""
 
-START_FREQUENCIES = (0.02, 0.05, 0.1)
-"""Cycles a pixel that a fit also starts from: at 1.5 degrees a pixel, 0.013 to 0.067 a degree."""
+START_CYCLES, START_SIZES = (0.15, 0.3, 0.5), (0.7, 1.0, 1.5)
+"""Cycles a standard deviation of the envelope, and sizes as shares of the energy's, of starts."""
+
+N_STARTS = 4
+"""Starts that are searched from. Of 102 noiseless fields of the virtual mouse all are found
+exactly; from the middle of the energy alone 4 were missed, by 5 pixels."""
 
 
 @dataclass(frozen=True)
@@ -84,28 +89,54 @@ def fit_gabor(pictures: Float[np.ndarray, "picture height width"]) -> Gabor:
 
 
 def _starts(pictures: np.ndarray) -> list[np.ndarray]:
-    """Starts at the middle of the energy, with the wave of the spectrum's peak and others."""
+    """Of many starts in and beside the middle of the energy, the best few that differ.
+
+    The energy of a wave with a constant lies beside the envelope's middle by up to a standard
+    deviation, from where a search finds one lobe of the wave and takes it for the whole.
+    """
     energy = gaussian_filter((pictures**2).sum(0), 1.0)
     energy = np.where(energy > 0.3 * energy.max(), energy, 0.0)
     energy /= energy.sum()
     y, x = np.mgrid[: energy.shape[0], : energy.shape[1]]
     center = np.array([(energy * x).sum(), (energy * y).sum()])
-    spread = (energy * ((x - center[0]) ** 2 + (y - center[1]) ** 2)).sum() / 2
-    log_sigma = 0.5 * np.log(max(2.0 * spread, 1.0))
-    tilt, peak = _spectral_peak(pictures)
-    waves = [(tilt, f) for f in (peak, *START_FREQUENCIES)]
-    waves += [(tilt + np.pi / 2, START_FREQUENCIES[1])]
-    return [np.array([*center, log_sigma, log_sigma, angle, np.log(f)]) for angle, f in waves]
+    offsets = np.stack([x - center[0], y - center[1]]).reshape(2, -1)
+    moments = (offsets * energy.ravel()) @ offsets.T
+    spread = np.sqrt(max(float(np.trace(moments)) / 2, 1.0))
+    longest = np.linalg.eigh(moments)[1][:, 1]
+    tilts = (_spectral_peak(pictures), float(np.arctan2(longest[1], longest[0])))
+    starts = []
+    for angle in (tilt + turn for tilt in tilts for turn in (0.0, np.pi / 2)):
+        step = spread * np.array([np.cos(angle), np.sin(angle)])
+        for size, beside, cycles in product(START_SIZES, (-1, 0, 1), START_CYCLES):
+            sigma = size * spread
+            place = center + beside * size * step
+            starts.append([*place, np.log(sigma), np.log(sigma), angle, np.log(cycles / sigma)])
+    kept: list[np.ndarray] = []
+    for start in sorted(map(np.array, starts), key=lambda start: _misfit(start, pictures)):
+        if all(_differ(start, other, spread) for other in kept):
+            kept.append(start)
+        if len(kept) == N_STARTS:
+            break
+    return kept
 
 
-def _spectral_peak(pictures: np.ndarray) -> tuple[float, float]:
-    """Return direction (rad) and frequency (cycles a pixel) of the strongest wave."""
+def _misfit(parameters: np.ndarray, pictures: np.ndarray) -> float:
+    return float(((_amplitudes(parameters, pictures)[1] - pictures) ** 2).sum())
+
+
+def _differ(a: np.ndarray, b: np.ndarray, spread: float) -> bool:
+    """Tell whether two starts lie apart or run in other directions."""
+    return bool(np.hypot(*(a - b)[:2]) > 0.3 * spread or abs(np.sin(a[4] - b[4])) > 0.3)
+
+
+def _spectral_peak(pictures: np.ndarray) -> float:
+    """Return the direction (rad) of the strongest wave."""
     sides = tuple(2 * side for side in pictures.shape[1:])
     spectrum = (np.abs(np.fft.rfft2(pictures, sides)) ** 2).sum(0)
     fy, fx = np.fft.fftfreq(sides[0])[:, None], np.fft.rfftfreq(sides[1])[None]
     frequency = np.hypot(fy, fx)
     row, column = np.unravel_index((spectrum * (frequency > 0.01)).argmax(), spectrum.shape)
-    return float(np.arctan2(fy[row, 0], fx[0, column])), float(frequency[row, column])
+    return float(np.arctan2(fy[row, 0], fx[0, column]))
 
 
 def _search(pictures: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, float]:

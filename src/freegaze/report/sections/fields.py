@@ -30,6 +30,7 @@ OUTLINE_NOTE = (
 
 FIELD_UNITS = {
     "gradient": "responses/bin per unit of video",
+    "gabor": "of length 1",
     "ascent": "units of video",
     "linear": "responses/bin per unit of video",
     "linear_camera": "responses/bin per unit of video",
