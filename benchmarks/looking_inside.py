@@ -175,9 +175,11 @@ def print_fields(fields: pd.DataFrame) -> None:
                 "median r": simple["correlation"].median(),
                 "quartile r": simple["correlation"].quantile(0.25),
                 "within 2 px": (simple["distance_px"] <= 2).mean(),
+                "envelope": (simple["envelope_distance_px"] <= 2).mean(),
                 "complex": len(complex_),
                 "median overlap": complex_["correlation"].median(),
                 "within 3 px": (complex_["distance_px"] <= 3).mean(),
+                "its envelope": (complex_["envelope_distance_px"] <= 3).mean(),
             }
         )
     print(f"Receptive fields of neurons above {HALF:.0%} of their attainable correlation:")

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from freegaze.explanation.truth import compare_fields, correlate, moved_fields, subspace_overlap
+from freegaze.explanation.truth import (
+    compare_fields,
+    correlate,
+    moved_fields,
+    subspace_overlap,
+    true_envelopes,
+)
+from freegaze.interpretation.gabor import energy_middle
 from freegaze.nn.warp import rotation_center, warp_frames
 from freegaze.simulation import SimulationConfig, Truth, simulate
 from report_runs import make_explanation
@@ -65,12 +72,10 @@ def test_fields_that_are_the_truth_moved_agree_with_it(session) -> None:
     shift, turn = (2.0, -1.0), 8.0
     moved = moved_fields(truth.receptive_field, shift, turn)
     fields = np.stack([0.3 * moved[:, 0], moved[:, 0], -0.1 * moved[:, 0]], 1)
-    energy = (moved.astype(np.float64) ** 2).sum(1)
-    whole = np.maximum(energy.sum((1, 2)), 1e-30)
-    y, x = np.mgrid[:24, :32]
     table = made.receptive_fields.copy()
-    table["center_x_px"] = (energy * x).sum((1, 2)) / whole
-    table["center_y_px"] = (energy * y).sum((1, 2)) / whole + 0.5
+    energies, envelopes = energy_middle(moved), true_envelopes(truth, shift, turn)
+    table["energy_x_px"], table["energy_y_px"] = energies[:, 0], energies[:, 1] + 0.5
+    table["center_x_px"], table["center_y_px"] = envelopes[:, 0] - 0.3, envelopes[:, 1]
     found = compare_fields(
         replace(
             made,
@@ -86,3 +91,19 @@ def test_fields_that_are_the_truth_moved_agree_with_it(session) -> None:
     assert found["unit_id"].tolist() == [u for u, s in zip(made.unit_ids, sees, strict=True) if s]
     np.testing.assert_allclose(found["correlation"], 1.0, atol=1e-5)
     np.testing.assert_allclose(found["distance_px"], 0.5, atol=1e-6)
+    np.testing.assert_allclose(found["envelope_distance_px"], 0.3, atol=1e-6)
+
+
+def test_true_envelopes_are_the_middles_of_envelopes_and_move_with_the_fields() -> None:
+    """Of a pair in quadrature the energy is the squared envelope, wherever its waves are."""
+    config = SimulationConfig(minutes=0.5, n_neurons=24, seed=2, frame_size=(60, 80))
+    truth = simulate(config)[1]
+    sees = ~np.isin(truth.modulation, ["behavior_only", "untuned"])
+    shift, turn = (3.0, -2.0), 10.0
+    centers = true_envelopes(truth, shift, turn)
+    np.testing.assert_array_equal(np.isfinite(centers).all(1), sees)
+    middle = energy_middle(moved_fields(truth.receptive_field, shift, turn))
+    gaps = np.hypot(*(centers - middle).T)
+    assert gaps[sees & (truth.kind == "complex")].max() < 0.2  # what the edge of the frame cuts
+    # A simple cell's energy lies at its strongest lobe, which is not where its envelope is.
+    assert 1 < gaps[sees & (truth.kind == "simple")].max() < 8

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freegaze.errors import DataError, ShapeError
-from freegaze.interpretation.gabor import fit_gabor
+from freegaze.interpretation.gabor import energy_middle, fit_gabor
 from type_checks import unchecked
 
 SIZE = (24, 32)
@@ -97,6 +97,26 @@ def test_a_quadrature_pair_shares_everything_but_phase() -> None:
     np.testing.assert_allclose(found.pictures, pair, atol=0.02)
 
 
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    orientation=st.floats(0, 179.9),
+    cycles=st.floats(0.3, 0.45),
+    aspect=st.floats(0.85, 1.4),
+    phase=st.floats(-180, 180),
+    constant=st.floats(-0.8, 0.8),
+)
+def test_a_wave_on_a_bright_or_dark_middle_is_found_whole(
+    orientation: float, cycles: float, aspect: float, phase: float, constant: float
+) -> None:
+    """Its energy lies beside the envelope's middle, at one lobe, where a search would stay."""
+    sigma = (3.5, 3.5 * aspect)
+    shape = ((16.0, 11.5), sigma, orientation)
+    picture = draw(*shape, cycles / sigma[0], phase) + constant * draw(*shape, 0.0, 0.0)
+    found = fit_gabor(picture[None])
+    assert found.explained > 0.9999
+    assert found.center_px == pytest.approx((16.0, 11.5), abs=0.2)
+
+
 def test_a_blob_is_a_gabor_without_a_wave() -> None:
     picture = draw((13.0, 10.0), (3.0, 3.0), 0, 0.0, 0)
     found = fit_gabor(picture[None])
@@ -115,6 +135,20 @@ def test_noise_is_not_explained() -> None:
     weak = draw((15.0, 11.0), (3.0, 3.0), 30, 0.15, 0)
     mixed = weak + weak.std() * rng.normal(size=SIZE)
     assert fit_gabor(mixed[None]).explained == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_middle_of_energy_is_where_the_strongest_lobe_is() -> None:
+    """By hand: squares of 3 and 1 at x = 2 and 6, of two pictures; a bright lobe of a sine."""
+    pictures = np.zeros((1, 2, 5, 8))
+    pictures[0, 0, 1, 2], pictures[0, 1, 4, 6] = np.sqrt(3), -1.0
+    np.testing.assert_allclose(energy_middle(pictures), [[3.0, 1.75]])
+    assert not energy_middle(np.zeros((2, 1, 4, 4))).any()
+    shape = ((16.0, 11.5), (4.0, 4.0), 0.0)
+    picture = draw(*shape, 0.09, -90) + 0.7 * draw(*shape, 0.0, 0.0)  # bright on the right
+    found = fit_gabor(picture[None])
+    assert found.center_px == pytest.approx((16.0, 11.5), abs=0.1)
+    assert found.energy_px == pytest.approx(energy_middle(picture[None, None])[0], abs=0.02)
+    assert 1 < found.energy_px[0] - 16 < 4
 
 
 @unchecked()

@@ -199,9 +199,12 @@ def describe_field(
 
 def _gabor_row(gabor: Gabor, size: tuple[int, ...], deg_per_px: float | None) -> dict[str, float]:
     (x, y), (along, across) = gabor.center_px, gabor.sigma_px
+    energy_x, energy_y = gabor.energy_px
     row = {
         "center_x_px": x,
         "center_y_px": y,
+        "energy_x_px": energy_x,
+        "energy_y_px": energy_y,
         "sigma_along_px": along,
         "sigma_across_px": across,
         "orientation_deg": gabor.orientation_deg,

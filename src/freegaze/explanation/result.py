@@ -47,7 +47,8 @@ class SessionExplanation:
             beats behavior that adds), ``class`` (see ``CLASSES``).
         receptive_fields: One row a neuron and method: ``unit_id``, ``method``, ``delay_s`` (from
             the strongest picture to the predicted bin), ``separability``, and of the Gabor fit
-            ``center_x_px``, ``center_y_px`` (from the top left pixel), ``sigma_along_px``,
+            ``center_x_px``, ``center_y_px`` (of the envelope, from the top left pixel),
+            ``energy_x_px``, ``energy_y_px`` (middle of the function's squares), ``sigma_along_px``,
             ``sigma_across_px``, ``orientation_deg``, ``frequency_cpp`` (cycles a pixel),
             ``phase_deg``, ``explained`` (its share of the field's squares, 1 for ``gabor``);
             where the camera is calibrated also ``center_x_deg``, ``center_y_deg`` (from the middle

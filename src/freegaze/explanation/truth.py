@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.session import ExplainedSession
-from freegaze.interpretation.gabor import fit_gabor
+from freegaze.interpretation.gabor import energy_middle, fit_gabor
 from freegaze.interpretation.receptive_fields import summarize_field
 from freegaze.nn.warp import affine_matrix, rotation_center, warp_frames
 from freegaze.simulation.group_shares import GROUPS, group_shares, true_saliency
@@ -40,11 +40,12 @@ def compare_fields(
         One row a neuron that sees and method: ``unit_id``, ``method``, ``kind``, ``correlation``
         (of the field's first singular picture with the true cosine phase; for complex cells the
         root mean square projection of both true phases onto the pair, NaN where the method gives
-        none), ``distance_px`` (between the middles of the found and the true Gabor function's
-        envelope).
+        none), ``distance_px`` (between the middles of energy of the Gabor fit and of the true
+        field), ``envelope_distance_px`` (between the middles of their envelopes).
     """
     true = moved_fields(truth.receptive_field, shift_px, rotation_deg)
-    centers = true_centers(truth, shift_px, rotation_deg)
+    energies = energy_middle(true)
+    envelopes = true_envelopes(truth, shift_px, rotation_deg)
     table = explanation.receptive_fields.set_index(["method", "unit_id"])
     rows = []
     for method, fields in explanation.fields.items():
@@ -53,7 +54,8 @@ def compare_fields(
             if truth.modulation[i] in NOT_VISUAL:
                 continue
             number = table.loc[(method, unit)]
-            gap = np.array([number["center_x_px"], number["center_y_px"]]) - centers[i]
+            energy = np.array([number["energy_x_px"], number["energy_y_px"]])
+            envelope = np.array([number["center_x_px"], number["center_y_px"]])
             if truth.kind[i] == "simple":
                 correlation = correlate(summarize_field(fields[i]).spatial, true[i, 0])
             else:
@@ -64,7 +66,8 @@ def compare_fields(
                     "method": method,
                     "kind": truth.kind[i],
                     "correlation": correlation,
-                    "distance_px": float(np.hypot(*gap)),
+                    "distance_px": float(np.hypot(*(energy - energies[i]))),
+                    "envelope_distance_px": float(np.hypot(*(envelope - envelopes[i]))),
                 }
             )
     return pd.DataFrame(rows)
@@ -173,7 +176,7 @@ def moved_fields(
     return warp_frames(flat, movement, center).numpy().reshape(fields.shape)
 
 
-def true_centers(
+def true_envelopes(
     truth: Truth, shift_px: tuple[float, float], rotation_deg: float
 ) -> Float[np.ndarray, "neuron 2"]:
     """Return the middle (x, y) of each true envelope, where the encoder's retina has it.
