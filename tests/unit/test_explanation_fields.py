@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,17 @@ import torch
 from fake_encoder import built_fit
 from figure_runs import make_behaving
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.fields import ascents, describe_field, field_table, typical_norm
+from freegaze.explanation.fields import (
+    ascents,
+    describe_field,
+    field_table,
+    gabor_models,
+    typical_norm,
+)
 from freegaze.explanation.session import ExplainedSession
 from freegaze.interpretation.ascent import Ascent, ascend
+from freegaze.interpretation.gabor_models import GaborModels
+from freegaze.recording.recording import ResponseKind
 
 CONFIG = ExplainConfig(n_windows=6, n_starts=2, ascent_steps=2)
 
@@ -84,3 +94,40 @@ def test_ascents_start_elsewhere_for_each_neuron_and_keep_the_norm(
     np.testing.assert_array_equal(ends[0], ends[2])
     ascents(session, CONFIG.model_copy(update={"seed": 1}), 0, norm)
     assert not torch.equal(starts[0], starts[3])
+
+
+@pytest.mark.parametrize("kind", [ResponseKind.SPIKE_COUNTS, ResponseKind.FLUORESCENCE])
+def test_gabor_models_are_told_what_behavior_does(
+    monkeypatch: pytest.MonkeyPatch, kind: ResponseKind
+) -> None:
+    """Counts: what it multiplies by, within bounds. Fluorescence: what it adds is taken away."""
+    recording = replace(make_behaving("s", n_neurons=2), response_kind=kind)
+    core = {"channels": [4], "kernels": [5], "strides": [2]}
+    session = ExplainedSession(built_fit([recording], "cnn", {"core": core}), recording)
+    training = session.targets["train"]
+    rates = session.encoder.predict(recording, targets=training).rates
+    gains = np.linspace(0.05, 9, len(session.targets[None]))[:, None]
+    whole = session.encoder.predict(recording, targets=session.targets[None]).rates
+    told = {}
+
+    def watched(frames, targets, responses, history, lag, *, gain, noise) -> GaborModels:
+        told.update(gain=gain, responses=responses, noise=noise, frames=frames(targets[:2]))
+        np.testing.assert_array_equal(targets, training)
+        return GaborModels(np.zeros(2, bool), np.zeros((2, 3, 4, 5)), np.zeros((2, 2, 4, 5)))
+
+    monkeypatch.setattr("freegaze.explanation.fields.fit_gabor_models", watched)
+    found = gabor_models(session, whole / gains)
+    assert set(found) == {"field", "pair", "is_energy"}
+    drive = (whole / gains)[np.isin(session.targets[None], training)]
+    bins = torch.from_numpy(training[:2])
+    np.testing.assert_array_equal(told["frames"], session.retinal_video(bins)[:, 0])
+    if kind == ResponseKind.FLUORESCENCE:
+        assert told["gain"] is None
+        assert told["noise"] == "gaussian"
+        expected = session.recording.responses[training] - (rates - drive)
+        np.testing.assert_allclose(told["responses"], expected, rtol=1e-5, atol=1e-6)
+    else:
+        assert told["noise"] == "poisson"
+        expected = np.clip(gains[np.isin(session.targets[None], training)], 0.2, 5)
+        np.testing.assert_allclose(told["gain"], expected.repeat(2, 1), rtol=1e-4)
+        np.testing.assert_array_equal(told["responses"], session.recording.responses[training])
