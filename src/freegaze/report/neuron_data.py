@@ -31,6 +31,7 @@ GABOR_ROWS = (
     ("before the predicted bin (ms)", ("delay_s",), 1000.0, 0),
     ("space × time (% of squares)", ("separability",), 100.0, 0),
     ("Gabor fit (% of squares)", ("explained",), 100.0, 0),
+    ("middle of the squares x, y (px)", ("energy_x_px", "energy_y_px"), 1.0, 1),
     ("center x, y (px)", ("center_x_px", "center_y_px"), 1.0, 1),
     ("center x, y (°)", ("center_x_deg", "center_y_deg"), 1.0, 1),
     ("sd along, across the wave (px)", ("sigma_along_px", "sigma_across_px"), 1.0, 1),
