@@ -8,3 +8,7 @@ SMALL_CORE = (
     *("--set", "model.core.channels=[4]", "--set", "model.core.kernels=[7]"),
     *("--set", "model.core.strides=[4]"),
 )
+SMALL_EXPLANATION = (
+    *("--set", "n_windows=4", "--set", "n_starts=2", "--set", "ascent_steps=2"),
+    *("--set", "n_saliency_windows=8", "--set", "n_shifts=4", "--quiet"),
+)

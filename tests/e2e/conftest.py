@@ -59,6 +59,15 @@ def mouse(tmp_path_factory: pytest.TempPathFactory, freegaze: Freegaze) -> Path:
 
 
 @pytest.fixture(scope="session")
+def asked(mouse: Path) -> tuple[str, ...]:
+    """Two rows of Table 2 on a recording that is there already, without the folder."""
+    return (
+        *("reproduce", "table2", "--row", "cnn", "--row", "S", "--source", "simulation"),
+        *(str(mouse), "--scale", "tiny", *SMALL, *SMALL_CORE, "--set", "split.gap_s=0.5"),
+    )
+
+
+@pytest.fixture(scope="session")
 def runs(mouse: Path, freegaze: Freegaze) -> dict[str, Path]:
     """A behavior-only run and a small CNN-GRU, both evaluated."""
     folder = mouse.parent

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +13,11 @@ import pandas as pd
 import pytest
 import torch
 
-from e2e_options import SMALL
 from freegaze import load_encoder, open_recordings
 from freegaze.models.encoder import EncoderDims, build_encoder
 from freegaze.paper.published import paper_config, save_published
 from freegaze.paper.state_dicts import to_original
 from freegaze.sources.nwb_files.predictions import read_predictions
-from freegaze.training.checkpoint import load_tensors
 from type_checks import unchecked
 
 XU_TINY = Path(__file__).parents[1] / "golden" / "xu2023_tiny"
@@ -172,61 +167,6 @@ def test_damaged_files_are_one_line(freegaze, mouse, tmp_path):
     result = freegaze("train", copy, "--out", tmp_path / "run", status=2)
     assert "frames.npy" in result.stderr
     assert not (tmp_path / "run").exists()
-
-
-def test_a_killed_fit_continues_to_the_same_bytes(freegaze, mouse, tmp_path):
-    options = [
-        *("--model", "behavior_only", "--set", "training.checkpoint_every_s=1e-9"),
-        *("--set", "training.max_passes=12", "--set", "training.patience=12"),
-        *("--set", "training.batch_windows=16", "--set", "split.gap_s=0.5"),
-    ]
-    arguments = ["train", mouse, *SMALL, *options]
-    freegaze(*arguments, "--out", tmp_path / "whole")
-    expected = load_tensors(tmp_path / "whole" / "encoder.safetensors")[0]
-    rng = np.random.default_rng(0)
-    for k in range(4):
-        run = tmp_path / f"killed{k}"
-        command = [sys.executable, "-c", "import freegaze.cli as c; c.main()"]
-        command += [str(a) for a in (*arguments, "--out", run)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        # Checkpoints, not seconds, say how far it is: the same on a fast and on a slow machine.
-        for _ in range(rng.integers(1, 30)):
-            _wait_for_another(run / "checkpoint.safetensors", process)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        assert not (run / "encoder.safetensors").exists(), "ended before it was killed"
-        freegaze("train", "--resume", run, "--quiet")
-        weights = load_tensors(run / "encoder.safetensors")[0]
-        for name, tensor in expected.items():
-            assert (weights[name] == tensor).all(), name
-        assert len((run / "metrics.jsonl").read_text().splitlines()) == 12
-
-
-def _wait_for_another(checkpoint, process):
-    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
-    while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
-        assert process.poll() is None, "ended before it was killed"
-        time.sleep(0.001)
-
-
-def test_two_processes_on_one_run_are_refused(freegaze, mouse, runs, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(runs["behavior"], run)
-    hold = (
-        "import sys, pathlib; from freegaze.training.run_folder import RunFolder\n"
-        "with RunFolder(pathlib.Path(sys.argv[1])).locked(): print('held', flush=True); input()"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", hold, str(run)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert holder.stdout is not None
-    holder.stdout.readline()
-    result = freegaze("train", "--resume", run, "--quiet", status=2)
-    assert "another process" in result.stderr
-    holder.communicate("\n")
 
 
 def test_weights_come_from_the_original_and_go_back(freegaze, tmp_path):

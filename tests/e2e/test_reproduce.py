@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from e2e_options import SMALL, SMALL_CORE
 from freegaze.paper.presets import TABLES
-
-PROGRAM = [sys.executable, "-c", "import freegaze.cli as c; c.main()"]
-TWO_ROWS = ("--row", "cnn", "--row", "S")
-QUICK = ("--scale", "tiny", *SMALL, *SMALL_CORE, "--set", "split.gap_s=0.5")
-
-
-@pytest.fixture(scope="module")
-def asked(mouse: Path) -> tuple[str, ...]:
-    """Two rows of Table 2 on a recording that is there already, without the folder."""
-    return ("reproduce", "table2", *TWO_ROWS, "--source", "simulation", str(mouse), *QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -151,31 +136,3 @@ def test_a_wrong_question_gets_one_line(freegaze, tmp_path, arguments, words):
     assert words in told.stderr
     assert "Traceback" not in told.stderr
     assert not list(tmp_path.glob("grid/cells/*"))
-
-
-def check_kills(freegaze, asked, whole: Path, out: Path, n_kills: int, seed: int) -> None:
-    """Kill a grid again and again at random moments, let it end, and compare its tables."""
-    rng = np.random.default_rng(seed)
-    command = [*PROGRAM, *asked, "--out", str(out)]
-    for _ in range(n_kills):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not (out / "grid.yaml").exists() and process.poll() is None:
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 10))
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    time.sleep(0.2)  # a worker takes that long to see that it is alone
-    freegaze("reproduce", "table2", "--out", out, "--quiet")
-    assert files_of(out) == files_of(whole)
-
-
-def test_a_killed_grid_continues_to_the_same_table(freegaze, asked, reproduced, tmp_path):
-    check_kills(freegaze, asked, reproduced, tmp_path / "grid", n_kills=4, seed=0)
-
-
-@pytest.mark.slow
-def test_a_grid_killed_fifty_times_continues_to_the_same_table(
-    freegaze, asked, reproduced, tmp_path
-):
-    for seed in range(10):
-        check_kills(freegaze, asked, reproduced, tmp_path / f"grid{seed}", n_kills=5, seed=seed)

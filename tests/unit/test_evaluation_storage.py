@@ -26,6 +26,7 @@ def test_everything_comes_back(evaluation, tmp_path):
     folder = save_evaluation(tmp_path, evaluation)
     again = load_evaluation(tmp_path)
     assert sorted(p.name for p in folder.iterdir()) == [
+        "checksums.sha256",
         "predictions.npz",
         "scores.csv",
         "scores.parquet",

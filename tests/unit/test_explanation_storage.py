@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from builders import make_recording
-from freegaze.errors import CheckpointError
+from freegaze.errors import CheckpointError, DataError
 from freegaze.explanation.pieces import Pieces
 from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.storage import (
@@ -75,31 +75,62 @@ def test_sessions_come_in_order_of_their_names(tmp_path: Path) -> None:
     assert [e.session_id for e in load_explanations(tmp_path)] == ["a", "b", "c"]
 
 
-def test_an_unfinished_explanation_is_not_believed(tmp_path: Path, monkeypatch) -> None:
+class StoppedError(Exception):
+    """Stands for a process that is killed."""
+
+
+@pytest.mark.parametrize("n_moved", [0, 1, 7, 13])
+def test_an_unfinished_explanation_is_not_believed(tmp_path: Path, monkeypatch, n_moved) -> None:
+    """Killed while the new files take the place of the old ones, it counts as not made."""
     save_explanation(tmp_path, made(), {})
+    moves, replace = iter(range(n_moved)), Path.replace
 
-    class StoppedError(Exception):
-        pass
+    def stop(self: Path, target: Path) -> Path:
+        if next(moves, None) is None:
+            raise StoppedError
+        return replace(self, target)
 
-    def stop(*_: object, **__: object) -> None:
-        raise StoppedError
-
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", stop)
+    monkeypatch.setattr(Path, "replace", stop)
     with pytest.raises(StoppedError):
         save_explanation(tmp_path, made(), {"seed": 4})
-    assert (session_folder(tmp_path, "mouse") / "neurons.parquet").is_file()  # of the first
+    monkeypatch.undo()
+    assert (session_folder(tmp_path, "mouse") / "neurons.parquet").is_file()
     assert not is_explained(tmp_path)
     assert settings_of(tmp_path, "mouse") is None
     with pytest.raises(CheckpointError, match="not explained yet"):
         load_explanation(tmp_path, "mouse")
 
 
+def test_a_full_disk_leaves_the_explanation_that_was_there(tmp_path: Path, monkeypatch) -> None:
+    save_explanation(tmp_path, made(), {"seed": 3})
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(DataError, match="No space left on device.*nothing was changed"):
+        save_explanation(tmp_path, made(), {"seed": 4})
+    monkeypatch.undo()
+    assert settings_of(tmp_path, "mouse") == {"seed": 3}
+    load_explanation(tmp_path, "mouse")
+
+
+def test_files_of_another_explanation_are_not_taken_for_its_own(tmp_path: Path) -> None:
+    folder = save_explanation(tmp_path, made(), {})
+    table = pd.read_parquet(folder / "saliency.parquet")
+    table.assign(absolute=0.0).to_parquet(folder / "saliency.parquet", index=False)
+    with pytest.raises(CheckpointError, match=r"saliency\.parquet has changed.*remove that folder"):
+        load_explanation(tmp_path, "mouse")
+
+
 def test_what_a_killed_process_left_half_written_goes(tmp_path: Path) -> None:
     folder = session_folder(tmp_path, "mouse")
     folder.mkdir(parents=True)
-    (folder / ".saliency.csv.partial-0123abcd").write_text("unit_id,sig")
+    left = folder / ".about.json.partial-0123abcd"
+    left.mkdir()
+    (left / "saliency.csv").write_text("unit_id,sig")
     save_explanation(tmp_path, made(), {})
-    assert len(list(folder.iterdir())) == 2 * len(TABLES) + 2
+    assert len(list(folder.iterdir())) == 2 * len(TABLES) + 3
     load_explanation(tmp_path, "mouse")
 
 

@@ -110,5 +110,8 @@ def test_what_is_wrong_is_named(encoder: FittedEncoder, tmp_path: Path) -> None:
     keep_most_exciting(tmp_path, encoder, "s", ["unit_0"], SHORT)
     (path,) = tmp_path.rglob("*.npz")
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(CheckpointError, match="remove it"):
+    with pytest.raises(CheckpointError, match="missing or broken; run this again"):
         load_most_exciting(tmp_path, "unit_0", SHORT, 1)
+    assert not has_most_exciting(tmp_path, ["unit_0"], SHORT)
+    keep_most_exciting(tmp_path, encoder, "s", ["unit_0"], SHORT)  # not believed, but made again
+    load_most_exciting(tmp_path, "unit_0", SHORT, 1)

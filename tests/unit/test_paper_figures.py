@@ -263,8 +263,9 @@ def test_kept_results_that_are_broken_are_named(paper_grid: Grid) -> None:
     path = figures.saliency_file(cell.run.path, SHORT)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PK\x03\x04")
-    with pytest.raises(CheckpointError, match="remove it and run this again"):
+    with pytest.raises(CheckpointError, match="missing or broken; run this again"):
         figure5(paper_grid, SHORT)
+    assert not FigureStep("figure5", SHORT, "paper").is_done(cell)
     assert not has_most_exciting(cell.run.path, ["unit_0"], figures.ascent_of("figure4", SHORT))
 
 
@@ -274,6 +275,7 @@ def test_neurons_without_a_correlation_come_last(tmp_path: Path) -> None:
     table = pd.read_parquet(folder / "scores.parquet")
     table["correlation"] = [0.1, np.nan, 0.3]
     table.to_parquet(folder / "scores.parquet", index=False)
+    (folder / "checksums.sha256").unlink()
     assert [unit for unit, _ in best_units(grid.cells[0], "default", 9)] == [
         *("unit_2", "unit_0", "unit_1"),
     ]

@@ -1,5 +1,7 @@
 """Array files that may be broken, and writing that happens whole or not at all."""
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -122,6 +124,61 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path):
     write("two", True)
     assert target.read_text() == "two"
     assert [p.name for p in target.parent.iterdir()] == ["a.txt"]
+
+
+def leave(target: Path) -> None:
+    """Leave what a process that was killed while it wrote to a place leaves."""
+    program = (
+        "import os, sys, pathlib; from freegaze.recording.atomic import atomic_folder\n"
+        "with atomic_folder(pathlib.Path(sys.argv[1]), lambda _: True) as folder:\n"
+        "    (folder / 'half').write_text('written')\n"
+    )
+    subprocess.run([sys.executable, "-c", f"{program}    os._exit(1)", str(target)], check=False)
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path):
+    target = tmp_path / "out"
+    leave(target)
+    leave(tmp_path / "out.more")  # another place, although its name begins alike
+    (tmp_path / ".out.mine").write_text("a file of the user's")
+    assert len(list(tmp_path.iterdir())) == 3
+    with atomic_folder(target) as partial:
+        (partial / "a").write_text("x")
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names[0] == ".out.mine"
+    assert names[1].startswith(".out.more.partial-")
+    assert names[2:] == ["out"]
+    assert [p.name for p in target.iterdir()] == ["a"]
+
+
+def test_what_a_living_process_writes_is_left_alone(tmp_path: Path):
+    target = tmp_path / "out"
+    with atomic_file(target) as first:
+        first.write_text("first")
+        program = (
+            "import sys, pathlib; from freegaze.recording.atomic import atomic_file\n"
+            "with atomic_file(pathlib.Path(sys.argv[1])) as partial: partial.write_text('second')"
+        )
+        subprocess.run([sys.executable, "-c", program, str(target)], check=True)
+        assert target.read_text() == "second"
+        assert first.read_text() == "first"
+    assert target.read_text() == "first"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_was_moved_away_by_a_killed_process_comes_back(tmp_path: Path):
+    """It was killed between its two renames: the old folder is hidden, the new one not there."""
+    target, old = tmp_path / "out", tmp_path / ".out.old-0123abcd"
+    old.mkdir()
+    (old / "precious").write_text("x")
+    with pytest.raises(DataError, match="exists already"), atomic_folder(target):
+        raise AssertionError("it must be asked about")
+    assert (target / "precious").read_text() == "x"
+    target.rename(old)
+    target.mkdir()
+    with atomic_folder(target) as partial:
+        (partial / "a").write_text("x")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path):

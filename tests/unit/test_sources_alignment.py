@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from freegaze.errors import DataError
+from freegaze.recording import array_files
 from freegaze.recording.recording import ResponseKind
 from freegaze.sources.alignment import frames as frames_module
 from freegaze.sources.alignment.assembly import (
@@ -177,7 +178,7 @@ def test_a_disk_without_room_says_so(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(frames_module, "IN_MEMORY_BYTES", 10)
-    monkeypatch.setattr(frames_module.os, "posix_fallocate", full)
+    monkeypatch.setattr(array_files.os, "posix_fallocate", full)
     with pytest.raises(DataError, match=r"no room.*No space left.*frame_size"):
         align((np.arange(12) + 0.5) / 12)
 

@@ -1,15 +1,15 @@
 """Evaluations on disk, in a run's folder: tables that anyone can open, and the scored bins.
 
 scores.csv, scores.parquet  one row a neuron
-summary.json                means and medians over neurons, with intervals
 predictions.npz             predictions and observations of the scored bins, without pickles
+checksums.sha256            of all files
+summary.json                means and medians over neurons, with intervals; written last
 """
 
 from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from freegaze.errors import CheckpointError
+from freegaze.errors import CheckpointError, FreegazeError
 from freegaze.evaluation.chance import Chance
 from freegaze.evaluation.result import Evaluation
 from freegaze.evaluation.scored import ScoredSession
-from freegaze.recording.atomic import atomic_file
+from freegaze.recording.array_files import UNREADABLE
+from freegaze.recording.sealed import check_sealed, write_sealed
 from freegaze.training.run_folder import read_json
 
 FOLDER = "evaluation"
@@ -30,7 +31,7 @@ TEXT_COLUMNS = ("session_id", "unit_id")
 
 
 def save_evaluation(run_folder: Path | str, evaluation: Evaluation) -> Path:
-    """Write an evaluation into a run folder; each file is written whole or not at all.
+    """Write an evaluation into a run folder: whole, or not at all.
 
     Args:
         run_folder: The run, or any folder; an earlier evaluation there is replaced.
@@ -49,9 +50,7 @@ def save_evaluation(run_folder: Path | str, evaluation: Evaluation) -> Path:
         "scores.parquet": evaluation.table.to_parquet(index=False),
         "summary.json": json.dumps(finite_or_null(evaluation.summary), indent=2).encode(),
     }
-    for name, content in contents.items():
-        with atomic_file(folder / name, overwrite=True) as partial:
-            partial.write_bytes(content)
+    write_sealed(folder, contents)
     return folder
 
 
@@ -74,14 +73,17 @@ def load_evaluation(run_folder: Path | str) -> Evaluation:
             f"`freegaze evaluate {run_folder}`"
         )
     try:
+        check_sealed(folder, ("scores.parquet", "predictions.npz", "summary.json"))
         table = pd.read_parquet(folder / "scores.parquet")
         sessions = unpack_sessions(folder / "predictions.npz")
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        summary = null_to_nan(read_json(folder / "summary.json"))
+    except (FreegazeError, *UNREADABLE) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(
-            f"the evaluation in {folder} is broken ({error}); run `freegaze evaluate {run_folder}` "
-            "again"
+            f"the evaluation in {folder} is broken ({reason}); run `freegaze evaluate "
+            f"{run_folder}` again"
         ) from None
-    return Evaluation(table, null_to_nan(read_json(folder / "summary.json")), sessions)
+    return Evaluation(table, summary, sessions)
 
 
 def pack_sessions(sessions: Sequence[ScoredSession]) -> bytes:

@@ -7,6 +7,7 @@ explanation/SESSION/against.csv     one row a neuron and method: unit_id, method
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,20 +20,20 @@ import torch
 from jaxtyping import Integer
 from torch import Tensor
 
-from freegaze.errors import CheckpointError, DataError
+from freegaze.errors import CheckpointError, DataError, FreegazeError
 from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.storage import session_folder
 from freegaze.interpretation.field_agreement import match_fields
 from freegaze.interpretation.linear_fields import smooth_linear_fit, spike_triggered_average
 from freegaze.interpretation.receptive_fields import summarize_field
 from freegaze.recording.array_files import UNREADABLE
-from freegaze.recording.atomic import atomic_file
 from freegaze.recording.recording import Recording
 from freegaze.recording.reshaping import resize_video
+from freegaze.recording.sealed import check_sealed, write_sealed
 from freegaze.recording.windows import window_targets
 from freegaze.training.run_folder import read_json
 
-ABOUT = "against.json"
+ABOUT, SUMS = "against.json", "against.sha256"
 """Written last: where it is, the comparison is whole."""
 
 HELD_OUT = 0.2
@@ -125,13 +126,14 @@ def save_comparison(run_folder: Path | str, comparison: FieldComparison) -> Path
         DataError: If the disk refuses.
     """
     folder = session_folder(run_folder, comparison.session_id)
-    (folder / ABOUT).unlink(missing_ok=True)
-    with atomic_file(folder / "against.npz", overwrite=True) as part, part.open("wb") as file:
-        np.savez_compressed(file, **comparison.fields)  # pyright: ignore[reportArgumentType]
-    with atomic_file(folder / "against.csv", overwrite=True) as part:
-        part.write_text(comparison.table.to_csv(index=False))
-    with atomic_file(folder / ABOUT, overwrite=True) as part:
-        part.write_text(json.dumps(comparison.about, indent=2))
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **comparison.fields)  # pyright: ignore[reportArgumentType]
+    contents = {
+        "against.npz": buffer.getvalue(),
+        "against.csv": comparison.table.to_csv(index=False).encode(),
+        ABOUT: json.dumps(comparison.about, indent=2).encode(),
+    }
+    write_sealed(folder, contents, SUMS)
     return folder
 
 
@@ -168,12 +170,13 @@ def load_comparison(run_folder: Path | str, session_id: str) -> FieldComparison 
     if not (folder / ABOUT).is_file():
         return None
     try:
+        check_sealed(folder, ("against.npz", "against.csv", ABOUT), SUMS)
         about = read_json(folder / ABOUT)
         table = pd.read_csv(folder / "against.csv", dtype={"unit_id": str})
         with (folder / "against.npz").open("rb") as file, np.load(file, allow_pickle=False) as npz:
             fields = {name: npz[name] for name in npz.files}
         return FieldComparison(session_id, table, fields, about)
-    except (CheckpointError, *UNREADABLE) as error:
+    except (FreegazeError, *UNREADABLE) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(
             f"the comparison in {folder} is broken ({reason}); remove {ABOUT} there, or run "

@@ -73,10 +73,11 @@ def explain(
         "version": version("freegaze"),
         "fingerprint": _fingerprint(encoder, recording),
     }
-    if settings_of(run_folder, recording.session_id) == settings:
-        return load_explanation(run_folder, recording.session_id)
     mark = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     pieces = Pieces(session_folder(run_folder, recording.session_id) / "pieces" / mark)
+    if settings_of(run_folder, recording.session_id) == settings:
+        pieces.remove()  # a process that was killed at the very end left them
+        return load_explanation(run_folder, recording.session_id)
     work = _Work(encoder, recording, config, pieces, progress or (lambda *_: None))
     explanation = work.run()
     save_explanation(run_folder, explanation, settings)

@@ -41,10 +41,10 @@ class Pieces:
             DataError: If the disk refuses; pieces that were there stay.
         """
         path = self.folder / f"{name}.npz"
-        arrays = _read(path)
+        arrays = load_piece(path)
         if arrays is None:
             arrays = dict(compute())
-            _write(path, arrays)
+            save_piece(path, arrays)
         return arrays
 
     def remove(self) -> None:
@@ -52,8 +52,16 @@ class Pieces:
         shutil.rmtree(self.folder.parent, ignore_errors=True)
 
 
-def _write(path: Path, arrays: Arrays) -> None:
-    """Write arrays with a checksum behind them: numpy's own misses a shape that became smaller."""
+def save_piece(path: Path, arrays: Arrays) -> None:
+    """Write arrays with a checksum behind them: numpy's own misses a shape that became smaller.
+
+    Args:
+        path: The file, of which ``numpy.load`` takes the checksum for a comment.
+        arrays: By name.
+
+    Raises:
+        DataError: If the disk refuses; a file that was there stays.
+    """
     stream = io.BytesIO()
     np.savez(stream, **arrays)  # pyright: ignore[reportArgumentType]
     content = stream.getvalue()
@@ -61,8 +69,12 @@ def _write(path: Path, arrays: Arrays) -> None:
         partial.write_bytes(content + hashlib.sha256(content).digest())
 
 
-def _read(path: Path) -> Arrays | None:
-    """Return the arrays of a file; ``None`` where it is not there, or not as it was written."""
+def load_piece(path: Path) -> Arrays | None:
+    """Return the arrays of a file; ``None`` where it is not there, or not as it was written.
+
+    Args:
+        path: As ``save_piece`` wrote it.
+    """
     try:
         whole = path.read_bytes()
     except OSError:

@@ -3,11 +3,13 @@
 explanation/SESSION/about.json                 what was explained, and how
                     fields.npz                 receptive fields and pairs, without pickles
                     neurons.csv, .parquet      and so on for each table of ``SessionExplanation``
+                    checksums.sha256           of all these
                     pieces/                    what an unfinished one has so far
 """
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +19,10 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from freegaze.errors import CheckpointError
+from freegaze.errors import CheckpointError, FreegazeError
 from freegaze.explanation.result import SessionExplanation
 from freegaze.recording.array_files import UNREADABLE
-from freegaze.recording.atomic import atomic_file
+from freegaze.recording.sealed import check_sealed, write_sealed
 from freegaze.training.run_folder import read_json
 
 FOLDER = "explanation"
@@ -49,7 +51,7 @@ def session_folder(run_folder: Path | str, session_id: str) -> Path:
 def save_explanation(
     run_folder: Path | str, explanation: SessionExplanation, settings: Mapping[str, Any]
 ) -> Path:
-    """Write a session's explanation; each file is written whole or not at all.
+    """Write a session's explanation: whole, or not at all.
 
     Args:
         run_folder: The run.
@@ -63,22 +65,15 @@ def save_explanation(
         DataError: If the disk refuses.
     """
     folder = session_folder(run_folder, explanation.session_id)
-    (folder / ABOUT).unlink(missing_ok=True)  # until all of it is written, it is not whole
-    for left in folder.glob(".*.partial-*"):  # by a process that was killed while it wrote
-        left.unlink(missing_ok=True)
-    (folder / "against.json").unlink(missing_ok=True)  # a comparison of other fields
     arrays = {f"fields/{name}": field for name, field in explanation.fields.items()}
     arrays |= {f"pairs/{name}": pair for name, pair in explanation.pairs.items()}
-    with atomic_file(folder / "fields.npz", overwrite=True) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
+    contents = {"fields.npz": buffer.getvalue()}
     for name in TABLES:
         table: pd.DataFrame = getattr(explanation, name)
-        for suffix, content in {
-            "csv": table.to_csv(index=False).encode(),
-            "parquet": table.to_parquet(index=False),
-        }.items():
-            with atomic_file(folder / f"{name}.{suffix}", overwrite=True) as partial:
-                partial.write_bytes(content)
+        contents[f"{name}.csv"] = table.to_csv(index=False).encode()
+        contents[f"{name}.parquet"] = table.to_parquet(index=False)
     about = {
         "session_id": explanation.session_id,
         "unit_ids": list(explanation.unit_ids),
@@ -87,8 +82,9 @@ def save_explanation(
         "deg_per_px": explanation.deg_per_px,
         "settings": dict(settings),
     }
-    with atomic_file(folder / ABOUT, overwrite=True) as partial:
-        partial.write_text(json.dumps(about, indent=2))
+    (folder / "against.json").unlink(missing_ok=True)  # a comparison of other fields
+    contents[ABOUT] = json.dumps(about, indent=2).encode()
+    write_sealed(folder, contents)
     return folder
 
 
@@ -155,6 +151,7 @@ def _not_explained(run_folder: Path | str, session: str) -> CheckpointError:
 
 def _load(folder: Path, run_folder: Path | str) -> SessionExplanation:
     try:
+        check_sealed(folder, (ABOUT, "fields.npz", *(f"{name}.parquet" for name in TABLES)))
         about = read_json(folder / ABOUT)
         tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
         with (folder / "fields.npz").open("rb") as file, np.load(file, allow_pickle=False) as npz:
@@ -170,7 +167,7 @@ def _load(folder: Path, run_folder: Path | str) -> SessionExplanation:
             pairs=_part(arrays, "pairs/"),
             **tables,
         )
-    except (CheckpointError, *UNREADABLE) as error:
+    except (FreegazeError, *UNREADABLE) as error:
         raise _broken(folder, run_folder, error) from None
 
 

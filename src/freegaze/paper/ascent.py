@@ -9,7 +9,6 @@ The folder is named by what is done with behavior, and by batches x images x ste
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,8 @@ from jaxtyping import Float
 
 from freegaze.errors import CheckpointError, ConfigError
 from freegaze.evaluation.fitted import FittedEncoder
+from freegaze.explanation.pieces import load_piece, save_piece
 from freegaze.interpretation.ascent import BatchRoughness, FixedSteps, PaperClimb, ascend
-from freegaze.recording.atomic import atomic_file
 from freegaze.training.loop import Progress
 
 FOLDER = "most_exciting"
@@ -168,18 +167,19 @@ def keep_most_exciting(
         if progress is not None:
             progress("gradient ascent", done, len(todo))
         path = _path(run, protocol, repeat, unit)
-        if not path.is_file():
+        if load_piece(path) is None:
             neuron = names.index(unit)
             seed = int(np.random.SeedSequence((repeat, neuron)).generate_state(1)[0])
-            _save(path, most_exciting(encoder, session_id, neuron, protocol, seed))
+            found = most_exciting(encoder, session_id, neuron, protocol, seed)
+            save_piece(path, {name: np.asarray(value) for name, value in vars(found).items()})
 
 
 def has_most_exciting(
     run: Path, units: Sequence[str], protocol: PaperAscent, repeats: int = 1
 ) -> bool:
-    """Whether the images of all these neurons are kept."""
+    """Whether the images of all these neurons are kept, as they were written."""
     paths = [_path(run, protocol, k, unit) for k in range(1, repeats + 1) for unit in units]
-    return all(path.is_file() for path in paths)
+    return all(load_piece(path) is not None for path in paths)
 
 
 def load_most_exciting(run: Path, unit: str, protocol: PaperAscent, repeat: int) -> MostExciting:
@@ -189,13 +189,10 @@ def load_most_exciting(run: Path, unit: str, protocol: PaperAscent, repeat: int)
         CheckpointError: If it is missing or broken.
     """
     path = _path(run, protocol, repeat, unit)
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            return MostExciting(
-                kept["video"], kept["behavior"], float(kept["start"]), float(kept["end"])
-            )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} is broken ({error}); remove it and run this again") from None
+    kept = load_piece(path)
+    if kept is None:
+        raise CheckpointError(f"{path} is missing or broken; run this again")
+    return MostExciting(kept["video"], kept["behavior"], float(kept["start"]), float(kept["end"]))
 
 
 def lowpass(
@@ -225,8 +222,3 @@ def lowpass(
 
 def _path(run: Path, protocol: PaperAscent, repeat: int, unit: str) -> Path:
     return run / FOLDER / protocol.folder / f"repeat-{repeat}" / f"{quote(unit, safe=' ')}.npz"
-
-
-def _save(path: Path, found: MostExciting) -> None:
-    with atomic_file(path, overwrite=True) as partial, partial.open("wb") as file:
-        np.savez(file, **vars(found))

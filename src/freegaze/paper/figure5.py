@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import pandas as pd
 from freegaze.errors import CheckpointError, DataError
 from freegaze.evaluation.compare import ALL_SESSIONS
 from freegaze.evaluation.storage import load_evaluation
+from freegaze.explanation.pieces import load_piece
 from freegaze.explanation.result import CLASSES, SessionExplanation
 from freegaze.explanation.storage import load_explanation
 from freegaze.paper.classes import GOOD, THRESHOLD, count_modulated, modulation
@@ -157,12 +157,11 @@ def _paper_session(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return counts, saliency and modulation of one session."""
     path = saliency_file(cell.run.path, settings)
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            values, units = kept["saliency"], kept["unit_ids"].tolist()
-            names = tuple(kept["features"].tolist())
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} is broken ({error}); remove it and run this again") from None
+    kept = load_piece(path)
+    if kept is None:
+        raise CheckpointError(f"{path} is missing or broken; run this again")
+    values, units = kept["saliency"], kept["unit_ids"].tolist()
+    names = tuple(kept["features"].tolist())
     scores = load_evaluation(cell.run.path).table.astype({"unit_id": str})
     correlation = scores.set_index("unit_id")["paper_correlation"].reindex(units).to_numpy(float)
     found = modulation(values, names)

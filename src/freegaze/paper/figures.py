@@ -19,6 +19,7 @@ from freegaze.errors import ConfigError
 from freegaze.evaluation import load_encoder, load_evaluation
 from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.explanation.explain import explain
+from freegaze.explanation.pieces import load_piece, save_piece
 from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.storage import session_folder
 from freegaze.paper.ascent import PaperAscent, has_most_exciting, keep_most_exciting
@@ -26,7 +27,6 @@ from freegaze.paper.cells import cell_recordings
 from freegaze.paper.grid import Cell, Grid
 from freegaze.paper.presets import FIGURES, Table, Version, find_table, preset
 from freegaze.paper.saliency import paper_saliency
-from freegaze.recording.atomic import atomic_file
 from freegaze.recording.recording import Recording
 from freegaze.training.loop import Progress
 from freegaze.training.processes import make_accelerator
@@ -184,7 +184,7 @@ class FigureStep:
         if self.version == "default":
             return (session_folder(run, cell.session_id) / "about.json").is_file()
         if self.figure == "figure5":
-            return saliency_file(run, self.settings).is_file()
+            return load_piece(saliency_file(run, self.settings)) is not None
         return has_most_exciting(run, *self._ascents(cell))
 
     def __call__(self, grid: Grid, cell: Cell, progress: Progress | None) -> None:
@@ -206,14 +206,12 @@ class FigureStep:
             self.explain(encoder, recording, cell.run.path, progress=progress)
             return
         found = paper_saliency(encoder, recording, self.settings.windows, progress=progress)
-        path = saliency_file(cell.run.path, self.settings)
-        with atomic_file(path, overwrite=True) as partial, partial.open("wb") as file:
-            np.savez(
-                file,
-                saliency=found,
-                unit_ids=np.array(encoder.sessions[cell.session_id].unit_ids),
-                features=np.array(encoder.behavior_names),
-            )
+        kept = {
+            "saliency": found,
+            "unit_ids": np.array(encoder.sessions[cell.session_id].unit_ids),
+            "features": np.array(encoder.behavior_names),
+        }
+        save_piece(saliency_file(cell.run.path, self.settings), kept)
 
     def _ascents(self, cell: Cell) -> tuple[list[str], PaperAscent, int]:
         assert self.figure in ("figure4", "figurec1"), "the others have no gallery"

@@ -11,6 +11,7 @@ import io
 import itertools
 import math
 import os
+import tempfile
 import tokenize
 import warnings
 import zipfile
@@ -204,6 +205,22 @@ def array_chunks(array: np.ndarray) -> Iterator[np.ndarray]:
     rows = max(1, CHUNK_BYTES // max(1, array.nbytes // len(array)))
     for start in range(0, len(array), rows):
         yield array[start : start + rows]
+
+
+def unnamed_array(shape: tuple[int, ...], folder: Path | None = None) -> np.ndarray:
+    """Return zeros of type uint8 in a file without a name, which goes when the array does.
+
+    Args:
+        shape: Shape of the array.
+        folder: On whose disk; by default that of temporary files.
+
+    Raises:
+        OSError: If the disk has too little room, which else would end the process at some write.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, math.prod(shape))
+        return np.asarray(np.memmap(file, np.uint8, "w+", shape=shape))
 
 
 def file_sha256(path: Path) -> str:

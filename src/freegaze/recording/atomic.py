@@ -1,4 +1,9 @@
-"""Write a folder or a file so that others see all of it or nothing."""
+"""Write a folder or a file so that others see all of it or nothing.
+
+What is being written lies in a hidden folder ``.NAME.partial-*`` beside its place. The process that
+writes it holds a lock, which the system takes back however the process ends; the next one that
+writes to the same place removes what nobody holds any more.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from freegaze.errors import DataError
+
+try:
+    import fcntl
+except ImportError:  # where there is no such lock, leftovers stay
+    fcntl = None
+
+
+_PARTIAL, _OLD = ".partial-", ".old-"
 
 
 @contextmanager
@@ -28,24 +41,22 @@ def atomic_folder(
     Raises:
         DataError: If ``target`` may not be replaced, or the disk refuses.
     """
+    if target.parent.is_dir():
+        _remove_leftovers(target)  # which may put back what shall not be replaced
     _check_target(target, may_replace, remedy)
-    mark = uuid.uuid4().hex[:8]
-    partial = target.parent / f".{target.name}.partial-{mark}"
     try:
-        partial.mkdir(parents=True)
-        yield partial
-        for folder in [partial, *(p for p in partial.rglob("*") if p.is_dir())]:
-            sync_folder(folder)
-        _swap(partial, target, target.parent / f".{target.name}.old-{mark}")
+        with scratch_folder(target) as partial:
+            yield partial
+            for folder in [partial, *(p for p in partial.rglob("*") if p.is_dir())]:
+                sync_folder(folder)
+            _swap(partial, target, partial.with_name(partial.name.replace(_PARTIAL, _OLD)))
     except OSError as error:
         raise cannot_write(target, error) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
 def atomic_file(target: Path, overwrite: bool = False) -> Iterator[Path]:
-    """Give the path of a new sibling file to write, and rename it to ``target`` at the end.
+    """Give the path of a new file to write, and move it to ``target`` at the end.
 
     Args:
         target: Where the file shall be; its parents are made.
@@ -56,19 +67,44 @@ def atomic_file(target: Path, overwrite: bool = False) -> Iterator[Path]:
     """
     if target.exists() and not overwrite:
         raise DataError(f"{target} exists already; choose another name or allow overwriting")
-    partial = target.parent / f".{target.name}.partial-{uuid.uuid4().hex[:8]}"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(target)
-        sync_folder(target.parent)
+        with scratch_folder(target) as folder:
+            partial = folder / target.name
+            yield partial
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            partial.replace(target)
+            sync_folder(target.parent)
     except OSError as error:
         raise cannot_write(target, error) from None
+
+
+@contextmanager
+def scratch_folder(target: Path) -> Iterator[Path]:
+    """Give a new hidden folder beside a place, held by this process, which is gone afterwards.
+
+    What killed processes left there is removed first; a folder that one of them had moved away to
+    put another in its place, which it did not live to do, is moved back.
+
+    Args:
+        target: The place; its parents are made.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target)
+    folder, handle = _make_held(target)
+    try:
+        yield folder
     finally:
-        with suppress(OSError):
-            partial.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def is_hidden(path: Path, root: Path) -> bool:
+    """Whether a path or a folder on the way to it from ``root`` begins with a dot."""
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def visible_folders(folder: Path) -> list[Path]:
@@ -93,6 +129,53 @@ def cannot_write(target: Path, error: OSError) -> DataError:
     """Turn what the system raised into one line about the file."""
     what = error.strerror or str(error)
     return DataError(f"{target} cannot be written ({what}); nothing was changed there")
+
+
+def _remove_leftovers(target: Path) -> None:
+    with os.scandir(target.parent) as entries:
+        names = [e.name for e in entries if e.name.startswith(f".{target.name}.")]
+    for name in names:
+        path = target.parent / name
+        if name.startswith(f".{target.name}{_PARTIAL}"):
+            _remove_unheld(path)
+        elif name.startswith(f".{target.name}{_OLD}") and path.is_dir():
+            if target.exists():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    path.rename(target)
+
+
+def _remove_unheld(path: Path) -> None:
+    if fcntl is None:
+        return
+    with suppress(OSError):  # held, gone already, or on a disk without locks
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+        finally:
+            os.close(handle)
+
+
+def _make_held(target: Path) -> tuple[Path, int]:
+    """Return a new folder, locked until the handle is closed."""
+    while True:
+        folder = target.parent / f".{target.name}{_PARTIAL}{uuid.uuid4().hex[:8]}"
+        folder.mkdir()
+        try:
+            handle = os.open(os.devnull if fcntl is None else folder, os.O_RDONLY)
+        except FileNotFoundError:  # another process took it for a leftover
+            continue
+        if fcntl is not None:
+            with suppress(OSError):  # on a disk without locks nobody removes it either
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder, handle
+        os.close(handle)
 
 
 def _check_target(target: Path, may_replace: Callable[[Path], bool], remedy: str) -> None:

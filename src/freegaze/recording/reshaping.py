@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -12,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from freegaze.errors import ConfigError, DataError
+from freegaze.recording.array_files import unnamed_array
 from freegaze.recording.recording import Recording, Role, Segment
 
 _PIECE = 512  # frames that are resized together
@@ -121,8 +121,7 @@ def _new_frames(shape: tuple[int, int, int], scratch: Path | None) -> np.ndarray
     if np.prod(shape, dtype=np.float64) <= _IN_MEMORY_BYTES:
         return np.empty(shape, np.uint8)
     try:
-        with tempfile.TemporaryFile(dir=scratch) as file:  # the mapping keeps it until it is gone
-            return np.asarray(np.memmap(file, np.uint8, "w+", shape=shape))
+        return unnamed_array(shape, scratch)
     except OSError as error:
         raise DataError(
             f"cannot keep {shape[0]} frames of {shape[1]} x {shape[2]} in a temporary file "

@@ -16,6 +16,7 @@ from typing import Literal
 
 from freegaze.errors import DataError
 from freegaze.recording.array_files import file_sha256
+from freegaze.recording.atomic import is_hidden
 from freegaze.recording.manifest import MANIFEST, MANIFEST_SUM, manifest_sums
 
 Verdict = Literal["ok", "changed", "missing", "unreadable", "not covered"]
@@ -23,7 +24,6 @@ Verdict = Literal["ok", "changed", "missing", "unreadable", "not covered"]
 FETCHED = "checksums.json"
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]{1,1000})")
 _MAX_LIST_BYTES = 1 << 24
-_PASSED_OVER = (".lock",)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def verify_files(path: Path | str) -> Iterator[FileCheck]:
     broken: dict[Path, str] = {}
     for file in lists:
         try:
-            expected |= _read_list(file)
+            expected |= read_checksums(file)
         except DataError as error:
             broken[file] = str(error)
     for file in lists:
@@ -85,7 +85,8 @@ def verify_files(path: Path | str) -> Iterator[FileCheck]:
 
 
 def _files(root: Path) -> list[Path]:
-    return sorted(p for p in root.rglob("*") if p.is_file() and p.name not in _PASSED_OVER)
+    """Files by name, without locks and what a killed process left half-written."""
+    return sorted(p for p in root.rglob("*") if p.is_file() and not is_hidden(p, root))
 
 
 def _check(file: Path, expected: dict[Path, str]) -> FileCheck:
@@ -103,7 +104,12 @@ def _check(file: Path, expected: dict[Path, str]) -> FileCheck:
     return FileCheck(file, "ok")
 
 
-def _read_list(file: Path) -> dict[Path, str]:
+def read_checksums(file: Path) -> dict[Path, str]:
+    """Return the checksum of each file that a list names.
+
+    Raises:
+        DataError: If it is no list, or names a file outside its folder.
+    """
     if file.name == MANIFEST:
         return manifest_sums(file.parent)
     try:

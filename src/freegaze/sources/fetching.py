@@ -191,8 +191,6 @@ def _fetch_one(
         folder = path.with_suffix("")
         is_unpacked = folder.is_dir()
         if not is_unpacked:
-            for leftover in out.glob(f".{folder.name}.partial-*"):  # of a process that was killed
-                shutil.rmtree(leftover, ignore_errors=True)
             unpack_zip(path, folder, config.max_bytes)
     what = "downloaded" if not is_here else "verified" if is_unpacked else "unpacked"
     return Fetched(path, folder, what)

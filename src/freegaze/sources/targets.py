@@ -5,7 +5,6 @@ A target is one row at the end of this file; ``freegaze convert`` and ``freegaze
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -18,7 +17,7 @@ from pydantic import Field
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError, DataError
 from freegaze.recording.array_files import file_sha256
-from freegaze.recording.atomic import cannot_write
+from freegaze.recording.atomic import cannot_write, scratch_folder
 from freegaze.recording.recording import Recording
 from freegaze.recording.reshaping import cut_segments, resize_video
 from freegaze.recording.store import save_store
@@ -203,9 +202,9 @@ def _keep_or_refuse(row: Target, recording: Recording, place: Path) -> None:
     if place.is_symlink():
         raise refusal
     try:
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".compare-") as scratch:
-            row.write(row.prepare(recording), Path(scratch))
-            new = row.path(Path(scratch), recording.session_id)
+        with scratch_folder(place) as scratch:
+            row.write(row.prepare(recording), scratch)
+            new = row.path(scratch, recording.session_id)
             if not row.is_same(new, place):
                 raise refusal
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from freegaze.errors import CheckpointError
+from freegaze.errors import CheckpointError, DataError
+from freegaze.recording.atomic import atomic_file
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -26,18 +26,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         CheckpointError: If the disk is full or the folder cannot be written; the old file stays.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
+        with atomic_file(path, overwrite=True) as partial:
+            partial.write_bytes(content)
+    except DataError as error:
         raise CheckpointError(
-            f"cannot write {path}: {error.strerror}; free some space or choose another run folder "
-            "(what was there before is intact), then `freegaze train --resume`"
+            f"{error}; free some space or choose another run folder, then `freegaze train --resume`"
         ) from None
 
 

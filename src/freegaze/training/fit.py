@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -19,7 +18,7 @@ from freegaze.errors import ConfigError
 from freegaze.models.encoder import EncoderDims, build_encoder
 from freegaze.recording.batches import Preparation
 from freegaze.recording.recording import Recording
-from freegaze.training.checkpoint import save_tensors
+from freegaze.training.checkpoint import save_tensors, write_atomically
 from freegaze.training.config import RunConfig, model_config, resolve_config
 from freegaze.training.loop import Fit, Progress
 from freegaze.training.processes import make_accelerator
@@ -57,8 +56,10 @@ def train(
     run = RunFolder(Path(folder))
     with _processes(config) as accelerator:
         if accelerator.is_main_process:
-            run.create(config, recordings)
+            run.make()
         with _locked(run, accelerator):
+            if accelerator.is_main_process:
+                run.create(config, recordings)
             _fit_or_search(run, config, recordings, sessions, progress, accelerator)
     return run
 
@@ -131,8 +132,7 @@ def _fit_or_search(
             _fit(trial, trial_config, prepare_sessions(recordings, trial_config), progress, None)
     best = min((t for t, _ in trials), key=lambda t: t.kept_pass()["validation_loss"])
     run.write_metrics(best.metrics())
-    shutil.copyfile(best.encoder, run.encoder.with_suffix(".partial"))
-    run.encoder.with_suffix(".partial").replace(run.encoder)
+    write_atomically(run.encoder, best.encoder.read_bytes())
     run.seal()
 
 

@@ -61,11 +61,11 @@ class RunFolder:
         """Whether the fit came to its end."""
         return self.encoder.exists()
 
-    def create(self, config: RunConfig, recordings: Sequence[Recording]) -> None:
-        """Write configuration and manifest before the first step.
+    def make(self) -> None:
+        """Make the folder, unless it holds a run.
 
         Raises:
-            CheckpointError: If the folder holds another run, or cannot be written.
+            CheckpointError: If it holds a run, or cannot be made.
         """
         if (self.path / "config.yaml").exists():
             raise CheckpointError(
@@ -76,6 +76,14 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CheckpointError(f"cannot make the run folder {self.path}: {error}") from None
+
+    def create(self, config: RunConfig, recordings: Sequence[Recording]) -> None:
+        """Write configuration and manifest before the first step.
+
+        Raises:
+            CheckpointError: If the folder holds another run, or cannot be written.
+        """
+        self.make()
         manifest = json.dumps(describe_run(config, recordings), indent=2)
         write_atomically(self.path / "manifest.json", manifest.encode())
         write_atomically(self.path / "config.yaml", dump_yaml(config).encode())
@@ -154,7 +162,7 @@ class RunFolder:
         """Hold the folder for one process.
 
         Raises:
-            CheckpointError: If another process is working in it.
+            CheckpointError: If another process is working in it, or it cannot be written.
         """
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
@@ -163,6 +171,11 @@ class RunFolder:
             raise CheckpointError(
                 f"another process is working in {self.path}; wait for it, or choose another run "
                 "folder"
+            ) from None
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot work in {self.path}: {error.strerror or error}; make it writable, or "
+                "choose another run folder"
             ) from None
         try:
             yield

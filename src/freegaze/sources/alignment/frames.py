@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import math
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
 
 from freegaze.errors import DataError
+from freegaze.recording.array_files import unnamed_array
 from freegaze.sources.alignment.bins import Bins
 
 FrameRule = Literal["mean", "middle", "nearest"]
@@ -166,14 +167,11 @@ def new_pictures(shape: tuple[int, ...]) -> np.ndarray:
     Raises:
         DataError: If there is too little memory or disk.
     """
-    n_bytes = int(np.prod(shape, dtype=np.float64))
+    n_bytes = math.prod(shape)
     try:
         if n_bytes <= IN_MEMORY_BYTES:
             return np.zeros(shape, np.uint8)
-        with tempfile.TemporaryFile() as file:
-            if hasattr(os, "posix_fallocate"):  # a full disk shall say so now, not by a signal
-                os.posix_fallocate(file.fileno(), 0, n_bytes)
-            return np.asarray(np.memmap(file, np.uint8, "w+", shape=shape))
+        return unnamed_array(shape)
     except (MemoryError, OSError, ValueError, OverflowError) as error:
         raise DataError(
             f"no room for {n_bytes / 1e9:.3g} GB of video in {tempfile.gettempdir()} ({error}); "
