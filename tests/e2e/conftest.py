@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import sys
+import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from e2e_options import SMALL, SMALL_CORE
 from freegaze.cli import main
+from interrupted_commands import Verb, make_verbs, start_command
 
 
 class Result(NamedTuple):
@@ -20,6 +23,7 @@ class Result(NamedTuple):
 
     stdout: str
     stderr: str
+    status: int
 
 
 Freegaze = Callable[..., Result]
@@ -29,7 +33,7 @@ Freegaze = Callable[..., Result]
 def freegaze() -> Freegaze:
     """Run the command line as a user does, but within this process, which saves the imports."""
 
-    def run(*arguments: object, status: int = 0) -> Result:
+    def run(*arguments: object, status: int | None = 0) -> Result:
         out, err = io.StringIO(), io.StringIO()
         code, before = 0, sys.argv
         sys.argv = ["freegaze", *map(str, arguments)]
@@ -40,8 +44,8 @@ def freegaze() -> Freegaze:
             code = end.code
         finally:
             sys.argv = before
-        result = Result(out.getvalue(), err.getvalue())
-        assert (code or 0) == status, f"status {code}: {result.stdout}{result.stderr}"
+        result = Result(out.getvalue(), err.getvalue(), code or 0)
+        assert status in (None, result.status), f"status {code}: {result.stdout}{result.stderr}"
         return result
 
     return run
@@ -78,3 +82,26 @@ def runs(mouse: Path, freegaze: Freegaze) -> dict[str, Path]:
     for path in paths.values():
         freegaze("evaluate", path, "--draws", 50)
     return paths
+
+
+@pytest.fixture(scope="session")
+def verbs(mouse: Path, runs: dict[str, Path], asked, tmp_path_factory) -> dict[str, Verb]:
+    """Commands to be interrupted."""
+    return make_verbs(mouse, runs["cnn_gru"], asked, tmp_path_factory.mktemp("sessions"))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(verbs, tmp_path_factory) -> Callable[[str], tuple[float, dict[str, Any]]]:
+    """Seconds that a command takes once it has its modules, and what it ends with."""
+
+    @functools.cache
+    def run(name: str) -> tuple[float, dict[str, Any]]:
+        place = tmp_path_factory.mktemp(name) / "whole"
+        verbs[name].prepare(place)
+        process = start_command(verbs[name].words(place))
+        begin = time.monotonic()
+        process.communicate()
+        assert process.returncode == 0
+        return time.monotonic() - begin, verbs[name].results(place)
+
+    return run

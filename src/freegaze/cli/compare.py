@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.tables import print_frame
+from freegaze.cli.tables import print_frame, write_frame
 from freegaze.evaluation.compare import compare
 from freegaze.report import write_comparison_page
 
@@ -26,7 +26,7 @@ def command(
     comparison = compare(runs)
     print_frame("Paired differences with 95 % intervals", comparison.headline)
     if out is not None:
-        comparison.table.to_csv(out, index=False)
+        write_frame(out, comparison.table)
         typer.echo(str(out))
     if html is not None:
         typer.echo(str(write_comparison_page(comparison, html)))

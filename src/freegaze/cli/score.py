@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from freegaze.cli.arguments import DataPath, SourceName
-from freegaze.cli.tables import print_frame
+from freegaze.cli.tables import print_frame, write_frame
 from freegaze.evaluation import score_predictions, summary_frame
 from freegaze.sources import open_recordings
 
@@ -28,5 +28,5 @@ def command(
     evaluation = score_predictions(predictions, open_recordings(source, data))
     print_frame(f"Scores of {predictions}", summary_frame(evaluation))
     if out is not None:
-        evaluation.table.to_csv(out, index=False)
+        write_frame(out, evaluation.table)
         typer.echo(str(out))

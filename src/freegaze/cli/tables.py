@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from freegaze.recording.atomic import atomic_file
 
 
 def print_nested(title: str, values: Mapping[str, Any]) -> None:
@@ -27,6 +30,16 @@ def print_frame(title: str, frame: pd.DataFrame) -> None:
     for row in frame.itertuples(index=False):
         table.add_row(*(escape(_text(value)) for value in row))
     Console().print(table)
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a data frame as CSV, in the place of a file that is there.
+
+    Raises:
+        DataError: If the disk refuses.
+    """
+    with atomic_file(path, overwrite=True) as partial:
+        frame.to_csv(partial, index=False)
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:

@@ -139,14 +139,37 @@ class RunFolder:
                 )
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Read the passes so far, one dictionary each; a last line cut short is left out."""
+        """Read the passes so far, one dictionary each; a last line cut short is left out.
+
+        Raises:
+            CheckpointError: If the file is broken.
+        """
         file = self.path / "metrics.jsonl"
-        lines = file.read_text().splitlines() if file.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        if not file.exists():
+            return []
+        try:
+            lines = [line for line in file.read_text().splitlines() if line.endswith("}")]
+            passes = [json.loads(line) for line in lines]
+            for number, line in enumerate(passes, start=1):
+                _check_pass(line, number)
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise CheckpointError(
+                f"{file} is broken ({error!r}); restore it from a copy, or fit again"
+            ) from None
+        return passes
 
     def kept_pass(self) -> dict[str, Any]:
-        """Return the pass whose weights were kept: the best in what the recipe monitors."""
+        """Return the pass whose weights were kept: the best in what the recipe monitors.
+
+        Raises:
+            CheckpointError: If no pass is written down.
+        """
         passes = self.metrics()
+        if not passes:
+            raise CheckpointError(
+                f"{self.path / 'metrics.jsonl'} is missing or empty; restore it from a copy, or "
+                "fit again"
+            )
         if self.config().training.monitor == "loss":
             return min(passes, key=lambda line: line["validation_loss"])
         known = [line for line in passes if line["validation_correlation"] is not None]
@@ -194,6 +217,15 @@ def describe_run(config: RunConfig, recordings: Sequence[Recording]) -> dict[str
         "packages": {name: version(name) for name in PACKAGES},
         "data": {r.session_id: recording_checksum(r) for r in recordings},
     }
+
+
+def _check_pass(line: dict[str, Any], number: int) -> None:
+    if line["pass"] != number:
+        raise ValueError(f"line {number} is pass {line['pass']}")
+    for name in ("train_loss", "validation_loss", "seconds"):
+        float(line[name])
+    if line["validation_correlation"] is not None:
+        float(line["validation_correlation"])
 
 
 def recording_checksum(recording: Recording) -> str:
