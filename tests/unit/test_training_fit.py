@@ -210,6 +210,36 @@ def test_a_full_disk_leaves_the_last_checkpoint_intact(tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_weights_with_a_changed_byte_are_not_loaded(tmp_path: Path):
+    run = train([make_recording()], small_config(), tmp_path / "a")
+    content = bytearray(run.encoder.read_bytes())
+    start = int.from_bytes(content[:8], "little") + 8
+    for at in range(start, len(content), 7):  # values, of which the format itself has no checksum
+        content[at] ^= 1
+        run.encoder.write_bytes(content)
+        with pytest.raises(CheckpointError, match="its checksum is that of other weights"):
+            load_encoder(run.path)
+        content[at] ^= 1
+    run.encoder.write_bytes(content)
+    load_encoder(run.path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "missing or empty"),
+        ('{"pass": 1}', "is broken"),
+        ("[}", "is broken"),
+        ('{"pass": 2, "train_loss": 1, "validation_loss": 1, "seconds": 1}', "line 1 is pass 2"),
+    ],
+)
+def test_broken_passes_are_one_clear_error(tmp_path: Path, text: str, message: str):
+    run = train([make_recording()], small_config(), tmp_path / "a")
+    (run.path / "metrics.jsonl").write_text(text)
+    with pytest.raises(CheckpointError, match=f"metrics.jsonl.*{message}"):
+        run.kept_pass()
+
+
 def test_sessions_are_fitted_together(tmp_path: Path):
     recordings = [
         make_recording(session_id="one.a", n_neurons=3, frame_size=(10, 12)),

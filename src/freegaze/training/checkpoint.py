@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,7 +48,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, 
         CheckpointError: See ``write_atomically``.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(contiguous, metadata={"state": json.dumps(state)}))
+    text = json.dumps(state)
+    metadata = {"state": text, "sha256": _checksum(contiguous, text)}
+    write_atomically(path, save(contiguous, metadata=metadata))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -63,7 +66,11 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, json.loads(metadata["state"])
+        text = metadata["state"]
+        if metadata.get("sha256") not in (None, _checksum(tensors, text)):  # none in old files
+            raise ValueError("its checksum is that of other weights")
+        state = json.loads(text)
+        return tensors, state
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}; was the run started?") from None
     except (SafetensorError, OSError, KeyError, ValueError) as error:
@@ -71,6 +78,16 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} is not a readable checkpoint ({error}); restore it from a copy, or start the "
             "run again"
         ) from None
+
+
+def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
+    """Sha256 of names, types, shapes and values, and of the plain values."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def load_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:

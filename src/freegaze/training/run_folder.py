@@ -172,8 +172,10 @@ class RunFolder:
             )
         if self.config().training.monitor == "loss":
             return min(passes, key=lambda line: line["validation_loss"])
-        known = [line for line in passes if line["validation_correlation"] is not None]
-        return max(known or passes[:1], key=lambda line: line["validation_correlation"])
+        known = [line for line in passes if line.get("validation_correlation") is not None]
+        if not known:
+            return passes[0]
+        return max(known, key=lambda line: line["validation_correlation"])
 
     def write_metrics(self, passes: Sequence[Mapping[str, Any]]) -> None:
         """Write all passes so far."""
@@ -224,7 +226,7 @@ def _check_pass(line: dict[str, Any], number: int) -> None:
         raise ValueError(f"line {number} is pass {line['pass']}")
     for name in ("train_loss", "validation_loss", "seconds"):
         float(line[name])
-    if line["validation_correlation"] is not None:
+    if line.get("validation_correlation") is not None:
         float(line["validation_correlation"])
 
 

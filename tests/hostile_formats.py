@@ -1,0 +1,276 @@
+"""Every format that freegaze reads: how to write a small example, and how a user's call reads it.
+
+A source that is registered is one by itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from builders import make_recording
+from fake_encoder import fake_fit
+from freegaze.config import read_config
+from freegaze.evaluation.external import save_predictions, score_predictions
+from freegaze.evaluation.fitted import load_encoder
+from freegaze.evaluation.scores import evaluate
+from freegaze.evaluation.storage import load_evaluation, save_evaluation
+from freegaze.explanation.pieces import Pieces
+from freegaze.explanation.storage import load_explanations, save_explanation
+from freegaze.models.encoder import EncoderDims, build_encoder
+from freegaze.paper.ascent import MostExciting, PaperAscent, load_most_exciting
+from freegaze.paper.grid import GRID_FILE, GridConfig, read_grid_config
+from freegaze.paper.published import load_published, paper_config, save_published
+from freegaze.paper.state_dicts import to_original
+from freegaze.recording.recording import validate_recording
+from freegaze.recording.store import load_extra_arrays, open_store, save_store
+from freegaze.sources.alignment.tiny import make_tiny_streams
+from freegaze.sources.lab_files.tiny import deeplabcut_table
+from freegaze.sources.nwb_files.writing import write_nwb
+from freegaze.sources.simulation import load_truth
+from freegaze.sources.source import SOURCES, open_recordings
+from freegaze.sources.tiny import make_tiny_recording
+from freegaze.sources.unpacking import unpack_zip
+from freegaze.training.config import RunConfig, resolve_config
+from freegaze.training.fit import resume, train
+from freegaze.training.run_folder import RunFolder
+from report_runs import make_explanation
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file or folder.
+
+    Args:
+        write: Write an example into an empty folder; return what to read.
+        read: Read it, as a user's call does, and return something that tells its content.
+        is_sealed: Whether checksums cover all that is read: damaged bytes never change the content.
+        is_written: Whether reading writes into the folder, too.
+    """
+
+    write: Callable[[Path], Path]
+    read: Callable[[Path], Any]
+    is_sealed: bool = False
+    is_written: bool = False
+
+
+@functools.cache
+def kept(write: Callable[[Path], Any]) -> Path:
+    """Return a folder that was written once; it takes too long to do that again and again."""
+    folder = Path(tempfile.mkdtemp(prefix="freegaze-tests-"))
+    write(folder)
+    return folder
+
+
+def copy_of(write: Callable[[Path], Any], folder: Path, path: str = ".") -> Path:
+    shutil.copytree(kept(write), folder, dirs_exist_ok=True)
+    return folder / path
+
+
+def read_source(name: str, path: Path) -> None:
+    for recording in open_recordings(name, path, **SOURCES.get(name).tiny_options):
+        validate_recording(recording)
+        if name == "simulation":
+            load_truth(recording.provenance["path"], recording)
+
+
+def of_source(name: str) -> Format:
+    return Format(
+        lambda folder: SOURCES.get(name)().write_tiny(folder, 0), lambda p: read_source(name, p)
+    )
+
+
+def write_files_with_h5(folder: Path) -> Path:
+    file = SOURCES.get("files")().write_tiny(folder, 0)
+    config = yaml.safe_load(file.read_text())
+    table = deeplabcut_table(make_tiny_streams(0))
+    table.to_hdf(folder / "eye.h5", key="df_with_missing", format="table", mode="w")
+    config["behavior"]["eye"]["file"] = "eye.h5"
+    file.write_text(yaml.safe_dump(config))
+    return file
+
+
+def write_store(folder: Path) -> Path:
+    return save_store(make_tiny_recording(0), folder / "store", {"more": np.arange(5)})
+
+
+def read_store(path: Path) -> Any:
+    r = open_store(path, verify=True)
+    more = load_extra_arrays(path)
+    return r.frames.tobytes(), r.responses.tobytes(), r.unit_ids, r.segments, str(more)
+
+
+def write_published(folder: Path) -> None:
+    dims = EncoderDims(3, ("theta", "phi"), (60, 80), 1)
+    encoder = build_encoder("cnn", paper_config("cnn", is_shifted=False), {"m": dims}, seed=0)
+    save_published(folder / "cnn.pth", to_original("cnn", encoder.state_dict(), "m"))
+
+
+def write_published_safetensors(folder: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    weights = torch.load(kept(write_published) / "cnn.pth", weights_only=True)
+    save_file({k: v.contiguous().clone() for k, v in weights.items()}, folder / "cnn.safetensors")
+
+
+def write_published_zip(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "table.zip", "w") as archive:
+        archive.write(kept(write_published) / "cnn.pth", "cnn.pth")
+
+
+def read_published(path: Path) -> None:
+    load_published(path, model="cnn", session_id="m", is_shifted=False)
+
+
+def write_run(folder: Path) -> None:
+    settings = (
+        *("model.name=behavior_only", "data.history=2", "data.min_rate_hz=0", "split.gap_s=0.1"),
+        *("training.max_passes=2", "training.batch_windows=64", "training.device=cpu"),
+    )
+    train([make_recording()], read_config(RunConfig, None, settings), folder / "run")
+
+
+def read_run(path: Path) -> Any:
+    run = RunFolder(path)
+    run.manifest(), run.kept_pass()
+    encoder = load_encoder(path)
+    return encoder.predict(make_recording()).rates.tobytes()
+
+
+def write_unfinished(folder: Path) -> Path:
+    run = copy_of(write_run, folder, "run")
+    for name in ("encoder.safetensors", "checksums.sha256"):
+        (run / name).unlink()
+    return run
+
+
+def read_unfinished(path: Path) -> None:
+    resume(path, [make_recording()])
+    load_encoder(path)
+
+
+def write_evaluation(folder: Path) -> None:
+    recording = make_recording(n_bins=900)
+    save_evaluation(folder, evaluate(fake_fit([recording]), recording, draws=20))
+
+
+def read_evaluation(path: Path) -> Any:
+    evaluation = load_evaluation(path)
+    (session,) = evaluation.sessions
+    return evaluation.table.to_csv(), str(evaluation.summary), session.rates.tobytes()
+
+
+def write_explanation(folder: Path) -> None:
+    save_explanation(folder, make_explanation(make_recording(n_neurons=3)), {"seed": 0})
+
+
+def read_explanation(path: Path) -> Any:
+    (found,) = load_explanations(path)
+    tables = [found.neurons, found.receptive_fields, found.saliency, found.tuning]
+    fields = [found.fields[name].tobytes() for name in sorted(found.fields)]
+    return [table.to_csv() for table in tables], fields, found.unit_ids
+
+
+def write_piece(folder: Path) -> Path:
+    arrays = {"a": np.arange(6400.0).reshape(80, 80), "b": np.arange(3)}
+    Pieces(folder / "mark").get("one", lambda: arrays)
+    return folder / "mark"
+
+
+def read_piece(path: Path) -> Any:
+    """What is not as it was written is computed again."""
+    arrays = {"a": np.arange(6400.0).reshape(80, 80), "b": np.arange(3)}
+    return {k: v.tobytes() for k, v in Pieces(path).get("one", lambda: arrays).items()}
+
+
+PROTOCOL = PaperAscent(1, 1, 1)
+
+
+def write_picture(folder: Path) -> Path:
+    from freegaze.explanation.pieces import save_piece
+
+    found = MostExciting(np.ones((1, 60, 80), np.float32), np.ones((1, 2), np.float32), 0.0, 1.0)
+    path = folder / "most_exciting" / PROTOCOL.folder / "repeat-1" / "7.npz"
+    save_piece(path, {name: np.asarray(value) for name, value in vars(found).items()})
+    return folder
+
+
+def read_picture(path: Path) -> Any:
+    found = load_most_exciting(path, "7", PROTOCOL, 1)
+    return found.video.tobytes(), found.behavior.tobytes(), found.start, found.end
+
+
+def write_predictions(folder: Path) -> Path:
+    recording = make_recording(n_bins=900)
+    save_predictions(folder / "p.npz", [fake_fit([recording]).predict(recording)])
+    return folder / "p.npz"
+
+
+def read_predictions(path: Path) -> None:
+    score_predictions(path, make_recording(n_bins=900), draws=5)
+
+
+def write_config(folder: Path) -> Path:
+    from freegaze.config import dump_yaml
+
+    settings = ("model.name=cnn_gru", "model.readout=gaussian", "source.path=mouse")
+    config = resolve_config(read_config(RunConfig, None, settings))
+    (folder / "run.yaml").write_text(dump_yaml(config))
+    return folder / "run.yaml"
+
+
+def write_grid(folder: Path) -> Path:
+    from freegaze.config import dump_yaml
+
+    config = GridConfig(table="table2", rows=("cnn", "S"), settings={"training.max_passes": 2})
+    (folder / GRID_FILE).write_text(dump_yaml(config))
+    return folder
+
+
+def write_archive(folder: Path) -> Path:
+    with zipfile.ZipFile(folder / "data.zip", "w") as archive:
+        for name in ("mouse/a.npy", "mouse/b.npy", "notes.txt"):
+            archive.writestr(name, hashlib.sha256(name.encode()).hexdigest() * 20)
+    return folder / "data.zip"
+
+
+def read_archive(path: Path) -> None:
+    unpack_zip(path, path.with_suffix(""), max_bytes=100 << 20)
+
+
+FORMATS: dict[str, Format] = {f"source {name}": of_source(name) for name in SOURCES.names()} | {
+    "files with h5": Format(write_files_with_h5, lambda p: read_source("files", p)),
+    "nwb of ours": Format(
+        lambda folder: write_nwb(make_tiny_recording(0), folder / "own.nwb"),
+        lambda p: read_source("nwb", p),
+    ),
+    "store, verified": Format(write_store, read_store, is_sealed=True),
+    "weights pth": Format(lambda f: copy_of(write_published, f, "cnn.pth"), read_published),
+    "weights safetensors": Format(
+        lambda f: copy_of(write_published_safetensors, f, "cnn.safetensors"), read_published
+    ),
+    "weights zip": Format(lambda f: copy_of(write_published_zip, f, "table.zip"), read_published),
+    "run": Format(lambda f: copy_of(write_run, f, "run"), read_run, is_sealed=True),
+    "unfinished run": Format(write_unfinished, read_unfinished, is_written=True),
+    "evaluation": Format(lambda f: copy_of(write_evaluation, f), read_evaluation, is_sealed=True),
+    "explanation": Format(lambda f: copy_of(write_explanation, f), read_explanation, True),
+    "piece": Format(write_piece, read_piece, is_sealed=True, is_written=True),
+    "picture": Format(write_picture, read_picture, is_sealed=True),
+    "predictions": Format(write_predictions, read_predictions),
+    "configuration": Format(
+        write_config, lambda path: resolve_config(read_config(RunConfig, path))
+    ),
+    "grid": Format(write_grid, read_grid_config),
+    "archive": Format(write_archive, read_archive, is_written=True),
+}
