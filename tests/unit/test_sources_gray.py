@@ -48,6 +48,12 @@ def test_truly_constant_video_is_black_or_kept():
     assert scale_of(video(7, 7, 7)).apply(video(7, 7)).ravel().tolist() == [7, 7]
 
 
+@pytest.mark.parametrize("value", [2.0**63, -1e120])
+def test_constant_video_of_values_that_one_more_does_not_change(value: float):
+    """Seed 47 of the mutants of ``ModelData_all.h5``: 2**63 + 1 is 2**63 in float64."""
+    assert scale_of(video(value, value, value)).apply(video(value)).ravel().tolist() == [0]
+
+
 def test_lost_frames_show_the_mean_and_are_counted():
     frames = np.stack([np.full((2, 2), v) for v in (10.0, 30.0, 0.0)])
     frames[2, 0, 1] = np.nan

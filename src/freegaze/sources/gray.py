@@ -102,7 +102,7 @@ def find_gray_scale(pieces: Callable[[], Iterator[np.ndarray]], where: str) -> G
     if is_gray:
         low, high = 0.0, float(LEVELS)
     elif high == low:
-        high = low + 1
+        high = max(low + 1, float(np.nextafter(low, np.inf)))  # one more may be the same
     scale = GrayScale(low, high, is_exact=is_gray and is_whole, n_lost=n_lost)
     fill = scale.apply(np.full((1, 1, 1), total / n_values))
     return GrayScale(low, high, scale.is_exact, n_lost, int(fill[0, 0, 0]))
