@@ -41,7 +41,7 @@ def write_raw(folder: Path) -> Path:
     frames.flush()
     times = (np.arange(N_BINS) + 0.5) * BIN_WIDTH_S
     np.save(folder / "times.npy", times)
-    signals = rng.normal(size=(N_BINS, 3))
+    signals = rng.normal(size=(N_BINS, 5))
     np.save(folder / "signals.npy", signals)
     np.save(folder / "counts.npy", rng.poisson(np.exp(0.5 * signals[:, :1] - 0.5), (N_BINS, 4)))
     config = {
@@ -59,7 +59,7 @@ def write_raw(folder: Path) -> Path:
                 "kind": "npy",
                 "file": "signals.npy",
                 "timestamps": "times.npy",
-                "columns": ["speed", "theta", "phi"],
+                "columns": ["speed", "theta", "phi", "pitch", "roll"],
             }
         },
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -209,6 +210,32 @@ def test_a_worker_that_dies_fails_its_cell_and_not_the_others(
     assert run_cell(grid, grid.cell(killed[0])) == "done"  # tried again, from where it was
     assert grid.cell(killed[0]).error == ""
     pd.testing.assert_frame_equal(table_of(grid), table_of(finished), rtol=1e-4)
+
+
+ORPHAN = """
+import pickle, sys
+from multiprocessing import Pipe
+import freegaze.paper.cells as cells
+
+grid = pickle.load(open(sys.argv[1], "rb"))
+ours, theirs = Pipe()
+cells._end_with_parent = lambda: None  # which may come late
+cells._fit_and_evaluate = lambda grid, cell, progress: (ours.close(), progress("fitting", 0, 1))
+ours.send(grid.cells[0].name)
+cells._work(grid, 1, None, theirs)
+"""
+
+
+def test_an_orphan_does_not_fail_its_cell(sessions: Path, tmp_path: Path) -> None:
+    """With nobody left to tell, a worker ends; it is no failure that a later process would find."""
+    grid = start_grid(tmp_path / "grid", quick_config(sessions))
+    (tmp_path / "grid.pickle").write_bytes(pickle.dumps(grid))
+    command = [sys.executable, "-c", ORPHAN, str(tmp_path / "grid.pickle")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    left = [p.name for p in (tmp_path / "grid" / "cells").rglob("*") if p.is_file()]
+    assert left == ["seed-0.lock"]
+    assert grid.cells[0].state == "waiting"
 
 
 def test_workers_end_with_the_process_that_started_them(sessions: Path, tmp_path: Path) -> None:

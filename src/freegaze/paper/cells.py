@@ -19,7 +19,7 @@ from freegaze.allocator import keep_freed_memory
 from freegaze.errors import FreegazeError
 from freegaze.evaluation import evaluate, load_encoder, save_evaluation
 from freegaze.paper.grid import Cell, Grid
-from freegaze.recording.atomic import atomic_file
+from freegaze.recording.atomic import atomic_file, remove_leftovers
 from freegaze.recording.recording import Recording
 from freegaze.sources import open_recordings
 from freegaze.training.fit import resume, train
@@ -98,6 +98,7 @@ def run_cell(
         if is_done(cell, step):
             return "done"
         cell.error_file.unlink(missing_ok=True)
+        remove_leftovers(cell.error_file)
         try:
             if cell.state != "done":
                 _fit_and_evaluate(grid, cell, progress)
@@ -264,11 +265,19 @@ def _work(grid: Grid, n_threads: int, step: CellStep | None, pipe: Connection) -
         nonlocal last
         if time.monotonic() - last >= REPORT_EVERY_S:
             last = time.monotonic()
-            pipe.send(("running", description, done, total))
+            _tell(pipe, "running", description, done, total)
 
     while True:
         name = pipe.recv()
-        pipe.send((run_cell(grid, grid.cell(name), report, step),))
+        _tell(pipe, run_cell(grid, grid.cell(name), report, step))
+
+
+def _tell(pipe: Connection, *news: Any) -> None:
+    """Tell the process at the other end; end this one if it is gone, which is no cell's failure."""
+    try:
+        pipe.send(news)
+    except OSError:
+        os._exit(1)
 
 
 def _end_with_parent() -> None:

@@ -42,7 +42,7 @@ def atomic_folder(
         DataError: If ``target`` may not be replaced, or the disk refuses.
     """
     if target.parent.is_dir():
-        _remove_leftovers(target)  # which may put back what shall not be replaced
+        remove_leftovers(target)  # which may put back what shall not be replaced
     _check_target(target, may_replace, remedy)
     try:
         with scratch_folder(target) as partial:
@@ -93,7 +93,7 @@ def scratch_folder(target: Path) -> Iterator[Path]:
         OSError: If the disk refuses.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(target)
+    remove_leftovers(target)
     folder, handle = _make_held(target)
     try:
         yield folder
@@ -131,7 +131,12 @@ def cannot_write(target: Path, error: OSError) -> DataError:
     return DataError(f"{target} cannot be written ({what}); nothing was changed there")
 
 
-def _remove_leftovers(target: Path) -> None:
+def remove_leftovers(target: Path) -> None:
+    """Remove what killed processes left beside a place; see ``scratch_folder``.
+
+    Args:
+        target: The place, in a folder that is there.
+    """
     with os.scandir(target.parent) as entries:
         names = [e.name for e in entries if e.name.startswith(f".{target.name}.")]
     for name in names:
