@@ -53,8 +53,12 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, 
     write_atomically(path, save(contiguous, metadata=metadata))
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(path: Path, needs_sum: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what ``save_tensors`` wrote.
+
+    Args:
+        path: The file.
+        needs_sum: Whether to refuse files without a checksum, as first versions wrote them.
 
     Returns:
         The tensors by name, and the plain values.
@@ -67,7 +71,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         text = metadata["state"]
-        if metadata.get("sha256") not in (None, _checksum(tensors, text)):  # none in old files
+        expected = metadata["sha256"] if needs_sum else metadata.get("sha256")
+        if expected not in (None, _checksum(tensors, text)):
             raise ValueError("its checksum is that of other weights")
         state = json.loads(text)
         return tensors, state

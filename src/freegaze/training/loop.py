@@ -192,7 +192,7 @@ class Fit:
         Raises:
             CheckpointError: If it is missing, broken, or of another encoder.
         """
-        tensors, state = load_tensors(self.folder.checkpoint)
+        tensors, state = load_tensors(self.folder.checkpoint, needs_sum=True)
         parts: dict[str, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             part, _, rest = name.partition("/")

@@ -127,9 +127,11 @@ class RunFolder:
         """Make sure that the data are still those the run was started on.
 
         Raises:
-            CheckpointError: Naming the session that changed.
+            CheckpointError: Naming the session that changed, or if the manifest is broken.
         """
-        before = self.manifest()["data"]
+        before = self.manifest().get("data")
+        if not isinstance(before, dict):
+            raise CheckpointError(f"{self.path / 'manifest.json'} names no data; restore it")
         now = {r.session_id: recording_checksum(r) for r in recordings}
         for session in sorted(before.keys() | now.keys()):
             if before.get(session) != now.get(session):
