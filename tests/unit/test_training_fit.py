@@ -277,6 +277,10 @@ def test_a_damaged_manifest_is_one_clear_error(tmp_path: Path):
         (run.path / "manifest.json").write_text(text)
         with pytest.raises(CheckpointError, match=message):
             run.manifest()
+    for text in ("{}", '{"data": "s"}', '{"data": null}'):
+        (run.path / "manifest.json").write_text(text)
+        with pytest.raises(CheckpointError, match="manifest.json names no data"):
+            run.check_data([make_recording()])
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.9])
