@@ -5,9 +5,10 @@
 
 Reference (``benchmarks/reference/plain.py``) and freegaze live in a process each and take turns; a
 ratio is the median over turns of the ratio in a turn. Every work has processes of its own: where
-the reference has trained before, the C library has memory at hand that it predicts faster with. The encoder is the original's CNN-GRU: 68
-neurons, 66 features, frames of 60 x 80 pixels, batches of 256 windows. Inputs are noise and weights
-are what a fit starts from: time depends on neither. ``--only KEY`` measures some of it.
+the reference has trained before, the C library has memory at hand that it predicts faster with. The
+encoder is the original's CNN-GRU: 68 neurons, 66 features, frames of 60 x 80 pixels, batches of 256
+windows. Inputs are noise and weights are what a fit starts from: time depends on neither.
+``--only KEY`` measures some of it.
 """
 
 from __future__ import annotations
