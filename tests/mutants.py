@@ -246,13 +246,15 @@ def mutate_safetensors(file: Path, rng: Random) -> None:
     with safe_open(file, framework="pt") as stream:
         about = dict(stream.metadata() or {})
         tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    text, line, checksum = about.get("state", "").partition("\n")
     if rng.random() < 0.5:  # else it is found by its checksum
-        about.pop("sha256", None)
+        line = checksum = ""
     if "state" in about and rng.random() < 0.5:
-        about["state"] = json.dumps(mutate_tree(json.loads(about["state"]), rng))
+        about["state"] = json.dumps(mutate_tree(json.loads(text), rng)) + line + checksum
         if rng.random() < 0.1:
             del about[pick(list(about), rng)]
     else:
+        about |= {"state": text + line + checksum} if text else {}
         mutate_named(tensors, rng, lambda tensor: mutate_tensor(tensor, rng))
     save_file({name: t.clone() for name, t in tensors.items()}, file, about or None)
 

@@ -97,7 +97,7 @@ def open_mapped(root: Path) -> Recording:
 def test_an_hour_of_data_fits_into_450_megabytes(open_one: Opener, video: str, sessions):
     short, long = (peak_bytes(sessions[n], open_one, video) for n in (SHORT, LONG))
     bytes_a_bin = (long - short) / (LONG - SHORT)
-    assert bytes_a_bin >= np.prod(PICTURE), "the video lies in memory once"
+    assert bytes_a_bin >= 0.99 * np.prod(PICTURE), "the video lies in memory once"
     assert long + bytes_a_bin * (HOUR_BINS - LONG) <= 0.45e9
 
 

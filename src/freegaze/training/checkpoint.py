@@ -39,6 +39,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
     """Save tensors and plain values together in one safetensors file, atomically.
 
+    The same content gives the same bytes: the header has one entry of ours, as the library writes
+    several in any order, with the values in one line and their checksum in the next.
+
     Args:
         path: The file.
         tensors: By name.
@@ -49,8 +52,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, 
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(state)
-    metadata = {"state": text, "sha256": _checksum(contiguous, text)}
-    write_atomically(path, save(contiguous, metadata=metadata))
+    header = {"state": f"{text}\n{_checksum(contiguous, text)}"}
+    write_atomically(path, save(contiguous, metadata=header))
 
 
 def load_tensors(path: Path, needs_sum: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -70,10 +73,9 @@ def load_tensors(path: Path, needs_sum: bool = False) -> tuple[dict[str, Tensor]
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        text = metadata["state"]
-        expected = metadata["sha256"] if needs_sum else metadata.get("sha256")
-        if expected not in (None, _checksum(tensors, text)):
-            raise ValueError("its checksum is that of other weights")
+        text, _, expected = metadata["state"].partition("\n")
+        if (expected or needs_sum) and expected != _checksum(tensors, text):
+            raise ValueError("its checksum is that of other weights, or missing")
         state = json.loads(text)
         return tensors, state
     except FileNotFoundError:
