@@ -200,7 +200,7 @@ def paper_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grid:
     """A grid of the paper's version, whose run holds an encoder that is fitted to nothing."""
     grid = make_figure_grid(tmp_path, ("s",), table="figure4", version="paper", n_neurons=3)
     recording = make_behaving("s")
-    monkeypatch.setattr(figures, "load_encoder", lambda *_: paper_fit(recording))
+    monkeypatch.setattr(figures, "cell_encoder", lambda *_: paper_fit(recording))
     monkeypatch.setattr(figures, "cell_recordings", lambda *_: [recording])
     return grid
 

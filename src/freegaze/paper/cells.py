@@ -17,7 +17,7 @@ import torch
 
 from freegaze.allocator import keep_freed_memory
 from freegaze.errors import FreegazeError
-from freegaze.evaluation import evaluate, load_encoder, save_evaluation
+from freegaze.evaluation import FittedEncoder, evaluate, load_encoder, save_evaluation
 from freegaze.paper.grid import Cell, Grid
 from freegaze.recording.atomic import atomic_file, remove_leftovers
 from freegaze.recording.recording import Recording
@@ -177,6 +177,16 @@ def cell_recordings(grid: Grid, cell: Cell) -> list[Recording]:
     return open_recordings(source.name, source.path, **source.options)
 
 
+def cell_encoder(grid: Grid, cell: Cell) -> FittedEncoder:
+    """Load the fitted encoder of a cell onto the device that its fit asks for.
+
+    Raises:
+        CheckpointError: If the fit is not finished, or broken.
+    """
+    device = make_accelerator(grid.run_config(cell).training).device
+    return load_encoder(cell.run.path, device)
+
+
 def _fit_and_evaluate(grid: Grid, cell: Cell, progress: Progress | None) -> None:
     config = grid.run_config(cell)
     recordings = cell_recordings(grid, cell)
@@ -186,9 +196,7 @@ def _fit_and_evaluate(grid: Grid, cell: Cell, progress: Progress | None) -> None
         train(recordings, config, cell.run.path, progress)
     if progress is not None:
         progress("evaluating", 0, 1)
-    device = make_accelerator(grid.run_config(cell).training).device
-    encoder = load_encoder(cell.run.path, device)
-    result = evaluate(encoder, recordings, draws=grid.scale.draws, paper=True)
+    result = evaluate(cell_encoder(grid, cell), recordings, draws=grid.scale.draws, paper=True)
     save_evaluation(cell.run.path, result)
 
 

@@ -16,20 +16,19 @@ from pydantic import PositiveFloat, PositiveInt
 
 from freegaze.config import StrictConfig, build_config
 from freegaze.errors import ConfigError
-from freegaze.evaluation import load_encoder, load_evaluation
+from freegaze.evaluation import load_evaluation
 from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.explanation.explain import explain
 from freegaze.explanation.pieces import load_piece, save_piece
 from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.storage import session_folder
 from freegaze.paper.ascent import PaperAscent, has_most_exciting, keep_most_exciting
-from freegaze.paper.cells import cell_recordings
+from freegaze.paper.cells import cell_encoder, cell_recordings
 from freegaze.paper.grid import Cell, Grid
 from freegaze.paper.presets import FIGURES, Table, Version, find_table, preset
 from freegaze.paper.saliency import paper_saliency
 from freegaze.recording.recording import Recording
 from freegaze.training.loop import Progress
-from freegaze.training.processes import make_accelerator
 
 SALIENCY_FOLDER = "paper_saliency"
 
@@ -195,8 +194,7 @@ class FigureStep:
         """
         if self.is_done(cell):
             return
-        device = make_accelerator(grid.run_config(cell).training).device
-        encoder = load_encoder(cell.run.path, device)
+        encoder = cell_encoder(grid, cell)
         if self.version == "paper" and self.figure != "figure5":
             asked = self._ascents(cell)
             keep_most_exciting(cell.run.path, encoder, cell.session_id, *asked, progress=progress)
