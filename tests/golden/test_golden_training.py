@@ -83,9 +83,9 @@ def test_twenty_steps_are_those_of_a_plain_loop(case, tmp_path, monkeypatch):
     masks: list[torch.Tensor] = []
     drop = cores.rectify_and_drop
 
-    def recorded(values, probability):
+    def recorded(values, probability, *, is_inner):
         was_positive = values.detach() > 0
-        kept = drop(values, probability)
+        kept = drop(values, probability, is_inner=is_inner)
         masks.append((kept.detach() > 0) | ~was_positive)  # what is below zero is lost anyway
         return kept
 

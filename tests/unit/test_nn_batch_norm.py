@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from freegaze.nn.batch_norm import BatchNorm1d, BatchNorm2d, divided_batch, normalize_by_batch
+from freegaze.nn.batch_norm import BatchNorm1d, BatchNorm2d, divided_batch, normalize_parts
 
 
 @pytest.fixture
@@ -44,13 +44,38 @@ def test_a_divided_batch_is_normalized_as_a_whole_one(one_process, make, oracle,
             torch.testing.assert_close(b, a, rtol=1e-9, atol=1e-12)
 
 
-def test_as_learned_in_evaluation_and_with_a_gain(one_process):
+def test_as_learned_in_evaluation(one_process):
     values = torch.randn(6, 3)
     norm = BatchNorm1d(3)
-    plain = normalize_by_batch(values, norm)
-    torch.testing.assert_close(normalize_by_batch(values, norm, gain=2.0), 2 * plain)
+    norm(values)
     norm.eval()
     with divided_batch():  # nothing of the batch is asked for
         torch.testing.assert_close(
             norm(values), (values - norm.running_mean) / (norm.running_var + norm.eps).sqrt()
         )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("is_divided", [False, True])
+def test_parts_are_normalized_as_a_whole(one_process, dtype, is_divided):
+    torch.manual_seed(0)
+    start = torch.randn(6, 70, 50, 40).add(2).contiguous(memory_format=torch.channels_last)
+    weights = torch.randn(6, 70, 50, 40)  # 840,000 elements are several pieces
+    found = []
+    for sizes in ((6,), (1, 3, 2)):
+        kind = torch.float64 if len(sizes) == 1 else torch.promote_types(dtype, torch.float32)
+        norm = BatchNorm2d(70, dtype=kind)
+        norm.weight.data.copy_(torch.linspace(0.5, 1.5, 70))
+        inputs = start.to(dtype).to(torch.float64 if len(sizes) == 1 else dtype).requires_grad_()
+        parts = [part * 1 for part in inputs.split(sizes)]
+        with divided_batch(is_divided):
+            normalized = normalize_parts(parts, norm, 2.0)
+        out = torch.cat(list(normalized))
+        (out * weights.to(out.dtype)).sum().backward(retain_graph=True)
+        found.append([out, inputs.grad, norm.weight.grad, norm.bias.grad, *norm.buffers()])
+    assert torch.equal(torch.cat(parts), inputs.grad)  # it is written there
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.sum().backward()
+    near = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 8e-3}[dtype]
+    for whole, in_parts in zip(*found, strict=True):
+        assert (in_parts - whole).abs().max() < near * whole.abs().max()

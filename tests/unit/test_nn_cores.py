@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from freegaze.errors import ConfigError
+from freegaze.nn import cores
 from freegaze.nn.convolution import convolve, convolve_gray
 from freegaze.nn.cores import ConvCore, CoreConfig
 from freegaze.nn.dropout import rectify_and_drop
@@ -99,7 +100,9 @@ def test_forward_derivatives_of_a_convolution_are_its_own(stride: int) -> None:
     assert found[1].abs().max() > 0.1
 
 
-def test_gradients_equal_those_of_plain_layers() -> None:
+@pytest.mark.parametrize("part_elements", [1, 700, cores.PART_ELEMENTS])
+def test_gradients_equal_those_of_plain_layers(part_elements: int, monkeypatch) -> None:
+    monkeypatch.setattr(cores, "PART_ELEMENTS", part_elements)  # parts of 1, 2 and all 3 frames
     torch.manual_seed(0)
     core = CoreConfig(channels=(4, 6), kernels=(5, 3), strides=(2, 2)).build().double().train()
     plain = plain_core(core).double().train()
@@ -108,6 +111,47 @@ def test_gradients_equal_those_of_plain_layers() -> None:
         model(frames).square().sum().backward()
     for ours, theirs in zip(core.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad)
+    for ours, theirs in zip(core.buffers(), plain.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_evaluation_holds_the_large_maps_of_one_part_at_a_time(monkeypatch) -> None:
+    torch.manual_seed(0)
+    core = CoreConfig(channels=(4, 6), kernels=(5, 3), strides=(1, 2), downsample=1).build().eval()
+    frames = torch.randn(7, 1, 20, 20)
+    whole = core(frames)
+    monkeypatch.setattr(cores, "PART_ELEMENTS", 2 * 4 * 16 * 16)  # two frames
+    seen: list[tuple[int, int]] = []
+    convolve_part = cores._convolve
+
+    def watched(maps, *rest):
+        seen.append((len(maps), maps.shape[1]))
+        return convolve_part(maps, *rest)
+
+    monkeypatch.setattr(cores, "_convolve", watched)
+    torch.testing.assert_close(core(frames), whole)
+    assert seen == [(2, 1), (2, 4)] * 3 + [(1, 1), (1, 4)]
+
+
+def test_training_goes_back_through_a_part_at_a_time(monkeypatch) -> None:
+    """So that the gradient of only one part of the large maps is held."""
+    monkeypatch.setattr(cores, "PART_ELEMENTS", 1)
+    core = CoreConfig(channels=(4, 6), kernels=(5, 3), strides=(1, 2), downsample=1, dropout=0.5)
+    maps = core.build().train()(torch.randn(3, 1, 20, 20, requires_grad=True))
+    order: list[str] = []
+    pending, known = [maps.grad_fn], set()
+    while pending:
+        node = pending.pop()
+        if node is not None and node not in known:
+            known.add(node)
+            node.register_prehook(lambda _, node=node: order.append(node.name()))
+            pending += [following for following, _ in node.next_functions]
+    maps.sum().backward()
+    inner = [n for n in order if "Convolution" in n or "Rectify" in n][-9:]
+    assert (
+        inner
+        == ["ConvolutionBackward0", "_RectifyAndHalveBackward"] * 3 + ["ConvolutionBackward0"] * 3
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
@@ -133,6 +177,29 @@ def test_dropout_keeps_positive_values_and_their_gradients(probability: float) -
     assert torch.equal(dropped[kept], start[kept])
     assert (start[kept] > 0).all()
     assert torch.equal(start.grad, 3.0 * kept)
+
+
+def test_a_gradient_is_written_only_over_maps_that_nobody_else_sees() -> None:
+    torch.manual_seed(0)
+    start = torch.randn(2, 3, 5, 4, requires_grad=True)
+    inner, outer = (rectify_and_drop(start + 0, 0.5, is_inner=i) for i in (True, False))
+    for dropped in (inner, outer):
+        kept = dropped.detach() > 0
+        (gradient,) = torch.autograd.grad(dropped.square().sum(), start, retain_graph=True)
+        assert torch.equal(gradient, 2 * start.detach() * kept)
+    assert torch.equal(outer[outer > 0], start[outer > 0])
+    torch.autograd.grad(outer.square().sum(), start)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(inner.sum(), start)
+
+
+def test_what_a_core_returns_outlives_the_way_back() -> None:
+    torch.manual_seed(0)
+    core = ConvCore(1, (4, 3), (3, 3), (1, 1), 1, 0.5, has_bias=False).train()
+    maps = core(torch.randn(3, 1, 9, 9))
+    before = maps.detach().clone()
+    maps.square().sum().backward()
+    assert torch.equal(maps, before)
 
 
 def test_dropout_follows_the_seed() -> None:

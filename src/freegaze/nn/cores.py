@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from math import prod
 from typing import Literal
 
@@ -14,9 +15,13 @@ from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError
-from freegaze.nn.batch_norm import normalize_by_batch
+from freegaze.nn.batch_norm import normalize_parts
 from freegaze.nn.convolution import convolve, convolve_gray
 from freegaze.nn.dropout import rectify_and_drop
+
+PART_ELEMENTS = 8 << 20
+"""Elements of the largest maps that are worked on at a time on a processor. The gradient of only so
+many is held at once, and gaps that freed maps leave in memory are no larger."""
 
 
 class AbstractCore(nn.Module, ABC):
@@ -128,16 +133,26 @@ class ConvCore(AbstractCore):
         self.downsample = downsample
         self.step_px = downsample * prod(strides)
         self.blocks = nn.Sequential()
-        for n_in, n_out, kernel, stride in zip(
-            (n_planes, *channels[:-1]), channels, kernels, strides, strict=True
-        ):
-            self.blocks.append(ConvBlock(n_in, n_out, kernel, stride, dropout, has_bias))
+        shapes = zip((n_planes, *channels[:-1]), channels, kernels, strides, strict=True)
+        for block, shape in enumerate(shapes, start=1):
+            is_inner = block < len(channels)
+            self.blocks.append(ConvBlock(*shape, dropout, has_bias, is_inner))
 
     def forward(
         self, frames: Float[Tensor, "batch plane height width"]
     ) -> Float[Tensor, "batch channel h w"]:
         """Return the feature maps of each frame."""
-        return self.blocks(F.avg_pool2d(frames, self.downsample) if self.downsample > 1 else frames)
+        images = F.avg_pool2d(frames, self.downsample) if self.downsample > 1 else frames
+        return _whole(list(self.blocks(images.chunk(self._n_parts(images)))))
+
+    def _n_parts(self, images: Tensor) -> int:
+        # A GPU would launch more for nothing, and sums of half precision cost as much as they save.
+        if images.is_cuda or torch.is_autocast_enabled("cpu"):
+            return 1
+        height, width = (side * self.downsample for side in images.shape[-2:])
+        sizes = zip(self.channels, self.map_sizes((height, width))[1:], strict=True)
+        most = max(n_channels * prod(size) for n_channels, size in sizes)
+        return max(1, -(-len(images) * most // PART_ELEMENTS))
 
     def map_size(self, frame_size: tuple[int, int]) -> tuple[int, int, int]:
         """Return (channels, height, width) of the maps of frames of (height, width) pixels.
@@ -177,29 +192,42 @@ class ConvBlock(nn.Module):
         stride: Step in pixels.
         dropout: Chance of an element to be dropped in training.
         has_bias: Whether the convolution has a bias.
+        is_inner: Whether only another block sees the output (see ``rectify_and_drop``).
     """
 
     def __init__(
-        self, n_in: int, n_out: int, kernel: int, stride: int, dropout: float, has_bias: bool
+        self,
+        n_in: int,
+        n_out: int,
+        kernel: int,
+        stride: int,
+        dropout: float,
+        has_bias: bool,
+        is_inner: bool,
     ) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(n_in, n_out, kernel, stride, bias=has_bias)
         self.norm = nn.BatchNorm2d(n_out)
-        self.dropout = dropout
+        self.dropout, self.is_inner = dropout, is_inner
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
-        self, maps: Float[Tensor, "batch n_in height width"]
-    ) -> Float[Tensor, "batch n_out h w"]:
-        """Return the block's maps, in channels-last layout."""
+        self, parts: Iterable[Float[Tensor, "_ n_in height width"]]
+    ) -> Iterator[Float[Tensor, "_ n_out h w"]]:
+        """Yield the block's maps of each part of a batch, in channels-last layout.
+
+        A block takes a part when it needs it. So, where nothing has to be known of the whole batch,
+        each part goes through all blocks before the next one does; and so it goes back.
+        """
         # Dropout divides what it keeps by the share that it keeps. Rectification commutes with
         # that, so the division is done on the few numbers of the normalization instead of on the
         # maps.
         probability = self.dropout if self.training else 0.0
         normalized = self._by_batch if self.norm.training else self._as_learned
-        return rectify_and_drop(normalized(maps, 1 / (1 - probability)), probability)
+        for maps in normalized(parts, 1 / (1 - probability)):
+            yield rectify_and_drop(maps, probability, is_inner=self.is_inner)
 
-    def _by_batch(self, maps: Tensor, gain: float) -> Tensor:
+    def _by_batch(self, parts: Iterable[Tensor], gain: float) -> Iterable[Tensor]:
         layer, norm = self.convolution, self.norm
         if layer.bias is not None:
             # The normalization takes a bias off again. Only the running mean has to know it, which
@@ -209,9 +237,11 @@ class ConvBlock(nn.Module):
             share = norm.momentum / (1 - norm.momentum)
             # As data: a graph that this norm is in several times keeps it, but never reads it.
             norm.running_mean.data.add_(layer.bias.data, alpha=share)
-        return normalize_by_batch(_convolve(maps, layer.weight, None, layer.stride[0]), norm, gain)
+        convolved = [_convolve(maps, layer.weight, None, layer.stride[0]) for maps in parts]
+        is_small = sum(maps.numel() for maps in convolved) <= PART_ELEMENTS
+        return normalize_parts([_whole(convolved)] if is_small else convolved, norm, gain)
 
-    def _as_learned(self, maps: Tensor, gain: float) -> Tensor:
+    def _as_learned(self, parts: Iterable[Tensor], gain: float) -> Iterable[Tensor]:
         """Scale filters instead of maps, which are many more numbers."""
         layer, norm = self.convolution, self.norm
         assert norm.running_mean is not None
@@ -219,7 +249,12 @@ class ConvBlock(nn.Module):
         scale = norm.weight * gain * torch.rsqrt(norm.running_var + norm.eps)
         mean = norm.running_mean if layer.bias is None else norm.running_mean - layer.bias
         weight = layer.weight * scale[:, None, None, None]
-        return _convolve(maps, weight, norm.bias * gain - mean * scale, layer.stride[0])
+        bias = norm.bias * gain - mean * scale
+        return (_convolve(maps, weight, bias, layer.stride[0]) for maps in parts)
+
+
+def _whole(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _convolve(maps: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 CHUNK = 1 << 18
@@ -15,7 +14,7 @@ CHUNK = 1 << 18
 _INTEGER = {torch.float32: torch.int32, torch.bfloat16: torch.int16, torch.float16: torch.int16}
 
 
-def rectify_and_drop(values: Tensor, probability: float) -> Tensor:
+def rectify_and_drop(values: Tensor, probability: float, *, is_inner: bool = False) -> Tensor:
     """Set negative values to zero, and each value with some probability; ``values`` are lost.
 
     Unlike ``torch.nn.Dropout`` this does not scale what is kept by 1 / (1 - probability): the
@@ -26,6 +25,8 @@ def rectify_and_drop(values: Tensor, probability: float) -> Tensor:
     Args:
         values: Any dense tensor, contiguous or channels-last.
         probability: Chance of each element to be set to zero.
+        is_inner: Whether nothing but the next layer sees the result. The backward pass may then
+            write its gradient over it, which saves a map; PyTorch refuses a second such pass.
 
     Returns:
         What is left of the values, where it can be in their own storage.
@@ -35,12 +36,13 @@ def rectify_and_drop(values: Tensor, probability: float) -> Tensor:
     if probability != 0.5 or values.dtype not in _INTEGER:
         kept = torch.empty_like(values).bernoulli_(1 - probability)
         return F.relu_(values) * kept
-    return _RectifyAndHalve.apply(values)  # type: ignore[return-value]
+    return _RectifyAndHalve.apply(values, is_inner)  # type: ignore[return-value]
 
 
 class _RectifyAndHalve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
+    def forward(ctx: Any, values: Tensor, is_inner: bool) -> Tensor:
+        ctx.is_inner = is_inner
         if values.is_cuda:  # one launch for all of it; bits would be many
             values.clamp_min_(0).mul_(torch.empty_like(values, dtype=torch.bool).bernoulli_())
             ctx.mark_dirty(values)
@@ -63,9 +65,11 @@ class _RectifyAndHalve(torch.autograd.Function):
         return values
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
-        (output,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return torch.ops.aten.threshold_backward(gradients[0], output, 0)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (output,) = ctx.saved_tensors
+        target = output.detach() if ctx.is_inner else torch.empty_like(output)
+        rectify = torch.ops.aten.threshold_backward.grad_input
+        return rectify(gradients[0], output, 0, grad_input=target), None
 
 
 def _random_words(n_bits: int, dtype: torch.dtype, device: torch.device) -> Tensor:
