@@ -164,7 +164,8 @@ def _add_scaled(
 
 
 def _sum_over_processes(values: Tensor) -> Tensor:
-    """Return the sum of what all processes hold within ``divided_batch``, else the values."""
+    """Return the sum of what all processes hold within ``divided_batch``, else the same."""
+    total = values.clone()
     if _IS_DIVIDED.get():
-        distributed.all_reduce(values)
-    return values
+        distributed.all_reduce(total)
+    return total
