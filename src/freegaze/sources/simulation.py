@@ -160,7 +160,7 @@ def load_truth(path: Path | str, recording: Recording | None = None) -> Truth:
         try:
             truth = Truth.from_arrays({name: reader.read(name) for name in reader.headers})
         except TypeError as error:
-            raise DataError(f"{error}; simulate again") from None
+            raise DataError(f"{str(error).splitlines()[0]}; simulate again") from None
         return truth if recording is None else _truth_of(truth, recording)
 
 
