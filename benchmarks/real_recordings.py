@@ -22,7 +22,7 @@ from freegaze.evaluation.scores import score_sessions
 from freegaze.recording.recording import Recording
 
 CONDITION = "stimulus_direction_deg"
-FEATURES = '["speed", "pupil_radius", "d_speed", "d_pupil_radius"]'
+FEATURES = ["speed", "pupil_radius", "d_speed", "d_pupil_radius"]
 SETTINGS = {
     "cnn_gru": {
         "model.shifter": "none",
