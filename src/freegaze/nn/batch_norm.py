@@ -1,4 +1,4 @@
-"""Batch normalization of batches that several processes may hold a part of each."""
+"""Batch normalization of batches that come in parts, in one process or in several."""
 
 from __future__ import annotations
 
