@@ -2,8 +2,8 @@
 
     python benchmarks/recipe_on_real.py DATA/park2023_mouse_v1/mrcuts28.npz --out runs/recipe.json
 
-Fits the default encoder (no shifter, as heads were fixed) by either recipe to the same trials, three
-seeds each, and prints the best validation loss and the pass that had it.
+Fits the default encoder (no shifter, as heads were fixed) by either recipe to the same trials,
+three seeds each, and prints the best validation loss and the pass that had it.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def main() -> None:
                 run = Path(folder) / "run"
                 freegaze.fit(recording, run, model="cnn_gru", settings=settings)
                 losses = [entry["validation_loss"] for entry in RunFolder(run).metrics()]
-            found[name].append((min(losses), losses.index(min(losses)) + 1))
-            print(f"{name}, seed {seed}: {min(losses):.4f} in pass {found[name][-1][1]}", flush=True)
+            best = min(losses)
+            found[name].append((best, losses.index(best) + 1))
+            print(f"{name}, seed {seed}: {best:.4f} in pass {found[name][-1][1]}", flush=True)
     options.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
