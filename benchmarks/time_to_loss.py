@@ -36,15 +36,17 @@ from sides import BATCH, EnoughError
 
 RECIPE = {
     "schedule": "cosine",
-    "learning_rate": 2e-3,
-    "batch_windows": 64,
-    "max_passes": 12,
+    "learning_rate": 7e-4,
+    "batch_windows": 32,
+    "max_passes": 10,
     "average_decay": 0.99,
     "gradient_clip": 5.0,
     "weight_decay": 0.01,
+    "precision": "bfloat16",
 }
-"""For the original's encoder: few passes, small batches, ten times the learning rate, which falls
-along a cosine, and averaged weights, without which it misses the loss where gaze is learned."""
+"""For the original's encoder: few passes of many small steps along a cosine, in half the bits, and
+averaged weights, without which it misses the loss where gaze is learned. Validation is in float32.
+Found on one simulated session (``affine``, seed 2)."""
 
 
 def main() -> None:
