@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from freegaze.errors import ConfigError
 from freegaze.nn import cores
-from freegaze.nn.convolution import convolve, convolve_gray
+from freegaze.nn.convolution import convolve, convolve_gray, weight_gradient
 from freegaze.nn.cores import ConvCore, CoreConfig
 from freegaze.nn.dropout import rectify_and_drop
 
@@ -37,6 +37,41 @@ def test_gray_convolution_equals_conv2d(
     gradients = [torch.autograd.grad(maps, inputs, direction) for maps in (ours, plain)]
     for ours_grad, plain_grad in zip(*gradients, strict=True):
         torch.testing.assert_close(ours_grad, plain_grad)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kernel=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    stride=st.integers(1, 5),
+    extra=st.tuples(st.integers(0, 12), st.integers(0, 12)),
+    seed=st.integers(0, 1000),
+)
+def test_gradient_of_filters_equals_that_of_conv2d(
+    kernel: tuple[int, int], stride: int, extra: tuple[int, int], seed: int
+) -> None:
+    torch.manual_seed(seed)
+    stride = min(stride, kernel[1])
+    maps = torch.randn(2, 3, kernel[0] + extra[0], kernel[1] + extra[1], dtype=torch.float64)
+    weight = torch.randn(4, 3, *kernel, dtype=torch.float64, requires_grad=True)
+    plain = F.conv2d(maps, weight, stride=stride)
+    direction = torch.randn_like(plain)
+    (expected,) = torch.autograd.grad(plain, weight, direction)
+    torch.testing.assert_close(weight_gradient(maps, weight.shape, direction, stride), expected)
+
+
+@pytest.mark.parametrize("needs_maps", [True, False])
+def test_large_filters_go_back_as_in_conv2d(needs_maps: bool) -> None:
+    torch.manual_seed(0)
+    maps = torch.randn(2, 128, 13, 12, requires_grad=needs_maps)
+    weight = torch.randn(8, 128, 7, 7, requires_grad=True)
+    inputs = [maps, weight] if needs_maps else [weight]
+    plain, ours = F.conv2d(maps, weight, stride=2), convolve(maps, weight, None, stride=2)
+    assert type(plain.grad_fn) is not type(ours.grad_fn)
+    torch.testing.assert_close(ours, plain)
+    direction = torch.randn_like(plain)
+    gradients = [torch.autograd.grad(out, inputs, direction) for out in (ours, plain)]
+    for mine, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-5)
 
 
 def plain_core(core: ConvCore) -> nn.Sequential:
