@@ -92,10 +92,11 @@ class _Convolve(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None]:
         (gradient,) = gradients
         maps, weight = ctx.saved_tensors
+        by_weight = weight_gradient(maps, weight.shape, gradient, ctx.stride)  # its copies go first
         by_maps = None
         if ctx.needs_input_grad[0]:
             by_maps = conv2d_input(maps.shape, weight, gradient, ctx.stride)
-        return by_maps, weight_gradient(maps, weight.shape, gradient, ctx.stride), None
+        return by_maps, by_weight, None
 
 
 def convolve_gray(

@@ -52,12 +52,12 @@ class _RectifyAndHalve(torch.autograd.Function):
         bits = flat.view(_INTEGER[flat.dtype])
         width = 8 * bits.element_size()
         coins = _random_words(bits.numel(), bits.dtype, bits.device)
-        places = torch.arange(width, dtype=bits.dtype, device=bits.device)
+        places = torch.arange(width, dtype=bits.dtype, device=bits.device)[:, None]
         for start in range(0, bits.numel(), CHUNK):
             part = bits[start : start + CHUNK]
             words = coins[start // width : start // width + -(-part.numel() // width)]
             # A coin shifted to the sign and back down fills the element with ones or zeros.
-            mask = (words[:, None] << places) >> (width - 1)
+            mask = (words << places) >> (width - 1)
             flat[start : start + CHUNK].clamp_min_(0)
             part.bitwise_and_(mask.view(-1)[: part.numel()])
         ctx.mark_dirty(values)
