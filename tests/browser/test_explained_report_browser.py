@@ -49,6 +49,10 @@ def hostile(tmp_path_factory):
     return write_report(*run.arguments(), explanations=[make_explanation(s) for s in sessions])
 
 
+# Pages are waited for by functions: an expression is evaluated again and again, which the report's
+# content policy forbids unless it is true at once.
+
+
 def shown(page):
     return page.locator("#neuron-name").inner_text().removeprefix("Neuron ")
 
@@ -168,7 +172,7 @@ def test_a_second_press_on_a_card_leads_there_again(browser, seventy):
         for _ in range(2):
             card.click()
             page.wait_for_function(
-                "Math.abs(document.getElementById('neuron').getBoundingClientRect().top) < 100"
+                "() => Math.abs(neuron.getBoundingClientRect().top) < 100"  # the element's id
             )
 
 
@@ -196,7 +200,7 @@ def test_marks_in_charts_lead_to_the_neuron(browser, seventy, section, size):
             box = marks.nth(place).bounding_box()
             page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 0.7 * box["height"])
             until_shown(page, names[place])
-            page.wait_for_function("document.activeElement.id === 'neuron-name'")
+            page.wait_for_function("() => document.activeElement.id === 'neuron-name'")
             part = "#neuron" if size is WIDE else "#neuron-detail"
             assert abs(page.locator(part).bounding_box()["y"]) < 100
         assert visit.complaints == []
@@ -311,11 +315,11 @@ def test_address_names_the_neuron(browser, seventy):
         page = visit.page
         assert shown(page) == "unit 42"
         page.wait_for_function(
-            "document.getElementById('neuron').getBoundingClientRect().top < 100"
+            "() => document.getElementById('neuron').getBoundingClientRect().top < 100"
         )
         page.evaluate("location.hash = '#neuron=no%20such'")
         page.wait_for_function(
-            "document.getElementById('neuron-count').textContent.includes('no such')"
+            "() => document.getElementById('neuron-count').textContent.includes('no such')"
         )
         assert shown(page) == "unit 42"
         page.locator('.contents a[href="#neuron"]').click()
@@ -340,8 +344,8 @@ def test_charts_follow_the_width_of_the_window(browser, seventy):
     with Visit(browser, seventy, WIDE) as visit:
         assert visit.page.evaluate(width) > 500
         visit.page.set_viewport_size({"width": 390, "height": 844})
-        visit.page.wait_for_function(f"{width} < 360")
-        visit.page.wait_for_function("document.documentElement.scrollWidth <= 390")
+        visit.page.wait_for_function(f"() => {width} < 360")
+        visit.page.wait_for_function("() => document.documentElement.scrollWidth <= 390")
         sizes = visit.page.locator("#neuron-detail .chart text").evaluate_all(
             "all => all.map((t) => t.getBoundingClientRect().height)"
         )
