@@ -1,4 +1,4 @@
-"""Convolutions in which PyTorch is slow: of one input channel, or large with many; derivatives."""
+"""Convolutions of one input channel, and derivatives of others: where PyTorch's own are slow."""
 
 from __future__ import annotations
 
