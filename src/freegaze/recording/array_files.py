@@ -38,7 +38,7 @@ UNREADABLE = (
     OverflowError,
     MemoryError,
     RecursionError,
-    RuntimeError,  # zipfile's word for an encrypted member; also NotImplementedError
+    RuntimeError,  # zipfile's word for an encrypted member, or one packed in a way it does not know
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,

@@ -38,7 +38,7 @@ def unpack_zip(archive: Path, folder: Path, max_bytes: int, max_files: int = MAX
             _check_room(archive, folder, sum(m.file_size for m in members))
             with atomic_folder(folder) as partial:
                 _extract(opened, members, partial, max_bytes)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise DataError(
             f"{archive} cannot be unpacked ({error}); remove it and download it again"
         ) from None
