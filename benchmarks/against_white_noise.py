@@ -19,12 +19,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from freegaze.explanation.against import in_words, load_comparison
+from freegaze.explanation.fields.against import in_words, load_comparison
 from freegaze.recording.recording import Recording
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.simulation.white_noise import show_white_noise
 from freegaze.sources import open_recordings
-from freegaze.sources.niell2022 import BEHAVIOR_KEYS
+from freegaze.sources.niell.niell2022 import BEHAVIOR_KEYS
 
 
 def main() -> None:

@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from freegaze.interpretation.saliency import behavior_saliency
+from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.features import FEATURE_SETS
+from freegaze.explanation.saliency.saliency import behavior_saliency
 from freegaze.models.cnn_gru import CNNGRUConfig
-from freegaze.models.encoder import AbstractEncoder, EncoderDims, build_encoder
-from freegaze.recording.features import FEATURE_SETS
+from freegaze.models.encoder import AbstractEncoder, build_encoder
 
 NAMES = FEATURE_SETS["all_prod"]
 ENCODERS = {

@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from freegaze.evaluation import load_encoder, load_evaluation
+from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.fields import ascents, gradients, typical_norm
+from freegaze.explanation.fields.gradients import INVARIANT, summarize_field
+from freegaze.explanation.fields.of_session import ascents, gradients, typical_norm
 from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.truth import correlate, moved_fields, subspace_overlap
-from freegaze.interpretation.receptive_fields import INVARIANT, summarize_field
+from freegaze.fitted.storage import load_encoder
 from freegaze.paper.ascent import PaperAscent, most_exciting
 from freegaze.simulation.truth import Truth
 from freegaze.sources.simulation import load_truth

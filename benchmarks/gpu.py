@@ -30,15 +30,15 @@ import numpy as np
 import torch
 
 from freegaze import __version__
-from freegaze.interpretation.saliency import behavior_saliency
+from freegaze.explanation.saliency.saliency import behavior_saliency
+from freegaze.fitted.prediction import predict_windows
 from freegaze.models.encoder import AbstractEncoder, build_encoder
 from freegaze.paper.scales import SCALES
+from freegaze.runs.config import model_config
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources.simulation import write_simulation
-from freegaze.training.config import model_config
 from freegaze.training.fit import train
-from freegaze.training.loop import predict_windows
-from freegaze.training.sessions import prepare_session
+from freegaze.training.preparation import prepare_session
 from limits import measure_limits, training_gflop, wait
 from reference import plain
 from sides import BATCH, N_NEURONS, STRETCH, EnoughError, noise_recording, run_config

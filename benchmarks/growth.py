@@ -29,14 +29,15 @@ import torch
 
 from freegaze.allocator import keep_freed_memory
 from freegaze.config import build_config
-from freegaze.evaluation import evaluate, load_encoder
-from freegaze.interpretation.saliency import behavior_saliency
+from freegaze.evaluation.scores import evaluate
+from freegaze.explanation.saliency.saliency import behavior_saliency
+from freegaze.fitted.prediction import predict_windows
+from freegaze.fitted.storage import load_encoder
 from freegaze.recording.recording import Recording, ResponseKind, Segment
 from freegaze.recording.store import open_store, save_store
-from freegaze.training.config import RunConfig, resolve_config
+from freegaze.runs.config import RunConfig, resolve_config
 from freegaze.training.fit import train
-from freegaze.training.loop import predict_windows
-from freegaze.training.sessions import prepare_session
+from freegaze.training.preparation import prepare_session
 from growth_figure import draw_growth
 from process_memory import process_bytes, watched_peak
 from sides import COLUMNS

@@ -17,7 +17,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from freegaze.evaluation import load_encoder, load_evaluation
+from freegaze.evaluation.storage import load_evaluation
+from freegaze.explanation.fields.gradients import summarize_field
+from freegaze.explanation.fields.linear import smooth_linear_fit
 from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.storage import load_explanation
 from freegaze.explanation.truth import (
@@ -26,8 +28,7 @@ from freegaze.explanation.truth import (
     compare_saliency,
     correlate,
 )
-from freegaze.interpretation.linear_fields import smooth_linear_fit
-from freegaze.interpretation.receptive_fields import summarize_field
+from freegaze.fitted.storage import load_encoder
 from freegaze.nn.warp import rotation_center, warp_frames
 from freegaze.paper.classes import modulation
 from freegaze.paper.saliency import paper_saliency

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 import freegaze
-from freegaze.evaluation import condition_mean, scored_session
 from freegaze.evaluation.compare import compare
-from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
+from freegaze.evaluation.scored import scored_session
 from freegaze.evaluation.scores import score_sessions
+from freegaze.evaluation.yardsticks import condition_mean
+from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
 
 CONDITION = "stimulus_direction_deg"

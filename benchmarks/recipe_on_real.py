@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 import freegaze
 from freegaze.paper.presets import preset
-from freegaze.training.run_folder import RunFolder
+from freegaze.runs.run_folder import RunFolder
 from real_recordings import SETTINGS
 
 

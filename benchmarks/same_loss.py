@@ -29,8 +29,8 @@ from freegaze.allocator import keep_freed_memory
 from freegaze.config import build_config
 from freegaze.paper.presets import preset
 from freegaze.recording.recording import Recording
+from freegaze.runs.config import RunConfig, resolve_config
 from freegaze.simulation import SimulationConfig, simulate
-from freegaze.training.config import RunConfig, resolve_config
 from freegaze.training.fit import train
 from time_to_loss import RECIPE
 

@@ -29,17 +29,17 @@ import torch
 
 from freegaze.allocator import keep_freed_memory
 from freegaze.config import build_config
+from freegaze.dataset.batches import SessionTensors
+from freegaze.fitted.prediction import predict_windows
 from freegaze.models.encoder import build_encoder
-from freegaze.recording.batches import SessionTensors
 from freegaze.recording.recording import Recording, Segment
 from freegaze.recording.store import open_store, save_store
-from freegaze.sources.arrays_layout import write_arrays
+from freegaze.runs.config import RunConfig, model_config, resolve_config
+from freegaze.sources.arrays.layout import write_arrays
 from freegaze.sources.source import open_recordings
-from freegaze.sources.xu2023_layout import write_xu2023
-from freegaze.training.config import RunConfig, model_config, resolve_config
+from freegaze.sources.xu2023.layout import write_xu2023
 from freegaze.training.fit import train
-from freegaze.training.loop import predict_windows
-from freegaze.training.sessions import prepare_session
+from freegaze.training.preparation import prepare_session
 from process_memory import process_bytes, watched_peak
 from sides import EnoughError, noise_recording
 

@@ -12,14 +12,15 @@ import numpy as np
 import torch
 
 from freegaze.config import build_config
-from freegaze.interpretation.saliency import behavior_saliency
-from freegaze.models.encoder import AbstractEncoder, EncoderDims, build_encoder
+from freegaze.dataset.dims import EncoderDims
+from freegaze.explanation.saliency.saliency import behavior_saliency
+from freegaze.fitted.prediction import predict_windows
+from freegaze.models.encoder import AbstractEncoder, build_encoder
 from freegaze.paper.presets import preset
 from freegaze.recording.recording import Recording, ResponseKind, Segment
-from freegaze.training.config import RunConfig, model_config, resolve_config
+from freegaze.runs.config import RunConfig, model_config, resolve_config
 from freegaze.training.fit import train
-from freegaze.training.loop import predict_windows
-from freegaze.training.sessions import prepare_session
+from freegaze.training.preparation import prepare_session
 from reference import plain
 
 BATCH, N_NEURONS, N_BINS = 256, 68, 12_500

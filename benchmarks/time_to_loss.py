@@ -26,11 +26,11 @@ from freegaze.allocator import keep_freed_memory
 from freegaze.config import build_config
 from freegaze.paper.presets import preset
 from freegaze.recording.recording import Recording
+from freegaze.runs.config import RunConfig, resolve_config
+from freegaze.runs.run_folder import RunFolder
 from freegaze.simulation import SimulationConfig, simulate
-from freegaze.training.config import RunConfig, resolve_config
 from freegaze.training.fit import train
-from freegaze.training.run_folder import RunFolder
-from freegaze.training.sessions import prepare_session
+from freegaze.training.preparation import prepare_session
 from reference import plain
 from sides import BATCH, EnoughError
 

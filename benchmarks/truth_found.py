@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from freegaze.evaluation.fitted import load_encoder
 from freegaze.evaluation.storage import load_evaluation
+from freegaze.fitted.storage import load_encoder
 from freegaze.sources.simulation import load_truth
 from freegaze.workflow import displacement_against_truth, open_run_recordings
 

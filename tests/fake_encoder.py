@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from freegaze.config import StrictConfig, build_config
-from freegaze.evaluation.fitted import FittedEncoder, FittedSession
-from freegaze.models.encoder import MODELS, AbstractEncoder, EncoderDims, build_encoder
-from freegaze.recording.batches import Preparation, VideoScaling
-from freegaze.recording.behavior import fit_behavior_transform
+from freegaze.dataset.batches import Preparation, VideoScaling
+from freegaze.dataset.behavior import fit_behavior_transform
+from freegaze.dataset.config import DataConfig, SplitConfig
+from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.splits import split_recording
+from freegaze.fitted.encoder import FittedEncoder, FittedSession
+from freegaze.models.encoder import MODELS, AbstractEncoder, build_encoder
 from freegaze.recording.recording import Recording
-from freegaze.recording.splits import split_recording
-from freegaze.training.config import DataConfig, SplitConfig
 
 
 class SpeedConfig(StrictConfig):

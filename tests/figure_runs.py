@@ -11,19 +11,21 @@ import pandas as pd
 
 from builders import make_recording
 from fake_encoder import fake_fit
-from freegaze.evaluation import evaluate, save_evaluation
-from freegaze.evaluation.fitted import FittedEncoder, FittedSession
+from freegaze.dataset.batches import Preparation, VideoScaling
+from freegaze.dataset.behavior import fit_behavior_transform
+from freegaze.dataset.config import DataConfig, SplitConfig
+from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.features import resolve_features
+from freegaze.evaluation.scores import evaluate
+from freegaze.evaluation.storage import save_evaluation
 from freegaze.explanation.result import CLASSES, SessionExplanation
 from freegaze.explanation.storage import save_explanation
+from freegaze.fitted.encoder import FittedEncoder, FittedSession
 from freegaze.models.cnn_gru import CNNGRUConfig
-from freegaze.models.encoder import EncoderDims, build_encoder
+from freegaze.models.encoder import build_encoder
 from freegaze.paper.grid import Grid, GridConfig
-from freegaze.recording.batches import Preparation, VideoScaling
-from freegaze.recording.behavior import fit_behavior_transform
-from freegaze.recording.features import resolve_features
+from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
-from freegaze.training.config import DataConfig, SplitConfig
-from freegaze.training.loop import Progress
 
 SIZE = (16, 20)
 

@@ -21,29 +21,30 @@ import yaml
 from builders import make_recording
 from fake_encoder import fake_fit
 from freegaze.config import read_config
+from freegaze.dataset.dims import EncoderDims
 from freegaze.evaluation.external import save_predictions, score_predictions
-from freegaze.evaluation.fitted import load_encoder
 from freegaze.evaluation.scores import evaluate
 from freegaze.evaluation.storage import load_evaluation, save_evaluation
 from freegaze.explanation.pieces import Pieces
 from freegaze.explanation.storage import load_explanations, save_explanation
-from freegaze.models.encoder import EncoderDims, build_encoder
+from freegaze.fitted.storage import load_encoder
+from freegaze.models.encoder import build_encoder
 from freegaze.paper.ascent import MostExciting, PaperAscent, load_most_exciting
 from freegaze.paper.grid import GRID_FILE, GridConfig, read_grid_config
 from freegaze.paper.published import load_published, paper_config, save_published
 from freegaze.paper.state_dicts import to_original
 from freegaze.recording.recording import validate_recording
 from freegaze.recording.store import load_extra_arrays, open_store, save_store
+from freegaze.runs.config import RunConfig, resolve_config
+from freegaze.runs.run_folder import RunFolder
 from freegaze.sources.alignment.tiny import make_tiny_streams
+from freegaze.sources.fetching.unpacking import unpack_zip
 from freegaze.sources.lab_files.tiny import deeplabcut_table
-from freegaze.sources.nwb_files.writing import write_nwb
+from freegaze.sources.nwb.writing import write_nwb
 from freegaze.sources.simulation import load_truth
 from freegaze.sources.source import SOURCES, open_recordings
 from freegaze.sources.tiny import make_tiny_recording
-from freegaze.sources.unpacking import unpack_zip
-from freegaze.training.config import RunConfig, resolve_config
 from freegaze.training.fit import resume, train
-from freegaze.training.run_folder import RunFolder
 from report_runs import make_explanation
 
 

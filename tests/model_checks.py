@@ -11,8 +11,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from freegaze.config import StrictConfig
-from freegaze.models.encoder import AbstractEncoder, EncoderDims
-from freegaze.recording.features import FEATURE_SETS
+from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.features import FEATURE_SETS
+from freegaze.models.encoder import AbstractEncoder
 from freegaze.recording.recording import ResponseKind
 
 RECORDED = FEATURE_SETS["orig"]

@@ -13,16 +13,16 @@ import torch
 from builders import make_recording
 from fake_encoder import fake_fit
 from freegaze.evaluation.displacement import DisplacementFit
-from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
 from freegaze.evaluation.scores import evaluate
 from freegaze.evaluation.storage import save_evaluation
 from freegaze.explanation.result import CLASSES, SessionExplanation
+from freegaze.fitted.encoder import FittedEncoder
 from freegaze.paper.grid import Grid, GridConfig
 from freegaze.paper.printed import MICE
 from freegaze.recording.recording import Recording, ResponseKind
-from freegaze.training.config import RunConfig
-from freegaze.training.run_folder import RunFolder
+from freegaze.runs.config import RunConfig
+from freegaze.runs.run_folder import RunFolder
 
 HOSTILE = "<script>alert('x')</script>"
 HOSTILE_ATTRIBUTE = '"><img src=x onerror=alert(1)> $\\frac{$ ]]> &amp;'

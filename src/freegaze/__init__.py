@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from freegaze.errors import FreegazeError as FreegazeError
-    from freegaze.evaluation.fitted import load_encoder as load_encoder
     from freegaze.evaluation.scores import evaluate as evaluate
+    from freegaze.fitted.storage import load_encoder as load_encoder
     from freegaze.recording.recording import Recording as Recording
     from freegaze.sources import open_recordings as open_recordings
     from freegaze.workflow import fit as fit
@@ -27,7 +27,7 @@ _HOMES = {
     "Recording": "freegaze.recording.recording",
     "evaluate": "freegaze.evaluation.scores",
     "fit": "freegaze.workflow",
-    "load_encoder": "freegaze.evaluation.fitted",
+    "load_encoder": "freegaze.fitted.storage",
     "open_recordings": "freegaze.sources",
 }
 

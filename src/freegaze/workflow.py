@@ -10,17 +10,18 @@ from typing import Any
 from freegaze.config import read_config, read_setting
 from freegaze.errors import ConfigError
 from freegaze.evaluation.displacement import DisplacementFit, compare_displacement
-from freegaze.evaluation.fitted import FittedEncoder, load_encoder
 from freegaze.evaluation.prediction_files import save_predictions
+from freegaze.fitted.encoder import FittedEncoder
+from freegaze.fitted.storage import load_encoder
+from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 from freegaze.registry import nearest_names
+from freegaze.runs.config import RunConfig, SourceConfig
+from freegaze.runs.run_folder import RunFolder
 from freegaze.sources import open_recordings
-from freegaze.sources.nwb_files.predictions import write_predicted_recording
+from freegaze.sources.nwb.predictions import write_predicted_recording
 from freegaze.sources.simulation import load_truth
-from freegaze.training.config import RunConfig, SourceConfig
 from freegaze.training.fit import train
-from freegaze.training.loop import Progress
-from freegaze.training.run_folder import RunFolder
 
 
 def fit(

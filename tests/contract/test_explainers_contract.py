@@ -12,7 +12,9 @@ from torch import Tensor
 
 import model_checks as checks
 from freegaze.config import build_config
-from freegaze.interpretation.ascent import (
+from freegaze.dataset.behavior import BehaviorTransform
+from freegaze.dataset.features import base_signals
+from freegaze.explanation.fields.ascent import (
     FixedNorm,
     FixedSteps,
     PaperClimb,
@@ -20,17 +22,15 @@ from freegaze.interpretation.ascent import (
     SmoothClimb,
     ascend,
 )
-from freegaze.interpretation.receptive_fields import gradient_fields
-from freegaze.interpretation.saliency import (
+from freegaze.explanation.fields.gradients import gradient_fields
+from freegaze.explanation.saliency.saliency import (
     behavior_saliency,
     integrated_saliency,
     mean_video_gradient,
 )
-from freegaze.models._gaze import GazeCorrection
 from freegaze.models.encoder import MODELS, AbstractEncoder
+from freegaze.models.parts.gaze import GazeCorrection
 from freegaze.nn.shifter import ShifterConfig
-from freegaze.recording.behavior import BehaviorTransform
-from freegaze.recording.features import base_signals
 
 CORE = {"channels": [4, 6], "kernels": [5, 3], "strides": [2, 2]}
 PAPER_SHIFTER = ShifterConfig.paper(1 / 5.5, hidden=8).model_dump()

@@ -14,10 +14,11 @@ import pytest
 import freegaze.models
 import model_checks as checks
 from freegaze.config import StrictConfig, build_config
+from freegaze.dataset.dims import EncoderDims
 from freegaze.errors import ConfigError
 from freegaze.models.cnn import CNNConfig
 from freegaze.models.cnn_gru import CNNGRUConfig
-from freegaze.models.encoder import MODELS, AbstractEncoder, EncoderDims
+from freegaze.models.encoder import MODELS, AbstractEncoder
 from freegaze.models.glm import GLMConfig
 from freegaze.recording.recording import ResponseKind
 

@@ -14,7 +14,7 @@ from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError, DataError
 from freegaze.recording.recording import Recording
 from freegaze.recording.store import open_store, save_store
-from freegaze.sources.arrays_layout import write_arrays
+from freegaze.sources.arrays.layout import write_arrays
 from freegaze.sources.source import SOURCES, describe_sources, detect_source, open_recordings
 
 NAMES = SOURCES.names()

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from freegaze.interpretation.ascent import (
+from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.features import FEATURE_SETS
+from freegaze.explanation.fields.ascent import (
     Ascent,
     BatchRoughness,
     FixedSteps,
@@ -19,9 +21,8 @@ from freegaze.interpretation.ascent import (
     ascend,
 )
 from freegaze.models.cnn_gru import CNNGRUConfig
-from freegaze.models.encoder import AbstractEncoder, EncoderDims, build_encoder
+from freegaze.models.encoder import AbstractEncoder, build_encoder
 from freegaze.nn.cores import CoreConfig
-from freegaze.recording.features import FEATURE_SETS
 
 SIZE = (24, 32)
 NAMES = FEATURE_SETS["all_prod"]

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from builders import make_recording
-from freegaze.recording.batches import Preparation, SessionTensors, fit_video_scaling
-from freegaze.recording.behavior import fit_behavior_transform
-from freegaze.recording.features import FEATURE_SETS
+from freegaze.dataset.batches import Preparation, SessionTensors, fit_video_scaling
+from freegaze.dataset.behavior import fit_behavior_transform
+from freegaze.dataset.features import FEATURE_SETS
+from freegaze.dataset.splits import split_recording
+from freegaze.dataset.windows import check_leaks, window_targets
 from freegaze.recording.recording import Segment
-from freegaze.recording.splits import split_recording
-from freegaze.recording.windows import check_leaks, window_targets
 
 SEGMENTS = (Segment(0, 60, "train"), Segment(60, 90, "test"), Segment(90, 150, "train"))
 

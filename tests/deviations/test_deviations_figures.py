@@ -11,21 +11,21 @@ import torch
 from scipy import stats
 
 from figure_runs import make_behaving, make_explained, make_figure_grid, paper_fit
+from freegaze.dataset.features import FEATURE_SETS
 from freegaze.evaluation.compare import compare
-from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.storage import load_evaluation
-from freegaze.interpretation.ascent import Ascent, ascend
-from freegaze.interpretation.saliency import behavior_saliency
+from freegaze.explanation.fields.ascent import Ascent, ascend
+from freegaze.explanation.saliency.saliency import behavior_saliency
+from freegaze.fitted.encoder import FittedEncoder
 from freegaze.metrics.metric import METRICS
 from freegaze.metrics.paper import correlation_smoothed
 from freegaze.paper import ascent
 from freegaze.paper.ascent import PaperAscent, lowpass, most_exciting
 from freegaze.paper.classes import count_modulated, modulation
-from freegaze.paper.figure3 import figure3
-from freegaze.paper.figure4 import FIRST_LIMIT, LIMIT, gallery_of
-from freegaze.paper.figure5 import classes_of
+from freegaze.paper.figures.figure3 import figure3
+from freegaze.paper.figures.figure4 import FIRST_LIMIT, LIMIT, gallery_of
+from freegaze.paper.figures.figure5 import classes_of
 from freegaze.paper.saliency import paper_saliency
-from freegaze.recording.features import FEATURE_SETS
 
 Call = tuple[np.ndarray, np.ndarray, Ascent]
 

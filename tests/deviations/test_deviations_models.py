@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from freegaze.dataset.config import DataConfig
+from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.features import FEATURE_SETS
 from freegaze.models.cnn import CNNConfig
 from freegaze.models.cnn_gru import CNNGRUConfig
-from freegaze.models.encoder import AbstractEncoder, EncoderDims, build_encoder
+from freegaze.models.encoder import AbstractEncoder, build_encoder
 from freegaze.nn.shifter import ShifterConfig
 from freegaze.nn.warp import affine_matrix, rotation_center
-from freegaze.recording.features import FEATURE_SETS
-from freegaze.training.config import DataConfig
 
 SIZE = (60, 80)
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from freegaze.recording.recording import Recording
-from freegaze.sources import niell2p, niell2022, sensorium, sensorium_layout, xu2023_layout
+from freegaze.sources.niell import niell2p, niell2022
+from freegaze.sources.sensorium import layout as sensorium_layout
+from freegaze.sources.sensorium import source as sensorium
 from freegaze.sources.source import SOURCES, open_recordings
 from freegaze.sources.targets import TARGETS
+from freegaze.sources.xu2023 import layout as xu2023_layout
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "data_dictionary.md"
 TEXT = PAGE.read_text()

@@ -17,8 +17,8 @@ from freegaze.config import read_config
 from freegaze.explanation.config import ExplainConfig
 from freegaze.metrics.metric import METRICS
 from freegaze.models.encoder import MODELS
+from freegaze.runs.config import RunConfig, model_config
 from freegaze.sources.source import SOURCES
-from freegaze.training.config import RunConfig, model_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]

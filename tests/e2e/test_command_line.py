@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from freegaze import load_encoder, open_recordings
-from freegaze.models.encoder import EncoderDims, build_encoder
+from freegaze.dataset.dims import EncoderDims
+from freegaze.models.encoder import build_encoder
 from freegaze.paper.published import paper_config, save_published
 from freegaze.paper.state_dicts import to_original
-from freegaze.sources.nwb_files.predictions import read_predictions
+from freegaze.sources.nwb.predictions import read_predictions
 from type_checks import unchecked
 
 XU_TINY = Path(__file__).parents[1] / "golden" / "xu2023_tiny"

@@ -18,9 +18,10 @@ import pytest
 
 from e2e_options import SMALL, SMALL_EXPLANATION
 from freegaze.errors import CheckpointError
-from freegaze.evaluation import load_encoder, load_evaluation
+from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.storage import load_explanations
-from freegaze.training.run_folder import RunFolder
+from freegaze.fitted.storage import load_encoder
+from freegaze.runs.run_folder import RunFolder
 from interrupted_commands import start_command, tree
 
 ON_DISK = """
@@ -221,7 +222,7 @@ def test_two_processes_in_one_run_are_refused(freegaze, runs, tmp_path: Path) ->
     run = tmp_path / "run"
     shutil.copytree(runs["behavior"], run)
     hold = (
-        "import sys, pathlib; from freegaze.training.run_folder import RunFolder\n"
+        "import sys, pathlib; from freegaze.runs.run_folder import RunFolder\n"
         "with RunFolder(pathlib.Path(sys.argv[1])).locked(): print('held', flush=True); input()"
     )
     with subprocess.Popen(

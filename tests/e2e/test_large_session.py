@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
-from freegaze.evaluation import load_encoder
+from freegaze.fitted.storage import load_encoder
 from freegaze.recording.store import open_store
 
 BYTES = 8 * 10**9

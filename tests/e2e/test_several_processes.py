@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from builders import make_recording
-from freegaze.sources.arrays_layout import write_arrays
-from freegaze.training.checkpoint import load_tensors
-from freegaze.training.run_folder import RunFolder
+from freegaze.runs.checkpoint import load_tensors
+from freegaze.runs.run_folder import RunFolder
+from freegaze.sources.arrays.layout import write_arrays
 
 # No batch normalization behind a bias here: such a bias has no gradient but rounding, which Adam
 # makes as large as any other.

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from freegaze.recording.batches import Preparation, SessionTensors, VideoScaling
-from freegaze.recording.behavior import fit_behavior_transform
-from freegaze.recording.features import resolve_features
-from freegaze.recording.splits import split_recording
-from freegaze.recording.windows import window_targets
+from freegaze.dataset.batches import Preparation, SessionTensors, VideoScaling
+from freegaze.dataset.behavior import fit_behavior_transform
+from freegaze.dataset.features import resolve_features
+from freegaze.dataset.splits import split_recording
+from freegaze.dataset.windows import window_targets
 from freegaze.sources import open_recordings
 
 FOLDER = Path(__file__).parent

@@ -10,10 +10,11 @@ import pytest
 import torch
 from golden_weights import golden_state_dict
 
-from freegaze.evaluation.fitted import FittedEncoder
-from freegaze.models.encoder import EncoderDims, build_encoder
+from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.features import FEATURE_SETS
+from freegaze.fitted.encoder import FittedEncoder
+from freegaze.models.encoder import build_encoder
 from freegaze.paper.published import export_published, load_published, paper_config, save_published
-from freegaze.recording.features import FEATURE_SETS
 
 HERE = Path(__file__).parent
 

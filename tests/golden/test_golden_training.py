@@ -9,17 +9,17 @@ import torch
 from plain_models import PlainAutoencoder, PlainCNN, PlainCNNGRU, PlainSensorium
 
 from freegaze.config import build_config
+from freegaze.dataset.batches import Batch
 from freegaze.models.encoder import build_encoder
 from freegaze.nn import cores
 from freegaze.nn.gaussian import GaussianReadout
 from freegaze.paper.published import paper_config
 from freegaze.paper.state_dicts import to_original
-from freegaze.recording.batches import Batch
+from freegaze.runs.config import RunConfig, model_config
+from freegaze.runs.run_folder import RunFolder
 from freegaze.sources import open_recordings
-from freegaze.training.config import RunConfig, model_config
 from freegaze.training.loop import Fit
-from freegaze.training.run_folder import RunFolder
-from freegaze.training.sessions import prepare_sessions
+from freegaze.training.preparation import prepare_sessions
 
 N_STEPS = 20
 SENSORIUM = {"loss": "poisson_sum", "schedule": "plateau", "monitor": "correlation"}

@@ -13,7 +13,7 @@ from test_laboratory_sources import QUIET
 
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.tiny import make_tiny_streams
-from freegaze.sources.niell_ephys_files.tiny import START_S, write_session
+from freegaze.sources.niell.ephys_tiny import START_S, write_session
 from freegaze.sources.source import open_recordings
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # numpy comments on odd values

@@ -9,9 +9,9 @@ import pytest
 
 from freegaze.errors import FreegazeError
 from freegaze.recording.store import open_store, save_store
-from freegaze.sources.arrays import ArraysSource
+from freegaze.sources.arrays.source import ArraysSource
 from freegaze.sources.source import detect_source, open_recordings
-from freegaze.sources.xu2023 import Xu2023Source
+from freegaze.sources.xu2023.source import Xu2023Source
 
 
 def header(text: str, version: bytes = b"\x01\x00") -> bytes:

@@ -6,7 +6,7 @@ import numpy as np
 
 from builders import make_recording, make_trial_recording
 from freegaze.evaluation.chance import Chance, chance_correlation
-from freegaze.evaluation.fitted import Prediction
+from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.nulls import N_PERMUTATIONS, N_SHIFTS
 from freegaze.recording.recording import Segment
 

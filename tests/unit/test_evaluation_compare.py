@@ -12,13 +12,13 @@ from builders import make_recording
 from freegaze.config import dump_yaml
 from freegaze.errors import CheckpointError, ConfigError, DataError
 from freegaze.evaluation.compare import compare, group_runs, to_markdown
-from freegaze.evaluation.fitted import Prediction
 from freegaze.evaluation.pairing import share_sessions
 from freegaze.evaluation.scored import scored_session
 from freegaze.evaluation.scores import save_evaluation, score_sessions
+from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.recording.recording import Segment
-from freegaze.training.config import RunConfig, TrainingConfig
+from freegaze.runs.config import RunConfig, TrainingConfig
 
 SEGMENTS = [Segment(0, 1500, "train"), Segment(1500, 5500, "test")]
 

@@ -7,10 +7,10 @@ import pytest
 
 from builders import make_recording
 from fake_encoder import fake_fit
+from freegaze.dataset.splits import Split, split_recording
 from freegaze.errors import DataError, ShapeError
 from freegaze.evaluation.external import save_predictions, score_predictions
 from freegaze.evaluation.scores import evaluate, save_evaluation
-from freegaze.recording.splits import Split, split_recording
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 
 from builders import make_recording, make_trial_recording
 from freegaze.errors import DataError
-from freegaze.evaluation.fitted import Prediction
 from freegaze.evaluation.repeats import repeat_cells, trial_condition
 from freegaze.evaluation.scored import scored_session
 from freegaze.evaluation.scores import score_sessions
+from freegaze.fitted.encoder import Prediction
 
 
 def trials(frames, n_bins=3, **changes):

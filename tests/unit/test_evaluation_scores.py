@@ -10,9 +10,9 @@ import pytest
 from builders import make_recording, make_trial_recording
 from fake_encoder import fake_fit
 from freegaze.errors import DataError, ShapeError
-from freegaze.evaluation.fitted import Prediction
 from freegaze.evaluation.scored import scored_session
 from freegaze.evaluation.scores import evaluate, score_sessions, summary_frame
+from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.metrics.likelihood import bits_per_spike
 from freegaze.metrics.paper import correlation_smoothed, mse_smoothed, r2_paper

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from builders import make_recording, make_trial_recording
+from freegaze.dataset.splits import split_recording
 from freegaze.errors import DataError
 from freegaze.evaluation.compare import compare
 from freegaze.evaluation.scored import scored_session
 from freegaze.evaluation.scores import score_sessions
 from freegaze.evaluation.yardsticks import condition_mean
-from freegaze.recording.splits import split_recording
 from freegaze.sources import open_recordings
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "park2023_mouse_v1" / "mrcuts28.npz"

@@ -12,11 +12,11 @@ import torch
 from builders import make_recording
 from fake_encoder import SpeedEncoder, built_fit, fake_fit
 from figure_runs import make_behaving
-from freegaze.evaluation.fitted import FittedEncoder
+from freegaze.dataset.behavior import fit_behavior_transform
 from freegaze.explanation.behaving import saliency, saliency_table, tuning_table
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.session import ExplainedSession
-from freegaze.recording.behavior import fit_behavior_transform
+from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
 
 CONFIG = ExplainConfig(n_saliency_windows=40)

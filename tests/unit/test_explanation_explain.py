@@ -18,9 +18,9 @@ from figure_runs import make_behaving
 from freegaze.errors import DataError
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.explain import _fingerprint, explain
+from freegaze.explanation.fields.gabor import Gabor
 from freegaze.explanation.result import CLASSES, METHODS, SessionExplanation
 from freegaze.explanation.storage import TABLES, load_explanations, session_folder, settings_of
-from freegaze.interpretation.gabor import Gabor
 from freegaze.recording.recording import Recording, ResponseKind
 
 QUICK = ExplainConfig(n_windows=6, n_starts=2, ascent_steps=2, n_saliency_windows=6, n_shifts=4)
@@ -39,7 +39,7 @@ def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
         y, x = np.unravel_index(np.abs(pictures[0]).argmax(), pictures[0].shape)
         return Gabor((float(x), float(y)), (2.0, 2.0), 0.0, 0.1, 0.0, 0.5, pictures)
 
-    monkeypatch.setattr("freegaze.explanation.fields.fit_gabor", guess)
+    monkeypatch.setattr("freegaze.explanation.fields.of_session.fit_gabor", guess)
 
 
 def check(found: SessionExplanation, recording: Recording) -> None:

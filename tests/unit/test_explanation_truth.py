@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from freegaze.explanation.fields.gabor import energy_middle
 from freegaze.explanation.truth import (
     compare_fields,
     correlate,
@@ -15,7 +16,6 @@ from freegaze.explanation.truth import (
     subspace_overlap,
     true_envelopes,
 )
-from freegaze.interpretation.gabor import energy_middle
 from freegaze.nn.warp import rotation_center, warp_frames
 from freegaze.simulation import SimulationConfig, Truth, simulate
 from report_runs import make_explanation

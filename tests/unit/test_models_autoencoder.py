@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freegaze.dataset.dims import EncoderDims
 from freegaze.errors import ConfigError
 from freegaze.models.autoencoder import Autoencoder, AutoencoderConfig
-from freegaze.models.encoder import EncoderDims
 from freegaze.nn.cores import CoreConfig
 
 DIMS = EncoderDims(3, ("theta", "phi", "pitch", "roll"), (30, 40), 2)

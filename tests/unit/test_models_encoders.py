@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from freegaze.config import build_config
+from freegaze.dataset.dims import EncoderDims
 from freegaze.errors import CheckpointError, ConfigError, RegistryError
 from freegaze.models.behavior_only import BehaviorOnly, BehaviorOnlyConfig
 from freegaze.models.cnn import CNN, CNNConfig
 from freegaze.models.cnn_gru import CNNGRU, CNNGRUConfig
-from freegaze.models.encoder import MODELS, EncoderDims, build_encoder
+from freegaze.models.encoder import MODELS, build_encoder
 from freegaze.models.glm import GLM, GLMConfig
 from freegaze.models.mean_rate import MeanRate, MeanRateConfig
 from freegaze.nn.cores import CoreConfig

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from freegaze.errors import ConfigError
 from freegaze.nn import cores
-from freegaze.nn.convolution import convolve, convolve_gray, weight_gradient
 from freegaze.nn.cores import ConvCore, CoreConfig
-from freegaze.nn.dropout import rectify_and_drop
+from freegaze.nn.fast.convolution import convolve, convolve_gray, weight_gradient
+from freegaze.nn.fast.dropout import rectify_and_drop
 
 
 @settings(max_examples=60, deadline=None)

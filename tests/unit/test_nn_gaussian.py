@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from freegaze.dataset.dims import EncoderDims
 from freegaze.errors import ConfigError
 from freegaze.models.cnn import CNN, CNNConfig
-from freegaze.models.encoder import EncoderDims
 from freegaze.nn.gaussian import GaussianReadoutConfig
 from freegaze.nn.penalties import curvature
 from freegaze.nn.readout_shifter import ReadoutShifterConfig

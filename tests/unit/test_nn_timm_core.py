@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from freegaze.errors import CheckpointError, ConfigError
-from freegaze.models._pretrained import load_pretrained_core
+from freegaze.models.parts.pretrained import load_pretrained_core
 from freegaze.nn.timm_core import TimmCoreConfig, create_network
 
 SMALL = "mobilenetv3_small_050"
@@ -78,7 +78,7 @@ def test_imagenet_weights_offline_are_one_clear_error(monkeypatch, tmp_path):
     def cannot_connect(*args, **kwargs):
         raise OSError("no connection\nand more lines")
 
-    monkeypatch.setattr("freegaze.models._pretrained.create_network", cannot_connect)
+    monkeypatch.setattr("freegaze.models.parts.pretrained.create_network", cannot_connect)
     config = TimmCoreConfig(network=SMALL)
     with pytest.raises(ConfigError, match=r"\(no connection\); connect once, or set"):
         load_pretrained_core(config.build(), config)

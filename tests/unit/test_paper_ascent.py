@@ -10,7 +10,7 @@ import torch
 
 from figure_runs import SIZE, make_behaving, paper_fit
 from freegaze.errors import CheckpointError, ConfigError
-from freegaze.evaluation.fitted import FittedEncoder
+from freegaze.fitted.encoder import FittedEncoder
 from freegaze.paper import ascent
 from freegaze.paper.ascent import (
     PaperAscent,

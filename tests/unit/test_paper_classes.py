@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from freegaze.dataset.features import FEATURE_SETS
 from freegaze.errors import ShapeError
 from freegaze.paper.classes import count_modulated, modulation
-from freegaze.recording.features import FEATURE_SETS
 from type_checks import unchecked
 
 NAMES = ("speed", "roll", "d_roll", "speed*roll")

@@ -21,19 +21,19 @@ from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.result import CLASSES
 from freegaze.explanation.storage import save_explanation
 from freegaze.metrics.correlation import single_bin_correlation
-from freegaze.paper import figures
 from freegaze.paper.ascent import has_most_exciting, load_most_exciting, lowpass
 from freegaze.paper.cells import is_done, run_cell
-from freegaze.paper.figure3 import figure3
-from freegaze.paper.figure4 import figure4
-from freegaze.paper.figure5 import figure5
-from freegaze.paper.figures import (
+from freegaze.paper.figures import figure as figures
+from freegaze.paper.figures.figure import (
     FigureSettings,
     FigureStep,
     best_units,
     figure_cells,
     figure_settings,
 )
+from freegaze.paper.figures.figure3 import figure3
+from freegaze.paper.figures.figure4 import figure4
+from freegaze.paper.figures.figure5 import figure5
 from freegaze.paper.grid import Grid, GridConfig
 from freegaze.paper.presets import FIGURES, find_table, preset
 

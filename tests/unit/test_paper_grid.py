@@ -32,9 +32,9 @@ from freegaze.paper.grid import (
 )
 from freegaze.paper.printed import MICE, printed
 from freegaze.paper.result import collect, difference_frame, markdown, save_result
+from freegaze.runs.config import SourceConfig
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources.simulation import write_simulation
-from freegaze.training.config import SourceConfig
 from report_runs import make_grid
 
 QUICK = {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.features import FEATURE_SETS
 from freegaze.errors import RegistryError
-from freegaze.models.encoder import MODELS, EncoderDims, build_encoder
+from freegaze.models.encoder import MODELS, build_encoder
 from freegaze.paper.presets import TABLES, find_table, preset, reads_photographs
 from freegaze.paper.printed import MICE, printed
 from freegaze.paper.scales import SCALES, find_scale
-from freegaze.recording.features import FEATURE_SETS
-from freegaze.training.config import RunConfig, model_config
+from freegaze.runs.config import RunConfig, model_config
 from type_checks import unchecked
 
 ALL_ROWS = [(table.name, row.name) for table in TABLES.values() for row in table.rows]

@@ -15,14 +15,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
 from golden_weights import golden_state_dict
 
 from builders import make_recording
+from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.features import FEATURE_SETS
 from freegaze.errors import CheckpointError, ConfigError, DataError, RegistryError, ShapeError
-from freegaze.evaluation import evaluate, load_encoder
-from freegaze.models.encoder import EncoderDims, build_encoder
+from freegaze.evaluation.scores import evaluate
+from freegaze.fitted.storage import load_encoder
+from freegaze.models.encoder import build_encoder
 from freegaze.paper.published import import_published, load_published, paper_config, save_published
 from freegaze.paper.state_dicts import to_original
-from freegaze.recording.features import FEATURE_SETS
+from freegaze.runs.config import SourceConfig
 from freegaze.sources import open_recordings
-from freegaze.training.config import SourceConfig
 from freegaze.weights import read_state_dict
 
 XU_TINY = Path(__file__).parents[1] / "golden" / "xu2023_tiny"

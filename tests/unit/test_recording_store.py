@@ -14,7 +14,8 @@ import torch
 from builders import make_recording, make_trial_recording
 from comparing import assert_same_recording
 from freegaze.errors import DataError, ShapeError
-from freegaze.recording import array_files, store
+from freegaze.files import arrays as array_files
+from freegaze.recording import store
 from freegaze.recording.manifest import MANIFEST, MANIFEST_SUM
 from freegaze.recording.recording import Recording
 from freegaze.recording.store import (

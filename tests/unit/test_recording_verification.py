@@ -12,8 +12,8 @@ from freegaze.errors import DataError
 from freegaze.recording.recording import Recording, Segment
 from freegaze.recording.store import save_store
 from freegaze.recording.verification import verify_files
-from freegaze.training.config import RunConfig
-from freegaze.training.run_folder import RunFolder
+from freegaze.runs.config import RunConfig
+from freegaze.runs.run_folder import RunFolder
 
 EVERY = 7
 

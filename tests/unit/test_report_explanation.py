@@ -29,7 +29,7 @@ from freegaze.report.sections.neuron import build_neuron
 from freegaze.report.sections.saliency import build_saliency
 from freegaze.report.style import GROUP_COLORS
 from freegaze.report.svg import figure_to_svg
-from freegaze.training.run_folder import RunFolder
+from freegaze.runs.run_folder import RunFolder
 from report_runs import (
     HOSTILE,
     HOSTILE_ATTRIBUTE,

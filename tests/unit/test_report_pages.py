@@ -18,7 +18,7 @@ from freegaze.report.sections.score_table import score_columns
 from freegaze.report.sections.scores import build_scores
 from freegaze.report.sections.traces import build_traces
 from freegaze.report.sections.training import build_training
-from freegaze.training.run_folder import RunFolder
+from freegaze.runs.run_folder import RunFolder
 from report_runs import (
     HOSTILE,
     HOSTILE_ATTRIBUTE,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from freegaze.evaluation.compare import compare
-from freegaze.recording.quality import QualityReport, check_quality
+from freegaze.quality.checks import QualityReport, check_quality
 from freegaze.report import write_comparison_page, write_quality_page
 from report_runs import HOSTILE, make_run, make_session
 

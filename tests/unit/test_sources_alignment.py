@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from freegaze.errors import DataError
-from freegaze.recording import array_files
+from freegaze.files import arrays as array_files
 from freegaze.recording.recording import ResponseKind
 from freegaze.sources.alignment import frames as frames_module
 from freegaze.sources.alignment.assembly import (

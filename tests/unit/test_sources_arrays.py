@@ -10,9 +10,9 @@ import pytest
 from builders import make_recording, make_trial_recording
 from comparing import assert_same_recording
 from freegaze.errors import DataError, ShapeError
-from freegaze.recording import npz_files
+from freegaze.files import npz as npz_files
 from freegaze.recording.recording import Recording, ResponseKind, Segment
-from freegaze.sources.arrays_layout import write_arrays
+from freegaze.sources.arrays.layout import write_arrays
 from freegaze.sources.source import open_recordings
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data" / "park2023_mouse_v1"

@@ -23,10 +23,10 @@ from filelock import FileLock
 
 from freegaze.config import read_config
 from freegaze.errors import ConfigError, DataError, RegistryError
-from freegaze.sources.download import Patience, RemoteFile, download, fetch_json
-from freegaze.sources.fetching import RECORDS, FetchConfig, fetch, find_dataset
-from freegaze.sources.osf import list_osf
-from freegaze.sources.unpacking import unpack_zip
+from freegaze.sources.fetching.datasets import RECORDS, FetchConfig, fetch, find_dataset
+from freegaze.sources.fetching.download import Patience, RemoteFile, download, fetch_json
+from freegaze.sources.fetching.osf import list_osf
+from freegaze.sources.fetching.unpacking import unpack_zip
 from web_server import WebServer, web_server
 
 QUICK = Patience(timeout_s=0.5, attempts=3, wait_s=0.001)
@@ -211,7 +211,7 @@ def test_a_full_disk_keeps_what_has_arrived(
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            "freegaze.sources.download._Part.open_new",
+            "freegaze.sources.fetching.download._Part.open_new",
             lambda self, version: FullFile(self.path, "w"),
         )
         with pytest.raises(DataError, match="No space left"):

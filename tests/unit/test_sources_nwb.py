@@ -22,10 +22,10 @@ from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.sources.alignment.assembly import TIME
 from freegaze.sources.alignment.tiny import make_tiny_streams
 from freegaze.sources.lab_files.tiny import write_movie
-from freegaze.sources.nwb import NwbSource
-from freegaze.sources.nwb_files.listing import list_nwb
-from freegaze.sources.nwb_files.predictions import read_predictions, write_predictions
-from freegaze.sources.nwb_files.writing import write_nwb
+from freegaze.sources.nwb.listing import list_nwb
+from freegaze.sources.nwb.predictions import read_predictions, write_predictions
+from freegaze.sources.nwb.source import NwbSource
+from freegaze.sources.nwb.writing import write_nwb
 from freegaze.sources.source import SOURCES, open_recordings
 from freegaze.sources.targets import convert
 from freegaze.sources.tiny import make_tiny_recording
@@ -452,7 +452,7 @@ from pathlib import Path
 import freegaze.sources
 from freegaze.errors import DataError
 from freegaze.sources.source import detect_source, open_recordings
-from freegaze.sources.nwb_files.writing import write_nwb
+from freegaze.sources.nwb.writing import write_nwb
 from freegaze.sources.tiny import make_tiny_recording
 folder = Path(sys.argv[1])
 assert detect_source(folder / "tiny.nwb") == "nwb"
@@ -469,7 +469,7 @@ for call in (
 
 
 def test_without_the_extras_one_line_says_what_to_install(tiny: Path):
-    from freegaze.sources.files import FilesSource
+    from freegaze.sources.lab_files.source import FilesSource
 
     (tiny.parent / "lab").mkdir()
     FilesSource().write_tiny(tiny.parent / "lab", 0)

@@ -41,7 +41,7 @@ def test_what_no_source_knows_lists_the_sources(tmp_path: Path):
 
 
 def test_a_session_that_is_there_twice(tmp_path: Path):
-    from freegaze.sources.arrays import ArraysSource
+    from freegaze.sources.arrays.source import ArraysSource
 
     ArraysSource().write_tiny(tmp_path, 0)
     with pytest.raises(DataError, match="session 'tiny' is there twice"):

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from freegaze.dataset.splits import split_recording
 from freegaze.errors import ConfigError, DataError, ShapeError
 from freegaze.recording.recording import Recording, ResponseKind
-from freegaze.recording.splits import split_recording
-from freegaze.sources.sensorium import SensoriumSource
+from freegaze.sources.sensorium.source import SensoriumSource
 from freegaze.sources.source import open_recordings
 
 N_IMAGES = 12

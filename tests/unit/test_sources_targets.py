@@ -16,7 +16,7 @@ from comparing import assert_same_recording
 from freegaze.errors import ConfigError, DataError, RegistryError
 from freegaze.recording.recording import Recording, Segment
 from freegaze.recording.store import open_store, save_store
-from freegaze.sources.nwb_files.predictions import read_predictions, write_predictions
+from freegaze.sources.nwb.predictions import read_predictions, write_predictions
 from freegaze.sources.source import SOURCES, open_recordings
 from freegaze.sources.targets import TARGETS, ConversionConfig, Target, convert, describe_targets
 from freegaze.sources.tiny import make_tiny_recording

@@ -14,8 +14,8 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.recording.recording import Recording, ResponseKind, Segment
 from freegaze.sources.source import open_recordings
 from freegaze.sources.tiny import make_tiny_recording
-from freegaze.sources.xu2023 import PAPER_DROPPED_UNITS, Xu2023Source
-from freegaze.sources.xu2023_layout import BEHAVIOR_KEYS, write_xu2023
+from freegaze.sources.xu2023.layout import BEHAVIOR_KEYS, write_xu2023
+from freegaze.sources.xu2023.source import PAPER_DROPPED_UNITS, Xu2023Source
 
 
 @pytest.fixture

@@ -13,17 +13,17 @@ import torch
 from test_training_fit import CONVOLUTIONAL, small_config
 
 from builders import make_recording
-from freegaze.evaluation.fitted import load_encoder
+from freegaze.dataset.batches import Batch
+from freegaze.fitted.storage import load_encoder
 from freegaze.models.encoder import MODELS, build_encoder
-from freegaze.nn.dropout import rectify_and_drop
-from freegaze.recording.batches import Batch
+from freegaze.nn.fast.captured import N_EAGER, CapturedSteps
+from freegaze.nn.fast.dropout import rectify_and_drop
 from freegaze.recording.recording import Recording
-from freegaze.training.captured import N_EAGER, CapturedSteps
-from freegaze.training.config import model_config
+from freegaze.runs.config import model_config
+from freegaze.runs.run_folder import RunFolder
 from freegaze.training.fit import train
 from freegaze.training.loop import Fit
-from freegaze.training.run_folder import RunFolder
-from freegaze.training.sessions import prepare_sessions
+from freegaze.training.preparation import prepare_sessions
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -12,16 +12,16 @@ import torch
 from builders import make_recording
 from freegaze.config import read_config
 from freegaze.errors import CheckpointError, ConfigError, DataError, NumericsError
-from freegaze.evaluation.fitted import load_encoder
+from freegaze.fitted.storage import load_encoder
 from freegaze.models.encoder import build_encoder
 from freegaze.recording.recording import ResponseKind
+from freegaze.runs.checkpoint import load_tensors, write_atomically
+from freegaze.runs.config import RunConfig, model_config
+from freegaze.runs.run_folder import RunFolder
 from freegaze.training import fit, loop
-from freegaze.training.checkpoint import load_tensors, write_atomically
-from freegaze.training.config import RunConfig, model_config
 from freegaze.training.fit import resume, train
 from freegaze.training.optimizer import make_optimizer, rate_factor
-from freegaze.training.run_folder import RunFolder
-from freegaze.training.sessions import prepare_sessions
+from freegaze.training.preparation import prepare_sessions
 
 SMALL = (
     "model.name=behavior_only",

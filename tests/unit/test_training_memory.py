@@ -13,11 +13,11 @@ from builders import make_recording
 from freegaze.config import build_config
 from freegaze.recording.recording import Recording, Segment
 from freegaze.recording.store import open_store, save_store
-from freegaze.sources.arrays_layout import write_arrays
+from freegaze.runs.config import RunConfig, resolve_config
+from freegaze.sources.arrays.layout import write_arrays
 from freegaze.sources.source import open_recordings
-from freegaze.sources.xu2023_layout import write_xu2023
-from freegaze.training.config import RunConfig, resolve_config
-from freegaze.training.sessions import prepare_session
+from freegaze.sources.xu2023.layout import write_xu2023
+from freegaze.training.preparation import prepare_session
 
 HOUR_BINS = 75_000  # of 48 ms
 SHORT, LONG = 20_000, 40_000  # bins; what reads in pieces of 16 MiB does so in both

@@ -8,8 +8,8 @@ import pytest
 from builders import make_recording
 from freegaze.config import build_config, read_config
 from freegaze.errors import ConfigError
-from freegaze.evaluation.fitted import load_encoder
-from freegaze.training.config import RunConfig, model_config
+from freegaze.fitted.storage import load_encoder
+from freegaze.runs.config import RunConfig, model_config
 from freegaze.training.fit import train
 from type_checks import unchecked
 
@@ -50,7 +50,7 @@ def test_a_compiled_fit_is_the_same(tmp_path: Path):
 def test_independent_windows_and_stretches_have_the_same_loss_in_evaluation(tmp_path: Path):
     import torch
 
-    from freegaze.recording.batches import SessionTensors
+    from freegaze.dataset.batches import SessionTensors
 
     run, _ = fitted(tmp_path, "a")
     encoder = load_encoder(run.path)

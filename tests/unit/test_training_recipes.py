@@ -13,20 +13,21 @@ from test_training_fit import StopError, assert_same_weights, small_config
 
 from builders import make_recording
 from fake_encoder import SpeedConfig, SpeedEncoder
-from freegaze.evaluation.fitted import load_encoder
+from freegaze.dataset.batches import Batch
+from freegaze.dataset.dims import EncoderDims
+from freegaze.fitted.storage import load_encoder
 from freegaze.metrics.correlation import single_bin_correlation
-from freegaze.models.encoder import EncoderDims, build_encoder
-from freegaze.recording.batches import Batch
+from freegaze.models.encoder import build_encoder
 from freegaze.recording.recording import ResponseKind
+from freegaze.runs.checkpoint import load_tensors
+from freegaze.runs.config import RunConfig, model_config
+from freegaze.runs.run_folder import RunFolder
 from freegaze.training import loop
-from freegaze.training.checkpoint import load_tensors
-from freegaze.training.config import RunConfig, model_config
 from freegaze.training.fit import resume, train
 from freegaze.training.loop import Fit
 from freegaze.training.losses import choose_loss, poisson_loss
 from freegaze.training.objective import Objective
-from freegaze.training.run_folder import RunFolder
-from freegaze.training.sessions import prepare_sessions
+from freegaze.training.preparation import prepare_sessions
 
 
 def make_fit(folder: Path, *overrides: str) -> Fit:

@@ -15,10 +15,10 @@ from comparing import assert_same_recording
 from fake_encoder import fake_fit
 from freegaze.errors import ConfigError, DataError
 from freegaze.recording.store import save_store
+from freegaze.runs.run_folder import RunFolder
 from freegaze.simulation import SimulationConfig, simulate
-from freegaze.sources.nwb_files.predictions import read_predictions
+from freegaze.sources.nwb.predictions import read_predictions
 from freegaze.sources.simulation import write_simulation
-from freegaze.training.run_folder import RunFolder
 from freegaze.workflow import displacement_against_truth, open_run_recordings, predict_run
 
 SETTINGS = {

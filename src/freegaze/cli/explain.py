@@ -11,13 +11,13 @@ from freegaze.cli.arguments import Quiet, RunPath, Settings
 from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame
 from freegaze.config import read_config
-from freegaze.evaluation import load_encoder
-from freegaze.explanation.against import compare_with, in_words, pick_other, save_comparison
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.explain import explain
+from freegaze.explanation.fields.against import compare_with, in_words, pick_other, save_comparison
 from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.storage import session_folder
-from freegaze.training.run_folder import RunFolder
+from freegaze.fitted.storage import load_encoder
+from freegaze.runs.run_folder import RunFolder
 from freegaze.workflow import open_against, open_run_recordings
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from freegaze.cli.arguments import RunPath
-from freegaze.evaluation import load_encoder
+from freegaze.fitted.storage import load_encoder
 from freegaze.paper.published import export_published, save_published
 
 

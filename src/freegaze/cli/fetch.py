@@ -10,7 +10,7 @@ import typer
 from freegaze.cli.arguments import Quiet, Settings
 from freegaze.cli.progress import progress_bar
 from freegaze.config import build_config, read_config
-from freegaze.sources.fetching import FetchConfig, fetch, find_dataset
+from freegaze.sources.fetching.datasets import FetchConfig, fetch, find_dataset
 
 
 def command(

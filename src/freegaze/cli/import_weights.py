@@ -9,8 +9,8 @@ import typer
 
 from freegaze.cli.arguments import SourceName
 from freegaze.paper.published import PUBLISHED_MODELS, import_published, load_published
+from freegaze.runs.config import SourceConfig
 from freegaze.sources import detect_source
-from freegaze.training.config import SourceConfig
 from freegaze.workflow import open_source
 
 

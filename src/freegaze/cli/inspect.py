@@ -11,8 +11,8 @@ import typer
 from freegaze.cli.arguments import DataPath, SourceName, SourceOptions, read_options
 from freegaze.cli.tables import print_frame, print_nested
 from freegaze.errors import DataError
-from freegaze.recording.quality import check_quality
-from freegaze.recording.summary import summarize
+from freegaze.quality.checks import check_quality
+from freegaze.quality.summary import summarize
 from freegaze.report import write_quality_page
 from freegaze.sources import SOURCES, detect_source, open_recordings
 

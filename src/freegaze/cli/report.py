@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from freegaze.cli.arguments import RunPath
-from freegaze.evaluation import load_encoder, load_evaluation
+from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.storage import is_explained, load_explanations
+from freegaze.fitted.storage import load_encoder
 from freegaze.report import write_readme_figure, write_report
 from freegaze.workflow import displacement_against_truth, open_run_recordings
 

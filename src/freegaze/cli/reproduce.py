@@ -15,13 +15,15 @@ from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame
 from freegaze.config import build_config, read_setting
 from freegaze.errors import ConfigError, FreegazeError
+from freegaze.files.atomic import atomic_file
 from freegaze.paper.cells import Outcome, is_done, job_commands, run_cell, run_cells
-from freegaze.paper.figures import (
+from freegaze.paper.figures.figure import (
     FigureStep,
     figure_cells,
     figure_settings,
     is_figure,
 )
+from freegaze.paper.figures.files import write_paper_figure
 from freegaze.paper.grid import (
     GRID_FILE,
     Cell,
@@ -31,10 +33,9 @@ from freegaze.paper.grid import (
     read_grid_config,
     start_grid,
 )
+from freegaze.paper.grid_page import write_grid_page
 from freegaze.paper.presets import find_table
 from freegaze.paper.result import collect, difference_frame, save_result
-from freegaze.recording.atomic import atomic_file
-from freegaze.report import write_grid_page, write_paper_figure
 
 FIGURE_PREFIX = "figure."
 

@@ -9,7 +9,8 @@ import typer
 
 from freegaze.cli.arguments import DataPath, SourceName
 from freegaze.cli.tables import print_frame, write_frame
-from freegaze.evaluation import score_predictions, summary_frame
+from freegaze.evaluation.external import score_predictions
+from freegaze.evaluation.result import summary_frame
 from freegaze.sources import open_recordings
 
 

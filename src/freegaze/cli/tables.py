@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from freegaze.recording.atomic import atomic_file
+from freegaze.files.atomic import atomic_file
 
 
 def print_nested(title: str, values: Mapping[str, Any]) -> None:

@@ -11,8 +11,8 @@ from freegaze.cli.arguments import Quiet, Settings, SourceName
 from freegaze.cli.progress import progress_bar
 from freegaze.config import read_config
 from freegaze.errors import ConfigError
+from freegaze.runs.config import RunConfig
 from freegaze.sources import detect_source
-from freegaze.training.config import RunConfig
 from freegaze.training.fit import resume as resume_run
 from freegaze.training.fit import train
 from freegaze.training.processes import is_first_process

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
-from freegaze.evaluation.fitted import Prediction
+from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.metric import ScoreContext
 from freegaze.metrics.nulls import (
     MAX_SHIFT_S,

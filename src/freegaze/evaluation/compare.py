@@ -20,7 +20,7 @@ from freegaze.metrics.bootstrap import DRAWS
 from freegaze.metrics.comparison import Comparison as ModelComparison
 from freegaze.metrics.comparison import PairedRecording, RecordingDifference, compare_models
 from freegaze.metrics.metric import METRICS, Metric, metrics_for
-from freegaze.training.run_folder import RunFolder
+from freegaze.runs.run_folder import RunFolder
 
 ALL_SESSIONS = "all"
 """In the column ``session``: the mean over sessions, each counting the same."""

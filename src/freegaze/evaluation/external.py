@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from freegaze.dataset.splits import Split, split_recording
 from freegaze.errors import DataError
-from freegaze.evaluation.fitted import Prediction
 from freegaze.evaluation.prediction_files import load_predictions
 from freegaze.evaluation.prediction_files import save_predictions as save_predictions
 from freegaze.evaluation.result import Evaluation
 from freegaze.evaluation.scored import ScoredSession, scored_session
 from freegaze.evaluation.scores import score_sessions
+from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.recording.recording import Recording
-from freegaze.recording.splits import Split, split_recording
 
 
 def score_predictions(

@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from freegaze.dataset.splits import Split
 from freegaze.errors import DataError, ShapeError
-from freegaze.evaluation.fitted import Prediction
+from freegaze.files.atomic import atomic_file
+from freegaze.files.npz import NpzReader
+from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.metric import SPIKES
-from freegaze.recording.atomic import atomic_file
-from freegaze.recording.npz_files import NpzReader
 from freegaze.recording.recording import Recording
-from freegaze.recording.splits import Split
 
 NAMES = ("rates", "targets", "unit_ids", "session_id")
 """Arrays that are read; others are left alone."""

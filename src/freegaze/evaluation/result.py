@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from freegaze.evaluation.fitted import Prediction
 from freegaze.evaluation.scored import ScoredSession
+from freegaze.fitted.encoder import Prediction
 
 POOLED = "pooled"
 """Name of the part of a summary that takes the neurons of all sessions together."""

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
+from freegaze.dataset.behavior import tracked_bins
+from freegaze.dataset.windows import input_bins
 from freegaze.errors import DataError, ShapeError
 from freegaze.evaluation.chance import Chance, chance_correlation
-from freegaze.evaluation.fitted import Prediction
 from freegaze.evaluation.repeats import repeat_cells
+from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.blocks import TimeBlocks, cut_blocks, trial_blocks
 from freegaze.metrics.metric import ScoreContext
-from freegaze.recording.behavior import tracked_bins
 from freegaze.recording.recording import Recording
-from freegaze.recording.windows import input_bins
 
 
 @dataclass(frozen=True)

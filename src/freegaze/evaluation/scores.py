@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from freegaze.errors import DataError
-from freegaze.evaluation.fitted import FittedEncoder, Prediction
 from freegaze.evaluation.result import Evaluation as Evaluation
 from freegaze.evaluation.result import summary_frame as summary_frame
 from freegaze.evaluation.scored import ScoredSession, scored_session
@@ -17,6 +16,7 @@ from freegaze.evaluation.storage import load_evaluation as load_evaluation
 from freegaze.evaluation.storage import save_evaluation as save_evaluation
 from freegaze.evaluation.summary import summarize
 from freegaze.evaluation.table import score_session
+from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.recording.recording import Recording
 

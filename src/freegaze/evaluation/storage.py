@@ -22,9 +22,9 @@ from freegaze.errors import CheckpointError, FreegazeError
 from freegaze.evaluation.chance import Chance
 from freegaze.evaluation.result import Evaluation
 from freegaze.evaluation.scored import ScoredSession
-from freegaze.recording.array_files import UNREADABLE
-from freegaze.recording.sealed import check_sealed, write_sealed
-from freegaze.training.run_folder import read_json
+from freegaze.files.arrays import UNREADABLE
+from freegaze.files.sealed import check_sealed, write_sealed
+from freegaze.runs.run_folder import read_json
 
 FOLDER = "evaluation"
 TEXT_COLUMNS = ("session_id", "unit_id")

@@ -7,11 +7,11 @@ from collections.abc import Hashable
 import numpy as np
 from jaxtyping import Float, Integer
 
+from freegaze.dataset.splits import Split
 from freegaze.errors import DataError
-from freegaze.evaluation.fitted import Prediction
 from freegaze.evaluation.repeats import trial_condition
+from freegaze.fitted.encoder import Prediction
 from freegaze.recording.recording import Recording, Role, Segment
-from freegaze.recording.splits import Split
 
 
 def condition_mean(

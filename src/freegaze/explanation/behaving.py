@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from freegaze.evaluation.fitted import Prediction
+from freegaze.dataset.features import source_column
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.pieces import Arrays
+from freegaze.explanation.saliency.saliency import behavior_saliency, integrated_saliency
 from freegaze.explanation.session import ExplainedSession
-from freegaze.interpretation.saliency import behavior_saliency, integrated_saliency
-from freegaze.interpretation.tuning import (
+from freegaze.explanation.tuning.tuning import (
     aligned_average,
     gaze_shifts,
     gaze_velocity,
     tuning_curve,
 )
-from freegaze.recording.features import source_column
+from freegaze.fitted.encoder import Prediction
 from freegaze.recording.recording import Recording
 
 YAW_VELOCITY = ("yaw_velocity", "gz")

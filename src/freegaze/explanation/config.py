@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from freegaze.config import StrictConfig
-from freegaze.interpretation.receptive_fields import BLUR_PX
+from freegaze.explanation.fields.gradients import BLUR_PX
 
 
 class ExplainConfig(StrictConfig):

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from freegaze.evaluation.fitted import FittedEncoder
-from freegaze.explanation import fields
 from freegaze.explanation.behaving import (
     gaze_shift_table,
     saliency,
     saliency_table,
     tuning_table,
 )
+from freegaze.explanation.callables import undisturbed
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.contributing import Contributing, contribution_tables
+from freegaze.explanation.contributions.of_session import Contributing, contribution_tables
+from freegaze.explanation.fields import of_session as fields
 from freegaze.explanation.pieces import Arrays, Pieces
 from freegaze.explanation.result import METHODS, SessionExplanation
 from freegaze.explanation.session import ExplainedSession
@@ -30,12 +30,10 @@ from freegaze.explanation.storage import (
     session_folder,
     settings_of,
 )
-from freegaze.interpretation.callables import undisturbed
+from freegaze.fitted.encoder import FittedEncoder
+from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
-from freegaze.training.run_folder import recording_checksum
-
-Progress = Callable[[str, int, int], None]
-"""Told of (what is done, steps done, all steps)."""
+from freegaze.runs.run_folder import recording_checksum
 
 
 def explain(

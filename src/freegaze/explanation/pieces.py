@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freegaze.recording.atomic import atomic_file
+from freegaze.files.atomic import atomic_file
 
 Arrays = Mapping[str, np.ndarray]
 

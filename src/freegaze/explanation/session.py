@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from freegaze.evaluation.fitted import FittedEncoder
-from freegaze.interpretation.callables import gaze_given, undisturbed
-from freegaze.recording.batches import sequence_chunks
-from freegaze.recording.behavior import fit_behavior_transform
+from freegaze.dataset.batches import sequence_chunks
+from freegaze.dataset.behavior import fit_behavior_transform
+from freegaze.dataset.windows import input_bins
+from freegaze.explanation.callables import gaze_given, undisturbed
+from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
-from freegaze.recording.windows import input_bins
 
 WINDOWS_AT_ONCE = 256
 """Bounds memory where whole recordings are gone through."""

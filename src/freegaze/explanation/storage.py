@@ -21,9 +21,9 @@ import pandas as pd
 
 from freegaze.errors import CheckpointError, FreegazeError
 from freegaze.explanation.result import SessionExplanation
-from freegaze.recording.array_files import UNREADABLE
-from freegaze.recording.sealed import check_sealed, write_sealed
-from freegaze.training.run_folder import read_json
+from freegaze.files.arrays import UNREADABLE
+from freegaze.files.sealed import check_sealed, write_sealed
+from freegaze.runs.run_folder import read_json
 
 FOLDER = "explanation"
 

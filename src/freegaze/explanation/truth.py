@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
+from freegaze.explanation.fields.gabor import energy_middle, fit_gabor
+from freegaze.explanation.fields.gradients import summarize_field
 from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.session import ExplainedSession
-from freegaze.interpretation.gabor import energy_middle, fit_gabor
-from freegaze.interpretation.receptive_fields import summarize_field
 from freegaze.nn.warp import affine_matrix, rotation_center, warp_frames
 from freegaze.simulation.group_shares import GROUPS, group_shares, true_saliency
 from freegaze.simulation.truth import Truth

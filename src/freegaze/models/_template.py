@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
-from freegaze.models._columns import Columns
-from freegaze.models._link import response_link
-from freegaze.models.encoder import AbstractEncoder, EncoderDims, register_model
+from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.features import resolve_features
+from freegaze.models.encoder import AbstractEncoder, register_model
+from freegaze.models.parts.columns import Columns
+from freegaze.models.parts.link import response_link
 from freegaze.nn.precision import at_least_float32
 from freegaze.nn.response import Link, apply_link, invert_link
 from freegaze.nn.sessions import PerSession
-from freegaze.recording.features import resolve_features
 
 
 class TemplateConfig(StrictConfig):

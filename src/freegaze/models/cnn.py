@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from freegaze.models._vision import VisionConfig
-from freegaze.models._vision_encoder import VisionEncoder
 from freegaze.models.encoder import register_model
+from freegaze.models.parts.vision import VisionConfig
+from freegaze.models.parts.vision_encoder import VisionEncoder
 from freegaze.nn.cores import CoreConfig
 from freegaze.nn.readouts import LinearReadoutConfig
 from freegaze.nn.shifter import NoShifterConfig, ShifterConfig

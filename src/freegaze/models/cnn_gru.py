@@ -9,21 +9,22 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from freegaze.models._columns import Columns
-from freegaze.models._link import response_link
-from freegaze.models._vision import Vision, VisionConfig
-from freegaze.models._vision_encoder import AbstractVisionEncoder
-from freegaze.models.encoder import EncoderDims, register_model
-from freegaze.nn.batch_norm import BatchNorm1d
+from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.features import resolve_features
+from freegaze.models.encoder import register_model
+from freegaze.models.parts.columns import Columns
+from freegaze.models.parts.link import response_link
+from freegaze.models.parts.vision import Vision, VisionConfig
+from freegaze.models.parts.vision_encoder import AbstractVisionEncoder
 from freegaze.nn.behavior import BehaviorEncoder
 from freegaze.nn.cores import AbstractCore, CoreConfig
+from freegaze.nn.fast.batch_norm import BatchNorm1d
 from freegaze.nn.precision import at_least_float32
 from freegaze.nn.readouts import LinearReadoutConfig
 from freegaze.nn.recurrent import GatedRecurrentUnit
 from freegaze.nn.response import Link, apply_link, invert_link
 from freegaze.nn.shifter import NoShifterConfig, ShifterConfig
 from freegaze.nn.temporal import TemporalKernels
-from freegaze.recording.features import resolve_features
 
 
 class CNNGRUConfig(VisionConfig):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from freegaze.models._vision import CoreChoice
 from freegaze.models.encoder import register_model
+from freegaze.models.parts.vision import CoreChoice
 from freegaze.models.timm import Timm, TimmConfig
 from freegaze.nn.timm_core import TimmCoreConfig
 

@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from freegaze.config import StrictConfig
-from freegaze.models._link import response_link
-from freegaze.models.encoder import AbstractEncoder, EncoderDims, register_model
+from freegaze.dataset.dims import EncoderDims
+from freegaze.models.encoder import AbstractEncoder, register_model
+from freegaze.models.parts.link import response_link
 from freegaze.nn.response import Link, apply_link, invert_link
 from freegaze.nn.sessions import PerSession
 

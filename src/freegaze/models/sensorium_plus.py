@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from freegaze.dataset.features import FEATURE_SETS
 from freegaze.models.encoder import register_model
 from freegaze.models.sensorium import Sensorium, SensoriumConfig
-from freegaze.recording.features import FEATURE_SETS
 
 
 class SensoriumPlusConfig(SensoriumConfig):

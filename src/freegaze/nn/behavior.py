@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from freegaze.nn.batch_norm import BatchNorm1d
+from freegaze.nn.fast.batch_norm import BatchNorm1d
 
 
 class BehaviorEncoder(nn.Module):

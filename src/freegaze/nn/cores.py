@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError
-from freegaze.nn.batch_norm import normalize_parts
-from freegaze.nn.convolution import convolve, convolve_gray
-from freegaze.nn.dropout import rectify_and_drop
+from freegaze.nn.fast.batch_norm import normalize_parts
+from freegaze.nn.fast.convolution import convolve, convolve_gray
+from freegaze.nn.fast.dropout import rectify_and_drop
 
 PART_ELEMENTS = 8 << 20
 """Elements of the largest maps that are worked on at a time on a processor. The gradient of only so

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from freegaze.nn.batch_norm import BatchNorm2d
+from freegaze.nn.fast.batch_norm import BatchNorm2d
 
 
 class Decoder(nn.Module):

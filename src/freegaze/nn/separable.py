@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError
-from freegaze.nn.batch_norm import BatchNorm2d
 from freegaze.nn.cores import AbstractCore
+from freegaze.nn.fast.batch_norm import BatchNorm2d
 from freegaze.nn.penalties import curvature
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from freegaze.config import StrictConfig
-from freegaze.nn.batch_norm import BatchNorm1d
+from freegaze.nn.fast.batch_norm import BatchNorm1d
 from freegaze.nn.precision import at_least_float32
 from freegaze.nn.warp import Center, Padding, rotation_center, warp_frames
 

@@ -19,10 +19,10 @@ import torch
 from jaxtyping import Float
 
 from freegaze.errors import CheckpointError, ConfigError
-from freegaze.evaluation.fitted import FittedEncoder
+from freegaze.explanation.fields.ascent import BatchRoughness, FixedSteps, PaperClimb, ascend
 from freegaze.explanation.pieces import load_piece, save_piece
-from freegaze.interpretation.ascent import BatchRoughness, FixedSteps, PaperClimb, ascend
-from freegaze.training.loop import Progress
+from freegaze.fitted.encoder import FittedEncoder
+from freegaze.progress import Progress
 
 FOLDER = "most_exciting"
 

@@ -17,13 +17,16 @@ import torch
 
 from freegaze.allocator import keep_freed_memory
 from freegaze.errors import FreegazeError
-from freegaze.evaluation import FittedEncoder, evaluate, load_encoder, save_evaluation
+from freegaze.evaluation.scores import evaluate
+from freegaze.evaluation.storage import save_evaluation
+from freegaze.files.atomic import atomic_file, remove_leftovers
+from freegaze.fitted.encoder import FittedEncoder
+from freegaze.fitted.storage import load_encoder
 from freegaze.paper.grid import Cell, Grid
-from freegaze.recording.atomic import atomic_file, remove_leftovers
+from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 from freegaze.sources import open_recordings
 from freegaze.training.fit import resume, train
-from freegaze.training.loop import Progress
 from freegaze.training.processes import make_accelerator
 
 Outcome = Literal["done", "failed", "taken"]

@@ -24,15 +24,15 @@ from pydantic import Field, PositiveInt
 
 from freegaze.config import StrictConfig, build_config, dump_yaml, read_config
 from freegaze.errors import CheckpointError, ConfigError, RegistryError
+from freegaze.files.atomic import atomic_file
 from freegaze.paper.presets import Row, Table, Version, find_table, preset, reads_photographs
 from freegaze.paper.scales import Scale, find_scale
-from freegaze.recording.atomic import atomic_file
+from freegaze.progress import Progress
+from freegaze.runs.config import RunConfig, SourceConfig, resolve_config
+from freegaze.runs.run_folder import RunFolder
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources import open_recordings
 from freegaze.sources.simulation import write_simulation
-from freegaze.training.config import RunConfig, SourceConfig, resolve_config
-from freegaze.training.loop import Progress
-from freegaze.training.run_folder import RunFolder
 
 GRID_FILE = "grid.yaml"
 PAPER_FRAME_SIZE = (60, 80)

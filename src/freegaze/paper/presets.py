@@ -18,7 +18,7 @@ from freegaze.errors import RegistryError
 from freegaze.models.encoder import MODELS
 from freegaze.paper.published import paper_config
 from freegaze.registry import nearest_names
-from freegaze.training.config import RunConfig, resolve_config
+from freegaze.runs.config import RunConfig, resolve_config
 
 Version = Literal["default", "paper"]
 

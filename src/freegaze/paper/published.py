@@ -13,21 +13,23 @@ import torch
 from torch import Tensor
 
 from freegaze.config import StrictConfig
+from freegaze.dataset.batches import Preparation, VideoScaling
+from freegaze.dataset.behavior import BehaviorTransform
+from freegaze.dataset.config import DataConfig, SplitConfig
+from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.features import FEATURE_SETS, ORIG, base_signals
 from freegaze.errors import CheckpointError, ConfigError, DataError, RegistryError
-from freegaze.evaluation.fitted import FittedEncoder, FittedSession
-from freegaze.models.encoder import MODELS, EncoderDims, build_encoder
+from freegaze.fitted.encoder import FittedEncoder, FittedSession
+from freegaze.fitted.storage import describe_encoder, describe_session
+from freegaze.models.encoder import MODELS, build_encoder
 from freegaze.paper.state_dicts import to_freegaze, to_original
-from freegaze.recording.batches import Preparation, VideoScaling
-from freegaze.recording.behavior import BehaviorTransform
-from freegaze.recording.features import FEATURE_SETS, ORIG, base_signals
 from freegaze.recording.recording import Recording
 from freegaze.registry import nearest_names
-from freegaze.sources.xu2023 import paper_units
-from freegaze.sources.xu2023_layout import XU_BIN_WIDTH_S
-from freegaze.training.checkpoint import save_tensors, write_atomically
-from freegaze.training.config import DataConfig, RunConfig, SourceConfig, SplitConfig
-from freegaze.training.fit import describe_encoder, describe_session
-from freegaze.training.run_folder import RunFolder
+from freegaze.runs.checkpoint import save_tensors, write_atomically
+from freegaze.runs.config import RunConfig, SourceConfig
+from freegaze.runs.run_folder import RunFolder
+from freegaze.sources.xu2023.layout import XU_BIN_WIDTH_S
+from freegaze.sources.xu2023.source import paper_units
 from freegaze.weights import read_state_dict
 
 FRAME_SIZE = (60, 80)

@@ -16,6 +16,7 @@ from freegaze.evaluation.compare import compare, to_markdown
 from freegaze.evaluation.result import Evaluation, interval_text
 from freegaze.evaluation.scored import ScoredSession
 from freegaze.evaluation.storage import load_evaluation
+from freegaze.files.atomic import atomic_file
 from freegaze.metrics.bootstrap import draw_blocks, resample
 from freegaze.metrics.intervals import LEVEL, mean_interval
 from freegaze.metrics.metric import METRICS
@@ -23,7 +24,6 @@ from freegaze.metrics.paper import PAPER_WIDTH_BINS, smooth_paper
 from freegaze.paper.grid import Grid
 from freegaze.paper.presets import Row, reads_photographs
 from freegaze.paper.printed import Printed, printed
-from freegaze.recording.atomic import atomic_file
 
 HEADLINES = ("bits_per_spike", "correlation", "smoothed_correlation")
 """Scores of each row and session, besides the original's own two."""

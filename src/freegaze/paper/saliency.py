@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 
 from freegaze.errors import DataError
-from freegaze.evaluation.fitted import FittedEncoder
-from freegaze.interpretation.callables import undisturbed
+from freegaze.explanation.callables import undisturbed
+from freegaze.fitted.encoder import FittedEncoder
+from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
-from freegaze.training.loop import Progress
 
 BATCH = 256
 """Windows at a time, as in the original."""

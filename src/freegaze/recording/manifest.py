@@ -14,7 +14,7 @@ import numpy as np
 
 from freegaze.config import StrictConfig, build_config
 from freegaze.errors import ConfigError, DataError
-from freegaze.recording.array_files import UNREADABLE, unreadable
+from freegaze.files.arrays import UNREADABLE, unreadable
 from freegaze.recording.recording import Recording, ResponseKind, Role
 
 MANIFEST = "manifest.json"

@@ -165,7 +165,7 @@ class Recording:
         return np.repeat(np.arange(len(self.segments)), [s.n_bins for s in self.segments])
 
     def with_segments(self, segments: Sequence[Segment]) -> Recording:
-        """Return the same recording cut otherwise (see ``freegaze.recording.splits``)."""
+        """Return the same recording cut otherwise (see ``freegaze.dataset.splits``)."""
         return replace(self, segments=tuple(segments))
 
     def select_neurons(self, keep: np.ndarray | Sequence[int]) -> Recording:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from freegaze.errors import ConfigError, DataError
-from freegaze.recording.array_files import unnamed_array
+from freegaze.files.arrays import unnamed_array
 from freegaze.recording.recording import Recording, Role, Segment
 
 _PIECE = 512  # frames that are resized together

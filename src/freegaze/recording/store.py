@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from freegaze.errors import DataError, ShapeError
-from freegaze.recording.array_files import (
+from freegaze.files.arrays import (
     ArrayHeader,
     array_chunks,
     file_sha256,
@@ -29,7 +29,7 @@ from freegaze.recording.array_files import (
     read_npy_header,
     write_npy,
 )
-from freegaze.recording.atomic import atomic_folder
+from freegaze.files.atomic import atomic_folder
 from freegaze.recording.manifest import (
     ARRAY_GROUPS,
     CORE_ARRAYS,

@@ -1,16 +1,12 @@
 """Figures, tables and HTML pages; draws what other rooms computed."""
 
 from freegaze.report.comparison_page import write_comparison_page as write_comparison_page
-from freegaze.report.grid_page import write_grid_page as write_grid_page
-from freegaze.report.paper_figures import write_paper_figure as write_paper_figure
 from freegaze.report.quality_page import write_quality_page as write_quality_page
 from freegaze.report.readme_figure import write_readme_figure as write_readme_figure
 from freegaze.report.report import write_report as write_report
 
 __all__ = [
     "write_comparison_page",
-    "write_grid_page",
-    "write_paper_figure",
     "write_quality_page",
     "write_readme_figure",
     "write_report",

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from freegaze.recording.atomic import atomic_file
+from freegaze.files.atomic import atomic_file
 from freegaze.report.style import PRINT_RC
 from freegaze.report.svg import any_script
 

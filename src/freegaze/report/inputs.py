@@ -10,14 +10,14 @@ import pandas as pd
 from jaxtyping import Float
 
 from freegaze.evaluation.displacement import DisplacementFit
-from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
 from freegaze.evaluation.scored import ScoredSession
 from freegaze.explanation.result import SessionExplanation
+from freegaze.fitted.encoder import FittedEncoder
 from freegaze.metrics.metric import METRICS
 from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.report.figures.scores import Scores
-from freegaze.training.run_folder import RunFolder
+from freegaze.runs.run_folder import RunFolder
 
 HEADLINES = ("bits_per_spike", "correlation")
 """Scores that are drawn; the table has all."""

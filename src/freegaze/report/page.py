@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from freegaze.recording.atomic import atomic_file
+from freegaze.files.atomic import atomic_file
 from freegaze.report.svg import figure_to_svg
 
 WIDE_PX, NARROW_PX = 1000, 350

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from freegaze.recording.quality import QualityReport
+from freegaze.quality.checks import QualityReport
+from freegaze.quality.summary import summarize
 from freegaze.recording.recording import Recording
-from freegaze.recording.summary import summarize
 from freegaze.report.page import Page, Section, write_page
 from freegaze.report.sections.quality import quality_section
 from freegaze.report.wording import count, duration, number

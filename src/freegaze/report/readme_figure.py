@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from freegaze.evaluation.displacement import DisplacementFit
-from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
-from freegaze.recording.atomic import atomic_file
+from freegaze.files.atomic import atomic_file
+from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
 from freegaze.report.figures.overview import OverviewPair, OverviewShift, draw_overview
 from freegaze.report.figures.traces import Trace
@@ -23,7 +23,7 @@ from freegaze.report.sections.displacement import (
 from freegaze.report.sections.traces import rank_neurons, trace_of
 from freegaze.report.svg import figure_to_png
 from freegaze.report.wording import fixed, shorten
-from freegaze.training.run_folder import RunFolder
+from freegaze.runs.run_folder import RunFolder
 
 N_TRACES = 2
 DURATION_S = 30.0

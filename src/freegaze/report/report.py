@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from freegaze.evaluation.displacement import DisplacementFit
-from freegaze.evaluation.fitted import FittedEncoder
 from freegaze.evaluation.result import Evaluation
 from freegaze.explanation.result import SessionExplanation
+from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
 from freegaze.report.explained import explained_neurons
 from freegaze.report.inputs import ReportInputs, score_label
@@ -25,7 +25,7 @@ from freegaze.report.sections.traces import build_traces
 from freegaze.report.sections.training import build_training
 from freegaze.report.sections.truth import build_truth
 from freegaze.report.wording import count, duration, fixed, listing
-from freegaze.training.run_folder import RunFolder
+from freegaze.runs.run_folder import RunFolder
 
 
 def write_report(

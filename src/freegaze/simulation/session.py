@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from freegaze.progress import Progress
 from freegaze.recording.recording import Recording, ResponseKind, Segment
 from freegaze.simulation.attainable import attainable_counts, fill_lost, recorded_affine
 from freegaze.simulation.body import Body, make_body
@@ -31,7 +32,7 @@ from freegaze.simulation.spiking import draw_spikes
 from freegaze.simulation.streams import random_streams
 from freegaze.simulation.tracks import TRACKS, SimulationConfig, Track
 from freegaze.simulation.truth import Truth
-from freegaze.simulation.views import Progress, Views, look, single_threaded
+from freegaze.simulation.views import Views, look, single_threaded
 from freegaze.simulation.world import make_world
 
 LATENT_S, DRIFT_S = 1.5, 300.0

@@ -6,7 +6,7 @@ forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from freegaze.progress import Progress
 from freegaze.simulation.body import Body
 from freegaze.simulation.camera import Renderer
 from freegaze.simulation.eye import Eye
@@ -21,8 +22,6 @@ from freegaze.simulation.processes import STEPS_PER_BIN
 from freegaze.simulation.rates import MEAN_GRAY, Drives, FilterBank
 from freegaze.simulation.retina import RetinaKind, affine_of_gaze, best_affine, eye_pose, warp
 from freegaze.simulation.rotation import camera_rotation
-
-Progress = Callable[[str, int, int], None]
 
 RAYS_PER_BATCH = 120_000
 """Eight bins of 60 x 80 pixels: the arrays of the ray caster then stay in the processor's cache."""

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from freegaze.config import StrictConfig
-from freegaze.recording.array_files import read_npy
+from freegaze.files.arrays import read_npy
 from freegaze.recording.recording import Recording, ResponseKind, Segment
 from freegaze.sources.conversion import errors_name, to_column, to_float32, to_gray
 from freegaze.sources.source import AbstractSource, register_source

@@ -17,13 +17,13 @@ from pydantic import Field
 
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError, DataError
-from freegaze.recording.atomic import atomic_file, atomic_folder, visible_folders
-from freegaze.recording.npz_files import NpzReader
+from freegaze.files.atomic import atomic_file, atomic_folder, visible_folders
+from freegaze.files.npz import NpzReader
 from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.recording.store import open_store, save_store
 from freegaze.sources.conversion import errors_name
 from freegaze.sources.source import AbstractSource, pick_sessions, register_source
-from freegaze.sources.xu2023_layout import VideoKind, write_xu2023
+from freegaze.sources.xu2023.layout import VideoKind, write_xu2023
 
 if (
     TYPE_CHECKING

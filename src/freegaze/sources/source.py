@@ -6,8 +6,9 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any, ClassVar, Generic, TypeVar
 
 from freegaze.config import StrictConfig, build_config
@@ -73,9 +74,12 @@ class AbstractSource(ABC, Generic[O]):
 
 def _discover_sources() -> None:
     package = import_module("freegaze.sources")
-    for module in iter_modules(package.__path__):
-        if not module.name.startswith("_"):
-            import_module(f"freegaze.sources.{module.name}")
+    for module in walk_packages(package.__path__, "freegaze.sources."):
+        spec = find_spec(module.name)
+        if spec is None or spec.origin is None or module.name.rpartition(".")[2].startswith("_"):
+            continue
+        if "\n@register_source(" in Path(spec.origin).read_text("utf-8"):
+            import_module(module.name)
 
 
 SOURCES: Registry[type[AbstractSource[Any]]] = Registry("source", _discover_sources)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from freegaze.config import StrictConfig
-from freegaze.recording.atomic import visible_folders
+from freegaze.files.atomic import visible_folders
 from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.recording.store import is_store, open_store, save_store
 from freegaze.sources.conversion import errors_name

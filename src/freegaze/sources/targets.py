@@ -16,20 +16,19 @@ from pydantic import Field
 
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError, DataError
-from freegaze.recording.array_files import file_sha256
-from freegaze.recording.atomic import cannot_write, scratch_folder
+from freegaze.files.arrays import file_sha256
+from freegaze.files.atomic import cannot_write, scratch_folder
+from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 from freegaze.recording.reshaping import cut_segments, resize_video
 from freegaze.recording.store import save_store
 from freegaze.registry import Registry
-from freegaze.sources.arrays_layout import write_arrays
-from freegaze.sources.nwb_files.opening import opened_nwb
-from freegaze.sources.nwb_files.own import read_own
-from freegaze.sources.nwb_files.writing import MOST_AXES, write_nwb
+from freegaze.sources.arrays.layout import write_arrays
+from freegaze.sources.nwb.opening import opened_nwb
+from freegaze.sources.nwb.own import read_own
+from freegaze.sources.nwb.writing import MOST_AXES, write_nwb
 from freegaze.sources.source import SOURCES, detect_source, open_recordings
-from freegaze.sources.xu2023_layout import BEHAVIOR_KEYS, write_xu2023
-
-Progress = Callable[[str, int, int], None]
+from freegaze.sources.xu2023.layout import BEHAVIOR_KEYS, write_xu2023
 
 
 @dataclass(frozen=True)

@@ -5,25 +5,25 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 
 from freegaze.config import build_config
+from freegaze.dataset.sessions import PreparedSession
 from freegaze.errors import ConfigError
-from freegaze.models.encoder import EncoderDims, build_encoder
-from freegaze.recording.batches import Preparation
+from freegaze.fitted.storage import describe_encoder, describe_session
+from freegaze.models.encoder import build_encoder
+from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
-from freegaze.training.checkpoint import save_tensors, write_atomically
-from freegaze.training.config import RunConfig, model_config, resolve_config
-from freegaze.training.loop import Fit, Progress
+from freegaze.runs.checkpoint import save_tensors, write_atomically
+from freegaze.runs.config import RunConfig, model_config, resolve_config
+from freegaze.runs.run_folder import RunFolder
+from freegaze.training.loop import Fit
+from freegaze.training.preparation import prepare_sessions
 from freegaze.training.processes import make_accelerator
-from freegaze.training.run_folder import RunFolder
-from freegaze.training.sessions import PreparedSession, prepare_sessions
 
 
 def train(
@@ -167,40 +167,6 @@ def _fit(
     }
     save_tensors(run.encoder, encoder.state_dict(), describe_encoder(config, described))
     run.seal()
-
-
-def describe_encoder(
-    config: RunConfig, sessions: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return all that is needed, beside the weights, to predict: plain values for JSON.
-
-    Args:
-        config: The run's configuration.
-        sessions: What ``describe_session`` says of each session.
-    """
-    return {
-        "model": config.model,
-        "data": config.data.model_dump(mode="json"),
-        "split": config.split.model_dump(mode="json"),
-        "sessions": sessions,
-    }
-
-
-def describe_session(
-    dims: EncoderDims,
-    preparation: Preparation,
-    unit_ids: tuple[str, ...],
-    bin_width_s: float,
-    mean_response: np.ndarray,
-) -> dict[str, Any]:
-    """Return what is needed of one session to predict it: plain values for JSON."""
-    return {
-        "dims": asdict(dims),
-        "preparation": preparation.to_dict(),
-        "unit_ids": unit_ids,
-        "bin_width_s": bin_width_s,
-        "mean_response": mean_response.tolist(),
-    }
 
 
 def _combinations(search: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

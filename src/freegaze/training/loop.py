@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,14 +15,18 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
+from freegaze.dataset.batches import shuffled_stretches
+from freegaze.dataset.sessions import PreparedSession
 from freegaze.errors import NumericsError
+from freegaze.fitted.prediction import predict_windows
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.models.encoder import AbstractEncoder
-from freegaze.nn.batch_norm import divided_batch
-from freegaze.recording.batches import SessionTensors, sequence_chunks, shuffled_stretches
-from freegaze.training.captured import CapturedSteps, Step
-from freegaze.training.checkpoint import load_tensors, load_weights, save_tensors
-from freegaze.training.config import TrainingConfig
+from freegaze.nn.fast.batch_norm import divided_batch
+from freegaze.nn.fast.captured import CapturedSteps, Step
+from freegaze.progress import Progress
+from freegaze.runs.checkpoint import load_tensors, load_weights, save_tensors
+from freegaze.runs.config import TrainingConfig
+from freegaze.runs.run_folder import RunFolder
 from freegaze.training.losses import Loss, choose_loss
 from freegaze.training.objective import Objective
 from freegaze.training.optimizer import (
@@ -35,14 +39,6 @@ from freegaze.training.optimizer import (
     set_rate,
 )
 from freegaze.training.processes import is_divided, make_accelerator, own_part
-from freegaze.training.run_folder import RunFolder
-from freegaze.training.sessions import PreparedSession
-
-Progress = Callable[[str, int, int], None]
-"""Called with (what is being done, steps done, steps in all)."""
-
-PREDICTION_WINDOWS = 256
-"""Windows predicted at once in validation; more does not run faster on a CPU."""
 
 
 @dataclass
@@ -358,28 +354,6 @@ class Fit:
     def _cuda_devices(self) -> list[torch.device]:
         device = self.accelerator.device
         return [device] if device.type == "cuda" else []
-
-
-def predict_windows(
-    encoder: AbstractEncoder, tensors: SessionTensors, targets: np.ndarray
-) -> Tensor:
-    """Predict windows in evaluation mode, encoding each frame of a run of windows once.
-
-    Args:
-        encoder: The encoder, in evaluation mode.
-        tensors: The session.
-        targets: Target bins in order of time.
-
-    Returns:
-        Expected response of each window, (window, neuron), float32.
-    """
-    parts = []
-    with torch.no_grad():
-        for first, n_windows in sequence_chunks(targets, PREDICTION_WINDOWS):
-            batch = tensors.gather(torch.tensor([first]), n_windows)
-            predicted = encoder.predict_sequence(batch.video, batch.behavior, batch.session_id)
-            parts.append(predicted[0].float())
-    return torch.cat(parts)
 
 
 def _seeds(*numbers: int) -> np.uint32:

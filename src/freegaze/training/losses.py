@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
 from freegaze.recording.recording import ResponseKind
+from freegaze.runs.config import LossName
 
-LossName = Literal["auto", "poisson", "poisson_sum", "gaussian"]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 EPSILON = 1e-8

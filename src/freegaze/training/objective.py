@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from freegaze.dataset.batches import Batch
 from freegaze.models.encoder import AbstractEncoder
 from freegaze.nn.precision import at_least_float32
-from freegaze.recording.batches import Batch
 from freegaze.training.losses import Loss
 
 

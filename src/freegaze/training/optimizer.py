@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from freegaze.training.config import TrainingConfig
+from freegaze.runs.config import TrainingConfig
 
 PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_THRESHOLD, PLATEAU_LOWEST = 0.3, 5, 1e-6, 1e-4
 """Of the Sensorium competition's schedule: factor on the learning rate, passes to wait, smallest

@@ -10,7 +10,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from torch import Tensor
 
-from freegaze.training.config import TrainingConfig
+from freegaze.runs.config import TrainingConfig
 
 
 def make_accelerator(config: TrainingConfig) -> Accelerator:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Integer
 
+from freegaze.dataset.behavior import tracked_bins
 from freegaze.evaluation.displacement import DisplacementFit
-from freegaze.recording.behavior import tracked_bins
 from freegaze.recording.recording import Recording
 from freegaze.report.figures.displacement import draw_displacement
 from freegaze.report.inputs import ReportInputs

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from freegaze.explanation.against import in_words, load_comparison
+from freegaze.explanation.fields.against import in_words, load_comparison
 from freegaze.explanation.result import METHODS
 from freegaze.report.explained import ExplainedNeuron
 from freegaze.report.inputs import ReportInputs, score_label

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from freegaze.config import dump_yaml
+from freegaze.dataset.splits import ROLES
 from freegaze.recording.recording import Recording
-from freegaze.recording.splits import ROLES
 from freegaze.report.inputs import ReportInputs
 from freegaze.report.page import Section
 from freegaze.report.wording import count, duration, listing, number

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from freegaze.explanation.result import CLASSES
-from freegaze.interpretation.tuning import BLOCK_S, SHIFT_DEG_S
+from freegaze.explanation.tuning.tuning import BLOCK_S, SHIFT_DEG_S
 from freegaze.report.explained import ExplainedNeuron, scored_session
 from freegaze.report.inputs import ReportInputs, score_label
 from freegaze.report.neuron_data import neuron_values, session_values

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from freegaze.recording.quality import QualityReport, check_quality
-from freegaze.recording.quality_grades import Check
-from freegaze.recording.quality_units import DRIFT_CHANGE, DRIFT_P, MIN_RATE_HZ
+from freegaze.quality.checks import QualityReport, check_quality
+from freegaze.quality.grades import Check
+from freegaze.quality.units import DRIFT_CHANGE, DRIFT_P, MIN_RATE_HZ
 from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.report.figures.quality import (
     draw_eye_gyro_correlation,

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
 
 from freegaze.errors import DataError
-from freegaze.recording.array_files import unnamed_array
+from freegaze.files.arrays import unnamed_array
 from freegaze.sources.alignment.bins import Bins
 
 FrameRule = Literal["mean", "middle", "nearest"]

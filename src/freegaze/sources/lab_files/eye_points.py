@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from freegaze.errors import DataError, ShapeError
-from freegaze.recording.hdf5_files import check_expansion, opened_hdf5, read_whole
+from freegaze.files.hdf5 import check_expansion, opened_hdf5, read_whole
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.streams import SampleStream, make_samples

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from freegaze.errors import DataError, ShapeError
-from freegaze.recording.array_files import read_npy
+from freegaze.files.arrays import read_npy
 from freegaze.recording.recording import ResponseKind
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.clock import ClockConfig, read_times

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from freegaze.errors import DataError
-from freegaze.recording.array_files import UNREADABLE, read_npy, unreadable
+from freegaze.files.arrays import UNREADABLE, read_npy, unreadable
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.clock import read_times
 from freegaze.sources.alignment.streams import SampleStream, make_samples, regular_times

@@ -1,0 +1,1 @@
+"""From a recording to windows: features, splits, scaling, batches."""

@@ -1,0 +1,43 @@
+"""How recordings become windows: settings of data and split."""
+
+from __future__ import annotations
+
+from pydantic import Field, PositiveInt
+
+from freegaze.config import StrictConfig
+from freegaze.dataset.batches import VideoRule
+from freegaze.dataset.behavior import DerivativeRule, NanPolicy, StandardizeRule
+from freegaze.dataset.splits import SplitMethod
+
+
+class DataConfig(StrictConfig):
+    """How recordings become windows.
+
+    Args:
+        history: Input bins of a window.
+        lag: Target bin minus last input bin.
+        min_rate_hz: Neurons slower than this over training bins are left out (spiking data only).
+        nan_policy: What stands in for lost tracking.
+        derivative: How derivatives are taken.
+        standardize: Whether behavior features are scaled to mean 0 and sd 1 on training bins;
+            ``segment_sd`` divides signals by their sd in each segment (Q28).
+        video: How gray levels are scaled.
+    """
+
+    history: PositiveInt = 6
+    lag: int = 1
+    min_rate_hz: float = Field(default=3.0, ge=0)
+    nan_policy: NanPolicy = "interpolate"
+    derivative: DerivativeRule = "gap_aware"
+    standardize: StandardizeRule = True
+    video: VideoRule = "standardize"
+
+
+class SplitConfig(StrictConfig):
+    """Which bins train, validate and test; see ``freegaze.dataset.splits.split_recording``."""
+
+    method: SplitMethod = "auto"
+    validation: float = Field(default=0.2, gt=0, lt=1)
+    test: float = Field(default=0.2, gt=0, lt=1)
+    gap_s: float = Field(default=2.0, ge=0)
+    n_blocks: PositiveInt = 10

@@ -1,0 +1,49 @@
+"""Sizes and names that an encoder takes from one session's data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from freegaze.errors import ConfigError
+from freegaze.recording.recording import ResponseKind
+
+
+@dataclass(frozen=True)
+class EncoderDims:
+    """Sizes and names that come from one session's data, never from a configuration file.
+
+    Args:
+        n_neurons: Number of neurons.
+        behavior_names: Name of each behavior feature that the encoder is given, in order.
+        frame_size: (height, width) of the video in pixels.
+        history: Input bins of a window.
+        response_kind: What is predicted; decides the response link.
+        recorded: Behavior columns of the recording, which the feature set ``recorded`` stands for;
+            empty for those of ``behavior_names``.
+    """
+
+    n_neurons: int
+    behavior_names: tuple[str, ...]
+    frame_size: tuple[int, int]
+    history: int
+    response_kind: ResponseKind = ResponseKind.SPIKE_COUNTS
+    recorded: tuple[str, ...] = ()
+
+    def columns(self, names: tuple[str, ...], part: str) -> list[int]:
+        """Return the positions of ``names`` among the behavior features.
+
+        Args:
+            names: Features that a part of an encoder reads.
+            part: That part's name, for the message.
+
+        Raises:
+            ConfigError: If a feature is missing.
+        """
+        missing = [name for name in names if name not in self.behavior_names]
+        if missing:
+            raise ConfigError(
+                f"{part} reads behavior {missing[0]!r}, which the data lacks (given: "
+                f"{', '.join(self.behavior_names) or 'none'}); name other features"
+                + (", or choose `shifter: none`" if part == "the shifter" else "")
+            )
+        return [self.behavior_names.index(name) for name in names]

@@ -1,0 +1,185 @@
+"""What explainers take: a function from video and behavior to rates, left as it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from freegaze.models.encoder import AbstractEncoder
+from freegaze.models.parts.gaze import GazeCorrection
+
+Predict = Callable[..., Tensor]
+"""From video (window, history, 1, height, width) and features (window, history, feature), and the
+session where there are several, to rates (window, neuron): an encoder, a fitted encoder, or any
+function of the two. A function hides what is inside: nothing of it counts as a shifter."""
+
+
+def of_session(predict: Predict, session: str | None) -> Predict:
+    """Return the function for one session's neurons."""
+    return predict if session is None else partial(predict, session=session)
+
+
+def modules_of(predict: Predict) -> list[nn.Module]:
+    """Return the modules behind a callable: itself, or the encoder that a fitted one holds."""
+    root = predict if isinstance(predict, nn.Module) else getattr(predict, "encoder", None)
+    return list(root.modules()) if isinstance(root, nn.Module) else []
+
+
+def encoder_of(predict: Predict) -> AbstractEncoder | None:
+    """Return the encoder that a callable is, or that a fitted one holds."""
+    root = predict if isinstance(predict, nn.Module) else getattr(predict, "encoder", None)
+    return root if isinstance(root, AbstractEncoder) else None
+
+
+def has_gaze(predict: Predict) -> bool:
+    """Tell whether a callable holds anything that follows gaze."""
+    return any(isinstance(module, GazeCorrection) for module in modules_of(predict))
+
+
+@contextmanager
+def undisturbed(predict: Predict, has_dropout: bool = False) -> Iterator[None]:
+    """Evaluate without dropout and batch statistics, then leave modes and gradients as they were.
+
+    Args:
+        predict: The function.
+        has_dropout: Leave everything but batch normalization in training mode, as the original's
+            analyses did (deviation Q34).
+    """
+    modules = modules_of(predict)
+    modes = [module.training for module in modules]
+    parameters = [p for module in modules for p in module.parameters(recurse=False)]
+    wanted = [parameter.requires_grad for parameter in parameters]
+    try:
+        for module in modules:
+            module.training = has_dropout and not isinstance(
+                module, nn.modules.batchnorm._BatchNorm
+            )
+        for parameter in parameters:  # only inputs are differentiated, which saves half the work
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+        for parameter, flag in zip(parameters, wanted, strict=True):
+            parameter.requires_grad_(flag)
+
+
+@contextmanager
+def gaze_held(predict: Predict) -> Iterator[None]:
+    """Stop derivatives at every shifter, so that the retinal image counts as given."""
+    with _hooked(predict, lambda gaze: [gaze.columns], lambda *parts: parts[2].detach()):
+        yield
+
+
+@contextmanager
+def gaze_given(predict: Predict, behavior: Float[Tensor, "bin feature"]) -> Iterator[None]:
+    """Let shifters, of images and of readouts, follow this behavior and not what is passed.
+
+    Args:
+        predict: The function.
+        behavior: Features of the very bins that it will be called with.
+    """
+    # A module's forward, unlike a call of it, runs no hooks: this one is not called again.
+    with _hooked(predict, lambda gaze: [gaze.columns], lambda *parts: parts[0].forward(behavior)):
+        yield
+
+
+@contextmanager
+def gaze_nudged(predict: Predict, nudge: Float[Tensor, " axis"]) -> Iterator[None]:
+    """Add the same to every displacement, as far as it has axes."""
+
+    def hook(*parts: Any) -> Tensor:
+        return parts[2] + nudge[: parts[2].shape[1]]
+
+    with _hooked(predict, _displacers, hook):
+        yield
+
+
+@contextmanager
+def gaze_stopped(predict: Predict) -> Iterator[tuple[list[nn.Module], list[Tensor]]]:
+    """Stop derivatives at what turns angles into displacements.
+
+    Yields:
+        Two lists that fill as encoders are called: the modules, and the angles that came, with
+        derivatives.
+    """
+    modules: list[nn.Module] = []
+    angles: list[Tensor] = []
+
+    def hook(module: nn.Module, given: tuple[Tensor]) -> Tensor:
+        modules.append(module)
+        angles.append(given[0])
+        return given[0].detach()
+
+    with ExitStack() as stack:
+        for place in _places(predict, _displacers):
+            stack.callback(place.register_forward_pre_hook(hook).remove)
+        yield modules, angles
+
+
+@contextmanager
+def core_watched(encoder: AbstractEncoder) -> Iterator[list[Tensor]]:
+    """Yield a list that fills with what the core that sessions share makes of frames."""
+    maps: list[Tensor] = []
+    with ExitStack() as stack:
+        if isinstance(core := getattr(encoder, "core", None), nn.Module):
+            handle = core.register_forward_hook(lambda *parts: maps.append(parts[2]))
+            stack.callback(handle.remove)
+        yield maps
+
+
+@contextmanager
+def core_given(encoder: AbstractEncoder, maps: Sequence[Tensor]) -> Iterator[None]:
+    """Let a core whose frames carry no forward derivative answer with what it said before."""
+    if len(maps) != 1:
+        yield
+        return
+    core = encoder.get_submodule("core")
+    forward = core.forward
+
+    def recall(frames: Tensor) -> Tensor:
+        has_derivative = forward_ad.unpack_dual(frames).tangent is not None
+        return forward(frames) if has_derivative else maps[0]
+
+    core.forward = recall  # the instance's own, before the class's
+    try:
+        yield
+    finally:
+        del core.forward
+
+
+def _displacers(gaze: GazeCorrection) -> list[nn.Module]:
+    image = [] if gaze.shifter is None else [gaze.shifter.displacement]
+    return [*image, *([] if gaze.readout_shifter is None else [gaze.readout_shifter])]
+
+
+@contextmanager
+def seen_by_retina(predict: Predict) -> Iterator[None]:
+    """Take video for retinal images: image shifters leave frames where they are."""
+    with _hooked(predict, lambda gaze: [gaze], lambda *parts: parts[1][0]):
+        yield
+
+
+@contextmanager
+def _hooked(
+    predict: Predict,
+    places: Callable[[GazeCorrection], list[nn.Module]],
+    hook: Callable[..., Tensor | None],
+) -> Iterator[None]:
+    with ExitStack() as stack:
+        for place in _places(predict, places):
+            stack.callback(place.register_forward_hook(hook).remove)
+        yield
+
+
+def _places(
+    predict: Predict, places: Callable[[GazeCorrection], list[nn.Module]]
+) -> list[nn.Module]:
+    gazes = [module for module in modules_of(predict) if isinstance(module, GazeCorrection)]
+    return [place for gaze in gazes for place in places(gaze)]

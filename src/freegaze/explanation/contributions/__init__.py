@@ -1,0 +1,1 @@
+"""Unique contributions of vision and behavior."""

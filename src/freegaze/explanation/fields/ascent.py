@@ -1,0 +1,403 @@
+"""The input that excites a neuron most, found by climbing the gradient of its predicted rate.
+
+Four small parts make a protocol: an objective, penalties, what is done to pictures after each step,
+and when to stop. All of them work on many pictures at once, each with a neuron of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Integer
+from torch import Tensor
+from torch.nn import functional as F
+
+from freegaze.errors import ConfigError, ShapeError
+from freegaze.explanation.callables import (
+    Predict,
+    of_session,
+    seen_by_retina,
+    undisturbed,
+)
+
+LAPLACE = ((0.0, -1.0, 0.0), (-1.0, 4.0, -1.0), (0.0, -1.0, 0.0))
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What is to be high: one number a picture."""
+
+    def __call__(
+        self, rates: Float[Tensor, "picture neuron"], neurons: Integer[Tensor, " picture"]
+    ) -> Float[Tensor, " picture"]:
+        """Return how good each picture is for its neuron."""
+        ...
+
+
+@runtime_checkable
+class Penalty(Protocol):
+    """What is to be low: one number a picture."""
+
+    def __call__(
+        self, video: Float[Tensor, "picture history 1 height width"]
+    ) -> Float[Tensor, " picture"]:
+        """Return how bad each picture is."""
+        ...
+
+
+@runtime_checkable
+class Postprocess(Protocol):
+    """What is done to pictures after each step."""
+
+    def __call__(
+        self, video: Float[Tensor, "picture history 1 height width"]
+    ) -> Float[Tensor, "picture history 1 height width"]:
+        """Return the changed pictures."""
+        ...
+
+
+@runtime_checkable
+class Stopping(Protocol):
+    """When to stop."""
+
+    def __call__(
+        self, gains: Sequence[Float[np.ndarray, " picture"]]
+    ) -> Bool[np.ndarray, " picture"]:
+        """Tell from the objective less penalties at each step so far which pictures are done."""
+        ...
+
+
+def own_rate(rates: Tensor, neurons: Tensor) -> Tensor:
+    """Return each picture's own neuron's rate: the plain objective."""
+    return rates.gather(1, neurons[:, None])[:, 0]
+
+
+@dataclass(frozen=True)
+class Roughness:
+    """Norm of the Laplacian of each picture by itself, all bins of the window together.
+
+    Args:
+        weight: Expected counts that a norm of 1 costs.
+    """
+
+    weight: float = 0.01
+
+    def __call__(self, video: Tensor) -> Tensor:
+        """Return the weighted norms."""
+        return self.weight * laplacian(video).flatten(1).norm(dim=1)
+
+
+@dataclass(frozen=True)
+class BatchRoughness:
+    """Norm of the Laplacian of a whole batch, which counts once for every picture (deviation Q35).
+
+    Args:
+        weight: Expected counts that a norm of 1 costs each picture.
+    """
+
+    weight: float = 0.01
+
+    def __call__(self, video: Tensor) -> Tensor:
+        """Return the same weighted norm for every picture."""
+        return (self.weight * laplacian(video).norm()).expand(len(video))
+
+
+@dataclass(frozen=True)
+class FixedNorm:
+    """Scale each picture, all bins together, to a given norm.
+
+    Args:
+        norm: In units of the scaled video.
+    """
+
+    norm: float
+
+    def __call__(self, video: Tensor) -> Tensor:
+        """Return the scaled pictures."""
+        size = video.flatten(1).norm(dim=1).clamp_min(1e-12)
+        return video * (self.norm / size)[:, None, None, None, None]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Clip gray levels.
+
+    Args:
+        low: Lowest level, scaled as the video.
+        high: Highest level.
+    """
+
+    low: float
+    high: float
+
+    def __call__(self, video: Tensor) -> Tensor:
+        """Return the clipped pictures."""
+        return video.clamp(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class FixedSteps:
+    """Stop after so many steps.
+
+    Args:
+        steps: How many.
+    """
+
+    steps: int
+
+    def __call__(self, gains: Sequence[np.ndarray]) -> np.ndarray:
+        """Tell whether they were made."""
+        return np.full(len(gains[-1]), len(gains) >= self.steps)
+
+
+@dataclass(frozen=True)
+class Converged:
+    """Stop when a picture has not gained more than a share of its value over some steps.
+
+    Args:
+        tolerance: The share.
+        patience: The steps.
+        max_steps: Stop after so many anyway.
+    """
+
+    tolerance: float = 1e-3
+    patience: int = 5
+    max_steps: int = 60
+
+    def __call__(self, gains: Sequence[np.ndarray]) -> np.ndarray:
+        """Tell which pictures have come to rest."""
+        if len(gains) <= self.patience or len(gains) >= self.max_steps:
+            return np.full(len(gains[-1]), len(gains) >= self.max_steps)
+        gained = gains[-1] - gains[-1 - self.patience]
+        return gained <= self.tolerance * np.abs(gains[-1])
+
+
+@runtime_checkable
+class Climb(Protocol):
+    """How pictures move: a step from their gradients."""
+
+    def start(self, inputs: list[Tensor]) -> Callable[[list[Tensor], float], None]:
+        """Return a function of (gradients of what is to be low, total loss) that moves inputs."""
+        ...
+
+
+@dataclass(frozen=True)
+class SmoothClimb:
+    """Turn each picture some way towards its smoothed gradient; for use with a fixed norm.
+
+    For a linear neuron, one whole turn reaches the best picture of a given norm.
+
+    Args:
+        turn: Share of the way, 1 forgets the picture.
+        blur_px: Standard deviation of the Gaussian that smooths gradients in space, in pixels.
+    """
+
+    turn: float = 0.5
+    blur_px: float = 1.0
+
+    def start(self, inputs: list[Tensor]) -> Callable[[list[Tensor], float], None]:
+        """Return the step."""
+
+        def step(gradients: list[Tensor], loss: float) -> None:
+            del loss
+            video, gradient = inputs[0], blur(-gradients[0], self.blur_px)
+            size = video.flatten(1).norm(dim=1)[:, None, None, None, None]
+            length = gradient.flatten(1).norm(dim=1)[:, None, None, None, None]
+            towards = torch.where(length > 0, size * gradient / length.clamp_min(1e-30), video)
+            video.lerp_(towards, self.turn)
+
+        return step
+
+
+@dataclass(frozen=True)
+class PaperClimb:
+    """Adam with weight decay on the input, its rate cut when the loss stands still (Q35).
+
+    Args:
+        learning_rate: Of Adam.
+        weight_decay: Added to gradients.
+        patience: Steps without a better loss.
+        factor: Then times the learning rate.
+        min_rate: Not below this.
+    """
+
+    learning_rate: float = 0.1
+    weight_decay: float = 0.02
+    patience: int = 20
+    factor: float = 0.2
+    min_rate: float = 1e-5
+
+    def start(self, inputs: list[Tensor]) -> Callable[[list[Tensor], float], None]:
+        """Return the step."""
+        adam = torch.optim.Adam(inputs, lr=self.learning_rate, weight_decay=self.weight_decay)
+        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            adam, patience=self.patience, factor=self.factor, min_lr=self.min_rate
+        )
+
+        def step(gradients: list[Tensor], loss: float) -> None:
+            for tensor, gradient in zip(inputs, gradients, strict=True):
+                tensor.grad = gradient
+            adam.step()
+            adam.zero_grad()
+            schedule.step(loss)
+
+        return step
+
+
+@dataclass(frozen=True, eq=False)
+class Ascent:
+    """Where an ascent ended.
+
+    Args:
+        video: The pictures, (picture, history, height, width).
+        behavior: The behavior that they were seen in, (picture, history, feature); changed where it
+            was optimized too.
+        gains: Objective less penalties before each step, (step, picture); of a picture that has
+            stopped, the last.
+        n_gradients: Image gradients that were computed, for all pictures.
+    """
+
+    video: Float[np.ndarray, "picture history height width"]
+    behavior: Float[np.ndarray, "picture history feature"]
+    gains: Float[np.ndarray, "step picture"]
+    n_gradients: int
+
+
+def ascend(
+    predict: Predict,
+    neurons: Integer[Tensor, " picture"],
+    video: Float[Tensor, "picture history 1 height width"],
+    behavior: Float[Tensor, "picture history feature"],
+    *,
+    climb: Climb,
+    stopping: Stopping,
+    objective: Objective = own_rate,
+    penalties: Sequence[Penalty] = (),
+    postprocess: Sequence[Postprocess] = (),
+    session: str | None = None,
+    is_retinal: bool = True,
+    is_behavior_optimized: bool = False,
+    has_dropout: bool = False,
+    seed: int = 0,
+) -> Ascent:
+    """Climb from some pictures, each for a neuron of its own.
+
+    Pictures do not know of each other, unless a penalty, dropout or the climb's rate couples them:
+    each stops by itself, and stays as it is while others go on.
+
+    Args:
+        predict: The encoder.
+        neurons: Number of each picture's neuron.
+        video: Pictures to start from, scaled as for the fit; they are not changed.
+        behavior: Features in which they are seen.
+        climb: How pictures move.
+        stopping: When to stop.
+        objective: What is to be high.
+        penalties: What is to be low.
+        postprocess: What is done to pictures after each step, in order, and before the first.
+        session: Whose neurons answer; may be left out where there is one session.
+        is_retinal: Whether pictures are retinal images, which no shifter moves.
+        is_behavior_optimized: Whether behavior climbs too.
+        has_dropout: Whether dropout stays on (deviation Q34).
+        seed: Of dropout; the caller's random state is left as found.
+
+    Returns:
+        The pictures at the end.
+
+    Raises:
+        ShapeError: If neurons, video and behavior differ in number.
+        ConfigError: If a neuron does not exist, or nothing of the encoder depends on the video.
+    """
+    if not len(neurons) == len(video) == len(behavior) or not len(video):
+        raise ShapeError(
+            f"expected a neuron and a behavior for each picture, got {len(neurons)} neurons, "
+            f"{len(behavior)} behaviors and {len(video)} pictures"
+        )
+    call = of_session(predict, session)
+    video, behavior = video.detach().clone(), behavior.detach().clone()
+    for change in postprocess:
+        video = change(video)
+    inputs = [video, behavior] if is_behavior_optimized else [video]
+    step = climb.start(inputs)
+    gains: list[np.ndarray] = []
+    is_climbing = torch.ones(len(video), dtype=torch.bool, device=video.device)
+    n_gradients = 0
+    with ExitStack() as stack:
+        stack.enter_context(undisturbed(predict, has_dropout))
+        if has_dropout:
+            devices = [video.device] if video.is_cuda else []
+            stack.enter_context(torch.random.fork_rng(devices=devices))
+        _check_climbable(call, neurons, video[:1], behavior[:1])
+        if has_dropout:
+            torch.manual_seed(seed)
+        if is_retinal:
+            stack.enter_context(seen_by_retina(predict))
+        while bool(is_climbing.any()):
+            leaves = [tensor[is_climbing].requires_grad_() for tensor in inputs]
+            states = leaves[1] if is_behavior_optimized else behavior[is_climbing]
+            rates = call(leaves[0], states)
+            own = neurons[is_climbing]
+            gain = objective(rates, own)
+            for penalty in penalties:
+                gain = gain - penalty(leaves[0])
+            gradients = torch.autograd.grad(-gain.sum(), leaves, materialize_grads=True)
+            n_gradients += len(own)
+            gained = gain.detach().cpu().numpy()
+            gains.append(gains[-1].copy() if gains else np.empty_like(gained))
+            gains[-1][is_climbing.cpu().numpy()] = gained
+            with torch.no_grad():
+                before = [tensor.clone() for tensor in inputs]
+                step([_spread(g, is_climbing) for g in gradients], -float(gain.detach().sum()))
+                for change in postprocess:
+                    video.copy_(change(video))
+                for tensor, old in zip(inputs, before, strict=True):
+                    tensor[~is_climbing] = old[~is_climbing]
+            is_climbing &= ~torch.from_numpy(stopping(gains)).to(video.device)
+    return Ascent(
+        video[:, :, 0].cpu().numpy(), behavior.cpu().numpy(), np.stack(gains), n_gradients
+    )
+
+
+def _spread(gradient: Tensor, is_climbing: Tensor) -> Tensor:
+    """Return the gradient with zeros for pictures that stopped."""
+    out = gradient.new_zeros(len(is_climbing), *gradient.shape[1:])
+    out[is_climbing] = gradient
+    return out
+
+
+def laplacian(video: Tensor) -> Tensor:
+    """Filter each frame with the discrete Laplacian, without its border."""
+    kernel = video.new_tensor(LAPLACE)[None, None]
+    return F.conv2d(video.flatten(0, 1), kernel).unflatten(0, video.shape[:2])
+
+
+def blur(video: Tensor, sigma_px: float) -> Tensor:
+    """Smooth each frame by a Gaussian; beyond the border it is zero."""
+    if sigma_px == 0:
+        return video
+    reach = int(np.ceil(3 * sigma_px))
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1).to(video) / sigma_px) ** 2)
+    kernel = kernel / kernel.sum()
+    flat = video.flatten(0, 1)
+    flat = F.conv2d(flat, kernel[None, None, :, None], padding=(reach, 0))
+    return F.conv2d(flat, kernel[None, None, None], padding=(0, reach)).unflatten(
+        0, video.shape[:2]
+    )
+
+
+def _check_climbable(call: Predict, neurons: Tensor, video: Tensor, behavior: Tensor) -> None:
+    seen = video.clone().requires_grad_()
+    rates = call(seen, behavior)
+    low, high = int(neurons.min()), int(neurons.max())
+    if low < 0 or high >= rates.shape[1]:
+        raise ConfigError(f"neurons are numbered 0 to {rates.shape[1] - 1}, got {low} to {high}")
+    found = None
+    if rates.requires_grad:
+        (found,) = torch.autograd.grad(rates.sum(), seen, allow_unused=True)
+    if found is None:
+        raise ConfigError("this encoder does not look at the video: nothing to climb")

@@ -1,0 +1,1 @@
+"""Tuning to behavior."""

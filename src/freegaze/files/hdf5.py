@@ -1,0 +1,270 @@
+"""Read HDF5 files that may be broken or hostile, headers first.
+
+Only plain arrays that lie in the file itself are read: no link to another file, no data outside it,
+no filter that would have to be loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from freegaze.errors import DataError
+from freegaze.files.arrays import CHUNK_BYTES, UNREADABLE, is_plain_dtype, unreadable
+from freegaze.files.hdf5_scan import check_hdf5, look_through
+
+_BROKEN = (*UNREADABLE, AttributeError, SystemError)
+_FILTERS = (1, 2, 3, 32000)
+"""deflate, shuffle, fletcher32 and h5py's lzf; others may be loaded from elsewhere."""
+_MAX_DEPTH = 8
+_MAX_OBJECTS = 100_000
+"""Groups may hold each other in a circle; recordings hold some hundred arrays."""
+_MAX_NAMES = 1000
+_MAX_EXPANSION = 200
+_EXPANSION_FLOOR_BYTES = 1 << 28
+"""As for ``.npz``: recorded data never shrink 200-fold; checked above 256 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hdf5Header:
+    """What an array of the file is said to be.
+
+    Args:
+        shape: Length of each axis.
+        dtype: Type of one element, in the file's byte order.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class Hdf5Reader:
+    """An open HDF5 file: nested groups as paths ``a/b/c``, arrays read on demand.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        headers: Shape and type of each plain array by its path.
+        unread: Why each other object is not read, by its path.
+
+    Raises:
+        DataError: If it is no HDF5 file, or damaged.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.h5"
+        >>> with h5py.File(path, "w") as file:
+        ...     file["mouse/speed"] = np.arange(3)
+        >>> with Hdf5Reader(path) as file:
+        ...     file.headers["mouse/speed"].shape, file.read("mouse/speed").tolist()
+        ((3,), [0, 1, 2])
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.headers: dict[str, Hdf5Header] = {}
+        self.unread: dict[str, str] = {}
+        self._names: set[str] = set()
+        self._n_objects = 0
+        look_through(path)  # what lies in other files is told when it is asked for
+        try:
+            self._file = h5py.File(path, "r", locking="best-effort")
+        except _BROKEN as error:
+            raise unreadable(path, error) from None
+        try:
+            self._walk(self._file, "")
+        except BaseException as error:
+            self._file.close()
+            if isinstance(error, _BROKEN):
+                raise unreadable(path, error) from None
+            raise
+
+    def __enter__(self) -> Hdf5Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def groups(self, within: str = "") -> list[str]:
+        """Return the names of the groups directly in a group (by default in the file)."""
+        start = f"{within}/" if within else ""
+        inside = [n.removeprefix(start) for n in self.headers if n.startswith(start)]
+        return sorted({name.split("/", 1)[0] for name in inside if "/" in name})
+
+    def keys(self, within: str = "") -> list[str]:
+        """Return the names of the plain arrays directly in a group."""
+        start = f"{within}/" if within else ""
+        inside = [n.removeprefix(start) for n in self.headers if n.startswith(start)]
+        return [name for name in inside if "/" not in name]
+
+    def read(self, name: str) -> np.ndarray:
+        """Read one array into memory, in native byte order.
+
+        Raises:
+            DataError: If it is not there, is not plain, or is damaged.
+        """
+        dataset = self._dataset(name)
+        try:
+            array = np.asarray(dataset[()])
+        except _BROKEN as error:
+            raise unreadable(self.path, error) from None
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+    def chunks(self, name: str) -> Iterator[np.ndarray]:
+        """Read one array in consecutive pieces along its first axis, of about 16 MiB.
+
+        Raises:
+            DataError: As ``read``.
+        """
+        header = self._header(name)
+        row_bytes = max(1, math.prod(header.shape[1:]) * header.dtype.itemsize)
+        rows = max(1, CHUNK_BYTES // row_bytes)
+        dataset = self._dataset(name)
+        for start in range(0, header.shape[0], rows):
+            try:
+                piece = np.asarray(dataset[start : start + rows])
+            except _BROKEN as error:
+                raise unreadable(self.path, error) from None
+            yield piece.astype(piece.dtype.newbyteorder("="), copy=False)
+
+    def on_disk(self, name: str) -> h5py.Dataset:
+        """Return one array to be read in pieces while this reader is open.
+
+        Raises:
+            DataError: As ``read``.
+        """
+        return self._dataset(name)
+
+    def has_names(self, name: str) -> bool:
+        """Whether there is a short list of text under this name."""
+        return name in self._names
+
+    def read_names(self, name: str) -> tuple[str, ...]:
+        """Read a short list of text, such as the labels of an axis; it is no plain array.
+
+        Raises:
+            DataError: If it is not there, is no such list, or is damaged.
+        """
+        if name not in self._names:
+            raise DataError(f"{self.path} holds no list of names {name!r}")
+        try:
+            dataset = self._file[name]
+            assert isinstance(dataset, h5py.Dataset)
+            return tuple(str(text) for text in dataset.asstr()[()])
+        except _BROKEN as error:
+            raise unreadable(self.path, error) from None
+
+    def _header(self, name: str) -> Hdf5Header:
+        if name in self.unread:
+            raise DataError(f"{self.path}: {name} cannot be used: {self.unread[name]}")
+        if name not in self.headers:
+            raise DataError(f"{self.path} holds no array {name!r}")
+        return self.headers[name]
+
+    def _dataset(self, name: str) -> h5py.Dataset:
+        self._header(name)
+        try:
+            dataset = self._file[name]
+            assert isinstance(dataset, h5py.Dataset)
+            check_expansion(dataset)
+        except _BROKEN as error:
+            raise unreadable(self.path, error) from None
+        return dataset
+
+    def _walk(self, group: h5py.Group, path: str, depth: int = 0) -> None:
+        for key in map(str, group):
+            self._n_objects += 1
+            name = f"{path}/{key}" if path else key
+            if depth >= _MAX_DEPTH or self._n_objects > _MAX_OBJECTS:
+                raise DataError(
+                    f"{self.path}: {name} lies deeper than {_MAX_DEPTH} groups, or there are more "
+                    f"than {_MAX_OBJECTS} arrays; no recording of a known format looks like that"
+                )
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                self.unread[name] = "it is a link; store the array itself"
+                continue
+            item = group[key]
+            if isinstance(item, h5py.Group):
+                self._walk(item, name, depth + 1)
+            elif isinstance(item, h5py.Dataset):
+                self._enter(name, item)
+
+    def _enter(self, name: str, dataset: h5py.Dataset) -> None:
+        try:
+            shape, dtype = dataset.shape, dataset.dtype
+            is_text = h5py.check_string_dtype(dtype) is not None
+            if is_text and shape is not None and len(shape) == 1 and shape[0] <= _MAX_NAMES:
+                is_elsewhere = dataset.is_virtual or dataset.external
+                self._names |= set() if is_elsewhere else {name}
+            if shape is None or not is_plain_dtype(dtype) or dtype.kind == "U":
+                self.unread[name] = f"expected plain numbers, got {dtype}"
+                return
+            plist = dataset.id.get_create_plist()
+            filters = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
+            unknown = [code for code in filters if code not in _FILTERS]
+            if dataset.is_virtual or dataset.external:
+                self.unread[name] = "its values lie in another file; store the array itself"
+            elif unknown:
+                self.unread[name] = f"unknown compression {unknown[0]}; write it with gzip"
+            else:
+                self.headers[name] = Hdf5Header(tuple(int(n) for n in shape), dtype)
+        except _BROKEN as error:
+            self.unread[name] = " ".join(str(error).split())[:200] or type(error).__name__
+
+
+@contextmanager
+def opened_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open a file of more than plain arrays, every part of which lies in the file itself.
+
+    Read its arrays with ``read_whole``.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: If it is no HDF5 file, damaged, or a part lies in another file.
+    """
+    check_hdf5(path)
+    with h5py.File(path, "r", locking="best-effort") as file:
+        yield file
+
+
+def read_whole(dataset: Any) -> np.ndarray:
+    """Read an array of an open file into memory, unless it is far larger than what is stored.
+
+    Args:
+        dataset: The array in the file; one that is in memory already comes back as it is.
+
+    Raises:
+        DataError: If it is too large to be genuine.
+    """
+    if isinstance(dataset, h5py.Dataset):
+        check_expansion(dataset)
+    return np.asarray(dataset[()] if isinstance(dataset, h5py.Dataset) else dataset)
+
+
+def check_expansion(dataset: h5py.Dataset) -> None:
+    """Make sure that an array is not far larger than what the file stores of it.
+
+    Raises:
+        DataError: If it is.
+    """
+    path = Path(dataset.file.filename)
+    n_stored = min(dataset.id.get_storage_size(), path.stat().st_size)
+    floor = max(_EXPANSION_FLOOR_BYTES, _MAX_EXPANSION * n_stored)
+    n_bytes = math.prod(dataset.shape or (0,)) * dataset.dtype.itemsize
+    n_chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
+    if max(n_bytes, n_chunk) > floor:
+        raise DataError(
+            f"{path}: {(dataset.name or '').lstrip('/')} expands from {n_stored} to "
+            f"{max(n_bytes, n_chunk)} bytes, more than recorded data do; if it is genuine, write "
+            "it uncompressed"
+        )

@@ -1,0 +1,115 @@
+"""Read ``.npz`` files that may be broken or hostile, headers first."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from freegaze.errors import DataError
+from freegaze.files.arrays import (
+    UNREADABLE,
+    ArrayHeader,
+    check_size,
+    parse_header,
+    read_data,
+    unreadable,
+)
+
+_MAX_EXPANSION = 200
+_EXPANSION_FLOOR_BYTES = 1 << 28
+"""Recorded data never shrink 200-fold; checked above 256 MiB, where a zip bomb starts to hurt."""
+
+
+class NpzReader:
+    """An open ``.npz`` whose headers have been checked and whose arrays are read on demand.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        headers: Shape and type of each array by name.
+
+    Raises:
+        DataError: If it is no ``.npz``, damaged, or an array's header and size disagree.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.npz"
+        >>> np.savez(path, x=np.arange(3))
+        >>> with NpzReader(path) as file:
+        ...     file.headers["x"].shape, file.read("x").tolist()
+        ((3,), [0, 1, 2])
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.headers: dict[str, ArrayHeader] = {}
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except FileNotFoundError:
+            raise DataError(f"{path} does not exist; check the path") from None
+        except UNREADABLE as error:
+            raise unreadable(path, error) from None
+        try:
+            for member in self._zip.infolist():
+                self._enter(member)
+        except BaseException:
+            self._zip.close()
+            raise
+
+    def __enter__(self) -> NpzReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._zip.close()
+
+    def read(self, name: str) -> np.ndarray:
+        """Read one array into memory, in native byte order.
+
+        Args:
+            name: Its name, without ``.npy``.
+
+        Raises:
+            DataError: If it is not there, or damaged.
+        """
+        if name not in self.headers:
+            raise DataError(f"{self.path} holds no array {name!r}")
+        try:
+            with self._open(self._members[name]) as file:
+                header = parse_header(file)
+                array = read_data(file, header, f"{self.path}: {name}")
+                if file.read(1):  # reading to the end makes zipfile compare the checksum
+                    raise ValueError(f"{name} is longer than its header says")
+                return array
+        except UNREADABLE as error:
+            raise unreadable(self.path, error) from None
+
+    def _open(self, member: zipfile.ZipInfo) -> io.BufferedIOBase:
+        return cast(io.BufferedIOBase, self._zip.open(member))  # a ZipExtFile, which is one
+
+    def _enter(self, member: zipfile.ZipInfo) -> None:
+        name = member.filename.removesuffix(".npy")
+        where = f"{self.path}: {name}"
+        if name in self.headers or name == member.filename:
+            raise DataError(f"{where}: an .npz holds each NAME.npy once and nothing else")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(f"{where}: unknown compression; write it with np.savez_compressed")
+        try:
+            with self._open(member) as file:
+                header = parse_header(file)
+        except UNREADABLE as error:
+            raise unreadable(self.path, error) from None
+        check_size(header, member.file_size, where)
+        floor = max(_EXPANSION_FLOOR_BYTES, _MAX_EXPANSION * member.compress_size)
+        if header.n_bytes > floor:
+            raise DataError(
+                f"{where} expands from {member.compress_size} to {header.n_bytes} bytes, more than "
+                f"recorded data do; if it is genuine, write it uncompressed (np.savez)"
+            )
+        self.headers[name] = header
+        self._members[name] = member

@@ -1,0 +1,117 @@
+"""A fitted encoder on disk: describe, save and load it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from freegaze.config import build_config
+from freegaze.dataset.batches import Preparation
+from freegaze.dataset.config import DataConfig, SplitConfig
+from freegaze.dataset.dims import EncoderDims
+from freegaze.errors import CheckpointError, FreegazeError
+from freegaze.fitted.encoder import FittedEncoder, FittedSession
+from freegaze.models.encoder import MODELS, build_encoder
+from freegaze.recording.recording import ResponseKind
+from freegaze.runs.checkpoint import load_tensors, load_weights
+from freegaze.runs.config import RunConfig
+from freegaze.runs.run_folder import RunFolder
+
+
+def describe_encoder(
+    config: RunConfig, sessions: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return all that is needed, beside the weights, to predict: plain values for JSON.
+
+    Args:
+        config: The run's configuration.
+        sessions: What ``describe_session`` says of each session.
+    """
+    return {
+        "model": config.model,
+        "data": config.data.model_dump(mode="json"),
+        "split": config.split.model_dump(mode="json"),
+        "sessions": sessions,
+    }
+
+
+def describe_session(
+    dims: EncoderDims,
+    preparation: Preparation,
+    unit_ids: tuple[str, ...],
+    bin_width_s: float,
+    mean_response: np.ndarray,
+) -> dict[str, Any]:
+    """Return what is needed of one session to predict it: plain values for JSON."""
+    return {
+        "dims": asdict(dims),
+        "preparation": preparation.to_dict(),
+        "unit_ids": unit_ids,
+        "bin_width_s": bin_width_s,
+        "mean_response": mean_response.tolist(),
+    }
+
+
+def load_encoder(run_dir: Path | str, device: torch.device | str = "cpu") -> FittedEncoder:
+    """Load the encoder that a finished run fitted.
+
+    Args:
+        run_dir: The run folder.
+        device: Where to compute.
+
+    Returns:
+        The encoder, in evaluation mode.
+
+    Raises:
+        CheckpointError: If the run is missing, unfinished or broken.
+    """
+    run = RunFolder(Path(run_dir))
+    run.config()  # says clearly when there is no run here
+    if not run.is_finished:
+        raise CheckpointError(
+            f"the run {run.path} is not finished; continue it with `freegaze train --resume "
+            f"{run.path}`"
+        )
+    weights, state = load_tensors(run.encoder)
+    try:
+        return _rebuild(weights, state, str(run.encoder), device)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{run.encoder} does not describe an encoder ({error!r})") from None
+
+
+def _rebuild(
+    weights: dict[str, torch.Tensor], state: dict[str, Any], where: str, device: torch.device | str
+) -> FittedEncoder:
+    sessions = {name: _session(values) for name, values in state["sessions"].items()}
+    options = dict(state["model"])
+    name = options.pop("name")
+    try:
+        config = build_config(MODELS.get(name).Config, options, where=where)
+        data = build_config(DataConfig, state["data"], where=where)
+        split = build_config(SplitConfig, state["split"], where=where)
+        dims = {key: session.dims for key, session in sessions.items()}
+        encoder = build_encoder(name, config, dims, seed=0)
+    except FreegazeError as error:
+        raise CheckpointError(f"{where}: {error}") from None
+    load_weights(encoder, weights, where)
+    return FittedEncoder(encoder, sessions, name, data, split, device)
+
+
+def _session(values: Mapping[str, Any]) -> FittedSession:
+    dims = dict(values["dims"])
+    dims["behavior_names"] = tuple(dims["behavior_names"])
+    dims["frame_size"] = tuple(dims["frame_size"])
+    dims["recorded"] = tuple(dims["recorded"])
+    dims["response_kind"] = ResponseKind(dims["response_kind"])
+    return FittedSession(
+        EncoderDims(**dims),
+        Preparation.from_dict(values["preparation"]),
+        tuple(values["unit_ids"]),
+        float(values["bin_width_s"]),
+        np.array(values["mean_response"], dtype=np.float32),
+    )

@@ -1,1 +1,0 @@
-"""What an encoder cares about: receptive fields, saliency, contributions."""

@@ -1,0 +1,1 @@
+"""Hand-written gradients and recorded steps, each with a plain twin."""

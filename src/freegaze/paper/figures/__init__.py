@@ -1,0 +1,1 @@
+"""Figures of Xu et al. (2023)."""

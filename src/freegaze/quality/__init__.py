@@ -1,0 +1,1 @@
+"""Checks of a recording, their grades, and its summary."""

@@ -1,0 +1,87 @@
+"""Is a recording fit for use? Red, amber and green checks, each with its number and a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from freegaze.errors import DataError
+from freegaze.quality.behavior import (
+    check_constant_columns,
+    check_gaps,
+    check_loss_against_behavior,
+    check_missing,
+)
+from freegaze.quality.eye_gyro_check import check_eye_gyro
+from freegaze.quality.grades import Check, Status
+from freegaze.quality.summary import summarize
+from freegaze.quality.units import (
+    check_duplicates,
+    check_quiet_units,
+    check_rate_drift,
+)
+from freegaze.quality.video import check_freezes
+from freegaze.recording.recording import Recording
+from freegaze.registry import nearest_names
+
+__all__ = ["CHECKS", "Check", "QualityReport", "Status", "check_quality", "summarize"]
+
+CHECKS = (
+    check_missing,
+    check_gaps,
+    check_loss_against_behavior,
+    check_constant_columns,
+    check_eye_gyro,
+    check_quiet_units,
+    check_rate_drift,
+    check_duplicates,
+    check_freezes,
+)
+"""All checks, in the order of the page."""
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """All checks of one recording.
+
+    Args:
+        session_id: Of the recording.
+        checks: In the order of ``CHECKS``.
+    """
+
+    session_id: str
+    checks: tuple[Check, ...]
+
+    @property
+    def status(self) -> Status:
+        """The worst status among the checks that could be made."""
+        found = {check.status for check in self.checks}
+        order: tuple[Status, ...] = ("red", "amber", "green", "not available")
+        return next(status for status in order if status in found)
+
+    def check(self, name: str) -> Check:
+        """Return one check.
+
+        Raises:
+            DataError: If there is none of that name; the message names the nearest.
+        """
+        by_name = {check.name: check for check in self.checks}
+        if name not in by_name:
+            raise DataError(f"no quality check {name!r} ({nearest_names(name, list(by_name))})")
+        return by_name[name]
+
+
+def check_quality(recording: Recording) -> QualityReport:
+    """Check a recording. Reads the whole video once; changes and draws nothing.
+
+    Args:
+        recording: Any recording.
+
+    Returns:
+        Every check, with the arrays that a figure needs.
+
+    Example:
+        >>> from freegaze.sources.tiny import make_tiny_recording
+        >>> check_quality(make_tiny_recording(seed=0)).check("video_freezes").status
+        'green'
+    """
+    return QualityReport(recording.session_id, tuple(check(recording) for check in CHECKS))

@@ -1,0 +1,268 @@
+"""The folder of a run: what was asked, on what, how it went, and what came out.
+
+config.yaml            resolved configuration
+manifest.json          its hash, the commit, package versions, checksums of the data
+metrics.jsonl          one line a pass
+checkpoint.safetensors state of the unfinished fit, and its best weights so far
+encoder.safetensors    the fitted encoder's weights, and all it needs to predict
+checksums.sha256       of all these once the fit has ended, as `sha256sum` writes them
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+
+from freegaze.config import config_hash, dump_yaml, read_config
+from freegaze.errors import CheckpointError
+from freegaze.files.arrays import file_sha256
+from freegaze.recording.recording import Recording
+from freegaze.runs.checkpoint import write_atomically
+from freegaze.runs.config import RunConfig
+
+CHECKSUMS = "checksums.sha256"
+PACKAGES = ("freegaze", "torch", "numpy", "scipy", "timm", "accelerate", "safetensors")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and small files of one run.
+
+    Args:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """State of the unfinished fit."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def encoder(self) -> Path:
+        """The fitted encoder."""
+        return self.path / "encoder.safetensors"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the fit came to its end."""
+        return self.encoder.exists()
+
+    def make(self) -> None:
+        """Make the folder, unless it holds a run.
+
+        Raises:
+            CheckpointError: If it holds a run, or cannot be made.
+        """
+        if (self.path / "config.yaml").exists():
+            raise CheckpointError(
+                f"{self.path} already holds a run; continue it with `freegaze train --resume "
+                f"{self.path}`, or choose another folder"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"cannot make the run folder {self.path}: {error}") from None
+
+    def create(self, config: RunConfig, recordings: Sequence[Recording]) -> None:
+        """Write configuration and manifest before the first step.
+
+        Raises:
+            CheckpointError: If the folder holds another run, or cannot be written.
+        """
+        self.make()
+        manifest = json.dumps(describe_run(config, recordings), indent=2)
+        write_atomically(self.path / "manifest.json", manifest.encode())
+        write_atomically(self.path / "config.yaml", dump_yaml(config).encode())
+
+    def config(self) -> RunConfig:
+        """Read the run's configuration.
+
+        Raises:
+            CheckpointError: If there is no run in the folder.
+        """
+        if not (self.path / "config.yaml").is_file():
+            raise CheckpointError(f"{self.path} holds no run (no config.yaml); check the path")
+        return read_config(RunConfig, self.path / "config.yaml")
+
+    def manifest(self) -> dict[str, Any]:
+        """Read the manifest.
+
+        Raises:
+            CheckpointError: If it is missing or broken.
+        """
+        return read_json(self.path / "manifest.json")
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the checksums of the finished fit are there."""
+        return (self.path / CHECKSUMS).exists()
+
+    def seal(self) -> None:
+        """Write the checksums of a finished fit's files, for `freegaze verify`.
+
+        Raises:
+            CheckpointError: If they cannot be written.
+            DataError: If a file cannot be read.
+        """
+        names = ("config.yaml", "manifest.json", "metrics.jsonl", self.checkpoint.name)
+        files = [self.path / name for name in (*names, self.encoder.name)]
+        lines = [f"{file_sha256(file)}  {file.name}\n" for file in files if file.exists()]
+        write_atomically(self.path / CHECKSUMS, "".join(lines).encode())
+
+    def check_data(self, recordings: Sequence[Recording]) -> None:
+        """Make sure that the data are still those the run was started on.
+
+        Raises:
+            CheckpointError: Naming the session that changed, or if the manifest is broken.
+        """
+        before = self.manifest().get("data")
+        if not isinstance(before, dict):
+            raise CheckpointError(f"{self.path / 'manifest.json'} names no data; restore it")
+        now = {r.session_id: recording_checksum(r) for r in recordings}
+        for session in sorted(before.keys() | now.keys()):
+            if before.get(session) != now.get(session):
+                raise CheckpointError(
+                    f"{self.path}: the data of session {session!r} are not those the run was "
+                    "started on; restore them, or start a new run"
+                )
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Read the passes so far, one dictionary each; a last line cut short is left out.
+
+        Raises:
+            CheckpointError: If the file is broken.
+        """
+        file = self.path / "metrics.jsonl"
+        if not file.exists():
+            return []
+        try:
+            lines = [line for line in file.read_text().splitlines() if line.endswith("}")]
+            passes = [json.loads(line) for line in lines]
+            for number, line in enumerate(passes, start=1):
+                _check_pass(line, number)
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise CheckpointError(
+                f"{file} is broken ({error!r}); restore it from a copy, or fit again"
+            ) from None
+        return passes
+
+    def kept_pass(self) -> dict[str, Any]:
+        """Return the pass whose weights were kept: the best in what the recipe monitors.
+
+        Raises:
+            CheckpointError: If no pass is written down.
+        """
+        passes = self.metrics()
+        if not passes:
+            raise CheckpointError(
+                f"{self.path / 'metrics.jsonl'} is missing or empty; restore it from a copy, or "
+                "fit again"
+            )
+        if self.config().training.monitor == "loss":
+            return min(passes, key=lambda line: line["validation_loss"])
+        known = [line for line in passes if line.get("validation_correlation") is not None]
+        if not known:
+            return passes[0]
+        return max(known, key=lambda line: line["validation_correlation"])
+
+    def write_metrics(self, passes: Sequence[Mapping[str, Any]]) -> None:
+        """Write all passes so far."""
+        text = "".join(json.dumps(line) + "\n" for line in passes)
+        write_atomically(self.path / "metrics.jsonl", text.encode())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one process.
+
+        Raises:
+            CheckpointError: If another process is working in it, or it cannot be written.
+        """
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise CheckpointError(
+                f"another process is working in {self.path}; wait for it, or choose another run "
+                "folder"
+            ) from None
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot work in {self.path}: {error.strerror or error}; make it writable, or "
+                "choose another run folder"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def describe_run(config: RunConfig, recordings: Sequence[Recording]) -> dict[str, Any]:
+    """Return the manifest: what a run depends on, for whoever must repeat it."""
+    return {
+        "config_hash": config_hash(config),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "n_threads": torch.get_num_threads(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "data": {r.session_id: recording_checksum(r) for r in recordings},
+    }
+
+
+def _check_pass(line: dict[str, Any], number: int) -> None:
+    if line["pass"] != number:
+        raise ValueError(f"line {number} is pass {line['pass']}")
+    for name in ("train_loss", "validation_loss", "seconds"):
+        float(line[name])
+    if line.get("validation_correlation") is not None:
+        float(line["validation_correlation"])
+
+
+def recording_checksum(recording: Recording) -> str:
+    """Return a checksum of everything in a recording that a fit looks at."""
+    digest = hashlib.sha256()
+    for array in (recording.frame_index, recording.behavior, recording.responses):
+        digest.update(np.ascontiguousarray(array).data)
+    for start in range(0, len(recording.frames), 4096):  # a memory-mapped video stays on disk
+        digest.update(np.ascontiguousarray(recording.frames[start : start + 4096]).data)
+    description = (recording.bin_width_s, recording.behavior_names, recording.unit_ids)
+    digest.update(repr((*description, recording.segments)).encode())
+    return digest.hexdigest()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        CheckpointError: If the file is missing or is not one.
+    """
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is missing or broken ({error})") from None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}: expected a JSON object, got {type(values).__name__}")
+    return values
+
+
+def _commit() -> str | None:
+    """Commit of the checkout that this package runs from, if it runs from one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,1 @@
+"""Recordings as one file of plain arrays."""

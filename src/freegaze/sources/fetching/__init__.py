@@ -1,0 +1,1 @@
+"""Published data: registry, download, unpacking."""

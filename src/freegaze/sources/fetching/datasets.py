@@ -1,0 +1,226 @@
+"""Published data sets on this disk: downloaded, verified, unpacked, and only once.
+
+::
+
+    OUT/checksums.json    size, sha256 and address of each file, as it first came
+    OUT/NAME.zip          as published
+    OUT/NAME/             unpacked
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+
+from freegaze.config import StrictConfig
+from freegaze.errors import DataError, RegistryError
+from freegaze.files.arrays import file_sha256
+from freegaze.files.atomic import atomic_file, cannot_write
+from freegaze.progress import Progress
+from freegaze.registry import nearest_names
+from freegaze.sources.fetching.download import Patience, RemoteFile, download
+from freegaze.sources.fetching.osf import list_osf
+from freegaze.sources.fetching.unpacking import unpack_zip
+
+RECORDS = "checksums.json"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ ()+-]{0,199}")
+
+
+class FileConfig(StrictConfig):
+    """One file to download.
+
+    Args:
+        name: What it is called here.
+        url: Where it is.
+        size: Bytes, if known.
+        sha256: Checksum, if known.
+    """
+
+    name: str
+    url: str
+    size: PositiveInt | None = None
+    sha256: str | None = None
+
+    @field_validator("sha256")
+    @classmethod
+    def _is_checksum(cls, sha256: str | None) -> str | None:
+        if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256.lower()):
+            raise ValueError("must be 64 hexadecimal digits")
+        return None if sha256 is None else sha256.lower()
+
+
+class FetchConfig(StrictConfig):
+    """Where a published data set is, and how it is taken.
+
+    Args:
+        api: Address of the Open Science Framework's interface.
+        node: The project's id there.
+        files: The files themselves; where given, nobody is asked for a listing.
+        only: Names, or patterns such as ``*.zip``, of the files wanted; all by default.
+        unpack: Whether ZIP archives are unpacked.
+        timeout_s: Silence after which a connection is given up.
+        attempts: Failures in a row, without one new byte, after which a file is given up.
+        wait_s: Pause after the first failure; each further one doubles it.
+        max_gb: Largest file, and largest unpacked archive, in units of 10^9 bytes.
+    """
+
+    api: str = "https://api.osf.io/v2"
+    node: str = "msp3a"
+    files: tuple[FileConfig, ...] = ()
+    only: tuple[str, ...] = ()
+    unpack: bool = True
+    timeout_s: PositiveFloat = 60.0
+    attempts: PositiveInt = 6
+    wait_s: float = Field(default=1.0, ge=0)
+    max_gb: PositiveFloat = 100.0
+
+    @property
+    def max_bytes(self) -> int:
+        """``max_gb`` in bytes."""
+        return int(self.max_gb * 1e9)
+
+    @property
+    def patience(self) -> Patience:
+        """How long a server is borne with."""
+        return Patience(self.timeout_s, self.attempts, self.wait_s, self.max_bytes)
+
+
+DATASETS: dict[str, FetchConfig] = {"xu2023": FetchConfig()}
+"""Published data sets. ``xu2023``: data and weights, doi 10.17605/OSF.IO/MSP3A."""
+
+
+def find_dataset(name: str) -> FetchConfig:
+    """Return where a data set is.
+
+    Raises:
+        RegistryError: If there is none of that name.
+    """
+    if name not in DATASETS:
+        raise RegistryError(f"no data set {name!r} ({nearest_names(name, list(DATASETS))})")
+    return DATASETS[name]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What has become of one file.
+
+    Args:
+        path: The file.
+        folder: What it was unpacked to, if it was.
+        what: ``downloaded``, ``unpacked`` (the archive was there already), or ``verified`` (all of
+            it was).
+    """
+
+    path: Path
+    folder: Path | None
+    what: Literal["downloaded", "unpacked", "verified"]
+
+
+def fetch(config: FetchConfig, out: Path, progress: Progress | None = None) -> list[Fetched]:
+    """Download, verify and unpack a data set; what is there already is verified and kept.
+
+    Where the publisher gives no checksum, that of the first download is kept and holds from then
+    on.
+
+    Args:
+        config: Where it is.
+        out: Folder to put it in.
+        progress: Told of every stretch, in megabytes.
+
+    Returns:
+        What became of each file.
+
+    Raises:
+        DataError: If a server, a file, an archive or the disk is not as it must be, or another
+            process fetches into the same folder. What has arrived is kept, and the same call goes
+            on with it.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with FileLock(out / ".fetch.lock", timeout=0):
+            return [_fetch_one(file, config, out, progress) for file in _wanted(config)]
+    except Timeout:
+        raise DataError(f"another process fetches into {out}; wait for it") from None
+    except OSError as error:
+        raise cannot_write(out, error) from None
+
+
+def _wanted(config: FetchConfig) -> list[RemoteFile]:
+    files = [RemoteFile(f.name, f.url, f.size, f.sha256) for f in config.files]
+    files = files or list_osf(config.api, config.node, config.patience)
+    names = [file.name for file in files]
+    for name in names:
+        if not _PLAIN_NAME.fullmatch(name) or name == RECORDS:
+            raise DataError(f"a file may not be called {name!r} here; name the files yourself")
+        if names.count(name) > 1:
+            raise DataError(f"two files are called {name!r}; name the files yourself")
+    wanted = [f for f in files if not config.only or any(fnmatch(f.name, p) for p in config.only)]
+    if not wanted:
+        raise DataError(f"no file matches {', '.join(config.only)}; there are {', '.join(names)}")
+    return wanted
+
+
+def _fetch_one(
+    file: RemoteFile, config: FetchConfig, out: Path, progress: Progress | None
+) -> Fetched:
+    path, record = out / file.name, _records(out).get(file.name)
+    known = file.sha256 or (record["sha256"] if record else None)
+    is_here = path.is_file()
+    if is_here:
+        digest = file_sha256(path)
+        if known is not None and digest != known:
+            raise DataError(
+                f"{path}: expected sha256 {known}, the file has {digest}; it was changed, or the "
+                "publisher has a new version. Move it away and run the command again"
+            )
+    else:
+        _check_room(file, out)
+        digest = download(replace(file, sha256=known), path, config.patience, progress)
+    if record is None:
+        _keep_record(out, file, path.stat().st_size, digest)
+    folder = None
+    is_unpacked = True
+    if config.unpack and path.suffix.lower() == ".zip":
+        folder = path.with_suffix("")
+        is_unpacked = folder.is_dir()
+        if not is_unpacked:
+            unpack_zip(path, folder, config.max_bytes)
+    what = "downloaded" if not is_here else "verified" if is_unpacked else "unpacked"
+    return Fetched(path, folder, what)
+
+
+def _check_room(file: RemoteFile, out: Path) -> None:
+    part = out / f".{file.name}.part"
+    needed = (file.size or 0) - (part.stat().st_size if part.is_file() else 0)
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise DataError(
+            f"{file.name} needs {needed:,} bytes, {out} has {free:,} free; make room, or choose "
+            "another folder"
+        )
+
+
+def _records(out: Path) -> dict[str, Any]:
+    path = out / RECORDS
+    if not path.is_file():
+        return {}
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))
+        assert all(isinstance(r["sha256"], str) for r in records.values())
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError):
+        raise DataError(f"{path} is damaged; remove it if you trust the files beside it") from None
+    return records
+
+
+def _keep_record(out: Path, file: RemoteFile, size: int, digest: str) -> None:
+    records = {**_records(out), file.name: {"size": size, "sha256": digest, "url": file.url}}
+    with atomic_file(out / RECORDS, overwrite=True) as partial:
+        partial.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")

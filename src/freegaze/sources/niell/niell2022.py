@@ -1,0 +1,266 @@
+"""The public file of Parker et al. (2022), ``ModelData_all.h5``.
+
+::
+
+    SESSION/fm1/model_KEY     freely moving, bins of 50 ms
+    SESSION/hfwn/model_KEY    head-fixed, white noise; the same units, no head or running
+
+A file of one block of one session (``ModelData_*.h5`` with ``model_KEY`` at its root) opens too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import h5py
+import numpy as np
+from pydantic import Field
+
+from freegaze.config import StrictConfig
+from freegaze.errors import DataError, ShapeError
+from freegaze.files.hdf5 import Hdf5Reader
+from freegaze.files.hdf5_scan import is_hdf5
+from freegaze.recording.recording import (
+    Recording,
+    ResponseKind,
+    check_responses,
+    keep_active_neurons,
+)
+from freegaze.registry import nearest_names
+from freegaze.sources.conversion import errors_name, to_float32
+from freegaze.sources.gray import GrayScale, find_gray_scale, lost_frames
+from freegaze.sources.niell.layout import name_units, read_clock, stack_columns
+from freegaze.sources.source import AbstractSource, pick_sessions, register_source
+from freegaze.sources.tiny import make_tiny_recording
+
+BIN_WIDTH_S = 0.05
+"""Bin width of the published file; its ``model_t`` says so too."""
+
+BEHAVIOR_KEYS = {
+    "model_speed": ("speed", "cm/s"),
+    "model_gz": ("gz", "raw"),
+    "model_pitch": ("pitch", "deg"),
+    "model_roll": ("roll", "deg"),
+    "model_phi": ("phi", "deg"),
+    "model_th": ("theta", "deg"),
+    "model_eyerad": ("pupil_radius", "px"),
+}
+"""Each key of the file, our name and unit by the pipeline that wrote it (the file names none)."""
+
+ANNOTATION_KEYS = {"model_t": "time_s", "model_active": "is_active"}
+RESPONSES = "model_nsp"
+UNITS = "unit_nums"
+
+VideoKey = Literal["model_vid_sm", "model_vid_sm_shift"]
+
+
+class Niell2022Options(StrictConfig):
+    """What to read of ``ModelData_all.h5``.
+
+    Args:
+        sessions: Names of sessions; all that have the block by default.
+        block: Freely moving (``fm1``) or head-fixed white noise (``hfwn``).
+        video: As seen by the camera, or corrected for the eyes (not in the published file).
+        min_rate_hz: Units with fewer spikes a second in training bins are left out; 0 keeps all.
+        leave_out: Behavior columns not to read.
+    """
+
+    sessions: tuple[str, ...] | None = None
+    block: Literal["fm1", "hfwn"] = "fm1"
+    video: VideoKey = "model_vid_sm"
+    min_rate_hz: float = Field(0.0, ge=0)
+    leave_out: tuple[str, ...] = ()
+
+
+@register_source("niell2022")
+class Niell2022Source(AbstractSource[Niell2022Options]):
+    """Sessions of Parker et al. (2022): one HDF5 file of nested groups."""
+
+    Options: ClassVar = Niell2022Options
+    description: ClassVar = "ModelData_all.h5 of Parker et al. (2022): freely moving and head-fixed"
+    citation: ClassVar = (
+        "Parker, Abe, Leonard, Martins, Niell (2022). Joint coding of visual input and eye/head "
+        "position in V1 of freely moving mice. Neuron 110. Data: doi.org/10.5061/dryad.sf7m0cg92"
+    )
+
+    def open(self, path: Path, options: Niell2022Options) -> list[Recording]:
+        """Read one file, or every ``ModelData*.h5`` in a folder."""
+        files = sorted(path.glob("ModelData*.h5")) if path.is_dir() else [path]
+        found: dict[str, tuple[Path, str]] = {}
+        for file in files:
+            with Hdf5Reader(file) as reader:
+                for name, group in _find_blocks(reader, options.block).items():
+                    if name in found:
+                        raise DataError(f"session {name!r} is in {found[name][0]} and in {file}")
+                    found[name] = (file, group)
+        places = {name: file for name, (file, _) in found.items()}
+        picked = pick_sessions(places, options.sessions, path)
+        return [self._open_block(name, *found[name], options) for name in picked]
+
+    def write_tiny(self, path: Path, seed: int) -> Path:
+        """Write both blocks of a session as the published file's own list of keys says."""
+        r = make_tiny_recording(seed)
+        file = path / "ModelData_all.h5"
+        contrast = (r.video().astype(np.float64) - 128) / 40  # z-scored by pixel, floats
+        behavior = {key: r.column(ours) for key, (ours, _) in BEHAVIOR_KEYS.items()}
+        values = {RESPONSES: r.responses, "model_vid_sm": contrast} | behavior
+        values["model_t"] = np.arange(0, r.n_bins * BIN_WIDTH_S, BIN_WIDTH_S)
+        values["model_active"] = np.abs(r.column("gz")) > 0.5
+        head_fixed = ("model_eyerad", RESPONSES, "model_phi", "model_t", "model_th", "model_vid_sm")
+        with h5py.File(file, "w") as stream:
+            for block, keys in (("fm1", list(values)), ("hfwn", head_fixed)):
+                for key in keys:
+                    array = values[key][:100] if block == "hfwn" else values[key]
+                    is_flag = array.dtype == bool
+                    stream[f"070921_TINY/{block}/{key}"] = array if is_flag else array.astype(float)
+                stream[f"070921_TINY/{block}/{UNITS}"] = np.array([3, 7, 8, 21, 40])
+        return file
+
+    def looks_like(self, path: Path) -> bool:
+        """Whether a file, or one in the folder, is HDF5 with such a block."""
+        files = sorted(path.glob("ModelData*.h5")) if path.is_dir() else [path]
+        return any(_has_block(file) for file in files)
+
+    def _open_block(
+        self, session_id: str, file: Path, group: str, options: Niell2022Options
+    ) -> Recording:
+        with errors_name(file), Hdf5Reader(file) as reader:
+            where = f"{file}: {group or 'root'}"
+            shape = _block_shape(reader, group, where)
+            present = _keys_of(reader, group)
+            keys = _behavior_keys(present, options.leave_out, where)
+            time_s = reader.read(present["model_t"]) if "model_t" in present else None
+            units = reader.read(present[UNITS]) if UNITS in present else None
+            width_s, segments = read_clock(time_s, shape[0], BIN_WIDTH_S, f"{where}/model_t")
+            responses = to_float32(reader.read(present[RESPONSES]), f"{where}/{RESPONSES}")
+            check_responses(responses, ResponseKind.SPIKE_COUNTS, f"{where}/{RESPONSES}")
+            frames, told, lost = _read_video(reader, present, options.video, shape[0], where)
+            annotations, ignored = _read_rest(reader, present, shape[0])
+            if lost.any():
+                annotations["is_video_lost"] = lost
+            recording = Recording(
+                session_id=session_id,
+                bin_width_s=width_s,
+                frames=frames,
+                frame_index=np.arange(shape[0]),
+                behavior=stack_columns(
+                    {key: reader.read(present[key]) for key in keys},
+                    shape[0],
+                    where,
+                    f"restore it, or leave it out ({_LEAVE_OUT})",
+                ),
+                behavior_names=tuple(BEHAVIOR_KEYS[key][0] for key in keys),
+                behavior_units=tuple(BEHAVIOR_KEYS[key][1] for key in keys),
+                responses=responses,
+                response_kind=ResponseKind.SPIKE_COUNTS,
+                unit_ids=name_units(units, shape[1], f"{where}/{UNITS}"),
+                segments=segments,
+                annotations=annotations,
+                provenance=self.provenance(
+                    file, options, group=group, ignored_keys=ignored, **told
+                ),
+            )
+            if options.min_rate_hz > 0:
+                recording = keep_active_neurons(recording, options.min_rate_hz)
+            return recording
+
+
+_LEAVE_OUT = "`leave_out`, by our name of the column"
+
+
+def _find_blocks(reader: Hdf5Reader, block: str) -> dict[str, str]:
+    """Return the group of each session that has the block."""
+    if RESPONSES in reader.keys():  # noqa: SIM118 - a method with an argument, no dictionary
+        return {reader.path.stem: ""}
+    found, others = {}, set()
+    for session in reader.groups():
+        blocks = [b for b in reader.groups(session) if RESPONSES in reader.keys(f"{session}/{b}")]
+        others |= set(blocks)
+        if block in blocks:
+            found[session] = f"{session}/{block}"
+    if not found:
+        unread = [n for n in reader.unread if n.split("/")[-1] == RESPONSES]
+        if unread:
+            raise DataError(
+                f"{reader.path}: {unread[0]} cannot be used: {reader.unread[unread[0]]}"
+            )
+        there = f"its blocks are {', '.join(sorted(others))}" if others else "nor any other block"
+        raise DataError(
+            f"{reader.path} holds no SESSION/{block}/{RESPONSES} ({there}); check the path and "
+            "the option `block`"
+        )
+    return found
+
+
+def _has_block(file: Path) -> bool:
+    if not is_hdf5(file):
+        return False
+    try:
+        with Hdf5Reader(file) as reader:
+            names = [name.split("/") for name in reader.headers]
+    except DataError:
+        return False
+    return any(n[-1] == RESPONSES and len(n) in (1, 3) for n in names)
+
+
+def _keys_of(reader: Hdf5Reader, group: str) -> dict[str, str]:
+    return {key: f"{group}/{key}" if group else key for key in reader.keys(group)}
+
+
+def _block_shape(reader: Hdf5Reader, group: str, where: str) -> tuple[int, int]:
+    shape = reader.headers[f"{group}/{RESPONSES}" if group else RESPONSES].shape
+    if len(shape) != 2 or 0 in shape:
+        raise ShapeError(f"{where}/{RESPONSES}: expected (time, unit) spike counts, got {shape}")
+    return shape[0], shape[1]
+
+
+def _behavior_keys(present: dict[str, str], leave_out: tuple[str, ...], where: str) -> list[str]:
+    known = {BEHAVIOR_KEYS[key][0]: key for key in BEHAVIOR_KEYS if key in present}
+    for name in leave_out:
+        if name not in known:
+            raise DataError(
+                f"{where}: leave_out: no column {name!r} ({nearest_names(name, list(known))})"
+            )
+    return [key for name, key in known.items() if name not in leave_out]
+
+
+def _read_video(
+    reader: Hdf5Reader, present: dict[str, str], key: str, n_bins: int, where: str
+) -> tuple[np.ndarray, dict[str, Any], np.ndarray]:
+    if key not in present:
+        unread = next((r for n, r in reader.unread.items() if n.split("/")[-1] == key), None)
+        what = f"it cannot be used: {unread}" if unread else f"there are {', '.join(present)}"
+        raise DataError(f"{where} holds no {key} that can be read ({what})")
+    name = present[key]
+    shape = reader.headers[name].shape
+    if len(shape) != 3 or shape[0] != n_bins or 0 in shape:
+        raise ShapeError(
+            f"{where}/{key}: expected (time, height, width) with {n_bins} bins, got {shape}"
+        )
+    scale: GrayScale = find_gray_scale(lambda: reader.chunks(name), f"{where}/{key}")
+    frames = np.empty(shape, np.uint8)
+    lost = np.zeros(n_bins, bool)
+    start = 0
+    for piece in reader.chunks(name):
+        stop = start + len(piece)
+        frames[start:stop] = scale.apply(piece)
+        lost[start:stop] = lost_frames(piece)
+        start = stop
+    return frames, scale.describe(), lost
+
+
+def _read_rest(
+    reader: Hdf5Reader, present: dict[str, str], n_bins: int
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return further arrays with one row a bin, and the keys that are none."""
+    annotations, ignored = {}, []
+    for key, name in present.items():
+        if key in BEHAVIOR_KEYS or key in (RESPONSES, UNITS) or key.startswith("model_vid"):
+            continue
+        if reader.headers[name].shape == (n_bins,):
+            array = reader.read(name)
+            annotations[ANNOTATION_KEYS.get(key, key)] = array
+        else:
+            ignored.append(key)
+    return annotations, ignored

@@ -1,0 +1,254 @@
+"""Two-photon sessions of the Niell laboratory, ``*_preproc.h5``: cells, eyes and head, no camera.
+
+One flat HDF5 file a recording; cells are rows, ``twopT`` is the clock in seconds. Nothing in it
+shows what the mouse saw, and a recording needs frames: by default such a file is refused; with
+``blank_video: true`` every bin sees one gray picture, for encoders that read behavior alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import h5py
+import numpy as np
+from pydantic import Field
+
+from freegaze.config import StrictConfig
+from freegaze.errors import DataError, ShapeError
+from freegaze.files.hdf5 import Hdf5Reader
+from freegaze.files.hdf5_scan import is_hdf5
+from freegaze.recording.recording import Recording, ResponseKind, keep_active_neurons
+from freegaze.registry import nearest_names
+from freegaze.sources.conversion import errors_name, to_float32
+from freegaze.sources.niell.layout import name_units, read_clock, stack_columns
+from freegaze.sources.source import AbstractSource, pick_sessions, register_source
+from freegaze.sources.tiny import make_tiny_recording
+
+BIN_WIDTH_S = 1 / 7.5
+"""Frame rate of the laboratory's microscope, for a file without a clock."""
+
+BEHAVIOR_KEYS = {
+    "speed": ("speed", "cm/s"),
+    "gyro_z_twop_interp": ("gz", "deg/s"),
+    "pitch_twop_interp": ("pitch", "deg"),
+    "roll_twop_interp": ("roll", "deg"),
+    "head_yaw_deg": ("yaw", "deg"),
+    "phi_interp": ("phi", "deg"),
+    "theta_interp": ("theta", "deg"),
+}
+"""Each key on the microscope's clock, our name and its unit."""
+
+ANNOTATION_KEYS = {
+    "twopT": "time_s",
+    "head_x": "head_x_px",
+    "head_y": "head_y_px",
+    "ltdk_state_vec": "is_light",
+}
+
+RESPONSE_KINDS = {
+    "norm_spikes": ResponseKind.INFERRED_SPIKES,
+    "s2p_spks": ResponseKind.INFERRED_SPIKES,
+    "norm_dFF": ResponseKind.FLUORESCENCE,
+    "raw_dFF": ResponseKind.FLUORESCENCE,
+    "denoised_dFF": ResponseKind.FLUORESCENCE,
+}
+
+BLANK_SIZE, BLANK_GRAY = (30, 40), 128
+CELLS = "matlab_cellinds"
+_SUFFIX = "_preproc"
+
+
+class Niell2pOptions(StrictConfig):
+    """What to read of ``*_preproc.h5``.
+
+    Args:
+        sessions: File names without ``_preproc.h5`` to open; all by default.
+        responses: Spikes clipped and scaled to 0..1 a cell, suite2p's spikes, or fluorescence.
+        blank_video: Whether every bin shall see one gray picture; the files hold no video.
+        min_rate_hz: Cells with fewer (scaled) spikes a second are left out; 0 keeps all.
+        leave_out: Behavior columns not to read.
+    """
+
+    sessions: tuple[str, ...] | None = None
+    responses: Literal["norm_spikes", "s2p_spks", "norm_dFF", "raw_dFF", "denoised_dFF"] = (
+        "norm_spikes"
+    )
+    blank_video: bool = False
+    min_rate_hz: float = Field(0.0, ge=0)
+    leave_out: tuple[str, ...] = ()
+
+
+@register_source("niell2p")
+class Niell2pSource(AbstractSource[Niell2pOptions]):
+    """Freely moving two-photon sessions; only with ``blank_video``, as there is no camera."""
+
+    Options: ClassVar = Niell2pOptions
+    description: ClassVar = "*_preproc.h5 of the Niell lab's two-photon rig; has no camera video"
+    citation: ClassVar = ""
+    tiny_options: ClassVar = {"blank_video": True}
+
+    def open(self, path: Path, options: Niell2pOptions) -> list[Recording]:
+        """Read one file, or every ``*_preproc.h5`` in a folder."""
+        files = sorted(path.glob(f"*{_SUFFIX}.h5")) if path.is_dir() else [path]
+        found = {file.stem.removesuffix(_SUFFIX): file for file in files}
+        picked = pick_sessions(found, options.sessions, path)
+        return [self._open_file(name, found[name], options) for name in picked]
+
+    def write_tiny(self, path: Path, seed: int) -> Path:
+        """Write a flat file with the laboratory's keys, cells as rows."""
+        r = make_tiny_recording(seed)
+        rng = np.random.default_rng([seed, 1])
+        spikes = r.responses.T * rng.gamma(2.0, 1.0, r.responses.T.shape)
+        file = path / "250218_DMM_DMM038_rec_01_preproc.h5"
+        n = r.n_bins
+        values = {
+            "s2p_spks": spikes.astype(np.float32),
+            "norm_spikes": (spikes / spikes.max(axis=1, keepdims=True)).astype(np.float32),
+            "norm_dFF": rng.normal(size=spikes.shape),
+            "twopT": np.arange(n) * BIN_WIDTH_S,
+            "theta_interp": r.column("theta").astype(float),
+            "phi_interp": r.column("phi").astype(float),
+            "head_yaw_deg": rng.uniform(0, 360, n),
+            "speed": r.column("speed")[:-1].astype(float),  # a difference: one shorter
+            "head_x": rng.uniform(0, 900, n),
+            "head_y": rng.uniform(0, 700, n),
+            "ltdk_state_vec": np.arange(n) % 60 < 40,
+            "theta": rng.normal(size=3 * n),  # on the eye camera's clock
+            "pxls2cm": 33.5,
+            CELLS: np.arange(r.n_neurons),
+        }
+        with h5py.File(file, "w") as stream:
+            for key, value in values.items():
+                stream[key] = value
+            stream["ltdk"] = True
+        return file
+
+    def looks_like(self, path: Path) -> bool:
+        """Whether a file, or one in the folder, is HDF5 with cells and ``twopT`` at its root."""
+        files = sorted(path.glob(f"*{_SUFFIX}.h5")) if path.is_dir() else [path]
+        return any(_has_cells(file) for file in files)
+
+    def _open_file(self, session_id: str, file: Path, options: Niell2pOptions) -> Recording:
+        with errors_name(file), Hdf5Reader(file) as reader:
+            kind = RESPONSE_KINDS[options.responses]
+            responses, cells, told = _read_responses(reader, options.responses)
+            if not options.blank_video:
+                raise DataError(
+                    f"{file} holds no camera video, which a recording needs; for encoders that "
+                    "read behavior alone, ask for one gray picture with `blank_video: true`"
+                )
+            n_bins = len(responses)
+            time_s = _fit_clock(reader, n_bins)
+            width_s, segments = read_clock(time_s, n_bins, BIN_WIDTH_S, f"{file}: twopT")
+            columns, resized = _read_columns(reader, n_bins, options.leave_out)
+            annotations, ignored = _read_annotations(reader, n_bins, time_s)
+            recording = Recording(
+                session_id=session_id,
+                bin_width_s=width_s,
+                frames=np.full((1, *BLANK_SIZE), BLANK_GRAY, np.uint8),
+                frame_index=np.zeros(n_bins, np.int64),
+                behavior=stack_columns(
+                    columns, n_bins, str(file), "leave it out (`leave_out`, by our name)"
+                ),
+                behavior_names=tuple(BEHAVIOR_KEYS[key][0] for key in columns),
+                behavior_units=tuple(BEHAVIOR_KEYS[key][1] for key in columns),
+                responses=responses,
+                response_kind=kind,
+                unit_ids=cells,
+                segments=segments,
+                annotations=annotations,
+                provenance=self.provenance(
+                    file,
+                    options,
+                    video="blank, as asked for",
+                    fitted_lengths=resized,
+                    ignored_keys=ignored,
+                    **told,
+                ),
+            )
+            if options.min_rate_hz > 0:
+                recording = keep_active_neurons(recording, options.min_rate_hz)
+            return recording
+
+
+def _has_cells(file: Path) -> bool:
+    if not is_hdf5(file):
+        return False
+    try:
+        with Hdf5Reader(file) as reader:
+            return "twopT" in reader.headers and any(k in reader.headers for k in RESPONSE_KINDS)
+    except DataError:
+        return False
+
+
+def _read_responses(
+    reader: Hdf5Reader, key: str
+) -> tuple[np.ndarray, tuple[str, ...], dict[str, Any]]:
+    """Return responses (time, cell), the cells' names, and which silent ones were left out."""
+    if key not in reader.headers:
+        there = [name for name in RESPONSE_KINDS if name in reader.headers]
+        raise DataError(
+            f"{reader.path} holds no {key} (of such keys: {', '.join(there) or 'none'}); choose "
+            "another with the option `responses`"
+        )
+    shape = reader.headers[key].shape
+    if len(shape) != 2 or 0 in shape:
+        raise ShapeError(f"{reader.path}: {key}: expected (cell, time), got {shape}")
+    responses = to_float32(reader.read(key).T, key)
+    numbers = reader.read(CELLS) if CELLS in reader.headers else None
+    if numbers is not None and numbers.shape != (shape[0],):
+        numbers = None
+    names = name_units(numbers, shape[0], CELLS)
+    is_silent = np.isnan(responses).all(axis=0)  # 0 / 0: a cell without a spike, scaled
+    if is_silent.all():
+        raise DataError(f"{reader.path}: {key}: NaN throughout; run the preprocessing again")
+    kept = np.flatnonzero(~is_silent)
+    told = {"silent_cells_left_out": [names[i] for i in np.flatnonzero(is_silent)]}
+    return responses[:, kept], tuple(names[i] for i in kept), told
+
+
+def _fit_clock(reader: Hdf5Reader, n_bins: int) -> np.ndarray | None:
+    """Return the clock; the laboratory's ``arange`` may give one time too many."""
+    if "twopT" not in reader.headers:
+        return None
+    time_s = reader.read("twopT")
+    return time_s[:n_bins] if time_s.shape == (n_bins + 1,) else time_s
+
+
+def _read_columns(
+    reader: Hdf5Reader, n_bins: int, leave_out: tuple[str, ...]
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the columns, and what was done to those that are a bin longer or shorter."""
+    known = {BEHAVIOR_KEYS[key][0]: key for key in BEHAVIOR_KEYS if key in reader.headers}
+    for name in leave_out:
+        if name not in known:
+            raise DataError(f"leave_out: no column {name!r} ({nearest_names(name, list(known))})")
+    columns, resized = {}, {}
+    for name, key in known.items():
+        if name in leave_out:
+            continue
+        array = reader.read(key)
+        if array.shape == (n_bins + 1,):
+            array, resized[key] = array[:n_bins], "the last value was cut off"
+        elif array.shape == (n_bins - 1,) and array.dtype.kind in "iuf":
+            array = np.append(array.astype(np.float64), np.nan)
+            resized[key] = "NaN stands for the last bin"
+        columns[key] = array
+    return columns, resized
+
+
+def _read_annotations(
+    reader: Hdf5Reader, n_bins: int, time_s: np.ndarray | None
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return further arrays with one value a bin, and the keys that are none."""
+    annotations = {} if time_s is None else {"time_s": time_s}
+    ignored = sorted(reader.unread)
+    for key, header in reader.headers.items():
+        if key in BEHAVIOR_KEYS or key in RESPONSE_KINDS or key in ("twopT", CELLS):
+            continue
+        if header.shape == (n_bins,):
+            annotations[ANNOTATION_KEYS.get(key, key)] = reader.read(key)
+        else:
+            ignored.append(key)
+    return annotations, ignored

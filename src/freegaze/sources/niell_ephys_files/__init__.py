@@ -1,1 +1,0 @@
-"""Raw ephys sessions of the Niell laboratory: their files, streams and clocks."""

@@ -1,0 +1,76 @@
+"""Open an NWB file, and say in one line why that fails."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from freegaze.errors import DataError, FreegazeError
+from freegaze.files.arrays import unreadable
+from freegaze.files.hdf5 import check_expansion
+from freegaze.files.hdf5_scan import check_hdf5
+
+
+def require_pynwb() -> Any:
+    """Import pynwb, which takes a second, only when it is used.
+
+    Raises:
+        DataError: If it is not installed.
+    """
+    try:
+        import pynwb
+    except ImportError:
+        raise DataError(
+            "NWB files need pynwb; install it with `pip install freegaze[nwb]`"
+        ) from None
+    return pynwb
+
+
+@contextmanager
+def opened_nwb(path: Path, mode: str = "r") -> Iterator[tuple[Any, Any]]:
+    """Give the open file and its root; whatever parsing it raises becomes a ``DataError``.
+
+    Args:
+        path: The file.
+        mode: ``r`` to read, ``a`` to add to it.
+
+    Raises:
+        DataError: If pynwb is missing, or the file is no NWB file or damaged.
+    """
+    pynwb = require_pynwb()
+    check_hdf5(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pynwb comments on other versions and old layouts
+            with pynwb.NWBHDF5IO(str(path), mode) as io:
+                yield io, io.read()
+    except FreegazeError:
+        raise
+    except Exception as error:  # hdmf raises many types of its own on files that are broken
+        raise unreadable(path, error) from error
+
+
+def check_columns(table: Any, *names: str) -> Any:
+    """Make sure that columns of a table are not far larger than what the file stores of them.
+
+    Args:
+        table: A table of an open file; what is in memory already is fine.
+        names: Its columns that will be read; all by default.
+
+    Returns:
+        The table.
+
+    Raises:
+        DataError: If one is.
+    """
+    for column in (table.id, *table.columns):
+        name = column.name.removesuffix("_index")  # ragged columns have one
+        is_read = column is table.id or not names or name in names
+        if is_read and isinstance(column.data, h5py.Dataset):
+            check_expansion(column.data)
+    return table

@@ -1,0 +1,216 @@
+"""Predicted rates beside the recording they predict, in one NWB file."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from freegaze.errors import DataError, ShapeError
+from freegaze.files.hdf5 import read_whole
+from freegaze.recording.recording import Recording
+from freegaze.registry import nearest_names
+from freegaze.sources.nwb.opening import check_columns, opened_nwb, require_pynwb
+from freegaze.sources.nwb.writing import (
+    MODULE,
+    bin_times,
+    fill_nwb,
+    make_table,
+    response_unit,
+    safe_name,
+    unfinished_nwb,
+)
+
+PREDICTED = "predicted_rates"
+
+
+def write_predictions(
+    file: Path | str,
+    recording: Recording,
+    rates: Float[np.ndarray, "n_rows n_neurons"],
+    targets: Integer[np.ndarray, " n_rows"],
+    unit_ids: Sequence[str],
+    *,
+    name: str = PREDICTED,
+    description: str = "",
+) -> Path:
+    """Add predicted rates of each unit to an NWB file: that of the recording, or a copy of it.
+
+    ``processing/freegaze/NAME`` is a TimeSeries (row, neuron) of expected counts a bin at the
+    centres of the predicted bins, ``NAME_bins`` says which bins these are, and the table
+    ``NAME_units`` names the columns. The file is replaced at the end, whole or not at all.
+
+    Args:
+        file: An NWB file.
+        recording: What was predicted, as opened from this file.
+        rates: Expected responses a bin.
+        targets: The predicted bins, in order.
+        unit_ids: Name of each column.
+        name: Of the series.
+        description: Which encoder made them.
+
+    Returns:
+        The file.
+
+    Raises:
+        ShapeError: If shapes disagree.
+        DataError: If the file cannot be read or written, has such a series, or a unit or bin is not
+            the recording's.
+
+    Example:
+        >>> p = encoder.predict(recording)  # doctest: +SKIP
+        >>> write_predictions("mouse1.nwb", recording, p.rates, p.targets, p.unit_ids)
+        ... # doctest: +SKIP
+    """
+    target = Path(file)
+    _check(recording, rates, targets, unit_ids, str(target))
+    with unfinished_nwb(target, overwrite=True) as partial:
+        if not target.is_file():
+            raise DataError(f"{target} does not exist; write the recording first")
+        shutil.copyfile(target, partial)
+        _add(partial, recording, rates, targets, unit_ids, safe_name(name), description)
+    return target
+
+
+def write_predicted_recording(
+    file: Path | str,
+    recording: Recording,
+    rates: Float[np.ndarray, "n_rows n_neurons"],
+    targets: Integer[np.ndarray, " n_rows"],
+    unit_ids: Sequence[str],
+    *,
+    description: str = "",
+) -> Path:
+    """Write a new NWB file with a recording and what is predicted for it, whole or not at all.
+
+    See ``write_nwb`` for the recording, ``write_predictions`` for the rest.
+
+    Args:
+        file: Where, ending in ``.nwb``; a file that exists is not replaced.
+        recording: What was predicted.
+        rates: Expected responses a bin.
+        targets: The predicted bins, in order.
+        unit_ids: Name of each column.
+        description: Which encoder made them.
+
+    Returns:
+        The file.
+
+    Raises:
+        ShapeError: If shapes disagree.
+        DataError: If pynwb is missing, the file exists or cannot be written, or a unit or bin is
+            not the recording's.
+    """
+    target = Path(file)
+    _check(recording, rates, targets, unit_ids, str(target))
+    with unfinished_nwb(target) as partial:
+        fill_nwb(partial, recording)
+        _add(partial, recording, rates, targets, unit_ids, PREDICTED, description)
+    return target
+
+
+def read_predictions(
+    file: Path | str, name: str = PREDICTED
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Read what ``write_predictions`` wrote.
+
+    Args:
+        file: An NWB file.
+        name: Of the series.
+
+    Returns:
+        Rates (row, neuron), the predicted bins, and the names of the neurons.
+
+    Raises:
+        DataError: If there are no such predictions.
+    """
+    stored = safe_name(name)
+    with opened_nwb(Path(file)) as (_, root):
+        module = root.processing.get(MODULE)
+        names = list(getattr(module, "data_interfaces", {}))
+        if f"{stored}_bins" not in names:
+            known = [n.removesuffix("_bins") for n in names if n.endswith("_bins")]
+            raise DataError(f"{file} has no predictions {name!r} ({nearest_names(name, known)})")
+        rates, bins = (read_whole(module[n].data) for n in (stored, f"{stored}_bins"))
+        units = check_columns(module[f"{stored}_units"])
+        return rates, bins, tuple(str(n) for n in units["unit_id"][:])
+
+
+def _check(
+    recording: Recording,
+    rates: np.ndarray,
+    targets: np.ndarray,
+    unit_ids: Sequence[str],
+    where: str,
+) -> None:
+    if rates.shape != (len(targets), len(unit_ids)) or not rates.size:
+        raise ShapeError(
+            f"{where}: rates of shape {rates.shape} for {len(targets)} bins and "
+            f"{len(unit_ids)} units; both must agree"
+        )
+    unknown = sorted(set(unit_ids) - set(recording.unit_ids))
+    if unknown:
+        raise DataError(
+            f"{where}: session {recording.session_id!r} has no unit {unknown[0]!r} "
+            f"({nearest_names(unknown[0], list(recording.unit_ids))})"
+        )
+    if targets.min() < 0 or targets.max() >= recording.n_bins or (np.diff(targets) <= 0).any():
+        raise DataError(
+            f"{where}: targets must be bins 0..{recording.n_bins - 1} in order, each once"
+        )
+
+
+def _add(
+    file: Path,
+    recording: Recording,
+    rates: np.ndarray,
+    targets: np.ndarray,
+    unit_ids: Sequence[str],
+    name: str,
+    description: str,
+) -> None:
+    with opened_nwb(file, "a") as (io, root):
+        module = root.processing.get(MODULE) or root.create_processing_module(
+            MODULE, "Predictions of encoding models"
+        )
+        if name in module.data_interfaces:
+            raise DataError(f"the file has predictions {name!r}; choose another `name`")
+        for part in _parts(recording, rates, targets, unit_ids, name, description):
+            module.add(part)
+        io.write(root)
+
+
+def _parts(
+    recording: Recording,
+    rates: np.ndarray,
+    targets: np.ndarray,
+    unit_ids: Sequence[str],
+    name: str,
+    description: str,
+) -> list[Any]:
+    pynwb = require_pynwb()
+    times = bin_times(recording)[targets]
+    series = pynwb.TimeSeries(
+        name=name,
+        description=(
+            f"Expected responses of each unit in a bin of {recording.bin_width_s:g} s, (row, "
+            f"neuron); units are in {name}_units. {description}".strip()
+        ),
+        data=pynwb.H5DataIO(rates, compression="gzip"),
+        unit=response_unit(recording.response_kind),
+        timestamps=times,
+    )
+    bins = pynwb.TimeSeries(
+        name=f"{name}_bins",
+        description=f"Bin of the recording that each row of {name} predicts",
+        data=targets.astype(np.int64),
+        unit="n.a.",
+        timestamps=times,
+    )
+    names = {"unit_id": ("The recording's name of each unit", list(unit_ids))}
+    units = make_table(f"{name}_units", f"Columns of {name}", names)
+    return [series, bins, units]

@@ -1,0 +1,259 @@
+"""The folders of the Sensorium competitions, read trial by trial.
+
+::
+
+    SESSION/data/{images|videos,responses,behavior,pupil_center}/N.npy    one file a trial
+    SESSION/meta/trials/{tiers,...}.npy     one value a trial, in the order of N
+    SESSION/meta/neurons/{unit_ids,...}.npy
+
+2022: an image (1, height, width), responses (neuron,), behavior (3,): pupil size, its derivative,
+speed. 2023: a video (height, width, time) at 30 Hz, responses (neuron, time), behavior (2, time):
+pupil size, speed; trials are as long as the longest, and NaN after their end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from freegaze.errors import DataError, ShapeError
+from freegaze.files.arrays import ArrayHeader, read_npy, read_npy_header
+from freegaze.files.atomic import visible_folders
+from freegaze.sources.conversion import to_float32, to_names
+
+STIMULI = {"images": 0.5, "videos": 1 / 30}
+"""Width of a bin in seconds: an image is shown for half a second, a video at 30 Hz."""
+
+BEHAVIOR = {
+    2: (("pupil_radius", "px"), ("speed", "cm/s")),
+    3: (("pupil_radius", "px"), ("pupil_radius_change", "unstated"), ("speed", "cm/s")),
+}
+"""Columns of ``data/behavior`` by their number; the files name neither columns nor units."""
+
+PUPIL_CENTER = (("pupil_x", "px"), ("pupil_y", "px"))
+
+_GRAY_TOLERANCE = 0.5  # interpolation may leave 0..255 by less than half a level
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one trial holds, after its end was found; responses are read once more, at the end.
+
+    All responses of a session of 2023 are several gigabytes, which are held only once.
+
+    Args:
+        number: N of its files.
+        frames: Gray pictures, (time, height, width), uint8.
+        n_neurons: Number of neurons.
+        is_recorded: Whether any response is not zero.
+        behavior: (time, column), float32.
+        rounding: Largest change that rounding to gray levels made.
+        n_cut: Bins without data at the end that were cut off.
+    """
+
+    number: int
+    frames: np.ndarray
+    n_neurons: int
+    is_recorded: bool
+    behavior: np.ndarray
+    rounding: float
+    n_cut: int
+
+    @property
+    def stimulus(self) -> bytes:
+        """A digest of the frames: the same for a stimulus that is shown again."""
+        return hashlib.sha256(f"{self.frames.shape}".encode() + self.frames.tobytes()).digest()
+
+
+@dataclass(frozen=True)
+class SensoriumFolder:
+    """One session's folder, with what its names tell.
+
+    Args:
+        path: The folder.
+        stimuli: ``images`` or ``videos``.
+        tiers: Tier of each trial.
+        has_behavior: Whether there is ``data/behavior``.
+        has_pupil: Whether there is ``data/pupil_center``.
+    """
+
+    path: Path
+    stimuli: str
+    tiers: tuple[str, ...]
+    has_behavior: bool
+    has_pupil: bool
+
+    def file(self, key: str, number: int) -> Path:
+        """Return the file of one trial."""
+        return self.path / "data" / key / f"{number}.npy"
+
+    def read_trial(self, number: int) -> Trial:
+        """Read one trial.
+
+        Raises:
+            DataError: If a file is missing or damaged, or stimuli are no gray levels.
+            ShapeError: If its arrays disagree in time, or have other axes.
+        """
+        video = self._stimulus(number)
+        n_bins = len(video)
+        responses = self._rows("responses", number, n_bins)
+        pieces = [responses]
+        if self.has_behavior:
+            pieces.append(self._rows("behavior", number, n_bins))
+        if self.has_pupil:
+            pieces.append(self._rows("pupil_center", number, n_bins))
+            if pieces[-1].shape[1] != 2:
+                raise ShapeError(
+                    f"{self.file('pupil_center', number)}: expected x and y, got "
+                    f"{pieces[-1].shape[1]} values"
+                )
+        is_there = ~(np.isnan(video).all(axis=(1, 2)) | np.isnan(responses).all(axis=1))
+        end = int(np.flatnonzero(is_there)[-1]) + 1 if is_there.any() else 0
+        frames, rounding = self._gray(video[:end], number)
+        behavior = np.concatenate(
+            [np.empty((end, 0), np.float32), *(p[:end] for p in pieces[1:])], 1
+        )
+        return Trial(
+            number=number,
+            frames=frames,
+            n_neurons=responses.shape[1],
+            is_recorded=bool(responses[:end].any()),
+            behavior=behavior,
+            rounding=rounding,
+            n_cut=n_bins - end,
+        )
+
+    def read_responses(self, trial: Trial) -> np.ndarray:
+        """Read the responses of a trial that was read before, (time, neuron), float32.
+
+        Raises:
+            DataError: If the file changed meanwhile.
+        """
+        length = len(trial.frames)
+        responses = self._rows("responses", trial.number, length + trial.n_cut)[:length]
+        if responses.shape[1] != trial.n_neurons:
+            raise ShapeError(f"{self.file('responses', trial.number)} changed while it was read")
+        return responses
+
+    def _stimulus(self, number: int) -> np.ndarray:
+        file = self.file(self.stimuli, number)
+        array = read_npy(file)
+        if array.dtype.kind not in "iuf":
+            raise DataError(f"{file}: expected gray values 0..255, got {array.dtype}")
+        if self.stimuli == "images":
+            array = array[None] if array.ndim == 2 else array
+            if array.ndim != 3 or array.shape[0] != 1 or 0 in array.shape:
+                raise ShapeError(f"{file}: expected (1, height, width), got {array.shape}")
+            return array
+        if array.ndim != 3 or 0 in array.shape:
+            raise ShapeError(f"{file}: expected (height, width, time), got {array.shape}")
+        return np.moveaxis(array, 2, 0)
+
+    def _rows(self, key: str, number: int, n_bins: int) -> np.ndarray:
+        """Read one value a column and bin, as (time, column)."""
+        file = self.file(key, number)
+        array = to_float32(read_npy(file), str(file))
+        if self.stimuli == "images":
+            array = array.reshape(-1, 1)
+        if array.ndim != 2 or array.shape[1] != n_bins or not len(array):
+            raise ShapeError(
+                f"{file}: expected (value, time) with {n_bins} bins as in {self.stimuli}, got "
+                f"{array.shape}"
+            )
+        return array.T
+
+    def _gray(self, video: np.ndarray, number: int) -> tuple[np.ndarray, float]:
+        if video.dtype == np.uint8 or not len(video):
+            return np.ascontiguousarray(video.astype(np.uint8)), 0.0
+        low, high = float(video.min()), float(video.max())
+        if not (low >= -_GRAY_TOLERANCE and high <= 255 + _GRAY_TOLERANCE):
+            raise DataError(
+                f"{self.file(self.stimuli, number)}: expected gray values 0..255, NaN only after "
+                f"the trial's end, got {low:g} to {high:g}"
+            )
+        levels = np.clip(np.rint(video), 0, 255)
+        rounding = float(np.abs(levels - video).max())
+        return np.ascontiguousarray(levels.astype(np.uint8)), rounding
+
+
+def is_session(folder: Path) -> bool:
+    """Whether a folder looks like one session."""
+    has_stimuli = any((folder / "data" / key).is_dir() for key in STIMULI)
+    return has_stimuli and (folder / "meta" / "trials").is_dir()
+
+
+def find_sessions(path: Path) -> dict[str, Path]:
+    """Find the sessions in a folder, or the one that the folder itself is.
+
+    Raises:
+        DataError: If ``path`` is no folder.
+    """
+    if not path.is_dir():
+        raise DataError(f"{path} is a file; give the unpacked folder with `data` and `meta`")
+    if is_session(path):
+        return {path.resolve().name: path}
+    return {p.name: p for p in visible_folders(path) if is_session(p)}
+
+
+def read_folder(path: Path) -> SensoriumFolder:
+    """Read what a session's folder holds, without its trials.
+
+    Raises:
+        DataError: If it has images and videos, or no tiers.
+    """
+    stimuli = [key for key in STIMULI if (path / "data" / key).is_dir()]
+    if len(stimuli) != 1:
+        raise DataError(f"{path}/data: expected `images` or `videos`, got {stimuli}; keep one")
+    file = path / "meta" / "trials" / "tiers.npy"
+    tiers = to_names(read_npy(file), str(file))
+    if not tiers:
+        raise DataError(f"{file}: names no trial; is the folder complete?")
+    return SensoriumFolder(
+        path=path,
+        stimuli=stimuli[0],
+        tiers=tiers,
+        has_behavior=(path / "data" / "behavior").is_dir(),
+        has_pupil=(path / "data" / "pupil_center").is_dir(),
+    )
+
+
+def read_unit_ids(path: Path, n_neurons: int) -> tuple[str, ...]:
+    """Read the neurons' names; their order where there is no file.
+
+    Raises:
+        ShapeError: If there is not one name a neuron.
+        DataError: If the file is damaged.
+    """
+    file = path / "meta" / "neurons" / "unit_ids.npy"
+    if not file.exists():
+        return tuple(str(i) for i in range(n_neurons))
+    numbers = read_npy(file)
+    if numbers.shape != (n_neurons,):
+        raise ShapeError(f"{file}: expected names of {n_neurons} neurons, got {numbers.shape}")
+    return tuple(str(number) for number in numbers.tolist())
+
+
+def read_trial_values(path: Path, n_trials: int) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Read further values of each trial, and name the files that hold none.
+
+    Args:
+        path: The session's folder.
+        n_trials: Number of trials.
+    """
+    values, ignored = {}, []
+    for file in sorted((path / "meta" / "trials").glob("*.npy")):
+        if file.stem == "tiers":
+            continue
+        header: ArrayHeader | None
+        try:
+            header = read_npy_header(file)
+        except DataError:  # Python objects, for example
+            header = None
+        if header is not None and header.shape == (n_trials,):
+            values[file.stem] = read_npy(file)
+        else:
+            ignored.append(f"meta/trials/{file.name}")
+    return values, ignored

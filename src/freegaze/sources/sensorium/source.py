@@ -1,0 +1,274 @@
+"""The Sensorium competitions of 2022 (images) and 2023 (videos): one folder a session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from freegaze.config import StrictConfig
+from freegaze.errors import DataError, ShapeError
+from freegaze.recording.recording import (
+    Recording,
+    ResponseKind,
+    Role,
+    Segment,
+    check_responses,
+    keep_active_neurons,
+)
+from freegaze.sources.conversion import errors_name
+from freegaze.sources.sensorium.layout import (
+    BEHAVIOR,
+    PUPIL_CENTER,
+    STIMULI,
+    SensoriumFolder,
+    Trial,
+    find_sessions,
+    read_folder,
+    read_trial_values,
+    read_unit_ids,
+)
+from freegaze.sources.source import AbstractSource, pick_sessions, register_source
+from freegaze.sources.tiny import make_tiny_recording
+
+TIER_ROLES: dict[str, Role] = {
+    "train": "train",
+    "validation": "validation",
+    "oracle": "validation",
+    "test": "test",
+    "live_test": "test",
+    "live_test_main": "test",
+    "live_test_bonus": "test",
+    "final_test": "test",
+    "final_test_main": "test",
+    "final_test_bonus": "test",
+}
+"""What the trials of each tier are for; trials of any other tier have no role.
+
+``oracle`` holds repeated stimuli, on which the competition of 2023 validated.
+"""
+
+_TAKEN = ("trial", "segment", "split", "video", "frames", "behavior", "responses", "unit_ids")
+
+
+class SensoriumOptions(StrictConfig):
+    """What to read of Sensorium folders.
+
+    Args:
+        sessions: Folder names to open; all by default.
+        tiers: Only trials of these tiers; all by default.
+        roles: Another role for a tier, such as ``{oracle: test}``.
+        withheld: Whether to keep trials of tiers whose responses are zero throughout, which the
+            competition withheld.
+        response_kind: Deconvolved calcium; fluorescence if values are below zero.
+        min_rate_hz: Neurons with smaller responses a second in training bins are left out.
+        leave_out: Behavior columns not to read.
+    """
+
+    sessions: tuple[str, ...] | None = None
+    tiers: tuple[str, ...] | None = None
+    roles: dict[str, Role | None] = Field(default_factory=dict)
+    withheld: bool = False
+    response_kind: ResponseKind = ResponseKind.INFERRED_SPIKES
+    min_rate_hz: float = Field(0.0, ge=0)
+    leave_out: tuple[str, ...] = ()
+
+
+@register_source("sensorium")
+class SensoriumSource(AbstractSource[SensoriumOptions]):
+    """Sensorium folders; each trial is a segment of its own, with its tier's role."""
+
+    Options: ClassVar = SensoriumOptions
+    description: ClassVar = "Folders of Sensorium 2022 (images) and 2023 (videos), trial by trial"
+    citation: ClassVar = (
+        "Willeke et al. (2022). The Sensorium competition on predicting large-scale mouse primary "
+        "visual cortex activity. arXiv:2206.08666. Turishcheva et al. (2023). The Dynamic "
+        "Sensorium competition. arXiv:2305.19654"
+    )
+
+    def open(self, path: Path, options: SensoriumOptions) -> list[Recording]:
+        """Read the session that ``path`` is, or those in it."""
+        found = find_sessions(path)
+        picked = pick_sessions(found, options.sessions, path)
+        return [self._open_session(found[name], options) for name in picked]
+
+    def write_tiny(self, path: Path, seed: int) -> Path:
+        """Write videos of a dozen trials, padded with NaN, as the competition of 2023 did."""
+        r = make_tiny_recording(seed)
+        folder = path / "dynamic00000-1-1-Video-tiny"
+        for name in ("videos", "responses", "behavior", "pupil_center"):
+            (folder / "data" / name).mkdir(parents=True)
+        for name in ("trials", "neurons"):
+            (folder / "meta" / name).mkdir(parents=True)
+        tiers = np.array([*["train"] * 6, *["oracle"] * 2, *["live_test_main"] * 3, "none"])
+        rng = np.random.default_rng([seed, 2])
+        longest = 20
+        for i in range(len(tiers)):
+            bins = slice(i * 20, i * 20 + int(rng.integers(15, 21)) if i else 20)
+            behavior = np.stack([r.column("pupil_radius")[bins], r.column("speed")[bins]])
+            arrays = {
+                "videos": np.moveaxis(r.video(bins), 0, 2),
+                "responses": r.responses[bins].T * 0.7,
+                "behavior": behavior,
+                "pupil_center": np.stack([r.column("theta")[bins], r.column("phi")[bins]]),
+            }
+            for name, array in arrays.items():
+                missing = longest - array.shape[-1]
+                padding = [(0, 0)] * (array.ndim - 1) + [(0, missing)]
+                padded = np.pad(array.astype(np.float64), padding, constant_values=np.nan)
+                np.save(folder / "data" / name / f"{i}.npy", padded)
+        np.save(folder / "meta" / "trials" / "tiers.npy", tiers)
+        np.save(folder / "meta" / "trials" / "trial_idx.npy", rng.permutation(len(tiers)))
+        np.save(folder / "meta" / "neurons" / "unit_ids.npy", np.arange(1, 6))
+        coordinates = rng.normal(size=(5, 3))
+        np.save(folder / "meta" / "neurons" / "cell_motor_coordinates.npy", coordinates)
+        return folder
+
+    def looks_like(self, path: Path) -> bool:
+        """Whether a folder, or one in it, has stimuli in ``data`` and ``meta/trials``."""
+        return path.is_dir() and bool(find_sessions(path))
+
+    def _open_session(self, path: Path, options: SensoriumOptions) -> Recording:
+        with errors_name(path):
+            folder = read_folder(path)
+            trials = [folder.read_trial(i) for i in _chosen(folder, options.tiers)]
+            _check_alike(folder, trials)
+            trials, told = _without_withheld(folder, trials, options.withheld)
+            values, ignored = read_trial_values(path, len(folder.tiers))
+            told |= {
+                "largest_rounding": max(t.rounding for t in trials),
+                "bins_after_the_end": sum(t.n_cut for t in trials),
+                "ignored_files": ignored,
+            }
+            annotations = _annotations(folder, trials, values)
+            origin = self.provenance(path, options, **told)
+            recording = _assemble(folder, trials, options, annotations, origin)
+            if options.min_rate_hz > 0:
+                recording = keep_active_neurons(recording, options.min_rate_hz)
+            return recording
+
+
+def _chosen(folder: SensoriumFolder, tiers: tuple[str, ...] | None) -> list[int]:
+    for tier in tiers or ():
+        if tier not in folder.tiers:
+            there = ", ".join(sorted(set(folder.tiers)))
+            raise DataError(f"holds no trial of tier {tier!r} (there are {there})")
+    return [i for i, tier in enumerate(folder.tiers) if tiers is None or tier in tiers]
+
+
+def _check_alike(folder: SensoriumFolder, trials: Sequence[Trial]) -> None:
+    first = trials[0]
+    for trial in trials:
+        sizes = {
+            folder.stimuli: (trial.frames.shape[1:], first.frames.shape[1:]),
+            "responses": (trial.n_neurons, first.n_neurons),
+        }
+        for key, (theirs, ours) in sizes.items():
+            if theirs != ours:
+                raise ShapeError(
+                    f"{folder.file(key, trial.number)} has {theirs} values a bin but "
+                    f"{folder.file(key, first.number)} has {ours}; trials must agree"
+                )
+        if trial.behavior.shape[1] != first.behavior.shape[1]:
+            raise ShapeError(
+                f"{folder.file('behavior', trial.number)} has another number of values than "
+                f"{folder.file('behavior', first.number)}; trials must agree"
+            )
+
+
+def _without_withheld(
+    folder: SensoriumFolder, trials: list[Trial], keep: bool
+) -> tuple[list[Trial], dict[str, Any]]:
+    """Leave out empty trials, and the tiers whose responses the competition withheld."""
+    there = [t for t in trials if len(t.frames)]
+    recorded = {folder.tiers[t.number] for t in there if t.is_recorded}
+    withheld = sorted({folder.tiers[t.number] for t in there} - recorded)
+    if not keep:
+        there = [t for t in there if folder.tiers[t.number] in recorded]
+    if not there:
+        raise DataError(
+            "holds no trial with responses (they are zero or missing throughout); choose other "
+            "`tiers`, or keep them with `withheld: true`"
+        )
+    empty = [t.number for t in trials if not len(t.frames)]
+    return there, {"tiers_withheld": withheld, "withheld_kept": keep, "empty_trials": empty}
+
+
+def _columns(
+    folder: SensoriumFolder, trial: Trial, leave_out: tuple[str, ...]
+) -> list[tuple[int, str, str]]:
+    """Return place, name and unit of each behavior column to keep."""
+    pupil = PUPIL_CENTER if folder.has_pupil else ()
+    n_behavior = trial.behavior.shape[1] - len(pupil)
+    if folder.has_behavior and n_behavior not in BEHAVIOR:
+        raise ShapeError(
+            f"{folder.file('behavior', trial.number)}: expected pupil size (its derivative) and "
+            f"speed, got {n_behavior} values"
+        )
+    names = [*(BEHAVIOR[n_behavior] if folder.has_behavior else ()), *pupil]
+    for name in leave_out:
+        if name not in [n for n, _ in names]:
+            raise DataError(f"leave_out: no column {name!r}; there are {[n for n, _ in names]}")
+    return [(i, n, unit) for i, (n, unit) in enumerate(names) if n not in leave_out]
+
+
+def _annotations(
+    folder: SensoriumFolder, trials: list[Trial], values: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return what is known of each trial, repeated for its bins."""
+    lengths = [len(t.frames) for t in trials]
+    numbers = np.array([t.number for t in trials])
+    by_trial = {"trial_number": numbers, "tier": np.array(folder.tiers)[numbers]}
+    for name, value in values.items():
+        key = f"trials_{name}" if name in (*_TAKEN, *by_trial) else name
+        by_trial[key] = value[numbers]
+    return {name: np.repeat(value, lengths) for name, value in by_trial.items()}
+
+
+def _assemble(
+    folder: SensoriumFolder,
+    trials: list[Trial],
+    options: SensoriumOptions,
+    annotations: dict[str, np.ndarray],
+    provenance: dict[str, Any],
+) -> Recording:
+    roles: dict[str, Role | None] = {**TIER_ROLES, **options.roles}
+    columns = _columns(folder, trials[0], options.leave_out)
+    starts: dict[bytes, int] = {}
+    frames, index, segments = [], [], []
+    n_frames = n_bins = 0
+    for trial in trials:
+        length, stimulus = len(trial.frames), trial.stimulus
+        if stimulus not in starts:  # repeated stimuli share their pixels
+            starts[stimulus] = n_frames
+            frames.append(trial.frames)
+            n_frames += length
+        index.append(starts[stimulus] + np.arange(length))
+        role = roles.get(folder.tiers[trial.number])
+        segments.append(Segment(n_bins, n_bins + length, role, trial=True))
+        n_bins += length
+    responses = np.empty((n_bins, trials[0].n_neurons), np.float32)
+    for trial, segment in zip(trials, segments, strict=True):
+        piece = folder.read_responses(trial)
+        file = str(folder.file("responses", trial.number))
+        check_responses(piece, options.response_kind, file)
+        responses[segment.start : segment.stop] = piece
+    behavior = np.concatenate([t.behavior for t in trials])[:, [i for i, _, _ in columns]]
+    return Recording(
+        session_id=folder.path.resolve().name,
+        bin_width_s=STIMULI[folder.stimuli],
+        frames=np.concatenate(frames),
+        frame_index=np.concatenate(index),
+        behavior=behavior,
+        behavior_names=tuple(name for _, name, _ in columns),
+        behavior_units=tuple(unit for _, _, unit in columns),
+        responses=responses,
+        response_kind=options.response_kind,
+        unit_ids=read_unit_ids(folder.path, trials[0].n_neurons),
+        segments=tuple(segments),
+        annotations=annotations,
+        provenance=provenance,
+    )

@@ -1,0 +1,1 @@
+"""The data of Xu et al. (2023)."""

@@ -1,0 +1,195 @@
+"""Contributions laid out: which tests are corrected together, and what class follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from builders import make_recording
+from fake_encoder import fake_fit
+from freegaze.explanation.config import ExplainConfig
+from freegaze.explanation.contributions.contributions import (
+    ContributionData,
+    NeuronContributions,
+    neuron_contributions,
+)
+from freegaze.explanation.contributions.groups import class_of, grouped_columns
+from freegaze.explanation.contributions.of_session import (
+    NUMBERS,
+    Contributing,
+    contribution_tables,
+)
+from freegaze.explanation.session import ExplainedSession
+from freegaze.recording.recording import Recording, Segment
+
+FIVE = ("train", "validation", "test", "train", "test")
+
+
+def session_of(recording: Recording) -> ExplainedSession:
+    return ExplainedSession(fake_fit([recording]), recording)
+
+
+def laid_out(
+    session: ExplainedSession, p: np.ndarray, rate: float = 0.05
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables of made-up p values, (neuron, group), vision first; other numbers count up."""
+    neurons: list[Mapping[str, np.ndarray]] = []
+    for row in p:
+        numbers = np.arange(len(row) * len(NUMBERS), dtype=float).reshape(len(row), -1)
+        numbers[:, NUMBERS.index("p")] = row
+        neurons.append({"numbers": numbers, "whole": np.array([0.1, 0.2, 0.3])})
+    return contribution_tables(session, neurons, ExplainConfig(false_discovery_rate=rate))
+
+
+def test_vision_does_not_make_the_tests_of_behavior_lenient() -> None:
+    session = session_of(make_recording(n_neurons=10))
+    p = np.full((10, 3), 0.9)
+    p[:, 0] = 0.001  # every neuron sees
+    p[4, 1] = 0.015  # of 20 tests of behavior the limit of the first is .05 / 20 = .0025;
+    table, about = laid_out(session, p)  # of all 30 together it would be .05 * 11 / 30 = .018
+    by_group = table.groupby("group")["is_significant"].sum().to_dict()
+    assert by_group == {"vision": 10, "eye": 0, "speed": 0}
+    assert about["class"].eq("none").all()
+    p[4, 1] = 0.0024
+    table, about = laid_out(session, p)
+    assert about["class"].tolist() == ["none"] * 4 + ["eye"] + ["none"] * 5
+    p[4, 2] = p[7, 2] = 0.005  # the second to fourth of 20: .005 to .01
+    assert laid_out(session, p)[1]["class"].tolist()[4:8] == ["mixed", "none", "none", "speed"]
+
+
+def test_rows_keep_neuron_and_group() -> None:
+    session = session_of(make_recording(n_neurons=2))
+    table, about = laid_out(session, np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]))
+    assert table["unit_id"].tolist() == ["unit_0"] * 3 + ["unit_1"] * 3
+    assert table["group"].tolist() == ["vision", "eye", "speed"] * 2
+    assert table["p"].tolist() == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    assert table["correlation"].tolist() == [1.0, 8.0, 15.0] * 2
+    assert about.iloc[1].tolist() == [0.1, 0.2, 0.3, "none"]
+
+
+def test_no_p_is_no_discovery() -> None:
+    session = session_of(make_recording(n_neurons=2))
+    table, about = laid_out(session, np.full((2, 3), np.nan))
+    assert not table["is_significant"].any()
+    assert about["class"].tolist() == ["none", "none"]
+
+
+def test_a_column_of_no_group_is_tested_by_itself_and_has_no_class_of_its_own() -> None:
+    base = make_recording(n_neurons=2)
+    recording = replace(base, behavior_names=("speed", "theta", "whisking"))
+    p = np.array([[0.9, 0.9, 0.9, 0.001], [0.9, 0.9, 0.001, 0.9]])
+    table, about = laid_out(session_of(recording), p)
+    assert about["class"].tolist() == ["mixed", "speed"]
+    found = table[table["is_significant"]]
+    assert found[["unit_id", "group"]].to_numpy().tolist() == [
+        ["unit_0", "whisking"],
+        ["unit_1", "speed"],
+    ]
+
+
+def test_columns_that_are_called_as_groups_take_nothing_away() -> None:
+    columns = ("theta", "eye", "vision", "pupil_radius", "pupil")
+    groups = grouped_columns(columns)
+    assert groups == {
+        "eye": ("theta", "eye"),
+        "pupil": ("pupil_radius", "pupil"),
+        "vision column": ("vision",),
+    }
+    assert grouped_columns(()) == {}
+    assert class_of(["none"]) == "mixed"  # a column may be called anything
+
+
+@pytest.mark.parametrize("bins", [1, 3, 20])
+def test_trailing_means_are_plain_means_within_segments(bins: int) -> None:
+    edges = [(0, 130), (130, 137), (137, 200), (200, 300)]
+    roles = ("train", "train", "validation", "test")
+    segments = [Segment(*e, role) for e, role in zip(edges, roles, strict=True)]
+    session = session_of(make_recording(n_bins=300, segments=segments))
+    source = Contributing(session, np.ones((len(session.targets[None]), 4)))
+    signal = np.random.default_rng(0).normal(size=300)
+    recent = source._recent(signal, bins)
+    for seen, value in zip(source.seen, recent, strict=True):
+        start = max(a for a, _ in edges if a <= seen)
+        before = [signal[max(seen - k, start)] for k in range(bins)]
+        assert value == pytest.approx(np.mean(before), abs=1e-9)
+
+
+def test_a_product_of_speed_and_vision_is_of_class_speed_and_multiplicative() -> None:
+    base = make_recording(n_bins=12000, n_neurons=3, seed=2, roles=FIVE)
+    rng = np.random.default_rng(1)
+    vision = np.exp(0.5 * rng.normal(size=(12000, 3)))  # counts a bin, known without error
+    gain = np.roll(np.convolve(base.behavior[:, 0], np.ones(3) / 3)[:12000], 1)
+    rate = 0.5 * vision
+    rate[:, 0] *= np.exp(0.8 * gain)
+    recording = replace(base, responses=rng.poisson(rate).astype(np.float32))
+    session = session_of(recording)
+    source = Contributing(session, vision[session.targets[None]])
+    config = ExplainConfig(n_shifts=400, false_discovery_rate=0.05)
+    table, about = contribution_tables(
+        session, [source.neuron(n, config) for n in range(3)], config
+    )
+    assert about["class"].tolist() == ["speed", "none", "none"]
+    assert about["multiplicative_bits"].iloc[0] > 0.005
+    seen = table[table["group"] == "vision"]
+    assert seen["is_significant"].all()
+    # The bound on p cannot be lower than 1 / (1 + n / 2).
+    assert table["p"].min() == pytest.approx(1 / 201)
+
+
+def test_models_are_fitted_on_training_and_validation_bins_and_scored_on_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session = session_of(make_recording(n_bins=900, roles=FIVE))
+    drive = np.random.default_rng(0).gamma(1.0, size=(len(session.targets[None]), 4))
+    given: list[ContributionData] = []
+
+    def watched(data: ContributionData, **options: int) -> NeuronContributions:
+        given.append(data)
+        return neuron_contributions(data, **options)
+
+    monkeypatch.setattr(
+        "freegaze.explanation.contributions.of_session.neuron_contributions", watched
+    )
+    Contributing(session, drive).neuron(2, ExplainConfig(n_shifts=4))
+    (data,) = given
+    targets = session.targets
+    fitted = np.concatenate([targets["train"], targets["validation"]])
+    assert set(targets[None][data.is_training]) == set(fitted)
+    assert set(targets[None][data.is_test]) == set(targets["test"])
+    np.testing.assert_array_equal(data.responses, session.recording.responses[targets[None], 2])
+    np.testing.assert_array_equal(data.drive, drive[:, 2])
+    assert list(data.groups) == ["eye", "speed"]
+    assert data.groups["eye"].shape == (len(drive), 4)  # two columns and their squares
+
+
+def test_bins_know_their_trial_where_segments_are_trials() -> None:
+    edges = [(0, 130), (130, 180), (180, 230), (230, 300)]
+    roles = ("train", "train", "validation", "test")
+    for trial in (True, False):
+        segments = [Segment(*e, role, trial) for e, role in zip(edges, roles, strict=True)]
+        session = session_of(make_recording(n_bins=300, segments=segments))
+        source = Contributing(session, np.ones((len(session.targets[None]), 4)))
+        if not trial:
+            assert source.trials is None
+            continue
+        assert source.trials is not None
+        for target, number in zip(source.targets, source.trials, strict=True):
+            assert edges[number][0] <= target < edges[number][1]
+
+
+def test_a_neuron_that_never_fires_adds_nothing() -> None:
+    base = make_recording(n_bins=12000, n_neurons=2, roles=FIVE)
+    responses = base.responses.copy()
+    responses[:, 1] = 0
+    session = session_of(replace(base, responses=responses))
+    source = Contributing(session, np.ones((len(session.targets[None]), 2)))
+    config = ExplainConfig(n_shifts=40)
+    table, about = contribution_tables(session, [source.neuron(n, config) for n in (0, 1)], config)
+    silent = table[table["unit_id"] == "unit_1"]
+    assert silent["deviance"].isna().all()
+    assert not silent["is_significant"].any()
+    assert about["class"].iloc[1] == "none"
