@@ -248,11 +248,3 @@ def test_nothing_to_score_and_arrays_that_disagree_are_refused():
         replace(session, observed=session.observed[1:])
     with pytest.raises(DataError, match="order of time"):
         session.select(np.array([3, 2]))
-
-
-def test_names_of_the_room_are_imported_when_asked_for():
-    import freegaze.evaluation as room
-
-    assert all(getattr(room, name).__name__ == name for name in room.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = room.nothing

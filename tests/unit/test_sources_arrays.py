@@ -238,8 +238,11 @@ def test_writing_refuses(tmp_path: Path):
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no real recordings in {DATA}")
 def test_real_recordings_open():
-    first, second = open_recordings("arrays", DATA)
-    assert (first.n_neurons, second.n_neurons) == (53, 56)
+    recordings = open_recordings("arrays", DATA)
+    counts = {recording.session_id: recording.n_neurons for recording in recordings}
+    expected = {"mrcuts24": 28, "mrcuts25": 53, "mrcuts26": 74, "mrcuts28": 56}
+    assert counts.items() <= expected.items()
+    first = recordings[0]
     assert first.response_kind is ResponseKind.FLUORESCENCE
     assert len(first.segments) == 128
     assert all(s.trial and s.n_bins == 49 for s in first.segments)
