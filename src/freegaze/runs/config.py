@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from freegaze.config import StrictConfig, build_config
-from freegaze.errors import ConfigError
 from freegaze.dataset.config import DataConfig, SplitConfig
+from freegaze.errors import ConfigError
 from freegaze.models.encoder import MODELS
 
 DEFAULT_MODEL = "cnn_gru"
