@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from freegaze.report.style import (
+    BASELINE_COLORS,
     MODEL,
     MUTED,
     TRUTH,
-    YARDSTICKS,
     figure_legend,
     house_style,
     label_axes,
@@ -30,14 +30,14 @@ X_LABELS = {
 }
 CURVES = {
     "train": ("Fit, one pass", MODEL, "o"),
-    "evaluate": ("Evaluate", YARDSTICKS[0], "s"),
-    "predict": ("Predict", YARDSTICKS[1], "D"),
-    "saliency": ("Saliency, 128 windows", YARDSTICKS[2], "^"),
-    "prepare": ("Prepare", YARDSTICKS[3], "v"),
+    "evaluate": ("Evaluate", BASELINE_COLORS[0], "s"),
+    "predict": ("Predict", BASELINE_COLORS[1], "D"),
+    "saliency": ("Saliency, 128 windows", BASELINE_COLORS[2], "^"),
+    "prepare": ("Prepare", BASELINE_COLORS[3], "v"),
 }
 MEMORY = {
     "all_peak": ("Peak, with pages of the mapped video", TRUTH, "P"),
-    "own_peak": ("Peak of own memory", YARDSTICKS[5], "X"),
+    "own_peak": ("Peak of own memory", BASELINE_COLORS[5], "X"),
 }
 MEGABYTE = 1e6
 DOTTED = (0, (1, 2))

@@ -15,10 +15,10 @@ import numpy as np
 
 import freegaze
 from freegaze.evaluation.compare import compare
-from freegaze.evaluation.result import Evaluation
-from freegaze.evaluation.scored import scored_session
-from freegaze.evaluation.scores import score_sessions
-from freegaze.evaluation.yardsticks import condition_mean
+from freegaze.evaluation.condition_mean import condition_mean
+from freegaze.evaluation.evaluate import score_sessions
+from freegaze.evaluation.evaluation import Evaluation
+from freegaze.evaluation.scored_session import scored_session
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
 
@@ -54,8 +54,8 @@ def main() -> None:
         encoder = freegaze.load_encoder(run)
         evaluations[model] = freegaze.evaluate(encoder, recording, condition=CONDITION)
     assert encoder is not None
-    evaluations["direction and time"] = yardstick(encoder, recording, CONDITION)
-    evaluations["time alone"] = yardstick(encoder, recording, None)
+    evaluations["direction and time"] = baseline(encoder, recording, CONDITION)
+    evaluations["time alone"] = baseline(encoder, recording, None)
     print(f"{options.recording.stem}, history {options.history}, seed {options.seed}")
     for name, evaluation in evaluations.items():
         mean = evaluation.summary["pooled"]["scores"]["correlation"]
@@ -69,7 +69,7 @@ def main() -> None:
     print(comparison.headline.round(4).to_string(index=False))
 
 
-def yardstick(encoder: FittedEncoder, recording: Recording, condition: str | None) -> Evaluation:
+def baseline(encoder: FittedEncoder, recording: Recording, condition: str | None) -> Evaluation:
     """Score the mean over training trials on the encoder's own test bins."""
     split, targets = encoder.split(recording), encoder.targets(recording, "test")
     prediction = condition_mean(recording, split, condition, targets=targets)

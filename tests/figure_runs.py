@@ -16,7 +16,7 @@ from freegaze.dataset.behavior import fit_behavior_transform
 from freegaze.dataset.config import DataConfig, SplitConfig
 from freegaze.dataset.dims import EncoderDims
 from freegaze.dataset.features import resolve_features
-from freegaze.evaluation.scores import evaluate
+from freegaze.evaluation.evaluate import evaluate
 from freegaze.evaluation.storage import save_evaluation
 from freegaze.explanation.result import CLASSES, SessionExplanation
 from freegaze.explanation.storage import save_explanation

@@ -22,8 +22,9 @@ from builders import make_recording
 from fake_encoder import fake_fit
 from freegaze.config import read_config
 from freegaze.dataset.dims import EncoderDims
-from freegaze.evaluation.external import save_predictions, score_predictions
-from freegaze.evaluation.scores import evaluate
+from freegaze.evaluation.evaluate import evaluate
+from freegaze.evaluation.prediction_files import save_predictions
+from freegaze.evaluation.score_predictions import score_predictions
 from freegaze.evaluation.storage import load_evaluation, save_evaluation
 from freegaze.explanation.pieces import Pieces
 from freegaze.explanation.storage import load_explanations, save_explanation

@@ -276,10 +276,10 @@ FAULTS = (
     ),
     Fault(
         "bits per spike have their baseline from the test",
-        "evaluation/scores.py",
+        "evaluation/evaluate.py",
         "encoder.mean_response(recording),",
         "recording.responses[encoder.targets(recording, role)].mean(0),",
-        "tests/unit/test_evaluation_scores.py",
+        "tests/unit/test_evaluation_evaluate.py",
     ),
     Fault(
         "blocks of the bootstrap are too short",
@@ -318,10 +318,10 @@ FAULTS = (
     ),
     Fault(
         "bins count as tracked though their window is not",
-        "evaluation/scored.py",
+        "evaluation/scored_session.py",
         "return np.logical_and.reduce(is_tracked[input_bins(targets, history, lag)], axis=1)",
         "return is_tracked[targets]",
-        "tests/unit/test_evaluation_scores.py",
+        "tests/unit/test_evaluation_evaluate.py",
     ),
     Fault(
         "neurons are taken in the recording's order",
@@ -332,7 +332,7 @@ FAULTS = (
     ),
     Fault(
         "compared runs are laid side by side by position",
-        "evaluation/pairing.py",
+        "evaluation/shared_sessions.py",
         "rows = np.searchsorted(session.targets, bins)",
         "rows = np.arange(len(bins))",
         "tests/unit/test_evaluation_compare.py",

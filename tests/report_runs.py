@@ -13,8 +13,8 @@ import torch
 from builders import make_recording
 from fake_encoder import fake_fit
 from freegaze.evaluation.displacement import DisplacementFit
-from freegaze.evaluation.result import Evaluation
-from freegaze.evaluation.scores import evaluate
+from freegaze.evaluation.evaluate import evaluate
+from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.storage import save_evaluation
 from freegaze.explanation.result import CLASSES, SessionExplanation
 from freegaze.fitted.encoder import FittedEncoder

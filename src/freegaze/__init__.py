@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from freegaze.errors import FreegazeError as FreegazeError
-    from freegaze.evaluation.scores import evaluate as evaluate
+    from freegaze.evaluation.evaluate import evaluate as evaluate
     from freegaze.fitted.storage import load_encoder as load_encoder
     from freegaze.recording.recording import Recording as Recording
     from freegaze.sources import open_recordings as open_recordings
@@ -25,7 +25,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "FreegazeError": "freegaze.errors",
     "Recording": "freegaze.recording.recording",
-    "evaluate": "freegaze.evaluation.scores",
+    "evaluate": "freegaze.evaluation.evaluate",
     "fit": "freegaze.workflow",
     "load_encoder": "freegaze.fitted.storage",
     "open_recordings": "freegaze.sources",

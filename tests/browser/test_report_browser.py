@@ -31,10 +31,10 @@ def pages(tmp_path_factory):
     run = make_run(folder / "run", recordings, has_shifter=True)
     other = make_run(folder / "other", recordings, seed=4).evaluation
     truth = {r.session_id: true_displacement(r) for r in recordings}
-    yardsticks = {"glm": other, "a_yardstick_" + "y" * 60: other}
+    baselines = {"glm": other, "a_baseline_" + "y" * 60: other}
     models = {"glm": [other], HOSTILE: [run.evaluation]}
     return {
-        "report": write_report(*run.arguments(), yardsticks, folder / "report.html", truth),
+        "report": write_report(*run.arguments(), baselines, folder / "report.html", truth),
         "quality": write_quality_page(recording, check_quality(recording), folder / "quality.html"),
         "comparison": write_comparison_page(compare(models, draws=20), folder / "c.html"),
         "grid": write_grid_page(collect(make_grid(folder / "grid"), draws=20)),

@@ -12,9 +12,10 @@ from builders import make_recording
 from freegaze.config import dump_yaml
 from freegaze.errors import CheckpointError, ConfigError, DataError
 from freegaze.evaluation.compare import compare, group_runs, to_markdown
-from freegaze.evaluation.pairing import share_sessions
-from freegaze.evaluation.scored import scored_session
-from freegaze.evaluation.scores import save_evaluation, score_sessions
+from freegaze.evaluation.evaluate import score_sessions
+from freegaze.evaluation.scored_session import scored_session
+from freegaze.evaluation.shared_sessions import share_sessions
+from freegaze.evaluation.storage import save_evaluation
 from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.recording.recording import Segment

@@ -9,9 +9,9 @@ import pytest
 
 from builders import make_recording, make_trial_recording
 from freegaze.errors import DataError
+from freegaze.evaluation.evaluate import score_sessions
 from freegaze.evaluation.repeats import repeat_cells, trial_condition
-from freegaze.evaluation.scored import scored_session
-from freegaze.evaluation.scores import score_sessions
+from freegaze.evaluation.scored_session import scored_session
 from freegaze.fitted.encoder import Prediction
 
 

@@ -11,7 +11,8 @@ import pytest
 from builders import make_recording, make_trial_recording
 from fake_encoder import fake_fit
 from freegaze.errors import CheckpointError
-from freegaze.evaluation.scores import evaluate, load_evaluation, save_evaluation
+from freegaze.evaluation.evaluate import evaluate
+from freegaze.evaluation.storage import load_evaluation, save_evaluation
 from freegaze.recording.recording import ResponseKind
 
 

@@ -17,7 +17,7 @@ import pytest
 from scipy import stats
 
 from freegaze.errors import CheckpointError, ConfigError, RegistryError
-from freegaze.evaluation.result import Evaluation
+from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.metrics.paper import smooth_paper
 from freegaze.paper.cells import CellProgress, job_commands, run_cell, run_cells

@@ -18,7 +18,7 @@ from builders import make_recording
 from freegaze.dataset.dims import EncoderDims
 from freegaze.dataset.features import FEATURE_SETS
 from freegaze.errors import CheckpointError, ConfigError, DataError, RegistryError, ShapeError
-from freegaze.evaluation.scores import evaluate
+from freegaze.evaluation.evaluate import evaluate
 from freegaze.fitted.storage import load_encoder
 from freegaze.models.encoder import build_encoder
 from freegaze.paper.published import import_published, load_published, paper_config, save_published

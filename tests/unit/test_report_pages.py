@@ -47,8 +47,8 @@ def html(run, other, tmp_path_factory) -> str:
     return write_report(*run.arguments(), {"glm": other.evaluation}, out, truth).read_text()
 
 
-def inputs_of(run, yardsticks=None) -> ReportInputs:
-    return ReportInputs(RunFolder(run.folder), *run.arguments()[1:], yardsticks or {})
+def inputs_of(run, baselines=None) -> ReportInputs:
+    return ReportInputs(RunFolder(run.folder), *run.arguments()[1:], baselines or {})
 
 
 def sections_of(html):
@@ -177,13 +177,13 @@ def test_neuron_without_a_score_is_listed_last_with_a_dash(tmp_path):
     assert "1 neuron without a score left out of figures" in section.content["lead"]
 
 
-def test_yardstick_of_other_neurons_is_matched_by_name(run):
+def test_baseline_of_other_neurons_is_matched_by_name(run):
     evaluation = run.evaluation
     table = evaluation.table.iloc[[2, 0]].assign(correlation=[0.25, 0.75])
     inputs = inputs_of(run, {"part": replace(evaluation, table=table)})
-    found = inputs.yardstick_column("part", "correlation")
+    found = inputs.baseline_column("part", "correlation")
     np.testing.assert_array_equal(found, [0.75, np.nan, 0.25, np.nan])
-    assert np.isnan(inputs.yardstick_column("part", "no_such_score")).all()
+    assert np.isnan(inputs.baseline_column("part", "no_such_score")).all()
     assert any("of 2 neurons" in pair.caption for pair in build_scores(inputs).content["pairs"])
 
 
@@ -220,6 +220,6 @@ def test_readme_figure_is_a_wide_picture(run, tmp_path):
     assert path.read_bytes() == again.read_bytes()
 
 
-def test_readme_figure_needs_neither_yardstick_nor_shifter(tmp_path):
+def test_readme_figure_needs_neither_baseline_nor_shifter(tmp_path):
     run = make_run(tmp_path / "run", [make_session()])
     assert write_readme_figure(*run.arguments(), tmp_path / "a.png").exists()

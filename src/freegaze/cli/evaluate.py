@@ -8,8 +8,8 @@ import typer
 
 from freegaze.cli.arguments import RunPath
 from freegaze.cli.tables import print_frame
-from freegaze.evaluation.result import summary_frame
-from freegaze.evaluation.scores import evaluate
+from freegaze.evaluation.evaluate import evaluate
+from freegaze.evaluation.evaluation import summary_frame
 from freegaze.evaluation.storage import save_evaluation
 from freegaze.fitted.storage import load_encoder
 from freegaze.workflow import open_run_recordings

@@ -31,14 +31,14 @@ def command(
 
         freegaze report runs/cnn_gru --against runs/glm
     """
-    yardsticks = {other.name: load_evaluation(other) for other in against or []}
+    baselines = {other.name: load_evaluation(other) for other in against or []}
     recordings, encoder = open_run_recordings(run), load_encoder(run)
     truth = displacement_against_truth(encoder, recordings)
     evaluation = load_evaluation(run)
     if picture is not None:
         typer.echo(
-            write_readme_figure(run, recordings, encoder, evaluation, picture, yardsticks, truth)
+            write_readme_figure(run, recordings, encoder, evaluation, picture, baselines, truth)
         )
     explanations = load_explanations(run) if is_explained(run) else ()
-    page = write_report(run, recordings, encoder, evaluation, yardsticks, out, truth, explanations)
+    page = write_report(run, recordings, encoder, evaluation, baselines, out, truth, explanations)
     typer.echo(str(page))

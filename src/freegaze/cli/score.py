@@ -9,8 +9,8 @@ import typer
 
 from freegaze.cli.arguments import DataPath, SourceName
 from freegaze.cli.tables import print_frame, write_frame
-from freegaze.evaluation.external import score_predictions
-from freegaze.evaluation.result import summary_frame
+from freegaze.evaluation.evaluation import summary_frame
+from freegaze.evaluation.score_predictions import score_predictions
 from freegaze.sources import open_recordings
 
 

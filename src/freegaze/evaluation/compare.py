@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from freegaze.errors import ConfigError
-from freegaze.evaluation.pairing import SharedSession, share_sessions
-from freegaze.evaluation.result import Evaluation, interval_text
+from freegaze.evaluation.evaluation import Evaluation, interval_text
+from freegaze.evaluation.shared_sessions import SharedSession, share_sessions
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.metrics.comparison import Comparison as ModelComparison

@@ -20,8 +20,8 @@ import pandas as pd
 
 from freegaze.errors import CheckpointError, FreegazeError
 from freegaze.evaluation.chance import Chance
-from freegaze.evaluation.result import Evaluation
-from freegaze.evaluation.scored import ScoredSession
+from freegaze.evaluation.evaluation import Evaluation
+from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.files.arrays import UNREADABLE
 from freegaze.files.sealed import check_sealed, write_sealed
 from freegaze.runs.run_folder import read_json

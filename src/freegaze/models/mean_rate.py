@@ -1,4 +1,4 @@
-"""The humblest yardstick: each neuron's mean training response, whatever happens."""
+"""Baseline: the mean training response of each neuron."""
 
 from __future__ import annotations
 

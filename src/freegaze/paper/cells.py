@@ -17,7 +17,7 @@ import torch
 
 from freegaze.allocator import keep_freed_memory
 from freegaze.errors import FreegazeError
-from freegaze.evaluation.scores import evaluate
+from freegaze.evaluation.evaluate import evaluate
 from freegaze.evaluation.storage import save_evaluation
 from freegaze.files.atomic import atomic_file, remove_leftovers
 from freegaze.fitted.encoder import FittedEncoder

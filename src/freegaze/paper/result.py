@@ -13,8 +13,8 @@ from scipy import stats
 
 from freegaze.errors import DataError
 from freegaze.evaluation.compare import compare, to_markdown
-from freegaze.evaluation.result import Evaluation, interval_text
-from freegaze.evaluation.scored import ScoredSession
+from freegaze.evaluation.evaluation import Evaluation, interval_text
+from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.files.atomic import atomic_file
 from freegaze.metrics.bootstrap import draw_blocks, resample

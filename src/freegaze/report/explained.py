@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from freegaze.evaluation.scored import ScoredSession
+from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.explanation.result import CLASSES, METHODS, SessionExplanation
 from freegaze.report.inputs import ReportInputs, per_second, response_unit
 from freegaze.report.sections.traces import rank_neurons

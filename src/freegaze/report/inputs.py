@@ -10,8 +10,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from freegaze.evaluation.displacement import DisplacementFit
-from freegaze.evaluation.result import Evaluation
-from freegaze.evaluation.scored import ScoredSession
+from freegaze.evaluation.evaluation import Evaluation
+from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.explanation.result import SessionExplanation
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.metrics.metric import METRICS
@@ -32,7 +32,7 @@ class ReportInputs:
         recordings: The sessions that the run was fitted on.
         encoder: Its fitted encoder.
         evaluation: Its scores.
-        yardsticks: Scores of other models on the same sessions, by name.
+        baselines: Scores of other models on the same sessions, by name.
         truth_displacement: The shifter against the eye's true movement, by session.
         explanations: What its neurons look for and follow, where the run was explained.
     """
@@ -41,7 +41,7 @@ class ReportInputs:
     recordings: Sequence[Recording]
     encoder: FittedEncoder
     evaluation: Evaluation
-    yardsticks: Mapping[str, Evaluation] = field(default_factory=dict)
+    baselines: Mapping[str, Evaluation] = field(default_factory=dict)
     truth_displacement: Mapping[str, DisplacementFit] = field(default_factory=dict)
     explanations: Sequence[SessionExplanation] = ()
 
@@ -64,21 +64,21 @@ class ReportInputs:
         session = self.evaluation.session(next(ids))
         return session, session.unit_ids.index(next(ids))
 
-    def yardstick_column(self, yardstick: str, name: str) -> Float[np.ndarray, " neuron"]:
+    def baseline_column(self, baseline: str, name: str) -> Float[np.ndarray, " neuron"]:
         """Return another model's column for this run's neurons, NaN where it has none."""
-        other = self.yardsticks[yardstick].table
+        other = self.baselines[baseline].table
         if name not in other.columns:
             return np.full(len(self.evaluation.table), np.nan)
         known = dict(zip(_keys(other), other[name], strict=True))
         return np.array([known.get(key, np.nan) for key in _keys(self.evaluation.table)], float)
 
 
-def scores_of(inputs: ReportInputs, metric: str, yardstick: str | None = None) -> Scores:
-    """Return every neuron's score with its interval, of the run or of a yardstick."""
+def scores_of(inputs: ReportInputs, metric: str, baseline: str | None = None) -> Scores:
+    """Return every neuron's score with its interval, of the run or of a baseline."""
     names = [f"{metric}{end}" for end in ("", "_low", "_high")]
-    if yardstick is None:
+    if baseline is None:
         return Scores(*(inputs.column(name) for name in names))
-    return Scores(*(inputs.yardstick_column(yardstick, name) for name in names))
+    return Scores(*(inputs.baseline_column(baseline, name) for name in names))
 
 
 def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from freegaze.evaluation.scored import ScoredSession
+from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.explanation.result import METHODS, SessionExplanation
 from freegaze.metrics.correlation import boxcar_bins, smooth_boxcar
 from freegaze.report.explained import ExplainedNeuron

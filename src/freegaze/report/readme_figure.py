@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from freegaze.evaluation.displacement import DisplacementFit
-from freegaze.evaluation.result import Evaluation
+from freegaze.evaluation.evaluation import Evaluation
 from freegaze.files.atomic import atomic_file
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
@@ -36,7 +36,7 @@ def write_readme_figure(
     encoder: FittedEncoder,
     evaluation: Evaluation,
     out: Path | str,
-    yardsticks: Mapping[str, Evaluation] | None = None,
+    baselines: Mapping[str, Evaluation] | None = None,
     truth_displacement: Mapping[str, DisplacementFit] | None = None,
 ) -> Path:
     """Write one PNG, 1,245 px wide: traces of the best neurons, scores and displacement.
@@ -47,7 +47,7 @@ def write_readme_figure(
         encoder: Its encoder.
         evaluation: Its scores.
         out: PNG file to write; one that is there is replaced.
-        yardsticks: Scores of other models by name; the first one is drawn.
+        baselines: Scores of other models by name; the first one is drawn.
         truth_displacement: See ``write_report``.
 
     Returns:
@@ -61,7 +61,7 @@ def write_readme_figure(
         recordings,
         encoder,
         evaluation,
-        yardsticks or {},
+        baselines or {},
         truth_displacement or {},
     )
     session = evaluation.sessions[0]
@@ -89,9 +89,9 @@ def _traces(inputs: ReportInputs) -> list[tuple[str, Trace]]:
 
 
 def _pairs(inputs: ReportInputs) -> list[OverviewPair]:
-    name = next(iter(inputs.yardsticks), None)
+    name = next(iter(inputs.baselines), None)
     metric = inputs.headlines[-1]
-    if name is None or not np.isfinite(inputs.yardstick_column(name, metric)).any():
+    if name is None or not np.isfinite(inputs.baseline_column(name, metric)).any():
         return []
     return [
         OverviewPair(

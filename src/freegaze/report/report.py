@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from freegaze.evaluation.displacement import DisplacementFit
-from freegaze.evaluation.result import Evaluation
+from freegaze.evaluation.evaluation import Evaluation
 from freegaze.explanation.result import SessionExplanation
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
@@ -33,7 +33,7 @@ def write_report(
     recordings: Sequence[Recording],
     encoder: FittedEncoder,
     evaluation: Evaluation,
-    yardsticks: Mapping[str, Evaluation] | None = None,
+    baselines: Mapping[str, Evaluation] | None = None,
     out: Path | str | None = None,
     truth_displacement: Mapping[str, DisplacementFit] | None = None,
     explanations: Sequence[SessionExplanation] = (),
@@ -47,7 +47,7 @@ def write_report(
         recordings: The sessions it was fitted on.
         encoder: Its encoder, from ``load_encoder``.
         evaluation: Its scores, from ``evaluate`` or ``load_evaluation``.
-        yardsticks: Scores of other models for the same neurons, by name.
+        baselines: Scores of other models for the same neurons, by name.
         out: HTML file to write; by default ``report.html`` in the run folder.
         truth_displacement: For simulations: the shifter against the eye's true movement by session,
             from ``freegaze.workflow.displacement_against_truth``.
@@ -67,7 +67,7 @@ def write_report(
     """
     run = RunFolder(Path(run_folder))
     inputs = ReportInputs(
-        *(run, recordings, encoder, evaluation, yardsticks or {}, truth_displacement or {}),
+        *(run, recordings, encoder, evaluation, baselines or {}, truth_displacement or {}),
         explanations=tuple(explanations),
     )
     path = Path(out) if out is not None else run.path / "report.html"

@@ -24,7 +24,7 @@ HAIRLINE = "#e3e5e8"
 MODEL = "#0072b2"
 TRUTH = "#009e73"
 
-YARDSTICKS = ("#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#009e73", "#7a6a53")
+BASELINE_COLORS = ("#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#009e73", "#7a6a53")
 """Colors of other runs, in the order in which they are named."""
 
 MARKERS = ("o", "s", "D", "^", "v", "P")
@@ -200,8 +200,8 @@ def figure_legend(figure: Figure, ax: Axes, n_columns: int, marker_scale: float 
 
 
 def color_of(number: int) -> str:
-    """Return the color of the yardstick of that number."""
-    return YARDSTICKS[number % len(YARDSTICKS)]
+    """Return the color of the baseline of that number."""
+    return BASELINE_COLORS[number % len(BASELINE_COLORS)]
 
 
 def marker_of(number: int) -> str:

@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from freegaze.report.style import (
+    BASELINE_COLORS,
     COLUMN_PX,
     FAINT,
     MODEL,
     MUTED,
     PRINT_PX,
     PRINT_SMALL_PX,
-    YARDSTICKS,
     color_of,
     count_ticks,
     few_ticks,
@@ -129,7 +129,7 @@ def _histograms(
     n_bins = int(np.clip(2 * np.sqrt(len(panel.vision)), FEWEST_BINS, MOST_BINS))
     edges = np.linspace(*limits, n_bins + 1)
     for values, name, color, style in (
-        (panel.vision, VISION, YARDSTICKS[0], "--"),
+        (panel.vision, VISION, BASELINE_COLORS[0], "--"),
         (panel.multimodal, MULTIMODAL, MODEL, "-"),
     ):
         known = values[np.isfinite(values)]

@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from freegaze.report.style import (
+    BASELINE_COLORS,
     INK,
     MARKERS,
     PAPER,
     SMALL_PX,
-    YARDSTICKS,
     few_ticks,
     house_style,
     label_axes,
@@ -59,7 +59,7 @@ def draw_rows(
     places = np.arange(len(rows))[::-1]
     offsets = np.linspace(0.12, -0.22, len(sessions)) if len(sessions) > 1 else np.zeros(1)
     for i, session in enumerate(sessions):
-        color, marker = YARDSTICKS[i % len(YARDSTICKS)], MARKERS[i % len(MARKERS)]
+        color, marker = BASELINE_COLORS[i % len(BASELINE_COLORS)], MARKERS[i % len(MARKERS)]
         values, lows, highs, printed = (
             np.array([getattr(row, name)[i] for row in rows], dtype=float)
             for name in ("values", "lows", "highs", "printed")

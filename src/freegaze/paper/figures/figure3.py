@@ -12,8 +12,8 @@ from scipy import stats
 
 from freegaze.errors import DataError
 from freegaze.evaluation.compare import ALL_SESSIONS, compare
-from freegaze.evaluation.pairing import SharedSession, share_sessions
-from freegaze.evaluation.result import Evaluation
+from freegaze.evaluation.evaluation import Evaluation
+from freegaze.evaluation.shared_sessions import SharedSession, share_sessions
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.metrics.metric import METRICS
 from freegaze.metrics.paper import PAPER_WIDTH_BINS, correlation_smoothed

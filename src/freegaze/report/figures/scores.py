@@ -48,7 +48,7 @@ class Scores:
 @house_style
 def draw_score_strip(
     scores: Scores,
-    yardsticks: Mapping[str, Float[np.ndarray, " neuron"]],
+    baselines: Mapping[str, Float[np.ndarray, " neuron"]],
     attainable: Float[np.ndarray, " neuron"] | None,
     model: str,
     label: str,
@@ -59,7 +59,7 @@ def draw_score_strip(
 
     Args:
         scores: Of the model.
-        yardsticks: Scores of other models for the same neurons, by name.
+        baselines: Scores of other models for the same neurons, by name.
         attainable: What could be reached given what was recorded, where that is known.
         model: Name of the model.
         label: Name of the score, with its unit.
@@ -74,7 +74,7 @@ def draw_score_strip(
     ax.axhline(0, color=FAINT, linewidth=0.8)
     if attainable is not None:
         ax.plot(rank, attainable[order], "_", color=TRUTH, markersize=9, label="attainable")
-    for i, (name, other) in enumerate(yardsticks.items()):
+    for i, (name, other) in enumerate(baselines.items()):
         ax.plot(
             rank,
             other[order],

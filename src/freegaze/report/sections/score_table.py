@@ -48,7 +48,7 @@ def score_columns(inputs: ReportInputs) -> list[Column]:
         *_names(inputs, order),
         *_rates(inputs, order),
         *_scores(inputs, order, inputs.headlines),
-        *_yardsticks(inputs, order),
+        *_baselines(inputs, order),
         *_references(inputs, order),
         *_scores(inputs, order, others),
     ]
@@ -103,12 +103,12 @@ def _references(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
     ]
 
 
-def _yardsticks(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
+def _baselines(inputs: ReportInputs, order: np.ndarray) -> list[Column]:
     return [
         _numbers(f"{score_label(metric)}, {shorten(name, 24)}", values[order], 3)
-        for name in inputs.yardsticks
+        for name in inputs.baselines
         for metric in inputs.headlines
-        if np.isfinite(values := inputs.yardstick_column(name, metric)).any()
+        if np.isfinite(values := inputs.baseline_column(name, metric)).any()
     ]
 
 

@@ -1,4 +1,4 @@
-"""How well each neuron is predicted, beside the yardsticks."""
+"""How well each neuron is predicted, beside the baselines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from freegaze.report.wording import LEVEL, count, fixed, listing, shorten
 
 
 def build_scores(inputs: ReportInputs) -> Section:
-    """Draw every neuron's scores, compare with the yardsticks, and list them."""
+    """Draw every neuron's scores, compare with the baselines, and list them."""
     columns = score_columns(inputs)
     return Section(
         "scores",
@@ -54,7 +54,7 @@ def _lead(inputs: ReportInputs) -> str:
 
 def _strip(inputs: ReportInputs, metric: str) -> Panel:
     scores = scores_of(inputs, metric)
-    others = {shorten(n, 24): inputs.yardstick_column(n, metric) for n in inputs.yardsticks}
+    others = {shorten(n, 24): inputs.baseline_column(n, metric) for n in inputs.baselines}
     best = f"attainable_{metric}"
     attainable = inputs.column(best) if inputs.has(best) else None
 
@@ -84,9 +84,9 @@ def _strip(inputs: ReportInputs, metric: str) -> Panel:
 def _pairs(inputs: ReportInputs) -> list[Panel]:
     return [
         _pair(inputs, i, name, metric)
-        for i, name in enumerate(inputs.yardsticks)
+        for i, name in enumerate(inputs.baselines)
         for metric in inputs.headlines
-        if np.isfinite(inputs.yardstick_column(name, metric)).any()
+        if np.isfinite(inputs.baseline_column(name, metric)).any()
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from freegaze.evaluation.scored import ScoredSession
+from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.metrics.correlation import boxcar_bins, smooth_boxcar
 from freegaze.report.figures.traces import Trace, draw_trace
 from freegaze.report.inputs import ReportInputs, per_second, response_label, score_label

@@ -12,9 +12,9 @@ from builders import make_recording, make_trial_recording
 from freegaze.dataset.splits import split_recording
 from freegaze.errors import DataError
 from freegaze.evaluation.compare import compare
-from freegaze.evaluation.scored import scored_session
-from freegaze.evaluation.scores import score_sessions
-from freegaze.evaluation.yardsticks import condition_mean
+from freegaze.evaluation.condition_mean import condition_mean
+from freegaze.evaluation.evaluate import score_sessions
+from freegaze.evaluation.scored_session import scored_session
 from freegaze.sources import open_recordings
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "park2023_mouse_v1" / "mrcuts28.npz"

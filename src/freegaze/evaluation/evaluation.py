@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from freegaze.evaluation.scored import ScoredSession
+from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.fitted.encoder import Prediction
 
 POOLED = "pooled"
@@ -22,7 +22,7 @@ class Evaluation:
 
     Args:
         table: One row a neuron: ``session_id``, ``unit_id``, ``rate_hz`` (mean over training bins;
-            NaN for fluorescence), ``n_bins``, and the scores; ``freegaze.evaluation.table``
+            NaN for fluorescence), ``n_bins``, and the scores; ``freegaze.evaluation.neuron_scores``
             names them all.
         summary: Plain values: options, and for each session and for all together the mean and
             median of each score over neurons with intervals, and how many neurons have none.

@@ -23,7 +23,7 @@ import pandas as pd
 
 from freegaze.evaluation.paper_scores import paper_scores
 from freegaze.evaluation.repeats import NOT_REPEATED
-from freegaze.evaluation.scored import ScoredSession
+from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.metrics.bootstrap import BlockDraws, draw_counts, resample
 from freegaze.metrics.intervals import neuron_intervals
 from freegaze.metrics.metric import METRICS, SPIKES, Metric, metrics_for

@@ -9,8 +9,10 @@ from builders import make_recording
 from fake_encoder import fake_fit
 from freegaze.dataset.splits import Split, split_recording
 from freegaze.errors import DataError, ShapeError
-from freegaze.evaluation.external import save_predictions, score_predictions
-from freegaze.evaluation.scores import evaluate, save_evaluation
+from freegaze.evaluation.evaluate import evaluate
+from freegaze.evaluation.prediction_files import save_predictions
+from freegaze.evaluation.score_predictions import score_predictions
+from freegaze.evaluation.storage import save_evaluation
 
 
 @pytest.fixture

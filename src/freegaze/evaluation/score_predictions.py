@@ -9,11 +9,10 @@ import numpy as np
 
 from freegaze.dataset.splits import Split, split_recording
 from freegaze.errors import DataError
+from freegaze.evaluation.evaluate import score_sessions
+from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.prediction_files import load_predictions
-from freegaze.evaluation.prediction_files import save_predictions as save_predictions
-from freegaze.evaluation.result import Evaluation
-from freegaze.evaluation.scored import ScoredSession, scored_session
-from freegaze.evaluation.scores import score_sessions
+from freegaze.evaluation.scored_session import ScoredSession, scored_session
 from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.recording.recording import Recording

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from freegaze.errors import DataError
-from freegaze.evaluation.result import Evaluation
-from freegaze.evaluation.scored import ScoredSession
+from freegaze.evaluation.evaluation import Evaluation
+from freegaze.evaluation.scored_session import ScoredSession
 
 
 @dataclass(frozen=True)

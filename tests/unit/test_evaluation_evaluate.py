@@ -10,8 +10,9 @@ import pytest
 from builders import make_recording, make_trial_recording
 from fake_encoder import fake_fit
 from freegaze.errors import DataError, ShapeError
-from freegaze.evaluation.scored import scored_session
-from freegaze.evaluation.scores import evaluate, score_sessions, summary_frame
+from freegaze.evaluation.evaluate import evaluate, score_sessions
+from freegaze.evaluation.evaluation import summary_frame
+from freegaze.evaluation.scored_session import scored_session
 from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.metrics.likelihood import bits_per_spike

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from freegaze.evaluation.result import POOLED
-from freegaze.evaluation.scored import ScoredSession
-from freegaze.evaluation.table import SessionScores
+from freegaze.evaluation.evaluation import POOLED
+from freegaze.evaluation.neuron_scores import SessionScores
+from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.metrics.bootstrap import BlockDraws
 from freegaze.metrics.intervals import LEVEL, Interval, mean_interval, median_interval
 from freegaze.metrics.pooling import pool_draws

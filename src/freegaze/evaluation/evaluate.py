@@ -9,13 +9,10 @@ import numpy as np
 import pandas as pd
 
 from freegaze.errors import DataError
-from freegaze.evaluation.result import Evaluation as Evaluation
-from freegaze.evaluation.result import summary_frame as summary_frame
-from freegaze.evaluation.scored import ScoredSession, scored_session
-from freegaze.evaluation.storage import load_evaluation as load_evaluation
-from freegaze.evaluation.storage import save_evaluation as save_evaluation
-from freegaze.evaluation.summary import summarize
-from freegaze.evaluation.table import score_session
+from freegaze.evaluation.evaluation import Evaluation
+from freegaze.evaluation.neuron_scores import score_session
+from freegaze.evaluation.population_scores import summarize
+from freegaze.evaluation.scored_session import ScoredSession, scored_session
 from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.recording.recording import Recording
