@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from freegaze.report.style import (
+from freegaze.reports.style import (
     BASELINE_COLORS,
     MODEL,
     MUTED,

@@ -9,7 +9,7 @@ import pytest
 
 from browser_visit import NARROW, WIDE, Visit
 from freegaze.explanation.result import CLASSES
-from freegaze.report import write_report
+from freegaze.reports import write_report
 from report_runs import HOSTILE, HOSTILE_ATTRIBUTE, make_explanation, make_run, make_session
 
 pytestmark = pytest.mark.browser

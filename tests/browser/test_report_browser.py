@@ -7,7 +7,7 @@ from freegaze.evaluation.compare import compare
 from freegaze.paper.grid_page import write_grid_page
 from freegaze.paper.result import collect
 from freegaze.quality.checks import check_quality
-from freegaze.report import write_comparison_page, write_quality_page, write_report
+from freegaze.reports import write_comparison_page, write_quality_page, write_report
 from report_runs import (
     HOSTILE,
     HOSTILE_ATTRIBUTE,

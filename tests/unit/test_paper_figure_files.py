@@ -27,8 +27,8 @@ from freegaze.paper.figures.files import (
     write_paper_figure,
 )
 from freegaze.paper.grid import Grid, GridConfig
-from freegaze.report.export import save_figure
-from freegaze.report.wording import shorten
+from freegaze.reports.export import save_figure
+from freegaze.reports.wording import shorten
 
 HOSTILE = '<b> & "$\\frac{$'
 

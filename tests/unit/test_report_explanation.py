@@ -16,19 +16,19 @@ from matplotlib.image import imread
 from freegaze.cli import report as report_command
 from freegaze.explanation.storage import is_explained, save_explanation
 from freegaze.recording.recording import ResponseKind
-from freegaze.report import write_report
-from freegaze.report.explained import bands_of, explained_neurons
-from freegaze.report.figures.contributions import GroupBars, draw_class_counts, draw_contributions
-from freegaze.report.figures.saliency import draw_saliency
-from freegaze.report.inputs import ReportInputs
-from freegaze.report.neuron_data import neuron_values, session_values
-from freegaze.report.pictures import DIVERGING, SEQUENTIAL, diverging_png, symmetric_limit
-from freegaze.report.sections.contributions import build_contributions
-from freegaze.report.sections.fields import build_fields, outline_of
-from freegaze.report.sections.neuron import build_neuron
-from freegaze.report.sections.saliency import build_saliency
-from freegaze.report.style import GROUP_COLORS
-from freegaze.report.svg import figure_to_svg
+from freegaze.reports import write_report
+from freegaze.reports.explained import bands_of, explained_neurons
+from freegaze.reports.figures.contributions import GroupBars, draw_class_counts, draw_contributions
+from freegaze.reports.figures.saliency import draw_saliency
+from freegaze.reports.inputs import ReportInputs
+from freegaze.reports.neuron_data import neuron_values, session_values
+from freegaze.reports.pictures import DIVERGING, SEQUENTIAL, diverging_png, symmetric_limit
+from freegaze.reports.sections.contributions import build_contributions
+from freegaze.reports.sections.fields import build_fields, outline_of
+from freegaze.reports.sections.neuron import build_neuron
+from freegaze.reports.sections.saliency import build_saliency
+from freegaze.reports.style import GROUP_COLORS
+from freegaze.reports.svg import figure_to_svg
 from freegaze.runs.run_folder import RunFolder
 from report_runs import (
     HOSTILE,

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from freegaze.report.figures.comparison import Difference, draw_differences
-from freegaze.report.figures.displacement import draw_displacement, draw_displacement_truth
-from freegaze.report.figures.overview import OverviewPair, OverviewShift, draw_overview
-from freegaze.report.figures.quality import (
+from freegaze.reports.figures.comparison import Difference, draw_differences
+from freegaze.reports.figures.displacement import draw_displacement, draw_displacement_truth
+from freegaze.reports.figures.overview import OverviewPair, OverviewShift, draw_overview
+from freegaze.reports.figures.quality import (
     draw_eye_gyro_correlation,
     draw_eye_gyro_lag,
     draw_freezes,
@@ -15,10 +15,10 @@ from freegaze.report.figures.quality import (
     draw_rate_drift,
     draw_rates,
 )
-from freegaze.report.figures.scores import Scores, draw_score_pairs, draw_score_strip
-from freegaze.report.figures.traces import Trace, draw_trace
-from freegaze.report.figures.training import draw_training
-from freegaze.report.svg import figure_to_svg
+from freegaze.reports.figures.scores import Scores, draw_score_pairs, draw_score_strip
+from freegaze.reports.figures.traces import Trace, draw_trace
+from freegaze.reports.figures.training import draw_training
+from freegaze.reports.svg import figure_to_svg
 
 NAN = np.nan
 VALUES = np.array([0.1, NAN, 0.4, 0.2])

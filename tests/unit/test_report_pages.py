@@ -10,14 +10,14 @@ import pytest
 from builders import make_trial_recording
 from freegaze.errors import CheckpointError, DataError
 from freegaze.recording.recording import ResponseKind
-from freegaze.report import write_readme_figure, write_report
-from freegaze.report.inputs import ReportInputs
-from freegaze.report.page import Page, write_page
-from freegaze.report.sections.fit import build_fit
-from freegaze.report.sections.score_table import score_columns
-from freegaze.report.sections.scores import build_scores
-from freegaze.report.sections.traces import build_traces
-from freegaze.report.sections.training import build_training
+from freegaze.reports import write_readme_figure, write_report
+from freegaze.reports.inputs import ReportInputs
+from freegaze.reports.page import Page, write_page
+from freegaze.reports.sections.fit import build_fit
+from freegaze.reports.sections.score_table import score_columns
+from freegaze.reports.sections.scores import build_scores
+from freegaze.reports.sections.traces import build_traces
+from freegaze.reports.sections.training import build_training
 from freegaze.runs.run_folder import RunFolder
 from report_runs import (
     HOSTILE,
@@ -203,7 +203,7 @@ def test_sixty_neurons_stay_well_below_ten_megabytes(tmp_path):
 
 
 def test_templates_are_in_the_package():
-    folder = files("freegaze.report") / "templates"
+    folder = files("freegaze.reports") / "templates"
     names = {entry.name for entry in folder.iterdir()}
     assert {"page.html.j2", "page.css", "page.js", "macros.html.j2", "sections"} <= names
 

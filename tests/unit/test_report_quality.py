@@ -8,7 +8,7 @@ import pytest
 
 from freegaze.evaluation.compare import compare
 from freegaze.quality.checks import QualityReport, check_quality
-from freegaze.report import write_comparison_page, write_quality_page
+from freegaze.reports import write_comparison_page, write_quality_page
 from report_runs import HOSTILE, make_run, make_session
 
 

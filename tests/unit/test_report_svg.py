@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 import matplotlib as mpl
 import numpy as np
 
-from freegaze.report.style import PAPER, house_style, label_axes, new_figure
-from freegaze.report.svg import figure_to_png, figure_to_svg
+from freegaze.reports.style import PAPER, house_style, label_axes, new_figure
+from freegaze.reports.svg import figure_to_png, figure_to_svg
 
 HOSTILE = '<script>alert("x")</script> url(#a) id="b" $\\frac{$'
 

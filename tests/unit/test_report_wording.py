@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from freegaze.report.wording import (
+from freegaze.reports.wording import (
     count,
     duration,
     fixed,

@@ -9,7 +9,7 @@ import typer
 
 from freegaze.cli.tables import print_frame, write_frame
 from freegaze.evaluation.compare import compare
-from freegaze.report import write_comparison_page
+from freegaze.reports import write_comparison_page
 
 
 def command(

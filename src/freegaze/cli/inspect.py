@@ -13,7 +13,7 @@ from freegaze.cli.tables import print_frame, print_nested
 from freegaze.errors import DataError
 from freegaze.quality.checks import check_quality
 from freegaze.quality.summary import summarize
-from freegaze.report import write_quality_page
+from freegaze.reports import write_quality_page
 from freegaze.sources import SOURCES, detect_source, open_recordings
 
 

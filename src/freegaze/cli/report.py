@@ -11,7 +11,7 @@ from freegaze.cli.arguments import RunPath
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.storage import is_explained, load_explanations
 from freegaze.fitted.storage import load_encoder
-from freegaze.report import write_readme_figure, write_report
+from freegaze.reports import write_readme_figure, write_report
 from freegaze.workflow import displacement_against_truth, open_run_recordings
 
 

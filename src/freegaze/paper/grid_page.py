@@ -11,9 +11,9 @@ import pandas as pd
 from freegaze.metrics.metric import METRICS
 from freegaze.paper.figures.draw_grid import RowScores, draw_rows
 from freegaze.paper.result import ATTAINABLE, GridResult, row_label
-from freegaze.report.page import Page, Panel, Section, wide_panel, write_page
-from freegaze.report.sections.comparison import build_differences
-from freegaze.report.wording import count, fixed, interval
+from freegaze.reports.page import Page, Panel, Section, wide_panel, write_page
+from freegaze.reports.sections.comparison import build_differences
+from freegaze.reports.wording import count, fixed, interval
 
 LABELS = {
     "paper_correlation": "the original's correlation (2 s boxcar)",

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from freegaze.report.style import (
+from freegaze.reports.style import (
     INK,
     MODEL,
     MUTED,

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from freegaze.report.style import (
+from freegaze.reports.style import (
     BASELINE_COLORS,
     COLUMN_PX,
     FAINT,
@@ -27,7 +27,7 @@ from freegaze.report.style import (
     print_style,
     quiet_grid,
 )
-from freegaze.report.wording import shorten
+from freegaze.reports.wording import shorten
 
 COLUMNS = 4
 BAND_PX = 255

@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from freegaze.report.style import (
+from freegaze.reports.style import (
     DIVERGING,
     INK,
     MUTED,
@@ -21,7 +21,7 @@ from freegaze.report.style import (
     PX_PER_INCH,
     print_style,
 )
-from freegaze.report.wording import fixed, shorten
+from freegaze.reports.wording import fixed, shorten
 
 ACROSS = 8
 """Pictures in a row where each neuron has one."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from freegaze.report.style import (
+from freegaze.reports.style import (
     BASELINE_COLORS,
     INK,
     MARKERS,

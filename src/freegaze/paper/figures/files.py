@@ -24,8 +24,8 @@ from freegaze.paper.figures.figure3 import Figure3, figure3
 from freegaze.paper.figures.figure4 import Figure4, figure4
 from freegaze.paper.figures.figure5 import Figure5, figure5
 from freegaze.paper.grid import Grid
-from freegaze.report.export import save_figure
-from freegaze.report.wording import count, fixed, interval
+from freegaze.reports.export import save_figure
+from freegaze.reports.wording import count, fixed, interval
 
 PaperFigure = Figure3 | Figure4 | Figure5
 

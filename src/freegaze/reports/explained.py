@@ -1,0 +1,146 @@
+"""The neurons of a run that was explained, and look-ups that its sections share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from freegaze.evaluation.scored_session import ScoredSession
+from freegaze.explanation.result import CLASSES, METHODS, SessionExplanation
+from freegaze.reports.inputs import ReportInputs, per_second, response_unit
+from freegaze.reports.sections.traces import rank_neurons
+
+SHOWN_FIRST = ("gradient", "ascent", "linear")
+"""The way to a field that stands for a neuron: the first that gave one; others come after."""
+
+
+@dataclass(frozen=True)
+class ExplainedNeuron:
+    """One neuron with what is known of it.
+
+    Args:
+        explanation: Of its session.
+        index: Its place there.
+        score_row: Its row in the table of scores, where it was scored.
+        score: What neurons are ranked by; NaN where it has none.
+        kind: What its responses are.
+        href: Address of its page inside the report.
+    """
+
+    explanation: SessionExplanation
+    index: int
+    score_row: int | None
+    score: float
+    kind: str
+    href: str
+
+    @property
+    def unit_id(self) -> str:
+        """The source's name of it."""
+        return self.explanation.unit_ids[self.index]
+
+    @property
+    def session_id(self) -> str:
+        """Its session."""
+        return self.explanation.session_id
+
+    @property
+    def response_unit(self) -> str:
+        """Unit of its responses."""
+        return response_unit(self.kind)
+
+    @property
+    def per_s(self) -> float:
+        """What turns its responses a bin into that unit."""
+        return per_second(self.kind, self.explanation.bin_width_s)
+
+    @property
+    def label(self) -> str:
+        """Its class by what behavior adds."""
+        name = str(self.row("neurons").get("class", ""))
+        return name if name in CLASSES else "none"
+
+    def rows(self, table: str, **having: str) -> list[dict[str, Any]]:
+        """Return its rows of a table of the explanation, those that have some values."""
+        whole: pd.DataFrame = getattr(self.explanation, table)
+        is_own = whole["unit_id"] == self.unit_id
+        for column, value in having.items():
+            is_own &= whole[column] == value
+        rows = whole.loc[is_own].to_dict("records")
+        return [{str(name): value for name, value in row.items()} for row in rows]
+
+    def row(self, table: str, **having: str) -> dict[str, Any]:
+        """Return the first of those rows, empty where there is none."""
+        return next(iter(self.rows(table, **having)), {})
+
+    def field(self, method: str) -> Float[np.ndarray, "history height width"] | None:
+        """Return its field by a method, ``None`` where that gave none."""
+        fields = self.explanation.fields.get(method)
+        if fields is None:
+            return None
+        found = np.nan_to_num(fields[self.index].astype(np.float64))
+        return found if found.any() else None
+
+    def first_method(self) -> str | None:
+        """Return the method whose field stands for it, ``None`` where there is no field."""
+        known = self.explanation.fields
+        order = dict.fromkeys((*SHOWN_FIRST, *METHODS, *known))
+        return next((m for m in order if self.field(m) is not None), None)
+
+
+@dataclass(frozen=True)
+class Band:
+    """Neurons of one class, in the order in which charts show them."""
+
+    label: str
+    neurons: Sequence[ExplainedNeuron]
+
+
+def explained_neurons(inputs: ReportInputs) -> list[ExplainedNeuron]:
+    """Return all neurons that were explained, best score first, those without one last."""
+    metric, _ = rank_neurons(inputs)
+    table = inputs.evaluation.table
+    keys = zip(table["session_id"].astype(str), table["unit_id"].astype(str), strict=True)
+    rows = {key: row for row, key in enumerate(keys)}
+    scores = inputs.column(metric) if metric else np.full(len(table), np.nan)
+    kinds = {s.session_id: s.response_kind for s in inputs.evaluation.sessions}
+    has_several = len(inputs.explanations) > 1
+    found = []
+    for explanation in inputs.explanations:
+        for index, unit in enumerate(explanation.unit_ids):
+            row = rows.get((explanation.session_id, unit))
+            href = f"#neuron={quote(unit, safe='')}"
+            if has_several:
+                href += f"&session={quote(explanation.session_id, safe='')}"
+            found.append(
+                ExplainedNeuron(
+                    explanation,
+                    index,
+                    row,
+                    float("nan") if row is None else float(scores[row]),
+                    kinds.get(explanation.session_id, "fluorescence"),
+                    href,
+                )
+            )
+    return sorted(found, key=lambda n: (not np.isfinite(n.score), -np.nan_to_num(n.score)))
+
+
+def bands_of(neurons: Sequence[ExplainedNeuron]) -> list[Band]:
+    """Sort neurons into their classes; classes without any are left out."""
+    labels = [neuron.label for neuron in neurons]
+    bands = [
+        Band(name, [n for n, label in zip(neurons, labels, strict=True) if label == name])
+        for name in CLASSES
+    ]
+    return [band for band in bands if band.neurons]
+
+
+def scored_session(inputs: ReportInputs, session_id: str) -> ScoredSession | None:
+    """Return the scored bins of a session, ``None`` where it was not scored."""
+    return next((s for s in inputs.evaluation.sessions if s.session_id == session_id), None)

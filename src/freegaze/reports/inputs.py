@@ -1,0 +1,113 @@
+"""What a report is made of, and look-ups in it that several sections share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from freegaze.evaluation.displacement import DisplacementFit
+from freegaze.evaluation.evaluation import Evaluation
+from freegaze.evaluation.scored_session import ScoredSession
+from freegaze.explanation.result import SessionExplanation
+from freegaze.fitted.encoder import FittedEncoder
+from freegaze.metrics.metric import METRICS
+from freegaze.recording.recording import Recording, ResponseKind
+from freegaze.reports.figures.scores import Scores
+from freegaze.runs.run_folder import RunFolder
+
+HEADLINES = ("bits_per_spike", "correlation")
+"""Scores that are drawn; the table has all."""
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything that the sections of a report read.
+
+    Args:
+        run: The run folder.
+        recordings: The sessions that the run was fitted on.
+        encoder: Its fitted encoder.
+        evaluation: Its scores.
+        baselines: Scores of other models on the same sessions, by name.
+        truth_displacement: The shifter against the eye's true movement, by session.
+        explanations: What its neurons look for and follow, where the run was explained.
+    """
+
+    run: RunFolder
+    recordings: Sequence[Recording]
+    encoder: FittedEncoder
+    evaluation: Evaluation
+    baselines: Mapping[str, Evaluation] = field(default_factory=dict)
+    truth_displacement: Mapping[str, DisplacementFit] = field(default_factory=dict)
+    explanations: Sequence[SessionExplanation] = ()
+
+    @property
+    def headlines(self) -> list[str]:
+        """Scores to draw: those of the headline scores that these responses have."""
+        return [name for name in HEADLINES if name in self.evaluation.table.columns]
+
+    def has(self, column: str) -> bool:
+        """Whether the table of scores has a column."""
+        return column in self.evaluation.table.columns
+
+    def column(self, name: str) -> Float[np.ndarray, " neuron"]:
+        """Return a column of numbers of the table of scores."""
+        return self.evaluation.table[name].to_numpy(np.float64)
+
+    def neuron(self, row: int) -> tuple[ScoredSession, int]:
+        """Return the scored session that a row of the table belongs to, and its column there."""
+        ids = (str(self.evaluation.table[key].to_numpy()[row]) for key in ("session_id", "unit_id"))
+        session = self.evaluation.session(next(ids))
+        return session, session.unit_ids.index(next(ids))
+
+    def baseline_column(self, baseline: str, name: str) -> Float[np.ndarray, " neuron"]:
+        """Return another model's column for this run's neurons, NaN where it has none."""
+        other = self.baselines[baseline].table
+        if name not in other.columns:
+            return np.full(len(self.evaluation.table), np.nan)
+        known = dict(zip(_keys(other), other[name], strict=True))
+        return np.array([known.get(key, np.nan) for key in _keys(self.evaluation.table)], float)
+
+
+def scores_of(inputs: ReportInputs, metric: str, baseline: str | None = None) -> Scores:
+    """Return every neuron's score with its interval, of the run or of a baseline."""
+    names = [f"{metric}{end}" for end in ("", "_low", "_high")]
+    if baseline is None:
+        return Scores(*(inputs.column(name) for name in names))
+    return Scores(*(inputs.baseline_column(baseline, name) for name in names))
+
+
+def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(table["session_id"], table["unit_id"], strict=True))
+
+
+def score_label(metric: str) -> str:
+    """Return a score's name with its unit, for an axis."""
+    known = METRICS.get(metric)
+    unit = known.unit if known.unit and known.unit not in ("bits/spike",) else ""
+    return f"{known.label} ({unit})" if unit else known.label
+
+
+def response_label(kind: str) -> str:
+    """Return what responses are, with their unit, for an axis."""
+    return {
+        ResponseKind.SPIKE_COUNTS: "firing rate (spikes/s)",
+        ResponseKind.INFERRED_SPIKES: "inferred activity (1/s)",
+    }.get(ResponseKind(kind), "fluorescence (a.u.)")
+
+
+def response_unit(kind: str) -> str:
+    """Return the unit alone."""
+    return {
+        ResponseKind.SPIKE_COUNTS: "spikes/s",
+        ResponseKind.INFERRED_SPIKES: "1/s",
+    }.get(ResponseKind(kind), "a.u.")
+
+
+def per_second(kind: str, bin_width_s: float) -> float:
+    """Return what turns responses a bin into responses a second; fluorescence stays as it is."""
+    return 1.0 if ResponseKind(kind) is ResponseKind.FLUORESCENCE else 1 / bin_width_s

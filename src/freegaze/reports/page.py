@@ -1,0 +1,147 @@
+"""A page made of sections, written as one HTML file that needs nothing else.
+
+To add a section: write a builder in ``sections/`` that returns a ``Section`` (or ``None`` where it
+has nothing to show) and a template for it in ``templates/sections/``, and name the builder in
+``report.py``. Templates escape every value; what a source wrote can show up, but never run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from freegaze.files.atomic import atomic_file
+from freegaze.reports.svg import figure_to_svg
+
+WIDE_PX, NARROW_PX = 1000, 350
+"""Widths that figures across the page are drawn for; the style sheet shows one of the two."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A figure with its words.
+
+    Args:
+        drawings: The drawing by where it is shown: ``any``, or ``wide`` and ``narrow``.
+        title: Short heading.
+        caption: What it shows and how to read it.
+    """
+
+    drawings: Mapping[str, Markup]
+    title: str = ""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a page.
+
+    Args:
+        key: Anchor, letters and hyphens only; its template is ``sections/<key>.html.j2``.
+        title: Heading.
+        content: What the template shows.
+    """
+
+    key: str
+    title: str
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole page.
+
+    Args:
+        kicker: A word above the title.
+        title: Title.
+        summary: One sentence.
+        facts: Key numbers: (value, what it is).
+        sections: Parts, in order.
+        footer: Last line.
+        styles: Style sheets to set into it, of ``templates/``.
+        scripts: Scripts to set into it; they share one scope, in this order.
+    """
+
+    kicker: str
+    title: str
+    summary: str
+    facts: Sequence[tuple[str, str]]
+    sections: Sequence[Section]
+    footer: str = ""
+    styles: Sequence[str] = ("page.css",)
+    scripts: Sequence[str] = ("page.js",)
+
+
+def panel(figure: Figure, name: str, description: str, title: str = "", caption: str = "") -> Panel:
+    """Make a panel of a figure that is readable at every width as it is."""
+    return Panel({"any": figure_to_svg(figure, name, description)}, title, caption)
+
+
+def wide_panel(
+    draw: Callable[[float], Figure],
+    name: str,
+    description: str,
+    title: str = "",
+    caption: str = "",
+) -> Panel:
+    """Make a panel of a figure across the page, drawn once for screens and once for phones.
+
+    Args:
+        draw: Draws the figure at a width in CSS pixels.
+        name: Unique in the page.
+        description: For readers who cannot see it.
+        title: Short heading.
+        caption: What it shows and how to read it.
+    """
+    drawings = {
+        kind: figure_to_svg(draw(width), f"{name}-{kind}", description)
+        for kind, width in (("wide", WIDE_PX), ("narrow", NARROW_PX))
+    }
+    return Panel(drawings, title, caption)
+
+
+def render_page(page: Page) -> str:
+    """Return a page as HTML with its style, script and figures inside."""
+    environment = Environment(
+        loader=PackageLoader("freegaze.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    loader = environment.loader
+    assert loader is not None, "given above"
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    styles = [loader.get_source(environment, name)[0] for name in page.styles]
+    scripts = [loader.get_source(environment, name)[0] for name in page.scripts]
+    return environment.get_template("page.html.j2").render(
+        page=page,
+        styles=[Markup(style) for style in styles],
+        scripts=[Markup(script) for script in scripts],
+        script_hashes=[_source_hash(script) for script in scripts],
+    )
+
+
+def write_page(page: Page, path: Path) -> Path:
+    """Write a page, whole or not at all.
+
+    Raises:
+        DataError: If the file cannot be written.
+    """
+    with atomic_file(path, overwrite=True) as partial:
+        partial.write_text(render_page(page), encoding="utf-8")
+    return path
+
+
+def _source_hash(script: str) -> str:
+    """Name a script of ours for the page's security policy, so that no other runs in it."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()

@@ -1,0 +1,113 @@
+"""Where the shifter moves the picture, against where the eye looked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from freegaze.dataset.behavior import tracked_bins
+from freegaze.evaluation.displacement import DisplacementFit
+from freegaze.recording.recording import Recording
+from freegaze.reports.figures.displacement import draw_displacement
+from freegaze.reports.inputs import ReportInputs
+from freegaze.reports.page import Panel, Section, panel
+
+N_DOTS = 500
+"""Bins drawn, evenly spaced; more make the file large and the picture no clearer."""
+
+COMPONENTS = (("x", "px"), ("y", "px"), ("rotation", "deg"))
+"""What a shifter returns, in its order."""
+
+ANGLES = (("theta", "eye horizontal, θ"), ("phi", "eye vertical, φ"), ("pitch", "head pitch"))
+"""The angle that each component follows most; torsion is not recorded, but follows head pitch."""
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """The shifter's displacement in some test bins of a session.
+
+    Args:
+        recording: The session.
+        bins: Which bins.
+        fitted: (x px, y px, angle deg) in each, (time, 3).
+        comparison: With what undoes the eye's true movement, where that is known.
+    """
+
+    recording: Recording
+    bins: Integer[np.ndarray, " time"]
+    fitted: Float[np.ndarray, "time 3"]
+    comparison: DisplacementFit | None
+
+    @property
+    def truth(self) -> Float[np.ndarray, "time 3"] | None:
+        """What undoes the eye's true movement in the same bins, after one rigid movement."""
+        return None if self.comparison is None else self.comparison.aligned[self.bins]
+
+
+def displacements_of(inputs: ReportInputs) -> list[Displacement]:
+    """Ask the shifter where it moves the picture in tracked test bins; empty without a shifter."""
+    found = [_displacement(inputs, recording) for recording in inputs.recordings]
+    return [displacement for displacement in found if displacement is not None]
+
+
+def build_displacement(inputs: ReportInputs, shifts: list[Displacement]) -> Section | None:
+    """Draw each component against the angle it should follow; ``None`` without a shifter."""
+    if not shifts:
+        return None
+    lead = (
+        "The shifter sees only the angles of eye and head, and learns from the responses alone how "
+        "far to move each frame so that the picture stays still on the retina. Test bins with good "
+        "tracking."
+    )
+    if inputs.truth_displacement:
+        lead += (
+            " Green squares: the movement that would undo the eye's true one, after one shift and "
+            "rotation a session, which no response can tell."
+        )
+    sessions = [
+        {"name": d.recording.session_id, "panels": _panels(d, f"displacement-{i}")}
+        for i, d in enumerate(shifts)
+    ]
+    return Section("displacement", "Shifter against gaze", {"lead": lead, "sessions": sessions})
+
+
+def _displacement(inputs: ReportInputs, recording: Recording) -> Displacement | None:
+    fitted = inputs.encoder.displacement(recording)
+    if fitted is None:
+        return None
+    bins = inputs.encoder.targets(recording, "test")
+    angles = [name for name, _ in ANGLES if name in recording.behavior_names]
+    bins = bins[tracked_bins(recording, angles)[bins]] if angles else bins
+    bins = bins[np.unique(np.linspace(0, len(bins) - 1, min(N_DOTS, len(bins)), dtype=int))]
+    if not len(bins):
+        return None
+    comparison = inputs.truth_displacement.get(recording.session_id)
+    return Displacement(recording, bins, fitted[bins], comparison)
+
+
+def component_labels(recording: Recording, component: int) -> tuple[str, str]:
+    """Return the names of both axes, with units, for a component against the angle it follows."""
+    (name, unit), (angle, word) = COMPONENTS[component], ANGLES[component]
+    angle_unit = recording.behavior_units[recording.behavior_names.index(angle)]
+    what = f"{name} displacement" if unit == "px" else name
+    return f"{word} ({angle_unit})", f"{what} ({unit})"
+
+
+def _panels(d: Displacement, name: str) -> list[Panel]:
+    panels = []
+    for i, (angle, word) in enumerate(ANGLES):
+        if angle not in d.recording.behavior_names:
+            continue
+        figure = draw_displacement(
+            d.recording.column(angle)[d.bins],
+            d.fitted[:, i],
+            None if d.truth is None else d.truth[:, i],
+            *component_labels(d.recording, i),
+            *(320, 260),
+        )
+        component, unit = COMPONENTS[i]
+        told = f"{component} displacement of the picture in {unit} against {word}."
+        panels.append(panel(figure, f"{name}-{component}", told))
+    return panels

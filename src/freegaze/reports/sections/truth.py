@@ -1,0 +1,71 @@
+"""What only a simulation can show: how near the fit came to what is true."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from freegaze.reports.figures.displacement import draw_displacement_truth
+from freegaze.reports.figures.scores import Scores, draw_score_pairs
+from freegaze.reports.inputs import ReportInputs, score_label, scores_of
+from freegaze.reports.page import Panel, Section, panel
+from freegaze.reports.sections.displacement import COMPONENTS, Displacement
+from freegaze.reports.style import TRUTH
+from freegaze.reports.wording import count, fixed
+
+
+def build_truth(inputs: ReportInputs, shifts: list[Displacement]) -> Section | None:
+    """Draw scores and displacement against the truth; ``None`` where the truth is not known."""
+    panels = [*_score_panels(inputs), *_displacement_panels(shifts)]
+    if not panels:
+        return None
+    return Section(
+        "truth",
+        "Against the truth",
+        {
+            "lead": "This recording was simulated, so the truth is known. The attainable score is "
+            "that of the expected rate given all that was recorded: no model can do better, except "
+            "by luck.",
+            "panels": panels,
+        },
+    )
+
+
+def _score_panels(inputs: ReportInputs) -> list[Panel]:
+    panels = []
+    for metric in inputs.headlines:
+        if not inputs.has(f"attainable_{metric}"):
+            continue
+        attainable = inputs.column(f"attainable_{metric}")
+        nothing = np.full(len(attainable), np.nan)
+        figure = draw_score_pairs(
+            scores_of(inputs, metric),
+            Scores(attainable, nothing, nothing),
+            f"{score_label(metric)}, {inputs.encoder.model_name}",
+            f"{score_label(metric)}, attainable",
+            *(TRUTH, "o", 340, 330),
+        )
+        told = (
+            f"{score_label(metric)[:1].upper()}{score_label(metric)[1:]} of "
+            f"{count(len(attainable), 'neuron')} against what is attainable; on the diagonal "
+            "nothing is left to gain."
+        )
+        panels.append(panel(figure, f"truth-{metric.replace('_', '-')}", told, caption=told))
+    return panels
+
+
+def _displacement_panels(shifts: list[Displacement]) -> list[Panel]:
+    panels = []
+    for number, d in enumerate(shifts):
+        if d.comparison is None or d.truth is None:
+            continue
+        where = f" in session {d.recording.session_id}" if len(shifts) > 1 else ""
+        for i, (component, unit) in enumerate(COMPONENTS):
+            figure = draw_displacement_truth(
+                d.truth[:, i], d.fitted[:, i], component, unit, 340, 330
+            )
+            told = (
+                f"Fitted against true {component}{where}: slope {fixed(d.comparison.slope[i], 2)}, "
+                f"RMS residual {fixed(d.comparison.rms[i], 2)} {unit} over all tracked bins."
+            )
+            panels.append(panel(figure, f"truth-{number}-{component}", told, caption=told))
+    return panels
