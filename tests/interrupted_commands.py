@@ -15,7 +15,14 @@ from e2e_options import SMALL, SMALL_EXPLANATION
 from freegaze.recording.store import save_store
 from freegaze.sources.source import open_recordings
 
-PROGRAM = "import freegaze.cli.app as app; print('ready', flush=True); app.run()"
+PROGRAM = """
+import freegaze.cli.app as app
+import freegaze.explanation.explain, freegaze.paper.cells, freegaze.report, freegaze.workflow
+import freegaze.sources.targets
+print('ready', flush=True)
+app.run()
+"""
+"""Verbs import what they call when they are called; here it is there before anything is killed."""
 
 
 @dataclass(frozen=True)

@@ -415,12 +415,12 @@ def test_command_shows_an_explanation_where_there_is_a_whole_one(
     run, explanation, tmp_path, monkeypatch
 ):
     for name, value in {
-        "open_run_recordings": run.recordings,
-        "load_encoder": run.encoder,
-        "load_evaluation": run.evaluation,
+        "freegaze.workflow.open_run_recordings": run.recordings,
+        "freegaze.fitted.storage.load_encoder": run.encoder,
+        "freegaze.evaluation.storage.load_evaluation": run.evaluation,
+        "freegaze.workflow.displacement_against_truth": {},
     }.items():
-        monkeypatch.setattr(report_command, name, lambda _, value=value: value)
-    monkeypatch.setattr(report_command, "displacement_against_truth", lambda *_: {})
+        monkeypatch.setattr(name, lambda *_, value=value, **__: value)
     out = tmp_path / "report.html"
     (Path(run.folder) / "explanation" / "mouse" / "parts").mkdir(parents=True)
     report_command.command(run.folder, out=out)

@@ -6,10 +6,12 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_type_hints
+from types import ModuleType
+from typing import Any, get_type_hints
 
 import pytest
 
+GUARD = "TYPE_CHECKING"
 SOURCE = Path(__file__).parents[2] / "src" / "freegaze"
 MODULES = sorted(
     str(path.relative_to(SOURCE.parent).with_suffix("")).replace("/", ".").removesuffix(".__init__")
@@ -38,6 +40,25 @@ def test_importing_the_package_loads_nothing_heavy():
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    "words", ["--help", "train --help", "reproduce --help", "import-weights --help"]
+)
+def test_help_loads_nothing_heavy(words: str):
+    """Nothing that takes seconds, nor what takes tenths of one."""
+    program = (
+        "import sys\n"
+        "from freegaze.cli.app import app\n"
+        "try:\n"
+        "    app(sys.argv[1].split())\n"
+        "finally:\n"
+        "    print([m for m in ('torch', 'pandas', 'numpy') if m in sys.modules])\n"
+    )
+    command = [sys.executable, "-c", program, words]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: p.name)
 def test_public_names_are_documented(path: Path):
     tree = ast.parse(path.read_text())
@@ -57,6 +78,16 @@ def test_files_are_short():
     assert sorted(lengths.values())[len(lengths) // 2] < 150
 
 
+def names_for_type_checkers(module: ModuleType) -> dict[str, Any]:
+    """Import what a module imports under ``if TYPE_CHECKING`` only."""
+    tree = ast.parse(Path(module.__file__).read_text())
+    guarded = [n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == GUARD]
+    program = "\n".join(ast.unparse(statement) for node in guarded for statement in node.body)
+    names: dict[str, Any] = {}
+    exec(program, names)
+    return names
+
+
 @pytest.mark.parametrize("name", [m for m in MODULES if not m.endswith("._template")])
 def test_annotations_can_be_checked(name: str):
     """The hook of `conftest` takes what it cannot resolve for "anything", so nothing may be that.
@@ -65,9 +96,9 @@ def test_annotations_can_be_checked(name: str):
     (Importing a template here would register what it is a template of.)
     """
     module = importlib.import_module(name)
+    known = names_for_type_checkers(module)
     for thing in vars(module).values():
         if getattr(thing, "__module__", None) == name:
-            known = {"Truth": object} if name == "freegaze.sources.simulation" else {}  # lazy there
             members = vars(thing).values() if inspect.isclass(thing) else ()
             for part in (thing, *members):
                 if inspect.isclass(part) or inspect.isfunction(part):

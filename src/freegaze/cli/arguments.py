@@ -7,8 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from freegaze.config import read_setting
-
 RunPath = Annotated[Path, typer.Argument(help="Run folder, as written by `freegaze train`.")]
 DataPath = Annotated[Path, typer.Argument(help="File or folder with the recording.")]
 SourceName = Annotated[
@@ -31,4 +29,6 @@ def read_options(given: list[str] | None) -> dict[str, Any]:
     Args:
         given: As the user gave them.
     """
+    from freegaze.config import read_setting
+
     return dict(read_setting(text, "--option") for text in given or ())

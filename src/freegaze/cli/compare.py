@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 
 from freegaze.cli.tables import print_frame, write_frame
-from freegaze.evaluation.compare import compare
-from freegaze.reports import write_comparison_page
 
 
 def command(
@@ -23,6 +21,9 @@ def command(
 
         freegaze compare runs/glm runs/cnn_gru --out differences.csv
     """
+    from freegaze.evaluation.compare import compare
+    from freegaze.reports import write_comparison_page
+
     comparison = compare(runs)
     print_frame("Paired differences with 95 % intervals", comparison.headline)
     if out is not None:

@@ -9,8 +9,6 @@ import typer
 
 from freegaze.cli.arguments import DataPath, Quiet, SourceOptions, read_options
 from freegaze.cli.progress import progress_bar
-from freegaze.config import build_config
-from freegaze.sources.targets import ConversionConfig, convert
 
 
 def command(
@@ -44,6 +42,9 @@ def command(
 
         freegaze convert nwb session.nwb --to store --out data/mouse --bin-ms 48 --resize 60 80
     """
+    from freegaze.config import build_config
+    from freegaze.sources.targets import ConversionConfig, convert
+
     config = build_config(
         ConversionConfig,
         {"bin_ms": bin_ms, "resize": resize, "segments": segments, "test": test},

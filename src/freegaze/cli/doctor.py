@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, requires, version
 
-import torch
 import typer
 
 from freegaze.cli.tables import print_nested
@@ -29,6 +28,8 @@ def command() -> None:
 
 
 def _machine() -> dict[str, object]:
+    import torch
+
     a = torch.ones(8, 8, dtype=torch.bfloat16)
     return {
         "python": platform.python_version(),

@@ -8,11 +8,6 @@ import typer
 
 from freegaze.cli.arguments import RunPath
 from freegaze.cli.tables import print_frame
-from freegaze.evaluation.evaluate import evaluate
-from freegaze.evaluation.evaluation import summary_frame
-from freegaze.evaluation.storage import save_evaluation
-from freegaze.fitted.storage import load_encoder
-from freegaze.workflow import open_run_recordings
 
 
 def command(
@@ -30,6 +25,12 @@ def command(
 
         freegaze evaluate runs/first
     """
+    from freegaze.evaluation.evaluate import evaluate
+    from freegaze.evaluation.evaluation import summary_frame
+    from freegaze.evaluation.storage import save_evaluation
+    from freegaze.fitted.storage import load_encoder
+    from freegaze.workflow import open_run_recordings
+
     encoder = load_encoder(run)
     recordings = open_run_recordings(run)
     evaluation = evaluate(encoder, recordings, draws=draws, seed=seed, paper=paper)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from freegaze.cli.arguments import Quiet, RunPath, Settings
 from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame
-from freegaze.config import read_config
-from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.explain import explain
-from freegaze.explanation.fields.against import compare_with, in_words, pick_other, save_comparison
-from freegaze.explanation.result import SessionExplanation
-from freegaze.explanation.storage import session_folder
-from freegaze.fitted.storage import load_encoder
-from freegaze.runs.run_folder import RunFolder
-from freegaze.workflow import open_against, open_run_recordings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from freegaze.explanation.result import SessionExplanation
 
 
 def command(
@@ -48,6 +43,20 @@ def command(
 
         freegaze explain runs/niell --against hfwn
     """
+    from freegaze.config import read_config
+    from freegaze.explanation.config import ExplainConfig
+    from freegaze.explanation.explain import explain
+    from freegaze.explanation.fields.against import (
+        compare_with,
+        in_words,
+        pick_other,
+        save_comparison,
+    )
+    from freegaze.explanation.storage import session_folder
+    from freegaze.fitted.storage import load_encoder
+    from freegaze.runs.run_folder import RunFolder
+    from freegaze.workflow import open_against, open_run_recordings
+
     config = read_config(ExplainConfig, None, settings or ())
     encoder, recordings = load_encoder(run, device), open_run_recordings(run)
     others = open_against(run, against) if against else []
@@ -66,6 +75,8 @@ def command(
 
 
 def _summary(explanation: SessionExplanation) -> pd.DataFrame:
+    import pandas as pd
+
     table = explanation.contributions
     grouped = table.groupby("group", sort=False)
     return pd.DataFrame(

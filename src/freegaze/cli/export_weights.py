@@ -9,8 +9,6 @@ from typing import Annotated
 import typer
 
 from freegaze.cli.arguments import RunPath
-from freegaze.fitted.storage import load_encoder
-from freegaze.paper.published import export_published, save_published
 
 
 class Layout(StrEnum):
@@ -37,6 +35,9 @@ def command(
 
         freegaze export-weights runs/cnn --layout xu2023 --out cnn.pth
     """
+    from freegaze.fitted.storage import load_encoder
+    from freegaze.paper.published import export_published, save_published
+
     weights = export_published(load_encoder(run), session)
     save_published(out, weights)
     typer.echo(f"{out}: {len(weights)} weights in the layout {layout.value}")

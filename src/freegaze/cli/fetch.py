@@ -9,8 +9,6 @@ import typer
 
 from freegaze.cli.arguments import Quiet, Settings
 from freegaze.cli.progress import progress_bar
-from freegaze.config import build_config, read_config
-from freegaze.sources.fetching.datasets import FetchConfig, fetch, find_dataset
 
 
 def command(
@@ -35,6 +33,9 @@ def command(
 
         freegaze fetch xu2023 --out data/published --only 'table_*.zip'
     """
+    from freegaze.config import build_config, read_config
+    from freegaze.sources.fetching.datasets import FetchConfig, fetch, find_dataset
+
     published = find_dataset(dataset)
     asked = read_config(FetchConfig, config, settings or ())
     changed = asked.model_dump(mode="json", exclude_defaults=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.progress import TaskID
 
 from freegaze.cli.progress import progress_bars
-from freegaze.paper.cells import CellProgress, Watch
+
+if TYPE_CHECKING:
+    from freegaze.paper.cells import Watch
 
 
 @contextmanager
@@ -24,6 +27,8 @@ def grid_progress(title: str, n_cells: int, n_done: int, quiet: bool = False) ->
     Yields:
         What to call with the progress of cells.
     """
+    from freegaze.paper.cells import CellProgress
+
     with progress_bars(quiet) as bars:
         whole = bars.add_task(f"{title}, cells", total=n_cells, completed=n_done)
         running: dict[str, TaskID] = {}

@@ -8,15 +8,18 @@ from typing import Annotated
 import typer
 
 from freegaze.cli.arguments import SourceName
-from freegaze.paper.published import PUBLISHED_MODELS, import_published, load_published
-from freegaze.runs.config import SourceConfig
-from freegaze.sources import detect_source
-from freegaze.workflow import open_source
 
 
 def command(
     file: Annotated[Path, typer.Argument(help="A `.pth` file, or an archive that holds it.")],
-    model: Annotated[str, typer.Option("--model", help=f"One of {', '.join(PUBLISHED_MODELS)}.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            help="One of cnn, autoencoder, resnet18, efficientnet_b0, cnn_gru, sensorium, "
+            "sensorium_plus.",
+        ),
+    ],
     session: Annotated[str, typer.Option("--session", help="The mouse, e.g. 070921_J553RT.")],
     out: Annotated[Path, typer.Option("--out", help="New folder for the run.")],
     data: Annotated[
@@ -41,6 +44,11 @@ def command(
         freegaze import-weights table_1.zip --member cnn.pth --model cnn --session 070921_J553RT
         --data data/xu2023 --out runs/published
     """
+    from freegaze.paper.published import import_published, load_published
+    from freegaze.runs.config import SourceConfig
+    from freegaze.sources import detect_source
+    from freegaze.workflow import open_source
+
     encoder = load_published(
         file,
         model=model,

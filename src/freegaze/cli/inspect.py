@@ -5,16 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 
 from freegaze.cli.arguments import DataPath, SourceName, SourceOptions, read_options
 from freegaze.cli.tables import print_frame, print_nested
 from freegaze.errors import DataError
-from freegaze.quality.checks import check_quality
-from freegaze.quality.summary import summarize
-from freegaze.reports import write_quality_page
-from freegaze.sources import SOURCES, detect_source, open_recordings
 
 
 def command(
@@ -37,6 +32,13 @@ def command(
 
         freegaze inspect session.nwb --option video=world_camera --option bin_width_s=0.048
     """
+    import pandas as pd
+
+    from freegaze.quality.checks import check_quality
+    from freegaze.quality.summary import summarize
+    from freegaze.reports import write_quality_page
+    from freegaze.sources import SOURCES, detect_source, open_recordings
+
     if source == "auto":
         source = detect_source(path)
     contents = SOURCES.get(source)().contents(path) if path.exists() else []

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from freegaze.cli.tables import print_frame
-from freegaze.metrics.metric import METRICS
-from freegaze.models.encoder import MODELS
-from freegaze.sources import describe_sources
-from freegaze.sources.targets import describe_targets
 
 
 def models() -> None:
     """List the encoders."""
+    import pandas as pd
+
+    from freegaze.models.encoder import MODELS
+
     rows = [(name, MODELS.get(name).inputs, _first_line(MODELS.get(name))) for name in MODELS]
     print_frame("Models", pd.DataFrame(rows, columns=["name", "reads", "what it is"]))
 
 
 def metrics() -> None:
     """List the scores."""
+    import pandas as pd
+
+    from freegaze.metrics.metric import METRICS
+
     scores = [METRICS.get(name) for name in METRICS]
     rows = [(s.name, s.label, s.unit, "higher" if s.higher_is_better else "lower") for s in scores]
     print_frame("Metrics", pd.DataFrame(rows, columns=["name", "what it is", "unit", "better"]))
@@ -26,11 +28,19 @@ def metrics() -> None:
 
 def sources() -> None:
     """List the formats and data sets."""
+    import pandas as pd
+
+    from freegaze.sources import describe_sources
+
     print_frame("Sources", pd.DataFrame(describe_sources()))
 
 
 def targets() -> None:
     """List the formats that recordings can be written in."""
+    import pandas as pd
+
+    from freegaze.sources.targets import describe_targets
+
     print_frame("Targets", pd.DataFrame(describe_targets()))
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from freegaze.cli.arguments import RunPath
-from freegaze.workflow import predict_run
 
 
 def command(
@@ -29,4 +28,6 @@ def command(
 
         freegaze predict runs/first --out predictions.nwb
     """
+    from freegaze.workflow import predict_run
+
     typer.echo(str(predict_run(run, out, None if role == "all" else role, session)))

@@ -8,11 +8,6 @@ from typing import Annotated
 import typer
 
 from freegaze.cli.arguments import RunPath
-from freegaze.evaluation.storage import load_evaluation
-from freegaze.explanation.storage import is_explained, load_explanations
-from freegaze.fitted.storage import load_encoder
-from freegaze.reports import write_readme_figure, write_report
-from freegaze.workflow import displacement_against_truth, open_run_recordings
 
 
 def command(
@@ -31,6 +26,12 @@ def command(
 
         freegaze report runs/cnn_gru --against runs/glm
     """
+    from freegaze.evaluation.storage import load_evaluation
+    from freegaze.explanation.storage import is_explained, load_explanations
+    from freegaze.fitted.storage import load_encoder
+    from freegaze.reports import write_readme_figure, write_report
+    from freegaze.workflow import displacement_against_truth, open_run_recordings
+
     baselines = {other.name: load_evaluation(other) for other in against or []}
     recordings, encoder = open_run_recordings(run), load_encoder(run)
     truth = displacement_against_truth(encoder, recordings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,29 +13,12 @@ from freegaze.cli.arguments import Quiet, Settings
 from freegaze.cli.grid_progress import grid_progress
 from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame
-from freegaze.config import build_config, read_setting
 from freegaze.errors import ConfigError, FreegazeError
-from freegaze.files.atomic import atomic_file
-from freegaze.paper.cells import Outcome, is_done, job_commands, run_cell, run_cells
-from freegaze.paper.figures.figure import (
-    FigureStep,
-    figure_cells,
-    figure_settings,
-    is_figure,
-)
-from freegaze.paper.figures.files import write_paper_figure
-from freegaze.paper.grid import (
-    GRID_FILE,
-    Cell,
-    Grid,
-    GridConfig,
-    open_grid,
-    read_grid_config,
-    start_grid,
-)
-from freegaze.paper.grid_page import write_grid_page
-from freegaze.paper.presets import find_table
-from freegaze.paper.result import collect, difference_frame, save_result
+
+if TYPE_CHECKING:
+    from freegaze.paper.cells import Outcome
+    from freegaze.paper.figures.figure import FigureStep
+    from freegaze.paper.grid import Cell, Grid, GridConfig
 
 FIGURE_PREFIX = "figure."
 
@@ -95,6 +78,10 @@ def command(
 
         freegaze reproduce figure4 --out grids/table2 --set figure.neurons=12
     """
+    from freegaze.files.atomic import atomic_file
+    from freegaze.paper.cells import is_done, job_commands, run_cells
+    from freegaze.paper.grid import start_grid
+
     of_fits, of_figure = _split_settings(settings or [])
     if cell is not None:
         _run_one(out, name, cell, of_figure, quiet)
@@ -134,6 +121,8 @@ def command(
 
 def _split_settings(settings: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Tell settings of fits from those of a figure."""
+    from freegaze.config import read_setting
+
     values = dict(map(read_setting, settings))
     of_figure = {k: v for k, v in values.items() if k.startswith(FIGURE_PREFIX)}
     of_fits = {k: v for k, v in values.items() if k not in of_figure}
@@ -147,6 +136,11 @@ def _set_options(of_figure: dict[str, Any]) -> list[str]:
 
 def _config(out: Path, name: str, asked: dict[str, Any]) -> GridConfig:
     """Return what is asked; a grid that was begun answers for options that are left out."""
+    from freegaze.config import build_config
+    from freegaze.paper.figures.figure import is_figure
+    from freegaze.paper.grid import GRID_FILE, GridConfig, read_grid_config
+    from freegaze.paper.presets import find_table
+
     begun = (out / GRID_FILE).is_file()
     values = read_grid_config(out).model_dump(mode="json") if begun else {}
     keeps_table = begun and is_figure(find_table(name))  # a figure fits grids of other names
@@ -155,6 +149,9 @@ def _config(out: Path, name: str, asked: dict[str, Any]) -> GridConfig:
 
 
 def _step(config: GridConfig, name: str, of_figure: dict[str, Any]) -> FigureStep | None:
+    from freegaze.paper.figures.figure import FigureStep, figure_settings, is_figure
+    from freegaze.paper.presets import find_table
+
     if not is_figure(find_table(name)):
         if of_figure:
             raise ConfigError(f"{name} is no figure; leave --set {FIGURE_PREFIX}... out")
@@ -164,12 +161,20 @@ def _step(config: GridConfig, name: str, of_figure: dict[str, Any]) -> FigureSte
 
 
 def _cells(grid: Grid, name: str) -> list[Cell]:
+    from freegaze.paper.figures.figure import figure_cells, is_figure
+    from freegaze.paper.presets import find_table
+
     if not is_figure(find_table(name)):
         return list(grid.cells)
     return [cell for own in figure_cells(grid, name).values() for cell in own]
 
 
 def _run_one(out: Path, name: str, cell_name: str, of_figure: dict[str, Any], quiet: bool) -> None:
+    from freegaze.paper.cells import run_cell
+    from freegaze.paper.figures.figure import is_figure
+    from freegaze.paper.grid import open_grid
+    from freegaze.paper.presets import find_table
+
     grid = open_grid(out)
     if not is_figure(find_table(name)) and grid.config.table != name:
         raise ConfigError(f"{out} holds a grid of {grid.config.table}, not of {name}")
@@ -183,6 +188,9 @@ def _run_one(out: Path, name: str, cell_name: str, of_figure: dict[str, Any], qu
 
 
 def _draw(grid: Grid, step: FigureStep, cells: list[Cell], outcomes: dict[str, Outcome]) -> None:
+    from freegaze.paper.cells import is_done
+    from freegaze.paper.figures.files import write_paper_figure
+
     failed = [cell for cell in cells if outcomes[cell.name] == "failed"]
     for cell in failed:
         typer.echo(f"failed: {cell.name}: {cell.error}", err=True)
@@ -197,6 +205,9 @@ def _draw(grid: Grid, step: FigureStep, cells: list[Cell], outcomes: dict[str, O
 
 
 def _report(grid: Grid) -> None:
+    from freegaze.paper.grid_page import write_grid_page
+    from freegaze.paper.result import collect, difference_frame, save_result
+
     result = collect(grid)
     for name, why in result.failures.items():
         typer.echo(f"failed: {name}: {why}", err=True)

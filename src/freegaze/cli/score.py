@@ -9,9 +9,6 @@ import typer
 
 from freegaze.cli.arguments import DataPath, SourceName
 from freegaze.cli.tables import print_frame, write_frame
-from freegaze.evaluation.evaluation import summary_frame
-from freegaze.evaluation.score_predictions import score_predictions
-from freegaze.sources import open_recordings
 
 
 def command(
@@ -26,6 +23,10 @@ def command(
 
         freegaze score predictions.npz data/mouse
     """
+    from freegaze.evaluation.evaluation import summary_frame
+    from freegaze.evaluation.score_predictions import score_predictions
+    from freegaze.sources import open_recordings
+
     evaluation = score_predictions(predictions, open_recordings(source, data))
     print_frame(f"Scores of {predictions}", summary_frame(evaluation))
     if out is not None:

@@ -9,9 +9,6 @@ import typer
 
 from freegaze.cli.arguments import Quiet
 from freegaze.cli.progress import progress_bar
-from freegaze.simulation import SimulationConfig, simulate
-from freegaze.simulation.tracks import TrackName
-from freegaze.sources.simulation import Layout, check_target, write_simulation
 
 
 def command(
@@ -30,6 +27,10 @@ def command(
 
         freegaze simulate --minutes 10 --neurons 60 --seed 1 --track standard --out data/mouse
     """
+    from freegaze.simulation import SimulationConfig, simulate
+    from freegaze.simulation.tracks import TrackName
+    from freegaze.sources.simulation import Layout, check_target, write_simulation
+
     config = SimulationConfig(
         minutes=minutes,
         n_neurons=neurons,

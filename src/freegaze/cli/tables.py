@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from freegaze.files.atomic import atomic_file
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def print_nested(title: str, values: Mapping[str, Any]) -> None:
@@ -38,6 +38,8 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
     Raises:
         DataError: If the disk refuses.
     """
+    from freegaze.files.atomic import atomic_file
+
     with atomic_file(path, overwrite=True) as partial:
         frame.to_csv(partial, index=False)
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from freegaze.cli.arguments import Quiet, Settings, SourceName
 from freegaze.cli.progress import progress_bar
-from freegaze.config import read_config
 from freegaze.errors import ConfigError
-from freegaze.runs.config import RunConfig
-from freegaze.sources import detect_source
-from freegaze.training.fit import resume as resume_run
-from freegaze.training.fit import train
-from freegaze.training.processes import is_first_process
-from freegaze.workflow import open_run_recordings, open_source
+
+if TYPE_CHECKING:
+    from freegaze.runs.config import RunConfig
 
 
 def command(
@@ -45,6 +41,11 @@ def command(
 
         torchrun --nproc-per-node 2 -m freegaze train data/mouse --out runs/by_two
     """
+    from freegaze.training.fit import resume as resume_run
+    from freegaze.training.fit import train
+    from freegaze.training.processes import is_first_process
+    from freegaze.workflow import open_run_recordings, open_source
+
     with progress_bar(quiet or not is_first_process()) as progress:
         if resume is not None:
             run = resume_run(resume, open_run_recordings(resume), progress)
@@ -65,6 +66,10 @@ def command(
 def _config(
     path: Path | None, source: str, model: str | None, config: Path | None, settings: list[str]
 ) -> RunConfig:
+    from freegaze.config import read_config
+    from freegaze.runs.config import RunConfig
+    from freegaze.sources import detect_source
+
     overrides = list(settings)
     if model is not None:
         overrides.insert(0, f"model.name={model}")

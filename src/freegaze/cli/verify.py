@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from freegaze.errors import DataError
-from freegaze.recording.verification import verify_files
 
 
 def command(
@@ -22,6 +21,8 @@ def command(
 
         freegaze verify runs/cnn_gru
     """
+    from freegaze.recording.verification import verify_files
+
     checks = []
     for check in verify_files(path):
         checks.append(check)
