@@ -22,7 +22,7 @@ from torch import Tensor
 
 from freegaze.dataset.dims import EncoderDims
 from freegaze.dataset.features import FEATURE_SETS
-from freegaze.explanation.saliency.saliency import behavior_saliency
+from freegaze.explanation.saliency.derivatives import behavior_saliency
 from freegaze.models.cnn_gru import CNNGRUConfig
 from freegaze.models.encoder import AbstractEncoder, build_encoder
 

@@ -21,8 +21,8 @@ from jaxtyping import Float
 
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.config import ExplainConfig
+from freegaze.explanation.fields.fields import ascents, gradients, typical_norm
 from freegaze.explanation.fields.gradients import INVARIANT, summarize_field
-from freegaze.explanation.fields.of_session import ascents, gradients, typical_norm
 from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.truth import correlate, moved_fields, subspace_overlap
 from freegaze.fitted.storage import load_encoder

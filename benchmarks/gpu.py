@@ -30,7 +30,7 @@ import numpy as np
 import torch
 
 from freegaze import __version__
-from freegaze.explanation.saliency.saliency import behavior_saliency
+from freegaze.explanation.saliency.derivatives import behavior_saliency
 from freegaze.fitted.prediction import predict_windows
 from freegaze.models.encoder import AbstractEncoder, build_encoder
 from freegaze.paper.scales import SCALES

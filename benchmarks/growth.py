@@ -30,7 +30,7 @@ import torch
 from freegaze.allocator import keep_freed_memory
 from freegaze.config import build_config
 from freegaze.evaluation.evaluate import evaluate
-from freegaze.explanation.saliency.saliency import behavior_saliency
+from freegaze.explanation.saliency.derivatives import behavior_saliency
 from freegaze.fitted.prediction import predict_windows
 from freegaze.fitted.storage import load_encoder
 from freegaze.recording.recording import Recording, ResponseKind, Segment

@@ -13,7 +13,7 @@ import torch
 
 from freegaze.config import build_config
 from freegaze.dataset.dims import EncoderDims
-from freegaze.explanation.saliency.saliency import behavior_saliency
+from freegaze.explanation.saliency.derivatives import behavior_saliency
 from freegaze.fitted.prediction import predict_windows
 from freegaze.models.encoder import AbstractEncoder, build_encoder
 from freegaze.paper.presets import preset

@@ -23,7 +23,7 @@ from freegaze.explanation.fields.ascent import (
     ascend,
 )
 from freegaze.explanation.fields.gradients import gradient_fields
-from freegaze.explanation.saliency.saliency import (
+from freegaze.explanation.saliency.derivatives import (
     behavior_saliency,
     integrated_saliency,
     mean_video_gradient,

@@ -15,7 +15,7 @@ from freegaze.dataset.features import FEATURE_SETS
 from freegaze.evaluation.compare import compare
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.fields.ascent import Ascent, ascend
-from freegaze.explanation.saliency.saliency import behavior_saliency
+from freegaze.explanation.saliency.derivatives import behavior_saliency
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.metrics.metric import METRICS
 from freegaze.metrics.paper import correlation_smoothed

@@ -15,10 +15,9 @@ from fake_encoder import fake_fit
 from figure_runs import make_behaving, paper_fit
 from freegaze.errors import CheckpointError
 from freegaze.explanation.behaving import gaze_shift_table, tuning_table
-from freegaze.explanation.callables import seen_by_retina
 from freegaze.explanation.config import ExplainConfig
+from freegaze.explanation.contributions.contributions import Contributing, contribution_tables
 from freegaze.explanation.contributions.groups import class_of, grouped_columns
-from freegaze.explanation.contributions.of_session import Contributing, contribution_tables
 from freegaze.explanation.explain import explain
 from freegaze.explanation.pieces import Pieces
 from freegaze.explanation.result import METHODS
@@ -30,6 +29,7 @@ from freegaze.explanation.storage import (
     load_explanations,
     session_folder,
 )
+from freegaze.models.callables import seen_by_retina
 from freegaze.recording.recording import Recording, ResponseKind, Segment
 
 QUICK = ExplainConfig(n_windows=6, n_starts=2, ascent_steps=2, n_saliency_windows=6, n_shifts=4)

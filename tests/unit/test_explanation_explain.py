@@ -39,7 +39,7 @@ def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
         y, x = np.unravel_index(np.abs(pictures[0]).argmax(), pictures[0].shape)
         return Gabor((float(x), float(y)), (2.0, 2.0), 0.0, 0.1, 0.0, 0.5, pictures)
 
-    monkeypatch.setattr("freegaze.explanation.fields.of_session.fit_gabor", guess)
+    monkeypatch.setattr("freegaze.explanation.fields.fields.fit_gabor", guess)
 
 
 def check(found: SessionExplanation, recording: Recording) -> None:

@@ -14,8 +14,8 @@ from builders import make_recording
 from fake_encoder import built_fit, fake_fit
 from figure_runs import make_behaving
 from freegaze.errors import DataError
-from freegaze.explanation.callables import gaze_given
 from freegaze.explanation.session import ExplainedSession
+from freegaze.models.callables import gaze_given
 
 CORE = {"channels": [4], "kernels": [5], "strides": [2]}
 IMAGE = {"core": CORE, "shifter": {"kind": "image"}}

@@ -9,9 +9,9 @@ import torch
 from freegaze.dataset.features import source_column
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.pieces import Arrays
-from freegaze.explanation.saliency.saliency import behavior_saliency, integrated_saliency
+from freegaze.explanation.saliency.derivatives import behavior_saliency, integrated_saliency
 from freegaze.explanation.session import ExplainedSession
-from freegaze.explanation.tuning.tuning import (
+from freegaze.explanation.tuning.curves import (
     aligned_average,
     gaze_shifts,
     gaze_velocity,

@@ -17,10 +17,9 @@ from freegaze.explanation.behaving import (
     saliency_table,
     tuning_table,
 )
-from freegaze.explanation.callables import undisturbed
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.contributions.of_session import Contributing, contribution_tables
-from freegaze.explanation.fields import of_session as fields
+from freegaze.explanation.contributions.contributions import Contributing, contribution_tables
+from freegaze.explanation.fields import fields
 from freegaze.explanation.pieces import Arrays, Pieces
 from freegaze.explanation.result import METHODS, SessionExplanation
 from freegaze.explanation.session import ExplainedSession
@@ -31,6 +30,7 @@ from freegaze.explanation.storage import (
     settings_of,
 )
 from freegaze.fitted.encoder import FittedEncoder
+from freegaze.models.callables import undisturbed
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 from freegaze.runs.run_folder import recording_checksum

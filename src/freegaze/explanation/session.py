@@ -13,8 +13,8 @@ from torch import Tensor
 from freegaze.dataset.batches import sequence_chunks
 from freegaze.dataset.behavior import fit_behavior_transform
 from freegaze.dataset.windows import input_bins
-from freegaze.explanation.callables import gaze_given, undisturbed
 from freegaze.fitted.encoder import FittedEncoder
+from freegaze.models.callables import gaze_given, undisturbed
 from freegaze.recording.recording import Recording
 
 WINDOWS_AT_ONCE = 256

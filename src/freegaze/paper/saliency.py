@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 
 from freegaze.errors import DataError
-from freegaze.explanation.callables import undisturbed
 from freegaze.fitted.encoder import FittedEncoder
+from freegaze.models.callables import undisturbed
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from freegaze.explanation.contributions.contributions import SCENE, VISION
+from freegaze.explanation.contributions.regression import SCENE, VISION
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "eye": ("theta", "phi"),

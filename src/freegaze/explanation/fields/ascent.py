@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from freegaze.errors import ConfigError, ShapeError
-from freegaze.explanation.callables import (
+from freegaze.models.callables import (
     Predict,
     of_session,
     seen_by_retina,

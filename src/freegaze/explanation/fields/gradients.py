@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from freegaze.errors import ConfigError, ShapeError
-from freegaze.explanation.callables import Predict, of_session, seen_by_retina, undisturbed
 from freegaze.explanation.fields.ascent import blur
+from freegaze.models.callables import Predict, of_session, seen_by_retina, undisturbed
 
 INVARIANT = 0.7
 """Above this share of varying gradient a cell counts as phase-invariant: it does not matter to it

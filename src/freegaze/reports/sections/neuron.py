@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from freegaze.explanation.result import CLASSES
-from freegaze.explanation.tuning.tuning import BLOCK_S, SHIFT_DEG_S
+from freegaze.explanation.tuning.curves import BLOCK_S, SHIFT_DEG_S
 from freegaze.reports.explained import ExplainedNeuron, scored_session
 from freegaze.reports.inputs import ReportInputs, score_label
 from freegaze.reports.neuron_data import neuron_values, session_values

@@ -12,7 +12,6 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from freegaze.errors import DataError, ShapeError
-from freegaze.explanation.callables import undisturbed
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.fields.ascent import Converged, FixedNorm, SmoothClimb, ascend, blur
 from freegaze.explanation.fields.gabor import Gabor, fit_gabor
@@ -31,6 +30,7 @@ from freegaze.explanation.fields.linear import (
 )
 from freegaze.explanation.pieces import Arrays
 from freegaze.explanation.session import ExplainedSession
+from freegaze.models.callables import undisturbed
 from freegaze.recording.recording import ResponseKind
 
 START_BLUR_PX = 2.0

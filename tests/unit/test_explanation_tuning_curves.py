@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from freegaze.errors import ConfigError, ShapeError
-from freegaze.explanation.tuning.tuning import (
+from freegaze.explanation.tuning.curves import (
     BLOCK_S,
     REFRACTORY_S,
     aligned_average,

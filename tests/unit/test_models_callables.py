@@ -12,7 +12,7 @@ import model_checks as checks
 from builders import make_recording
 from fake_encoder import fake_fit
 from freegaze.config import build_config
-from freegaze.explanation.callables import (
+from freegaze.models.callables import (
     core_given,
     core_watched,
     encoder_of,

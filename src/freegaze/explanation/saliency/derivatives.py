@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import jvp, vmap
 
 from freegaze.errors import ConfigError, ShapeError
-from freegaze.explanation.callables import (
+from freegaze.models.callables import (
     Predict,
     core_given,
     core_watched,

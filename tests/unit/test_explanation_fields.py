@@ -12,14 +12,14 @@ from fake_encoder import built_fit
 from figure_runs import make_behaving
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.fields.ascent import Ascent, ascend
-from freegaze.explanation.fields.gabor_models import GaborModels
-from freegaze.explanation.fields.of_session import (
+from freegaze.explanation.fields.fields import (
     ascents,
     describe_field,
     field_table,
     gabor_models,
     typical_norm,
 )
+from freegaze.explanation.fields.gabor_models import GaborModels
 from freegaze.explanation.session import ExplainedSession
 from freegaze.recording.recording import ResponseKind
 
@@ -83,7 +83,7 @@ def test_ascents_start_elsewhere_for_each_neuron_and_keep_the_norm(
         ends.append(found.video)
         return found
 
-    monkeypatch.setattr("freegaze.explanation.fields.of_session.ascend", watched)
+    monkeypatch.setattr("freegaze.explanation.fields.fields.ascend", watched)
     for neuron in (0, 1, 0):
         found = ascents(session, CONFIG, neuron, norm)
         np.testing.assert_allclose(np.linalg.norm(ends[-1].reshape(2, -1), axis=1), norm, rtol=1e-4)
@@ -115,7 +115,7 @@ def test_gabor_models_are_told_what_behavior_does(
         np.testing.assert_array_equal(targets, training)
         return GaborModels(np.zeros(2, bool), np.zeros((2, 3, 4, 5)), np.zeros((2, 2, 4, 5)))
 
-    monkeypatch.setattr("freegaze.explanation.fields.of_session.fit_gabor_models", watched)
+    monkeypatch.setattr("freegaze.explanation.fields.fields.fit_gabor_models", watched)
     found = gabor_models(session, whole / gains)
     assert set(found) == {"field", "pair", "is_energy"}
     drive = (whole / gains)[np.isin(session.targets[None], training)]

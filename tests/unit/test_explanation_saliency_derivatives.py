@@ -20,7 +20,7 @@ from fake_encoder import fake_fit
 from freegaze.config import build_config
 from freegaze.dataset.behavior import fit_behavior_transform
 from freegaze.errors import ConfigError, ShapeError
-from freegaze.explanation.saliency.saliency import (
+from freegaze.explanation.saliency.derivatives import (
     behavior_saliency,
     integrated_saliency,
     mean_video_gradient,

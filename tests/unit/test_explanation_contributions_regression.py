@@ -1,0 +1,335 @@
+"""Contributions: plain loops for the fast statistics, chance where there is nothing, power."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.stats import false_discovery_control, kstest
+
+from freegaze.errors import ConfigError, DataError, ShapeError
+from freegaze.explanation.contributions import regression as module
+from freegaze.explanation.contributions.regression import (
+    RIDGE,
+    ContributionData,
+    discoveries,
+    neuron_contributions,
+    signal_columns,
+)
+from type_checks import unchecked
+
+WIDTH_S = 0.5
+
+
+def slow(rng: np.random.Generator, n: int, memory: float = 20.0) -> np.ndarray:
+    """A signal with a memory of some bins, mean 0, sd 1."""
+    share = np.exp(-1 / memory)
+    out = rng.normal(size=n)
+    for t in range(1, n):
+        out[t] = share * out[t - 1] + np.sqrt(1 - share**2) * out[t]
+    return out
+
+
+def make(
+    seed: int = 0,
+    n: int = 3000,
+    *,
+    speed: float = 0.0,
+    family: str = "poisson",
+    product: bool = True,
+    vision: float = 0.5,
+) -> ContributionData:
+    """A neuron that sees, moved by speed as much as asked, and a pupil that does nothing."""
+    rng = np.random.default_rng(seed)
+    drive = np.exp(vision * slow(rng, n, 3.0) - 0.7)
+    signals = {"speed": slow(rng, n), "pupil": slow(rng, n)}
+    gain = speed * signals["speed"]
+    rate = drive * np.exp(gain) if product else np.maximum(drive + gain, 0.01)
+    noisy = rng.poisson(rate) if family == "poisson" else np.log(rate) + rng.normal(size=n)
+    phase = np.arange(n) // 200 % 3
+    return ContributionData(
+        responses=noisy.astype(float),
+        drive=drive if family == "poisson" else np.log(drive),
+        groups={name: signal_columns(signal) for name, signal in signals.items()},
+        nuisance=rng.normal(size=(n, 1)),
+        is_training=phase < 2,
+        is_test=phase == 2,
+        family=family,
+        bin_width_s=WIDTH_S,
+    )
+
+
+@pytest.mark.parametrize("family", ["poisson", "gaussian"])
+@pytest.mark.parametrize("group", ["vision", "speed"])
+def test_shifted_statistics_are_those_of_a_plain_loop(family: str, group: str) -> None:
+    """Shift the columns, project what the others explain out of them, and take the score."""
+    data = make(n=900, speed=0.3, family=family)
+    parts = module._parts(data)
+    others = [k for k in parts if k not in (group, "scene" if group == "vision" else "")]
+    without = module._Fit(data, parts, others)
+    shifts = np.array([-120, -61, 60, 119])
+    found = module._shifted_statistics(data, parts, without, group, np.arange(900), shifts)
+    rows = np.arange(120, 900 - 120)
+    residual = (data.responses - without.mean)[rows]
+    weight = without.mean[rows] if family == "poisson" else np.ones(len(rows))
+    if family == "gaussian":
+        residual = residual / residual.std()
+    design = without.design[rows]
+    gram = design.T @ (weight[:, None] * design) + RIDGE * np.eye(design.shape[1])
+    for shift, statistic in zip([0, *shifts], found, strict=True):
+        columns = parts[group][rows + shift]
+        cross = columns.T @ (weight[:, None] * design)
+        score = columns.T @ residual - cross @ np.linalg.solve(gram, design.T @ residual)
+        information = columns.T @ (weight[:, None] * columns) + RIDGE * np.eye(columns.shape[1])
+        information -= cross @ np.linalg.solve(gram, cross.T)
+        expected = score @ np.linalg.solve(information, score)
+        assert statistic == pytest.approx(expected, rel=1e-8)
+
+
+def test_the_poisson_fit_maximizes_its_penalized_likelihood() -> None:
+    data = make(n=600, speed=0.4)
+    parts = module._parts(data)
+    design = np.concatenate([np.ones((600, 1)), parts["vision"], parts["speed"]], 1)
+    found = module._newton(design, data.responses, "exp")
+    penalty = np.r_[1e-6, np.full(design.shape[1] - 1, RIDGE)]
+
+    def loss(weights: np.ndarray) -> float:
+        eta = design @ weights
+        return float((np.exp(eta) - data.responses * eta).sum() + 0.5 * penalty @ weights**2)
+
+    best = minimize(loss, np.zeros(design.shape[1]), method="BFGS", options={"gtol": 1e-6})
+    np.testing.assert_allclose(found, best.x, atol=1e-4)
+
+
+def test_the_gaussian_fit_is_ridge_regression() -> None:
+    data = make(n=600, speed=0.4, family="gaussian")
+    parts = module._parts(data)
+    design = np.concatenate([np.ones((600, 1)), parts["vision"], parts["speed"]], 1)
+    y = data.responses
+    penalty = np.diag(np.r_[1e-6, np.full(design.shape[1] - 1, RIDGE)]) * y.var()
+    expected = np.linalg.solve(design.T @ design + penalty, design.T @ y)
+    np.testing.assert_allclose(module._newton(design, y, "identity"), expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("family", ["poisson", "gaussian"])
+def test_scores_are_those_of_models_with_and_without(family: str) -> None:
+    data = make(speed=0.4, family=family)
+    found = neuron_contributions(data, n_shifts=20)
+    assert [g.group for g in found.groups] == ["vision", "speed", "pupil"]
+    by_name = {g.group: g for g in found.groups}
+    assert by_name["speed"].deviance > 0.02
+    assert by_name["vision"].deviance > 0.02
+    assert abs(by_name["pupil"].deviance) < 0.01
+    assert by_name["speed"].correlation > 0.02
+    assert by_name["speed"].only_deviance > 0.02
+    assert found.deviance > max(g.only_deviance for g in found.groups)
+    # What is added to what the group leaves is the whole.
+    silent = replace(data, groups={"pupil": data.groups["pupil"]})
+    smaller = neuron_contributions(silent, n_shifts=20)
+    assert found.deviance - by_name["speed"].deviance == pytest.approx(smaller.deviance, abs=1e-9)
+    assert np.isnan(found.multiplicative) == (family == "gaussian")
+
+
+def test_the_deviance_is_that_of_its_definition() -> None:
+    y, mean = np.array([0.0, 1.0, 3.0]), np.array([0.5, 1.0, 2.0])
+
+    def loss(rate: np.ndarray) -> float:
+        return float(
+            sum(2 * (a * np.log(a / b) - a + b if a else b) for a, b in zip(y, rate, strict=True))
+        )
+
+    expected = 1 - loss(mean) / loss(np.full(3, 1.5))
+    assert module._explained(mean, y, 1.5, "poisson") == pytest.approx(expected)
+    squares = 1 - ((y - mean) ** 2).sum() / ((y - 1.5) ** 2).sum()
+    assert module._explained(mean, y, 1.5, "gaussian") == pytest.approx(squares)
+
+
+def test_p_is_uniform_by_chance_and_small_where_something_is() -> None:
+    """60 neurons x 2 groups that do nothing. Of p values that are uniform, a Kolmogorov-Smirnov
+    distance of more than 1.63 / sqrt(120) = 0.15 has a probability of 1 %. The bound is
+    conservative by about two, so that it is half of a uniform one that must not be exceeded."""
+    tails, bounds = [], []
+    for seed in range(60):
+        found = neuron_contributions(make(seed, 2400), n_shifts=100)
+        tails += [g.p_tail for g in found.groups[1:]]
+        bounds += [g.p for g in found.groups[1:]]
+    assert kstest(tails, "uniform").statistic < 0.15
+    for level in (0.05, 0.1, 0.2):  # at most the level, plus two sd of a binomial share
+        allowed = level + 2 * np.sqrt(level * (1 - level) / 120)
+        assert np.mean(np.array(bounds) <= level) <= allowed
+        assert np.mean(np.array(tails) <= level) <= allowed + 0.02
+    moved = [neuron_contributions(make(s, 2400, speed=0.3), n_shifts=100) for s in range(5)]
+    assert all(m.groups[1].p <= 2 / 51 for m in moved)
+    assert all(m.groups[1].p_tail < 1e-3 for m in moved)
+    assert all(m.groups[0].p_tail < 1e-3 for m in moved)
+
+
+def test_p_counts_the_place_among_half_of_the_shifts() -> None:
+    bound, tail = module._p_values(np.array([5.0, *np.arange(1.0, 9.0)]))  # 5, 6, 7, 8 are as high
+    assert bound == pytest.approx(5 / (1 + 4))
+    assert module._p_values(np.array([9.0, *np.arange(1.0, 9.0)]))[0] == pytest.approx(1 / 5)
+    assert 0 < tail < 1
+    assert np.isnan(module._p_values(np.array([5.0]))).all()
+
+
+def test_shifts_are_linear_alike_to_both_sides_and_of_a_minute() -> None:
+    rows, shifts = module._shifts(make(n=10_000), 200, 60.0, None)
+    assert (rows == np.arange(10_000)).all()
+    assert (np.sort(-shifts) == shifts).all()
+    assert (np.abs(shifts).min(), np.abs(shifts).max()) == (120, 1500)
+    assert len(shifts) == 200
+    assert len(module._shifts(make(n=500), 200, 60.0, None)[1]) == 0
+    short = neuron_contributions(make(n=500), n_shifts=200)
+    assert all(np.isnan(g.p) and np.isnan(g.p_tail) for g in short.groups)
+    assert all(np.isfinite(g.deviance) for g in short.groups)
+
+
+def in_trials(
+    behavior: np.ndarray, rate: np.ndarray, *, trials: bool = True, seed: int = 0
+) -> ContributionData:
+    """A neuron that sees nothing, with spikes of a rate (trial, bin); trials of 20 s."""
+    n_trials, length = rate.shape
+    phase = np.repeat(np.arange(n_trials) % 3, length)
+    return ContributionData(
+        responses=np.random.default_rng(seed).poisson(rate.ravel()).astype(float),
+        drive=np.ones(rate.size),
+        groups={"speed": signal_columns(behavior.ravel())},
+        nuisance=np.empty((rate.size, 0)),
+        is_training=phase < 2,
+        is_test=phase == 2,
+        family="poisson",
+        bin_width_s=20 / length,
+        trials=np.repeat(np.arange(n_trials), length) if trials else None,
+    )
+
+
+def only_p(data: ContributionData) -> float:
+    return neuron_contributions(data, n_shifts=1000).groups[1].p
+
+
+def test_what_all_trials_share_is_chance() -> None:
+    """Behavior that is the same in all trials is the same after any shift: p is 1, by definition.
+    The same bins taken for one long stretch are a false discovery."""
+    course = np.random.default_rng(0).normal(size=100)
+    behavior = np.tile(course, (100, 1))
+    rate = np.exp(0.5 * behavior)
+    assert only_p(in_trials(behavior, rate)) == 1.0
+    assert only_p(in_trials(behavior, rate, trials=False)) < 0.05
+
+
+def chance(seed: int, memory: float) -> ContributionData:
+    """Behavior and rate that share a course within trials; each drifts over trials by itself."""
+    rng, course = np.random.default_rng(seed), np.sin(2 * np.pi * np.arange(10) / 10)
+    drift, other = (slow(rng, 100, memory)[:, None] for _ in range(2))
+    behavior = course + drift + rng.normal(size=(100, 10))
+    return in_trials(behavior, np.exp(course + 0.3 * other), seed=seed)
+
+
+def test_places_among_shifts_by_trials_are_uniform() -> None:
+    """Where trials can be exchanged, each of the statistics is as likely the largest. Of 100 places
+    a Kolmogorov-Smirnov distance over 1.63 / sqrt(100) = 0.16 has a probability of 1 %."""
+    places = []
+    for seed in range(100):
+        data = chance(seed, memory=0.1)
+        parts = module._parts(data)
+        without = module._Fit(data, parts, ["vision", "scene"])
+        found = module._shifted_statistics(
+            data, parts, without, "speed", *module._shifts(data, 1000, 60.0, None)
+        )
+        assert len(found) == 1 + 2 * (25 - 3 + 1)  # 3 trials are 60 s, 25 a quarter
+        place = 1 + (found[1:] >= found[0]).sum()
+        places.append((place - np.random.default_rng(seed).uniform()) / len(found))
+    assert kstest(places, "uniform").statistic < 0.16
+
+
+def test_drifts_over_trials_are_no_discoveries() -> None:
+    """At most the level, plus two sd of a binomial share."""
+    bounds = np.array([only_p(chance(seed, memory=10.0)) for seed in range(100)])
+    for level in (0.05, 0.1, 0.2):
+        assert (bounds <= level).mean() <= level + 2 * np.sqrt(level * (1 - level) / 100)
+
+
+def test_what_follows_behavior_from_trial_to_trial_is_found() -> None:
+    rng = np.random.default_rng(0)
+    behavior = slow(rng, 100, 2.0)[:, None] + 0.5 * rng.normal(size=(100, 10))
+    assert only_p(in_trials(behavior, np.exp(0.3 * behavior))) == 1 / 24
+
+
+def test_trials_are_cut_to_the_length_that_keeps_most_bins() -> None:
+    trials = np.repeat(np.arange(5), [4, 6, 1, 5, 4])  # 5 x 1, 4 x 4, 2 x 5 or 1 x 6 bins
+    rows, length = module._equal_trials(trials)
+    assert length == 4
+    assert rows.tolist() == [*range(4), *range(4, 8), *range(11, 15), *range(16, 20)]
+
+
+def test_shifts_over_trials_are_whole_trials() -> None:
+    behavior = np.zeros((100, 10))
+    data = in_trials(behavior, behavior + 1)
+    rows, shifts = module._shifts(data, 1000, 60.0, None)
+    assert (rows == np.arange(1000)).all()
+    assert (np.abs(shifts[len(shifts) // 2 :]) == 10 * np.arange(3, 26)).all()
+    assert (np.sort(-shifts) == shifts).all()
+    few = in_trials(behavior[:50], behavior[:50] + 1)  # 12 - 3 + 1 shifts to a side
+    assert len(module._shifts(few, 1000, 60.0, None)[1]) == 0
+    assert np.isnan(only_p(few))
+
+
+@pytest.mark.parametrize("product", [True, False])
+def test_products_are_told_from_sums(product: bool) -> None:
+    signs = [
+        neuron_contributions(
+            make(seed, 6000, speed=0.35, product=product, vision=1.0), n_shifts=2
+        ).multiplicative
+        for seed in range(3)
+    ]
+    assert all((s > 0) == product for s in signs), signs
+
+
+def test_discoveries_are_those_of_benjamini_and_hochberg() -> None:
+    rng = np.random.default_rng(0)
+    for rate in (0.01, 0.05, 0.2):
+        p = np.concatenate([rng.uniform(size=60), rng.beta(0.1, 5, size=40)]).reshape(20, 5)
+        expected = false_discovery_control(p, axis=None, method="bh").reshape(p.shape) <= rate
+        assert (discoveries(p, rate) == expected).all()
+        assert expected.any()
+        with_gaps = np.concatenate([p, np.full((20, 1), np.nan)], 1)
+        assert (discoveries(with_gaps, rate)[:, :5] == expected).all()
+        assert not discoveries(with_gaps, rate)[:, 5].any()
+    assert not discoveries(np.full((2, 2), np.nan)).any()
+    assert not discoveries(np.ones((2, 2))).any()
+
+
+def test_signal_columns_are_standardized_and_clipped() -> None:
+    rng = np.random.default_rng(0)
+    signal = np.append(rng.normal(size=1000), [50.0, -50.0])
+    columns = signal_columns(signal)
+    np.testing.assert_allclose(columns.mean(0), 0, atol=1e-12)
+    np.testing.assert_allclose(columns.std(0), 1)
+    assert columns[-2, 0] == pytest.approx(-columns[-1, 0], abs=0.2)
+    assert columns[-2, 1] == columns[-1, 1]
+    assert (signal_columns(np.ones(5)) == 0).all()
+
+
+def test_a_silent_neuron_is_nan_and_does_no_harm() -> None:
+    data = make(n=900)
+    silent = neuron_contributions(replace(data, responses=np.zeros(900)), n_shifts=4)
+    assert np.isnan(silent.deviance)
+    assert all(np.isnan(g.deviance) for g in silent.groups)
+
+
+@unchecked()
+def test_what_does_not_fit_is_named() -> None:
+    data = make(n=900)
+    with pytest.raises(ConfigError, match="two shifts"):
+        neuron_contributions(data, n_shifts=1)
+    with pytest.raises(ShapeError, match="drive has 5 bins, responses have 900"):
+        replace(data, drive=np.ones(5))
+    with pytest.raises(ShapeError, match="trials has 5 bins, responses have 900"):
+        replace(data, trials=np.arange(5))
+    with pytest.raises(ConfigError, match="'vision' is no group"):
+        replace(data, groups={"vision": np.ones((900, 1))})
+    for role in ("is_training", "is_test"):
+        with pytest.raises(DataError, match="training and test bins"):
+            replace(data, **{role: np.zeros(900, dtype=bool)})
