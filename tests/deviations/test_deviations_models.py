@@ -29,7 +29,7 @@ def gru(config: CNNGRUConfig, history: int = 1, features: str = "all") -> Abstra
 
 
 def head_of(encoder: AbstractEncoder) -> Any:
-    return encoder.heads.of("s")
+    return encoder.head("s")
 
 
 def inputs(n: int, history: int, n_features: int = 11) -> tuple[Tensor, Tensor]:
@@ -100,7 +100,7 @@ def test_q15_sizes_of_maps_are_computed() -> None:
     dims = EncoderDims(3, FEATURE_SETS["orig"], (48, 64), 1)
     original = EncoderDims(3, FEATURE_SETS["orig"], SIZE, 1)
     encoder = build_encoder("cnn", CNNConfig.paper(), {"a": dims, "b": original}, seed=0)
-    n_inputs = [encoder.heads.of(s).vision.readout.linear.in_features for s in "ab"]
+    n_inputs = [encoder.head(s).vision.readout.linear.in_features for s in "ab"]
     assert n_inputs == [32 * 1 * 3, 480]
 
 

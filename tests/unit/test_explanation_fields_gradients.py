@@ -127,7 +127,7 @@ def test_no_shifter_moves_retinal_images() -> None:
         blur_px=0,
         progress=lambda *p: told.append(p),
     )
-    gaze = encoder.heads.of("mouse.1").gaze
+    gaze = encoder.head("mouse.1").gaze
     assert encoder.shift(behavior[:, 0], "mouse.1").abs().max() > 0.1
     gaze.forward = lambda frames, _: frames
     point = video.clone().requires_grad_()

@@ -40,14 +40,14 @@ def test_the_penalty_is_the_error_against_the_target(target):
     torch.manual_seed(0)
     config = AutoencoderConfig(target=target, core=CoreConfig(downsample=1), reconstruction=0.7)
     encoder = Autoencoder(config, {"s": DIMS}).eval()
-    for parameter in encoder.heads.of("s").gaze.parameters():
+    for parameter in encoder.head("s").gaze.parameters():
         parameter.data.normal_(std=0.3)
     video, behavior = torch.randn(4, 2, 1, 30, 40), torch.randn(4, 2, 4)
     features = encoder.encode(video, behavior)
     penalty = encoder.batch_penalties(video, behavior, features)["reconstruction"]
     wanted = video.flatten(0, 1)
     if target == "moved":
-        wanted = encoder.heads.of("s").gaze(wanted, behavior.flatten(0, 1))
+        wanted = encoder.head("s").gaze(wanted, behavior.flatten(0, 1))
         assert not torch.allclose(wanted, video.flatten(0, 1))
     error = (encoder.reconstruct(features).flatten(0, 1) - wanted).square().mean()
     torch.testing.assert_close(penalty, 0.7 * error)
@@ -58,7 +58,7 @@ def test_the_target_does_not_pull_at_the_shifter():
     video, behavior = torch.randn(4, 2, 1, 30, 40), torch.randn(4, 2, 4)
     features = encoder.encode(video, behavior).detach()
     encoder.batch_penalties(video, behavior, features)["reconstruction"].backward()
-    assert all(p.grad is None for p in encoder.heads.of("s").gaze.parameters())
+    assert all(p.grad is None for p in encoder.head("s").gaze.parameters())
 
 
 def test_sessions_need_frames_of_one_size():

@@ -99,13 +99,13 @@ def test_held_gaze_moves_pictures_without_derivatives() -> None:
 def test_a_nudge_is_added_to_the_displacement() -> None:
     encoder = make("cnn")
     _, behavior = inputs(encoder)
-    gaze = encoder.heads.of("mouse.1").vision.gaze
+    gaze = encoder.head("mouse.1").vision.gaze
     plain = gaze.displacement(behavior[:, 0])
     with gaze_nudged(encoder, torch.tensor([1.0, -2.0, 3.0])):
         moved = gaze.displacement(behavior[:, 0])
     torch.testing.assert_close(moved - plain, torch.tensor([[1.0, -2.0, 3.0]]).expand(2, 3))
     readout = make("sensorium", core={"kind": "separable", "channels": 4})
-    shifter = readout.heads.of("mouse.1").vision.gaze
+    shifter = readout.head("mouse.1").vision.gaze
     plain = shifter.offset(behavior[:, 0])
     with gaze_nudged(readout, torch.tensor([0.1, -0.2, 3.0])):
         moved = shifter.offset(behavior[:, 0])
@@ -116,7 +116,7 @@ def test_a_nudge_is_added_to_the_displacement() -> None:
 def test_angles_are_told_and_stopped() -> None:
     encoder = make("cnn")
     _, behavior = inputs(encoder)
-    gaze = encoder.heads.of("mouse.1").vision.gaze
+    gaze = encoder.head("mouse.1").vision.gaze
     state = behavior[:, 0].requires_grad_()
     with gaze_stopped(encoder) as (modules, angles):
         displacement = gaze.displacement(state)
@@ -155,7 +155,7 @@ def test_retinal_images_are_what_the_shifter_makes_of_frames() -> None:
     video, behavior = inputs(encoder)
     seen = encoder.see(video.flatten(0, 1), behavior.flatten(0, 1), "mouse 2")
     found = seen.reshape(video.shape)
-    gaze = encoder.heads.of("mouse 2").vision.gaze
+    gaze = encoder.head("mouse 2").vision.gaze
     displacement = encoder.shift(behavior.flatten(0, 1), "mouse 2")
     expected = warp_frames(video.flatten(0, 1), displacement, gaze.shifter.center)
     torch.testing.assert_close(found, expected.reshape(video.shape))

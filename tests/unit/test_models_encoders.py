@@ -63,7 +63,7 @@ def make_glm(history: int = 2, **options: object) -> GLM:
 
 def glm_by_loops(glm: GLM, video: np.ndarray, behavior: np.ndarray, kind: str) -> np.ndarray:
     """One window; pixels averaged by 2 and cropped by 1."""
-    head = glm.heads.of("s")
+    head = glm.head("s")
     rates = []
     for neuron in range(2):
         vision = position = 0.0
@@ -105,7 +105,7 @@ def test_glm_of_the_source_reads_position_in_the_middle_bin() -> None:
 
 def test_glm_penalties_are_means_over_neurons_of_sums_over_weights() -> None:
     glm = make_glm(smoothness=2.0, l1=3.0, l2=5.0)
-    weight = glm.heads.of("s").vision.scaled_weight().detach()
+    weight = glm.head("s").vision.scaled_weight().detach()
     penalties = glm.penalties()
     assert penalties["l1"].item() == pytest.approx(3 * weight.abs().sum().item() / 2, rel=1e-5)
     assert penalties["l2"].item() == pytest.approx(5 * weight.square().sum().item() / 2, rel=1e-5)
@@ -127,7 +127,7 @@ def test_behavior_only_needs_behavior() -> None:
 
 def test_linear_behavior_weighs_every_bin() -> None:
     encoder = BehaviorOnly(BehaviorOnlyConfig(features=ANGLES), {"s": dims(3)})
-    head = encoder.heads.of("s")
+    head = encoder.head("s")
     torch.nn.init.normal_(head.output.weight)
     behavior = torch.randn(5, 3, 4)
     drive = torch.einsum("btf,ntf->bn", behavior, head.output.weight.view(2, 3, 4))
@@ -166,7 +166,7 @@ def test_recorded_features_leave_out_what_only_the_shifter_reads() -> None:
     assert names == ("speed", "theta", "d_theta")
     sizes = EncoderDims(2, names, (8, 12), 1, recorded=("speed", "theta"))
     encoder = CNNGRU(config, {"s": sizes})
-    assert encoder.heads.of("s").behavior.linear.in_features == 2
+    assert encoder.head("s").behavior.linear.in_features == 2
 
 
 def test_sessions_share_the_core_and_nothing_else() -> None:

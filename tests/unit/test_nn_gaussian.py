@@ -10,8 +10,8 @@ from freegaze.errors import ConfigError
 from freegaze.models.cnn import CNN, CNNConfig
 from freegaze.nn.gaussian import GaussianReadoutConfig
 from freegaze.nn.penalties import curvature
-from freegaze.nn.readout_shifter import ReadoutShifterConfig
 from freegaze.nn.separable import SeparableCoreConfig
+from freegaze.nn.shifter import ReadoutShifterConfig
 
 
 def readout(n_neurons=2, n_channels=1, **options):
@@ -79,8 +79,8 @@ def test_looking_to_the_right_is_reported_as_a_frame_moved_to_the_left():
         linear_path=False,
     )
     encoder = CNN(config, {"s": EncoderDims(1, ("theta", "phi"), (40, 60), 1)}).eval()
-    vision = encoder.heads.of("s").vision
-    last = vision.gaze.readout_shifter.layers[-2]
+    vision = encoder.head("s").vision
+    last = vision.gaze.readout_shifter.layers[-1]
     last.bias.data = torch.atanh(torch.tensor([0.2, -0.1]))
     shift = encoder.shift(torch.zeros(1, 2))
     # Maps of 20 x 30 elements, 2 px each: a position of 1 is 29 px to the right, 19 px down.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from freegaze.dataset.features import expand_sets
 from freegaze.errors import ConfigError
 from freegaze.recording.recording import ResponseKind
 
@@ -29,16 +31,17 @@ class EncoderDims:
     response_kind: ResponseKind = ResponseKind.SPIKE_COUNTS
     recorded: tuple[str, ...] = ()
 
-    def columns(self, names: tuple[str, ...], part: str) -> list[int]:
-        """Return the positions of ``names`` among the behavior features.
+    def columns(self, features: str | Sequence[str], part: str) -> list[int]:
+        """Return the positions of some features among the behavior features.
 
         Args:
-            names: Features that a part of an encoder reads.
+            features: Features that a part of an encoder reads, by set or by name.
             part: That part's name, for the message.
 
         Raises:
             ConfigError: If a feature is missing.
         """
+        names = expand_sets(features, self.recorded or self.behavior_names)
         missing = [name for name in names if name not in self.behavior_names]
         if missing:
             raise ConfigError(

@@ -52,13 +52,18 @@ def resolve_features(spec: str | Sequence[str], recorded: Sequence[str]) -> tupl
         >>> resolve_features(["S", "speed*d_theta"], ["speed", "theta", "pupil_radius"])
         ('speed', 'pupil_radius', 'd_pupil_radius', 'speed*d_theta')
     """
-    names: list[str] = []
-    for item in [spec] if isinstance(spec, str) else spec:
-        names += recorded if item == "recorded" else FEATURE_SETS.get(item, (item,))
+    names = expand_sets(spec, recorded)
     for name in names:
         for signal in factors(name):
             _require_column(signal, name, recorded)
-    return tuple(dict.fromkeys(names))
+    return names
+
+
+def expand_sets(spec: str | Sequence[str], recorded: Sequence[str]) -> tuple[str, ...]:
+    """Replace named sets by their features, each once; see ``resolve_features``."""
+    items = (spec,) if isinstance(spec, str) else spec
+    sets = {**FEATURE_SETS, "recorded": tuple(recorded)}
+    return tuple(dict.fromkeys(name for item in items for name in sets.get(item, (item,))))
 
 
 def factors(feature: str) -> tuple[str, ...]:

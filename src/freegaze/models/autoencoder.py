@@ -1,8 +1,8 @@
-"""An autoencoder: a few numbers a frame must tell both the responses and the frame itself."""
+"""Autoencoder: responses and frames from a few latent numbers per frame."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -13,18 +13,14 @@ from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
 from freegaze.dataset.dims import EncoderDims
-from freegaze.dataset.features import resolve_features
 from freegaze.errors import ConfigError
 from freegaze.models.encoder import AbstractEncoder, register_model
 from freegaze.models.parts.gaze import GazeCorrection, ImageShifterChoice, shifter_columns
-from freegaze.models.parts.link import PositiveLink, response_link
+from freegaze.models.parts.head import KernelHead, PositiveLink
 from freegaze.nn.cores import CoreConfig
 from freegaze.nn.decoder import Decoder
 from freegaze.nn.precision import at_least_float32
-from freegaze.nn.response import Link, apply_link, invert_link
-from freegaze.nn.sessions import PerSession
 from freegaze.nn.shifter import NoShifterConfig, ShifterConfig
-from freegaze.nn.temporal import TemporalKernels
 
 
 class AutoencoderConfig(StrictConfig):
@@ -36,10 +32,11 @@ class AutoencoderConfig(StrictConfig):
         n_latent: Numbers that a frame is reduced to.
         reconstruction: Weight of the mean squared error of the reconstructed frames in the loss.
         target: Frames to reconstruct: ``"moved"`` by the shifter, as the core saw them, or
-            ``"raw"``, as the head camera did (original), which the latent numbers cannot know.
+            ``"raw"``, as the head camera recorded them (original); the displacement is not part of
+            the latent numbers.
         rectify: Whether reconstructed frames are batch-normalized and rectified (original), so
             that levels below zero, half of those of standardized video, are out of reach.
-        positive_link: What keeps expected counts positive: ``softplus``, or ``elu1`` (ELU + 1).
+        positive_link: Link of expected counts: ``softplus``, or ``elu1`` (ELU + 1).
         start_at_mean: Whether a fit starts from each neuron's mean response.
     """
 
@@ -68,9 +65,19 @@ class AutoencoderConfig(StrictConfig):
         )
 
 
+class AutoencoderHead(KernelHead):
+    """One session's part: gaze, readout of the latent numbers, temporal kernels, biases."""
+
+    def __init__(self, config: AutoencoderConfig, dims: EncoderDims) -> None:
+        super().__init__(dims, config.positive_link)
+        self.gaze = GazeCorrection(config.shifter, dims)
+        self.readout = nn.Linear(config.n_latent, dims.n_neurons, bias=False)
+        self.add_kernels(dims)
+
+
 @register_model("autoencoder")
 class Autoencoder(AbstractEncoder):
-    """Reduces each frame to latent numbers, from which responses and the frame are told.
+    """Reduces each frame to latent numbers, which predict the responses and the frame.
 
     Source: Xu et al. (2023), Table 1; deviation Q24.
     """
@@ -99,17 +106,14 @@ class Autoencoder(AbstractEncoder):
             sizes,
             config.rectify,
         )
-        self.heads = PerSession({name: _Head(config, dims) for name, dims in sessions.items()})
+        self.add_heads(lambda dims: AutoencoderHead(config, dims))
         self.reconstruction = config.reconstruction
         self.is_target_moved = config.target == "moved"
-        self.start_at_mean = config.start_at_mean
 
     @classmethod
-    def required_features(
-        cls, config: AutoencoderConfig, recorded: tuple[str, ...]
-    ) -> tuple[str, ...]:
-        """Name the features that the shifter reads."""
-        return resolve_features(shifter_columns(config.shifter), recorded)
+    def reads(cls, config: AutoencoderConfig) -> Sequence[str | Sequence[str]]:
+        """Return the features of the shifter."""
+        return [shifter_columns(config.shifter)]
 
     def encode(
         self,
@@ -118,7 +122,7 @@ class Autoencoder(AbstractEncoder):
         session: str | None = None,
     ) -> Float[Tensor, "batch time hidden"]:
         """Return the latent numbers of each frame."""
-        gaze = self.heads.of(self.session_name(session)).gaze
+        gaze = self.head(session).gaze
         maps = self.core(gaze(video.flatten(0, 1), behavior.flatten(0, 1)))
         return self.latent(maps.flatten(1)).unflatten(0, video.shape[:2])
 
@@ -126,10 +130,8 @@ class Autoencoder(AbstractEncoder):
         self, features: Float[Tensor, "batch history hidden"], session: str | None = None
     ) -> Float[Tensor, "batch neuron"]:
         """Read each bin's latent numbers, weigh the window's bins, apply the response link."""
-        head = self.heads.of(self.session_name(session))
-        drive = head.readout(features)
-        drive = drive[:, 0] if head.kernels is None else head.kernels(drive.unsqueeze(2))
-        return apply_link(at_least_float32(drive) + head.bias, head.link)
+        head = self.head(session)
+        return head.respond(head.readout(features))
 
     def reconstruct(
         self, features: Float[Tensor, "batch time hidden"]
@@ -148,43 +150,9 @@ class Autoencoder(AbstractEncoder):
         target = video.flatten(0, 1)
         if self.is_target_moved:
             with torch.no_grad():  # or the shifter would move frames to where they are easy
-                gaze = self.heads.of(self.session_name(session)).gaze
+                gaze = self.head(session).gaze
                 target = gaze(target, behavior.flatten(0, 1))
         if self.core.downsample > 1:
             target = F.avg_pool2d(target, self.core.downsample)
         error = F.mse_loss(at_least_float32(self.reconstruct(features).flatten(0, 1)), target)
         return {"reconstruction": self.reconstruction * error}
-
-    def shift(
-        self, behavior: Float[Tensor, "batch feature"], session: str | None = None
-    ) -> Float[Tensor, "batch 3"] | None:
-        """Return the shifter's (x px, y px, angle deg)."""
-        return self.heads.of(self.session_name(session)).gaze.displacement(behavior)
-
-    def see(
-        self,
-        frames: Float[Tensor, "batch 1 height width"],
-        behavior: Float[Tensor, "batch feature"],
-        session: str | None = None,
-    ) -> Float[Tensor, "batch 1 height width"]:
-        """Return frames as the shifter moves them."""
-        return self.heads.of(self.session_name(session)).gaze(frames, behavior)
-
-    def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
-        """Start a session's biases from its neurons' mean training response."""
-        if self.start_at_mean:
-            head = self.heads.of(session)
-            head.bias.data.copy_(invert_link(mean_response, head.link))
-
-
-class _Head(nn.Module):
-    """One session's part: gaze, readout of the latent numbers, temporal kernels, biases."""
-
-    def __init__(self, config: AutoencoderConfig, dims: EncoderDims) -> None:
-        super().__init__()
-        self.gaze = GazeCorrection(config.shifter, dims)
-        self.readout = nn.Linear(config.n_latent, dims.n_neurons, bias=False)
-        many_bins = dims.history > 1
-        self.kernels = TemporalKernels(dims.history, 1, dims.n_neurons) if many_bins else None
-        self.bias = nn.Parameter(torch.zeros(dims.n_neurons))
-        self.link: Link = response_link(dims.response_kind, config.positive_link)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from freegaze.models.encoder import register_model
-from freegaze.models.parts.vision import VisionConfig
-from freegaze.models.parts.vision_encoder import VisionEncoder
+from freegaze.models.parts.vision import VisionConfig, VisionEncoder
 from freegaze.nn.cores import CoreConfig
 from freegaze.nn.readouts import LinearReadoutConfig
 from freegaze.nn.shifter import NoShifterConfig, ShifterConfig

@@ -1,8 +1,8 @@
-"""Vision times behavior through time: the headline encoder of Xu et al. (2023), corrected."""
+"""Vision, behavior and their product over time: the main encoder of Xu et al. (2023)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -10,19 +10,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from freegaze.dataset.dims import EncoderDims
-from freegaze.dataset.features import resolve_features
 from freegaze.models.encoder import register_model
 from freegaze.models.parts.columns import Columns
-from freegaze.models.parts.link import response_link
-from freegaze.models.parts.vision import Vision, VisionConfig
-from freegaze.models.parts.vision_encoder import AbstractVisionEncoder
+from freegaze.models.parts.head import Head
+from freegaze.models.parts.vision import Vision, VisionConfig, VisionEncoder
 from freegaze.nn.behavior import BehaviorEncoder
 from freegaze.nn.cores import AbstractCore, CoreConfig
 from freegaze.nn.fast.batch_norm import BatchNorm1d
-from freegaze.nn.precision import at_least_float32
 from freegaze.nn.readouts import LinearReadoutConfig
 from freegaze.nn.recurrent import GatedRecurrentUnit
-from freegaze.nn.response import Link, apply_link, invert_link
 from freegaze.nn.shifter import NoShifterConfig, ShifterConfig
 from freegaze.nn.temporal import TemporalKernels
 
@@ -34,13 +30,13 @@ class CNNGRUConfig(VisionConfig):
         features: Behavior features, by set or by name; an empty list for vision only.
         normalize_behavior: Whether features are batch-normalized (original) instead of relying on
             standardized ones.
-        own_gain: Whether behavior multiplies vision by weights of its own, apart from those by
+        own_gain: Whether the weights by which behavior multiplies vision differ from those by
             which it adds; the original uses the same for both.
         behavior_l1: Weight of the mean absolute feature weight in the loss.
         normalize_streams: Whether vision, behavior and their product are batch-normalized, each by
             one scale for all neurons.
-        kernels: Whether each neuron also weighs its own streams over the window by kernels of its
-            own, beside the recurrent unit that mixes all neurons.
+        kernels: Whether each neuron also weighs its own streams over the window by temporal
+            kernels, beside the recurrent unit that mixes all neurons.
         n_hidden: Hidden units of the recurrent unit.
         encode_per_frame: Whether training normalizes the frames of each bin of the window by
             themselves.
@@ -91,105 +87,36 @@ class CNNGRUConfig(VisionConfig):
         )
 
 
-@register_model("cnn_gru")
-class CNNGRU(AbstractVisionEncoder):
-    """Predicts responses from vision, behavior and their product over a window.
-
-    Each frame is moved by gaze and reduced to one visual drive a neuron; the bin's behavior gives
-    a drive to add and one to multiply with. All three go to a recurrent unit and, by default, to
-    each neuron's own temporal kernels.
-
-    Source: Xu et al. (2023), Tables 2 and 3.
-    """
-
-    Config = CNNGRUConfig
-
-    def __init__(self, config: CNNGRUConfig, sessions: Mapping[str, EncoderDims]) -> None:
-        super().__init__(config, sessions)
-        self.behavior_l1 = config.behavior_l1
-        self.encode_per_frame = config.encode_per_frame
-
-    @staticmethod
-    def build_head(config: CNNGRUConfig, core: AbstractCore, dims: EncoderDims) -> _Head:
-        """Build a session's head."""
-        return _Head(config, core, dims)
-
-    @classmethod
-    def required_features(cls, config: CNNGRUConfig, recorded: tuple[str, ...]) -> tuple[str, ...]:
-        """Name the features of the behavior encoder, then those that only vision reads."""
-        names = resolve_features(config.features, recorded)
-        return resolve_features((*names, *config.behavior_columns()), recorded)
-
-    def encode(
-        self,
-        video: Float[Tensor, "batch time 1 height width"],
-        behavior: Float[Tensor, "batch time feature"],
-        session: str | None = None,
-    ) -> Float[Tensor, "batch time hidden"]:
-        """Return the streams of each frame: vision, behavior and product for all neurons."""
-        head = self.heads.of(self.session_name(session))
-        # Deviation Q18: the original called its normalizing layers once for each bin of the window.
-        step = 1 if self.encode_per_frame and self.training else video.shape[1]
-        parts = zip(video.split(step, 1), behavior.split(step, 1), strict=True)
-        return torch.cat([self._encode(head, frames, states) for frames, states in parts], 1)
-
-    def _encode(self, head: _Head, video: Tensor, behavior: Tensor) -> Tensor:
-        states = behavior.flatten(0, 1)
-        vision = head.vision(self.core, video.flatten(0, 1), states)
-        return head.streams(vision, states).flatten(1).unflatten(0, video.shape[:2])
-
-    def respond(
-        self, features: Float[Tensor, "batch history hidden"], session: str | None = None
-    ) -> Float[Tensor, "batch neuron"]:
-        """Read each window's streams and apply the response link."""
-        head = self.heads.of(self.session_name(session))
-        drive = head.output(head.gru(features))
-        if head.kernels is not None:
-            drive = drive + head.kernels(features.unflatten(2, (head.n_streams, -1)))
-        return apply_link(at_least_float32(drive), head.link)
-
-    def penalties(self, session: str | None = None) -> dict[str, Tensor]:
-        """Return those of vision, and the one on behavior weights (Q20)."""
-        head = self.heads.of(self.session_name(session))
-        penalties = super().penalties(session)
-        if head.behavior is not None and self.behavior_l1:
-            penalties["behavior_l1"] = self.behavior_l1 * head.behavior.mean_absolute_weight()
-        return penalties
-
-    def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
-        """Start a session's biases from its neurons' mean training response."""
-        if self.start_at_mean:
-            head = self.heads.of(session)
-            head.output.bias.data.copy_(invert_link(mean_response, head.link))
-            if head.kernels is not None:  # the recurrent unit adds what the kernels leave
-                head.output.weight.data.zero_()
-            if head.behavior is not None:  # most cells know little of most signals
-                head.behavior.linear.weight.data.mul_(0.1)
-
-
-class _Head(nn.Module):
+class CNNGRUHead(Head):
     """One session's part: vision, behavior encoder, recurrent unit, kernels, output."""
 
     def __init__(self, config: CNNGRUConfig, core: AbstractCore, dims: EncoderDims) -> None:
-        super().__init__()
+        super().__init__(dims, config.positive_link, has_bias=False)
         n_neurons = dims.n_neurons
-        names = resolve_features(config.features, dims.recorded or dims.behavior_names)
-        self.columns = Columns(dims.columns(names, "the behavior encoder"))
+        self.columns = Columns(dims, config.features, "the behavior encoder")
+        n_features = self.columns.n_features
         self.vision = Vision(config, core, dims, has_bias=True)
         n_outputs = 2 if config.own_gain else 1
         self.behavior = (
-            BehaviorEncoder(len(names), n_neurons, config.normalize_behavior, n_outputs)
-            if names
+            BehaviorEncoder(n_features, n_neurons, config.normalize_behavior, n_outputs)
+            if n_features
             else None
         )
-        self.n_streams = 3 if names else 1
+        self.n_streams = 3 if n_features else 1
         self.norm = BatchNorm1d(self.n_streams) if config.normalize_streams else None
         self.gru = GatedRecurrentUnit(self.n_streams * n_neurons, config.n_hidden)
         self.output = nn.Linear(config.n_hidden, n_neurons)
         self.kernels = (
             TemporalKernels(dims.history, self.n_streams, n_neurons) if config.kernels else None
         )
-        self.link: Link = response_link(dims.response_kind, config.positive_link)
+
+    def start_from(self, mean_response: Float[Tensor, " neuron"]) -> None:
+        """Start from each neuron's mean response, with little effect of behavior."""
+        super().start_from(mean_response)
+        if self.kernels is not None:  # the recurrent unit adds to the kernels' drive
+            self.output.weight.data.zero_()
+        if self.behavior is not None:  # most neurons depend little on most features
+            self.behavior.linear.weight.data.mul_(0.1)
 
     def streams(self, vision: Tensor, behavior: Tensor) -> Tensor:
         """Stack vision, behavior and product, (batch, stream, neuron)."""
@@ -199,3 +126,64 @@ class _Head(nn.Module):
             states = self.behavior(self.columns(behavior)).chunk(self.behavior.n_outputs, dim=1)
             stacked = torch.stack([vision, states[0], vision * states[-1]], dim=1)
         return stacked if self.norm is None else self.norm(stacked)
+
+
+@register_model("cnn_gru")
+class CNNGRU(VisionEncoder):
+    """Predicts responses from vision, behavior and their product over a window.
+
+    Each frame is moved by gaze and reduced to one visual drive per neuron. The behavior of its bin
+    gives one drive to add and one to multiply with. All three enter a recurrent unit and, by
+    default, temporal kernels of each neuron.
+
+    Source: Xu et al. (2023), Tables 2 and 3.
+    """
+
+    Config = CNNGRUConfig
+    Head = CNNGRUHead
+
+    def __init__(self, config: CNNGRUConfig, sessions: Mapping[str, EncoderDims]) -> None:
+        super().__init__(config, sessions)
+        self.behavior_l1 = config.behavior_l1
+        self.encode_per_frame = config.encode_per_frame
+
+    @classmethod
+    def reads(cls, config: CNNGRUConfig) -> Sequence[str | Sequence[str]]:
+        """Return the features of the behavior encoder, then those of vision."""
+        return [config.features, *super().reads(config)]
+
+    def encode(
+        self,
+        video: Float[Tensor, "batch time 1 height width"],
+        behavior: Float[Tensor, "batch time feature"],
+        session: str | None = None,
+    ) -> Float[Tensor, "batch time hidden"]:
+        """Return the streams of each frame: vision, behavior and product of all neurons."""
+        head = self.head(session)
+        # Deviation Q18: the original called its normalizing layers once for each bin of the window.
+        step = 1 if self.encode_per_frame and self.training else video.shape[1]
+        parts = zip(video.split(step, 1), behavior.split(step, 1), strict=True)
+        return torch.cat([self._encode(head, frames, states) for frames, states in parts], 1)
+
+    def _encode(self, head: CNNGRUHead, video: Tensor, behavior: Tensor) -> Tensor:
+        states = behavior.flatten(0, 1)
+        vision = head.vision(self.core, video.flatten(0, 1), states)
+        return head.streams(vision, states).flatten(1).unflatten(0, video.shape[:2])
+
+    def respond(
+        self, features: Float[Tensor, "batch history hidden"], session: str | None = None
+    ) -> Float[Tensor, "batch neuron"]:
+        """Read each window's streams and apply the response link."""
+        head = self.head(session)
+        drive = head.output(head.gru(features))
+        if head.kernels is not None:
+            drive = drive + head.kernels(features.unflatten(2, (head.n_streams, -1)))
+        return head.link_response(drive)
+
+    def penalties(self, session: str | None = None) -> dict[str, Tensor]:
+        """Return those of vision, and the one on behavior weights (Q20)."""
+        behavior = self.head(session).behavior
+        penalties = super().penalties(session)
+        if behavior is not None and self.behavior_l1:
+            penalties["behavior_l1"] = self.behavior_l1 * behavior.linear.weight.abs().mean()
+        return penalties

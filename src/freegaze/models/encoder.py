@@ -1,9 +1,10 @@
-"""What an encoder is: a frame encoder and a temporal head, so that windows share their frames."""
+"""Base class of encoders: each frame is encoded once, then each window responds."""
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, ClassVar, Literal, TypeVar
@@ -14,7 +15,9 @@ from torch import Tensor, nn
 
 from freegaze.config import StrictConfig
 from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.features import resolve_features
 from freegaze.errors import ConfigError
+from freegaze.models.parts.gaze import GazeCorrection
 from freegaze.registry import Registry
 
 Inputs = Literal["video", "behavior", "both", "none"]
@@ -23,15 +26,19 @@ Inputs = Literal["video", "behavior", "both", "none"]
 class AbstractEncoder(nn.Module, ABC):
     """Predicts every neuron's response from a window of video and behavior.
 
-    A subclass reads ``config`` once, in its constructor, and hands plain values on. Sessions share
-    the core and have a head each; with one session its name may be left out of every call.
+    A subclass implements ``encode`` and ``respond``, and builds a head for each session with
+    ``add_heads``. Sessions share all other parts. With one session its name may be left out of
+    every call.
+
+    Two options of ``config`` are used here, where it has them: ``features`` (see ``reads``) and
+    ``start_at_mean`` (see ``initialize``).
 
     Args:
         config: The encoder's own configuration.
         sessions: Sizes and names of each session fitted together.
 
     Attributes:
-        inputs: What it reads: video, behavior, both or none.
+        inputs: Inputs that predictions depend on: video, behavior, both or none.
         is_causal: Whether a prediction depends on input bins up to the window's last only.
     """
 
@@ -45,10 +52,39 @@ class AbstractEncoder(nn.Module, ABC):
         self.sessions = dict(sessions)
         self.history = next(iter(self.sessions.values())).history
 
+    def add_heads(self, build: Callable[[EncoderDims], nn.Module]) -> None:
+        """Build the head of each session, after the parts that sessions share.
+
+        Args:
+            build: Returns a session's head, a ``Head`` or any module, from its sizes and names.
+        """
+        self.heads = nn.ModuleDict({session_key(k): build(d) for k, d in self.sessions.items()})
+
+    def head(self, session: str | None) -> Any:
+        """Return a session's head; ``None`` is the only session.
+
+        Raises:
+            ConfigError: If the session is unknown, or left out where there are several.
+        """
+        return self.heads[session_key(self.session_name(session))]
+
     @classmethod
-    @abstractmethod
+    def reads(cls, config: Any) -> Sequence[str | Sequence[str]]:
+        """Return the behavior features that each part reads, by set or by name.
+
+        By default those of the option ``features``, if ``config`` has it.
+        """
+        return [getattr(config, "features", ())]
+
+    @classmethod
     def required_features(cls, config: Any, recorded: tuple[str, ...]) -> tuple[str, ...]:
-        """Name the behavior features that this encoder reads, given the recorded columns."""
+        """Name each behavior feature that this encoder reads, given the recorded columns.
+
+        Raises:
+            ConfigError: If a feature needs a column that was not recorded.
+        """
+        by_part = [resolve_features(features, recorded) for features in cls.reads(config)]
+        return tuple(dict.fromkeys(itertools.chain(*by_part)))
 
     @abstractmethod
     def encode(
@@ -63,7 +99,7 @@ class AbstractEncoder(nn.Module, ABC):
     def respond(
         self, features: Float[Tensor, "batch history hidden"], session: str | None = None
     ) -> Float[Tensor, "batch neuron"]:
-        """Turn windows of encoded frames into expected responses a bin."""
+        """Turn windows of encoded frames into expected responses per bin."""
 
     def forward(
         self,
@@ -80,12 +116,12 @@ class AbstractEncoder(nn.Module, ABC):
         behavior: Float[Tensor, "batch time feature"],
         session: str | None = None,
     ) -> Float[Tensor, "batch window neuron"]:
-        """Predict all windows of contiguous stretches, encoding each frame once.
+        """Predict all windows of contiguous segments, encoding each frame once.
 
         Args:
-            video: Stretches of at least ``history`` bins.
+            video: Segments of at least ``history`` bins.
             behavior: Behavior features of the same bins.
-            session: Whose head answers.
+            session: Session whose neurons are predicted.
 
         Returns:
             One response for each of the ``time - history + 1`` windows.
@@ -95,7 +131,7 @@ class AbstractEncoder(nn.Module, ABC):
     def respond_sequence(
         self, features: Float[Tensor, "batch time hidden"], session: str | None = None
     ) -> Float[Tensor, "batch window neuron"]:
-        """Turn contiguous stretches of encoded frames into responses, one for each window."""
+        """Turn contiguous segments of encoded frames into responses, one per window."""
         windows = features.unfold(1, self.history, 1).movedim(-1, 2)
         return self.respond(windows.flatten(0, 1), session).unflatten(0, windows.shape[:2])
 
@@ -110,30 +146,42 @@ class AbstractEncoder(nn.Module, ABC):
         features: Float[Tensor, "batch time hidden"],
         session: str | None = None,
     ) -> dict[str, Tensor]:
-        """Return penalties on what became of a batch by name, each already weighted.
+        """Return penalties that depend on a batch by name, each already weighted.
 
         Args:
             video: The batch's frames.
             behavior: Its behavior features.
-            features: What ``encode`` made of them.
-            session: Whose head answers.
+            features: Result of ``encode`` for them.
+            session: The batch's session.
         """
         return {}
 
     def constrain(self) -> None:
-        """Put weights that an optimizer's step took out of their range back; by default a no-op."""
+        """Return weights to their range after a step of the optimizer; by default a no-op."""
 
     def load_pretrained(self) -> None:
-        """Take over weights trained elsewhere, at the start of a fit; by default a no-op."""
+        """Load weights trained elsewhere at the start of a fit; by default a no-op."""
 
     def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
-        """Start a session's head from its neurons' mean training response; by default a no-op."""
+        """Start a session's biases from the mean training responses, if ``start_at_mean``.
+
+        Args:
+            session: The session; its head is a ``Head``.
+            mean_response: Mean response per bin of each neuron.
+        """
+        if getattr(self.config, "start_at_mean", True):
+            self.head(session).start_from(mean_response)
+
+    def gaze(self, session: str | None = None) -> GazeCorrection | None:
+        """Return a session's gaze correction, or ``None`` for an encoder without one."""
+        return self.head(session).gaze
 
     def shift(
         self, behavior: Float[Tensor, "batch feature"], session: str | None = None
     ) -> Float[Tensor, "batch 3"] | None:
         """Return the shifter's (x px, y px, angle deg), or ``None`` for an encoder without one."""
-        return None
+        gaze = self.gaze(session)
+        return None if gaze is None else gaze.displacement(behavior)
 
     def see(
         self,
@@ -141,8 +189,9 @@ class AbstractEncoder(nn.Module, ABC):
         behavior: Float[Tensor, "batch feature"],
         session: str | None = None,
     ) -> Float[Tensor, "batch 1 height width"]:
-        """Return frames as the shifter moves them: the retinal image. By default as they are."""
-        return frames
+        """Return the retinal frames: frames as moved by the shifter, or unchanged without one."""
+        gaze = self.gaze(session)
+        return frames if gaze is None else gaze(frames, behavior)
 
     def session_name(self, session: str | None) -> str:
         """Return ``session``, or the only one when it is left out.
@@ -154,9 +203,21 @@ class AbstractEncoder(nn.Module, ABC):
             return next(iter(self.sessions))
         if session not in self.sessions:
             raise ConfigError(
-                f"unknown session {session!r}; this encoder knows {', '.join(self.sessions)}"
+                f"unknown session {session!r}; this encoder has {', '.join(self.sessions)}"
             )
         return session
+
+
+def session_key(session: str) -> str:
+    """Return a session's name as a part of parameter names.
+
+    It has no dot, equals no attribute of a module, and differs between sessions.
+
+    Example:
+        >>> session_key("mouse.1")
+        's:mouse%2E1'
+    """
+    return "s:" + session.replace("%", "%25").replace(".", "%2E")
 
 
 def _discover_models() -> None:

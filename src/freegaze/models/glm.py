@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
 from freegaze.dataset.dims import EncoderDims
-from freegaze.dataset.features import resolve_features
 from freegaze.errors import ConfigError
 from freegaze.models.encoder import AbstractEncoder, register_model
 from freegaze.models.parts.columns import Columns
 from freegaze.models.parts.gaze import GazeCorrection, ImageShifterChoice, shifter_columns
-from freegaze.models.parts.link import response_link
+from freegaze.models.parts.head import Head
 from freegaze.nn.penalties import roughness
 from freegaze.nn.precision import at_least_float32
-from freegaze.nn.response import Link, apply_link, invert_link
-from freegaze.nn.sessions import PerSession
 from freegaze.nn.shifter import ShifterConfig
 from freegaze.nn.temporal import LaggedLinear
 
@@ -87,96 +84,12 @@ class GLMConfig(StrictConfig):
         )
 
 
-@register_model("glm")
-class GLM(AbstractEncoder):
-    """Predicts responses by one linear filter over pixels and lags, and one over behavior.
-
-    Source: Parker, Abe, Leonard, Martins, Niell (2022), "Joint coding of visual input and eye/head
-    position in V1 of freely moving mice".
-    """
-
-    Config = GLMConfig
-    inputs = "both"
-
-    def __init__(self, config: GLMConfig, sessions: Mapping[str, EncoderDims]) -> None:
-        super().__init__(config, sessions)
-        self.heads = PerSession({name: _Head(config, dims) for name, dims in sessions.items()})
-        self.is_multiplicative = config.kind == "multiplicative"
-        self.strengths = {"smoothness": config.smoothness, "l1": config.l1, "l2": config.l2}
-
-    @classmethod
-    def required_features(cls, config: GLMConfig, recorded: tuple[str, ...]) -> tuple[str, ...]:
-        """Name the position features, then those that only the shifter reads."""
-        names = _position_features(config, recorded)
-        gaze = () if config.kind == "position" else shifter_columns(config.shifter)
-        return resolve_features((*names, *gaze), recorded)
-
-    def encode(
-        self,
-        video: Float[Tensor, "batch time 1 height width"],
-        behavior: Float[Tensor, "batch time feature"],
-        session: str | None = None,
-    ) -> Float[Tensor, "batch time hidden"]:
-        """Return what each bin adds to windows in which it has each possible place."""
-        head = self.heads.of(self.session_name(session))
-        states = behavior.flatten(0, 1)
-        parts = []
-        if head.vision is not None:
-            parts.append(head.vision(head.pixels(video.flatten(0, 1), states)))
-        if head.position is not None:
-            parts.append(head.position(head.columns(states)))
-        return torch.cat(parts, 1).unflatten(0, behavior.shape[:2])
-
-    def respond(
-        self, features: Float[Tensor, "batch history hidden"], session: str | None = None
-    ) -> Float[Tensor, "batch neuron"]:
-        """Add up the bins of each window and apply the link."""
-        head = self.heads.of(self.session_name(session))
-        vision, position = head.sum_windows(at_least_float32(features))
-        if self.is_multiplicative:
-            return (1 + position).abs() * apply_link(vision + head.bias, head.link)
-        return apply_link(vision + position + head.bias, head.link)
-
-    def penalties(self, session: str | None = None) -> dict[str, Tensor]:
-        """Return smoothness, L1 and L2, each the mean over neurons of a sum over weights."""
-        head = self.heads.of(self.session_name(session))
-        values = head.penalties()
-        return {
-            name: strength * values[name]
-            for name, strength in self.strengths.items()
-            if strength and name in values
-        }
-
-    def shift(
-        self, behavior: Float[Tensor, "batch feature"], session: str | None = None
-    ) -> Float[Tensor, "batch 3"] | None:
-        """Return the shifter's (x px, y px, angle deg)."""
-        gaze = self.heads.of(self.session_name(session)).gaze
-        return None if gaze is None else gaze.displacement(behavior)
-
-    def see(
-        self,
-        frames: Float[Tensor, "batch 1 height width"],
-        behavior: Float[Tensor, "batch feature"],
-        session: str | None = None,
-    ) -> Float[Tensor, "batch 1 height width"]:
-        """Return frames as the shifter moves them."""
-        gaze = self.heads.of(self.session_name(session)).gaze
-        return frames if gaze is None else gaze(frames, behavior)
-
-    def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
-        """Start a session's biases from its neurons' mean training response."""
-        head = self.heads.of(session)
-        head.bias.data.copy_(invert_link(mean_response, head.link))
-
-
-class _Head(nn.Module):
+class GLMHead(Head):
     """One session's filters."""
 
     def __init__(self, config: GLMConfig, dims: EncoderDims) -> None:
-        super().__init__()
+        super().__init__(dims)
         all_bins = range(dims.history)
-        self.gaze: GazeCorrection | None = None
         self.vision: LaggedLinear | None = None
         self.position: LaggedLinear | None = None
         if config.kind != "position":
@@ -185,14 +98,11 @@ class _Head(nn.Module):
             n_pixels = self.field_size[0] * self.field_size[1]
             scale = n_pixels**-0.5 if config.scale_steps else 1.0
             self.vision = LaggedLinear(all_bins, n_pixels, dims.n_neurons, scale)
-        names = _position_features(config, dims.recorded or dims.behavior_names)
-        self.columns = Columns(dims.columns(names, "the position part"))
-        if names:
+        self.columns = Columns(dims, _position(config), "the position part")
+        if self.columns.n_features:
             bins = all_bins if config.position_bins == "all" else [dims.history // 2]
-            self.position = LaggedLinear(bins, len(names), dims.n_neurons)
-        self.bias = nn.Parameter(torch.zeros(dims.n_neurons))
+            self.position = LaggedLinear(bins, self.columns.n_features, dims.n_neurons)
         self.downsample, self.crop = config.downsample, config.crop
-        self.link: Link = response_link(dims.response_kind)
         if config.link == "relu":
             self.link = "relu"
 
@@ -205,11 +115,10 @@ class _Head(nn.Module):
         return coarse[..., cut : height - cut, cut : width - cut].flatten(1)
 
     def sum_windows(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return vision and position of each window, (batch, neuron); zero where there is none."""
-        n_vision = 0 if self.vision is None else self.vision.weight.shape[:2].numel()
-        nothing = torch.zeros_like(self.bias)
-        vision, position = nothing, nothing
+        """Return vision and position of each window, (batch, neuron), or a zero without them."""
+        n_vision, vision, position = 0, features.new_zeros(()), features.new_zeros(())
         if self.vision is not None:
+            n_vision = self.vision.weight.shape[:2].numel()
             vision = self.vision.sum_window(features[..., :n_vision])
         if self.position is not None:
             position = self.position.sum_window(features[..., n_vision:])
@@ -229,8 +138,67 @@ class _Head(nn.Module):
         }
 
 
-def _position_features(config: GLMConfig, recorded: tuple[str, ...]) -> tuple[str, ...]:
-    return () if config.kind == "vision" else resolve_features(config.position, recorded)
+@register_model("glm")
+class GLM(AbstractEncoder):
+    """Predicts responses by one linear filter over pixels and lags, and one over behavior.
+
+    Source: Parker, Abe, Leonard, Martins, Niell (2022), "Joint coding of visual input and eye/head
+    position in V1 of freely moving mice".
+    """
+
+    Config = GLMConfig
+    inputs = "both"
+
+    def __init__(self, config: GLMConfig, sessions: Mapping[str, EncoderDims]) -> None:
+        super().__init__(config, sessions)
+        self.add_heads(lambda dims: GLMHead(config, dims))
+        self.is_multiplicative = config.kind == "multiplicative"
+        self.strengths = {"smoothness": config.smoothness, "l1": config.l1, "l2": config.l2}
+
+    @classmethod
+    def reads(cls, config: GLMConfig) -> Sequence[str | Sequence[str]]:
+        """Return the position features, then those of the shifter."""
+        gaze = () if config.kind == "position" else shifter_columns(config.shifter)
+        return [_position(config), gaze]
+
+    def encode(
+        self,
+        video: Float[Tensor, "batch time 1 height width"],
+        behavior: Float[Tensor, "batch time feature"],
+        session: str | None = None,
+    ) -> Float[Tensor, "batch time hidden"]:
+        """Return what each bin adds to windows in which it has each possible place."""
+        head = self.head(session)
+        states = behavior.flatten(0, 1)
+        parts = []
+        if head.vision is not None:
+            parts.append(head.vision(head.pixels(video.flatten(0, 1), states)))
+        if head.position is not None:
+            parts.append(head.position(head.columns(states)))
+        return torch.cat(parts, 1).unflatten(0, behavior.shape[:2])
+
+    def respond(
+        self, features: Float[Tensor, "batch history hidden"], session: str | None = None
+    ) -> Float[Tensor, "batch neuron"]:
+        """Add up the bins of each window and apply the link."""
+        head = self.head(session)
+        vision, position = head.sum_windows(at_least_float32(features))
+        if self.is_multiplicative:
+            return (1 + position).abs() * head.link_response(vision)
+        return head.link_response(vision + position)
+
+    def penalties(self, session: str | None = None) -> dict[str, Tensor]:
+        """Return smoothness, L1 and L2, each the mean over neurons of a sum over weights."""
+        values = self.head(session).penalties()
+        return {
+            name: strength * values[name]
+            for name, strength in self.strengths.items()
+            if strength and name in values
+        }
+
+
+def _position(config: GLMConfig) -> str | tuple[str, ...]:
+    return () if config.kind == "vision" else config.position
 
 
 def _field_size(frame_size: tuple[int, int], downsample: int, crop: int) -> tuple[int, int]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from freegaze.models.encoder import register_model
 from freegaze.models.parts.gaze import ShifterChoice
-from freegaze.models.parts.link import PositiveLink
-from freegaze.models.parts.vision import CoreChoice, ReadoutChoice, VisionConfig
-from freegaze.models.parts.vision_encoder import VisionEncoder
+from freegaze.models.parts.head import PositiveLink
+from freegaze.models.parts.vision import CoreChoice, ReadoutChoice, VisionConfig, VisionEncoder
 from freegaze.nn.gaussian import GaussianReadoutConfig
-from freegaze.nn.readout_shifter import ReadoutShifterConfig
 from freegaze.nn.separable import SeparableCoreConfig
-from freegaze.nn.shifter import NoShifterConfig
+from freegaze.nn.shifter import NoShifterConfig, ReadoutShifterConfig
 
 
 class SensoriumConfig(VisionConfig):

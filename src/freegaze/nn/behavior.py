@@ -1,4 +1,4 @@
-"""Behavior encoders: from behavior features to one number a neuron."""
+"""Behavior encoder: from behavior features to numbers per neuron."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class BehaviorEncoder(nn.Module):
         n_features: Number of features.
         n_neurons: Number of neurons.
         is_normalized: Whether features are batch-normalized first, as in the original; standardized
-            features need it not.
-        n_outputs: Numbers a neuron; all neurons' first ones come first, then their second ones.
+            features do not need it.
+        n_outputs: Numbers per neuron; all neurons' first ones come first, then their second ones.
 
     Source: Xu et al. (2023), code.
     """
@@ -30,9 +30,5 @@ class BehaviorEncoder(nn.Module):
         self.linear = nn.Linear(n_features, n_outputs * n_neurons)
 
     def forward(self, behavior: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch output"]:
-        """Return ``n_outputs`` numbers a neuron."""
+        """Return ``n_outputs`` numbers per neuron."""
         return self.linear(behavior if self.norm is None else self.norm(behavior))
-
-    def mean_absolute_weight(self) -> Float[Tensor, ""]:
-        """Return the mean absolute weight, for an L1 penalty (deviation Q20)."""
-        return self.linear.weight.abs().mean()

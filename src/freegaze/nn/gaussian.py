@@ -1,4 +1,4 @@
-"""The Gaussian readout: each neuron looks at one point of the maps, found by sampling around it."""
+"""Gaussian readout: one position of the maps per neuron, learned by sampling around it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from freegaze.config import StrictConfig
+from freegaze.nn.readouts import AbstractReadout
 from freegaze.nn.sampling import sample_bilinear
 
 
 class GaussianReadoutConfig(StrictConfig):
-    """Where neurons start to look, and how much their weights cost.
+    """First positions of neurons, and the penalty on their weights.
 
     Positions run from -1 to 1 across the maps.
 
@@ -48,8 +49,8 @@ class GaussianReadoutConfig(StrictConfig):
         )
 
 
-class GaussianReadout(nn.Module):
-    """Reads the channels at one point a neuron.
+class GaussianReadout(AbstractReadout):
+    """Reads the channels at one point per neuron.
 
     In training the point is drawn around the neuron's mean position for each image, so that the
     position gets a gradient from as far as the spread reaches; otherwise it is the mean position.
@@ -57,7 +58,7 @@ class GaussianReadout(nn.Module):
     Args:
         n_channels: Channels of the maps.
         n_neurons: Number of neurons.
-        has_bias: Whether a number is added for each neuron.
+        has_bias: Whether each neuron has a bias.
         position_range: See ``GaussianReadoutConfig``.
         spread_range: See ``GaussianReadoutConfig``.
         l1: See ``GaussianReadoutConfig``.
@@ -87,12 +88,11 @@ class GaussianReadout(nn.Module):
         maps: Float[Tensor, "batch channel h w"],
         offset: Float[Tensor, "batch 2"] | None = None,
     ) -> Float[Tensor, "batch neuron"]:
-        """Return one number a neuron.
+        """Return one number per neuron.
 
         Args:
             maps: Feature maps.
-            offset: How far (x, y) all neurons look beside their positions, in each frame; zero
-                outside the maps.
+            offset: Shift (x, y) of all positions in each frame. The maps are zero outside.
         """
         points = self._points(len(maps))
         if offset is not None:
@@ -103,7 +103,7 @@ class GaussianReadout(nn.Module):
         return values if self.bias is None else values + self.bias
 
     def constrain(self) -> None:
-        """Put positions that left the maps back on their edge."""
+        """Return positions that left the maps to their edge."""
         self.position.data.clamp_(-1, 1)
 
     def penalties(self) -> dict[str, Tensor]:

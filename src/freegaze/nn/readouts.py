@@ -1,4 +1,4 @@
-"""Readouts: from feature maps to one number a neuron."""
+"""Readouts: from feature maps to one number per neuron."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError
+
+
+class AbstractReadout(nn.Module):
+    """Turns feature maps into one number per neuron."""
+
+    def penalties(self) -> dict[str, Tensor]:
+        """Return penalties on the weights by name, each already weighted."""
+        return {}
+
+    def constrain(self) -> None:
+        """Return weights to their range after a step of the optimizer; by default a no-op."""
 
 
 class LinearReadoutConfig(StrictConfig):
@@ -30,7 +41,7 @@ class LinearReadoutConfig(StrictConfig):
 
 
 class FactorizedReadoutConfig(StrictConfig):
-    """Every neuron has one mask over places and one weight a channel.
+    """Every neuron has one mask over places and one weight per channel.
 
     Args:
         kind: ``"factorized"``.
@@ -45,13 +56,13 @@ class FactorizedReadoutConfig(StrictConfig):
         return FactorizedReadout(map_size, n_neurons, has_bias)
 
 
-class LinearReadout(nn.Module):
+class LinearReadout(AbstractReadout):
     """Weighs every element of the maps for every neuron.
 
     Args:
         map_size: (channels, height, width) of the maps.
         n_neurons: Number of neurons.
-        has_bias: Whether a number is added for each neuron.
+        has_bias: Whether each neuron has a bias.
     """
 
     def __init__(self, map_size: tuple[int, int, int], n_neurons: int, has_bias: bool) -> None:
@@ -60,19 +71,19 @@ class LinearReadout(nn.Module):
         self.linear = nn.Linear(n_channels * height * width, n_neurons, bias=has_bias)
 
     def forward(self, maps: Float[Tensor, "batch channel h w"]) -> Float[Tensor, "batch neuron"]:
-        """Return one number a neuron."""
+        """Return one number per neuron."""
         return self.linear(maps.flatten(1))
 
 
-class FactorizedReadout(nn.Module):
-    """Looks with each neuron's own mask at the maps, then weighs the channels.
+class FactorizedReadout(AbstractReadout):
+    """Averages each channel of the maps under each neuron's own mask, then weighs the channels.
 
-    Needs about a tenth of the linear readout's weights, since most neurons see one place only.
+    It has about a tenth of the linear readout's weights.
 
     Args:
         map_size: (channels, height, width) of the maps.
         n_neurons: Number of neurons.
-        has_bias: Whether a number is added for each neuron.
+        has_bias: Whether each neuron has a bias.
 
     Source: Klindt et al. (2017), "Neural system identification for large populations".
     """
@@ -87,7 +98,7 @@ class FactorizedReadout(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_neurons)) if has_bias else None
 
     def forward(self, maps: Float[Tensor, "batch channel h w"]) -> Float[Tensor, "batch neuron"]:
-        """Return one number a neuron."""
+        """Return one number per neuron."""
         seen = maps.flatten(2) @ self.mask.T.to(maps.dtype)
         values = (seen * self.channels.T).sum(1)
         return values if self.bias is None else values + self.bias
@@ -121,6 +132,6 @@ class PixelReadout(nn.Module):
     def forward(
         self, frames: Float[Tensor, "batch 1 height width"]
     ) -> Float[Tensor, "batch neuron"]:
-        """Return one number a neuron."""
+        """Return one number per neuron."""
         coarse = F.avg_pool2d(frames, self.downsample).flatten(1)
         return coarse @ self.field.flatten(1).T.to(coarse.dtype)

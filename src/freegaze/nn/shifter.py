@@ -1,4 +1,4 @@
-"""Undo the movement of the eye: from eye and head angles to a shift and rotation of each frame."""
+"""Shifters: from eye and head angles to a displacement of frames, or of what readouts see."""
 
 from __future__ import annotations
 
@@ -100,21 +100,19 @@ class ShifterConfig(StrictConfig):
     def build(self, frame_size: tuple[int, int]) -> ImageShifter:
         """Build the shifter for frames of (height, width) pixels."""
         height, width = frame_size
-        return ImageShifter(
-            displacement=DisplacementNetwork(
-                n_inputs=len(self.columns),
-                hidden=self.hidden,
-                activation=self.activation,
-                is_normalized=self.normalize == "batch",
-                has_linear=self.linear,
-                bound=self.bound,
-                limits=(self.max_shift[0] * width, self.max_shift[1] * height, self.max_angle_deg),
-                speed=self.speed,
-                starts_at_zero=self.start == "zero",
-            ),
-            center=rotation_center(frame_size, self.center),
-            padding=self.padding,
+        displacement = DisplacementNetwork(
+            n_inputs=len(self.columns),
+            hidden=self.hidden,
+            limits=(self.max_shift[0] * width, self.max_shift[1] * height, self.max_angle_deg),
+            activation=self.activation,
+            is_normalized=self.normalize == "batch",
+            has_linear=self.linear,
+            bound=self.bound,
+            speed=self.speed,
+            starts_at_zero=self.start == "zero",
         )
+        center = rotation_center(frame_size, self.center)
+        return ImageShifter(displacement, center, self.padding)
 
 
 class NoShifterConfig(StrictConfig):
@@ -127,17 +125,49 @@ class NoShifterConfig(StrictConfig):
     kind: Literal["none"] = "none"
 
 
+class ReadoutShifterConfig(StrictConfig):
+    """A small network from the eye's position to a shift of all neurons' positions.
+
+    Args:
+        kind: ``"readout"``: it moves the positions that readouts see.
+        columns: Behavior features that it reads.
+        hidden: Units of each hidden layer.
+        start: ``"zero"`` starts unshifted; ``"random"`` as PyTorch initializes.
+
+    Source: Willeke et al. (2022), code; Xu et al. (2023), code.
+    """
+
+    kind: Literal["readout"] = "readout"
+    columns: tuple[str, ...] = Field(default=("theta", "phi"), min_length=1)
+    hidden: tuple[int, ...] = (5, 5)
+    start: Literal["zero", "random"] = "zero"
+
+    @classmethod
+    def paper(cls) -> ReadoutShifterConfig:
+        """Return the competition's shifter.
+
+        Source: Willeke et al. (2022), code; Xu et al. (2023), code.
+        """
+        return cls(start="random")
+
+    def build(self) -> DisplacementNetwork:
+        """Build the shifter, to (x, y) in positions from -1 to 1 across the maps."""
+        return DisplacementNetwork(
+            len(self.columns), self.hidden, (1.0, 1.0), starts_at_zero=self.start == "zero"
+        )
+
+
 class DisplacementNetwork(nn.Module):
-    """Maps angles to (x px, y px, angle deg).
+    """Maps angles to displacements, such as (x px, y px, angle deg).
 
     Args:
         n_inputs: Number of angles.
         hidden: Units of each hidden layer.
+        limits: Largest value of each displacement.
         activation: ``"tanh"`` or ``"softplus"``.
         is_normalized: Whether inputs and hidden layers are batch-normalized.
         has_linear: Whether inputs also reach the output by a matrix.
         bound: How the output is kept within ``limits``.
-        limits: Largest (x px, y px, angle deg).
         speed: Factor on the output before it is bounded, by which an optimizer that steps every
             weight equally far moves displacements faster.
         starts_at_zero: Whether the first displacement is zero.
@@ -149,13 +179,14 @@ class DisplacementNetwork(nn.Module):
         self,
         n_inputs: int,
         hidden: tuple[int, ...],
-        activation: str,
-        is_normalized: bool,
-        has_linear: bool,
-        bound: Bound,
-        limits: tuple[float, float, float],
-        speed: float,
-        starts_at_zero: bool,
+        limits: tuple[float, ...],
+        *,
+        activation: str = "tanh",
+        is_normalized: bool = False,
+        has_linear: bool = False,
+        bound: Bound = "tanh",
+        speed: float = 1.0,
+        starts_at_zero: bool = False,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = [BatchNorm1d(n_inputs)] if is_normalized else []
@@ -163,18 +194,20 @@ class DisplacementNetwork(nn.Module):
             layers.append(nn.Linear(width_in, width_out))
             layers += [BatchNorm1d(width_out)] if is_normalized else []
             layers.append(nn.Tanh() if activation == "tanh" else nn.Softplus())
-        layers.append(nn.Linear((n_inputs, *hidden)[-1], 3))
+        layers.append(nn.Linear((n_inputs, *hidden)[-1], len(limits)))
         self.layers = nn.Sequential(*layers)
-        self.linear = nn.Linear(n_inputs, 3, bias=False) if has_linear else None
-        self.offset = nn.Parameter(torch.zeros(3)) if bound == "tanh_then_bias" else None
+        self.linear = nn.Linear(n_inputs, len(limits), bias=False) if has_linear else None
+        self.offset = nn.Parameter(torch.zeros(len(limits))) if bound == "tanh_then_bias" else None
         self.bound = bound
         self.speed = speed
         self.register_buffer("limits", torch.tensor(limits), persistent=False)
         if starts_at_zero:
-            _set_to_zero(layers[-1], self.linear)
+            zero = nn.ModuleList([layers[-1], self.linear or nn.Identity()])
+            for parameter in zero.parameters():
+                nn.init.zeros_(parameter)
 
-    def forward(self, angles: Float[Tensor, "batch angle"]) -> Float[Tensor, "batch 3"]:
-        """Return the displacement (x px, y px, angle deg) for each bin's angles."""
+    def forward(self, angles: Float[Tensor, "batch angle"]) -> Float[Tensor, "batch value"]:
+        """Return the displacement for each bin's angles."""
         raw = self.layers(angles)
         if self.linear is not None:
             raw = raw + self.linear(angles)
@@ -186,7 +219,7 @@ class DisplacementNetwork(nn.Module):
 
 
 class ImageShifter(nn.Module):
-    """Moves each frame back to where the eye looked.
+    """Moves each frame against the movement of the eye.
 
     Args:
         displacement: From angles to (x px, y px, angle deg).
@@ -207,11 +240,5 @@ class ImageShifter(nn.Module):
         frames: Float[Tensor, "batch channel height width"],
         angles: Float[Tensor, "batch angle"],
     ) -> Float[Tensor, "batch channel height width"]:
-        """Return the frames moved by the displacement that the angles ask for."""
+        """Return the frames moved by the displacements of the angles."""
         return warp_frames(frames, self.displacement(angles), self.center, self.padding)
-
-
-def _set_to_zero(*layers: nn.Module | None) -> None:
-    for layer in layers:
-        for parameter in layer.parameters() if layer is not None else ():
-            nn.init.zeros_(parameter)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from freegaze.errors import CheckpointError, RegistryError
-from freegaze.nn.sessions import session_key
+from freegaze.models.encoder import session_key
 from freegaze.nn.shifter import ShifterConfig
 from freegaze.registry import nearest_names
 

@@ -1,23 +1,34 @@
-"""Picking a part's behavior features out of all features by position."""
+"""Selection of a part's behavior features by position."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from freegaze.dataset.dims import EncoderDims
+
 
 class Columns(nn.Module):
-    """Selects features; the positions move with the module to its device.
+    """Selects the behavior features that a part reads.
 
     Args:
-        positions: Positions among all features, in the order in which the part wants them.
+        dims: Sizes and names of the session.
+        features: Features by set or by name, in the order in which the part reads them.
+        part: The part's name, for messages.
+
+    Raises:
+        ConfigError: If the session lacks one of them.
     """
 
     positions: Tensor
 
-    def __init__(self, positions: list[int]) -> None:
+    def __init__(self, dims: EncoderDims, features: str | Sequence[str], part: str) -> None:
         super().__init__()
+        positions = dims.columns(features, part)
+        self.n_features = len(positions)
         self.register_buffer("positions", torch.tensor(positions), persistent=False)
 
     def forward(

@@ -1,8 +1,9 @@
-"""A session's way from frames to visual drives: gaze, readout of the shared core, linear path."""
+"""Encoders with a core: gaze correction, core, readout, linear path, temporal kernels."""
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -12,16 +13,18 @@ from torch import Tensor, nn
 from freegaze.config import StrictConfig
 from freegaze.dataset.dims import EncoderDims
 from freegaze.errors import ConfigError
+from freegaze.models.encoder import AbstractEncoder
 from freegaze.models.parts.columns import Columns
 from freegaze.models.parts.gaze import GazeCorrection, ShifterChoice, shifter_columns
-from freegaze.models.parts.link import PositiveLink
+from freegaze.models.parts.head import KernelHead, PositiveLink
+from freegaze.models.parts.pretrained import load_pretrained_core
 from freegaze.nn.cores import AbstractCore, CoreConfig
-from freegaze.nn.gaussian import GaussianReadout, GaussianReadoutConfig
+from freegaze.nn.gaussian import GaussianReadoutConfig
 from freegaze.nn.penalties import roughness
 from freegaze.nn.readouts import FactorizedReadoutConfig, LinearReadoutConfig, PixelReadout
 from freegaze.nn.separable import SeparableCoreConfig
 from freegaze.nn.shifter import ShifterConfig
-from freegaze.nn.timm_core import TimmCoreConfig
+from freegaze.nn.timm_core import TimmCore, TimmCoreConfig
 
 CoreChoice: TypeAlias = Annotated[
     CoreConfig | SeparableCoreConfig | TimmCoreConfig, Discriminator("kind")
@@ -35,18 +38,18 @@ class VisionConfig(StrictConfig):
     """Choices that encoders with a core share; any core goes with any readout and any shifter.
 
     Args:
-        shifter: What follows gaze: the frames (``image``), the places that readouts look at
+        shifter: What is moved by gaze: the frames (``image``), the positions of the readout
             (``readout``, with the Gaussian readout only), or nothing (``none``).
-        core: What turns frames into maps: ``conv``, ``separable`` (the Sensorium core) or ``timm``
+        core: Network from frames to maps: ``conv``, ``separable`` (the Sensorium core) or ``timm``
             (any network of timm).
-        readout: ``linear`` weighs every element of the maps, ``factorized`` has a mask and a weight
-            a channel for each neuron, ``gaussian`` looks at one place for each neuron.
-        planes: Behavior features that the core sees as constant planes beside the gray one.
+        readout: ``linear`` weighs every element of the maps, ``factorized`` has one mask and one
+            weight per channel for each neuron, ``gaussian`` reads one position for each neuron.
+        planes: Behavior features that the core reads as constant planes beside the gray one.
         linear_path: Whether each neuron also has a linear receptive field beside the core.
         linear_downsample: Pixels, down and across, that the linear path averages into one.
         smoothness: Weight of the squared differences between neighbors in those receptive fields,
-            summed for a neuron.
-        positive_link: What keeps expected counts positive: ``softplus``, or ``elu1`` (ELU + 1).
+            summed per neuron.
+        positive_link: Link of expected counts: ``softplus``, or ``elu1`` (ELU + 1).
         start_at_mean: Whether a fit starts from each neuron's mean response.
     """
 
@@ -60,23 +63,15 @@ class VisionConfig(StrictConfig):
     positive_link: PositiveLink = "softplus"
     start_at_mean: bool = True
 
-    def build_core(self) -> AbstractCore:
-        """Build the core, which sessions share."""
-        return self.core.build(1 + len(self.planes))
-
-    def behavior_columns(self) -> tuple[str, ...]:
-        """Name the behavior features that vision reads: the shifter's, then the planes."""
-        return tuple(dict.fromkeys((*shifter_columns(self.shifter), *self.planes)))
-
 
 class Vision(nn.Module):
-    """Turns a session's frames into one visual drive a neuron.
+    """Turns a session's frames into one visual drive per neuron.
 
     Args:
-        config: What it is made of.
+        config: Its parts.
         core: The core that sessions share; it is not part of this module.
         dims: Sizes and names of the session.
-        has_bias: Whether the readout adds a number for each neuron.
+        has_bias: Whether the readout has a bias for each neuron.
 
     Raises:
         ConfigError: If parts do not go together, or the session lacks what they read.
@@ -86,18 +81,16 @@ class Vision(nn.Module):
         self, config: VisionConfig, core: AbstractCore, dims: EncoderDims, has_bias: bool
     ) -> None:
         super().__init__()
-        self.gaze = GazeCorrection(config.shifter, dims)
-        self.planes = Columns(dims.columns(config.planes, "the core"))
-        self.n_planes = len(config.planes)
         map_size = core.map_size(dims.frame_size)
+        across, down = ((side - 1) / 2 * core.step_px for side in map_size[:0:-1])
+        self.gaze = GazeCorrection(config.shifter, dims, (across, down))
+        self.planes = Columns(dims, config.planes, "the core")
         self.readout = config.readout.build(map_size, dims.n_neurons, has_bias)
         if config.shifter.kind == "readout" and config.readout.kind != "gaussian":
             raise ConfigError(
                 f"a {config.readout.kind} readout has no positions that `shifter: readout` could "
                 "move; set `readout: gaussian`, or `shifter: image`"
             )
-        # From positions, which run from -1 to 1 between the outermost elements of the maps.
-        self.px_per_position = tuple((side - 1) / 2 * core.step_px for side in map_size[:0:-1])
         self.pixels = (
             PixelReadout(dims.frame_size, config.linear_downsample, dims.n_neurons)
             if config.linear_path
@@ -111,43 +104,99 @@ class Vision(nn.Module):
         frames: Float[Tensor, "batch 1 height width"],
         behavior: Float[Tensor, "batch feature"],
     ) -> Float[Tensor, "batch neuron"]:
-        """Return the visual drives of frames seen in some behavior."""
+        """Return the visual drives of frames, each with the behavior of its bin."""
         moved = self.gaze(frames, behavior)
         maps = core(self._with_planes(moved, behavior))
         offset = self.gaze.offset(behavior)
         drive = self.readout(maps) if offset is None else self.readout(maps, offset)
         return drive if self.pixels is None else drive + self.pixels(moved)
 
-    def displacement(
-        self, behavior: Float[Tensor, "batch feature"]
-    ) -> Float[Tensor, "batch 3"] | None:
-        """Return (x px, y px, angle deg) for each bin, or ``None`` without a shifter.
-
-        A readout that looks further to the right is as good as a frame moved to the left.
-        """
-        offset = self.gaze.offset(behavior)
-        if offset is None:
-            return self.gaze.displacement(behavior)
-        shift = -offset * offset.new_tensor(self.px_per_position)
-        return torch.cat([shift, torch.zeros_like(shift[:, :1])], 1)
-
     def penalties(self) -> dict[str, Tensor]:
         """Return the penalties on the linear path's fields and on the readout's weights."""
-        penalties = {}
-        if isinstance(self.readout, GaussianReadout):
-            penalties |= self.readout.penalties()
+        penalties = self.readout.penalties()
         if self.pixels is not None and self.smoothness:
             rough = roughness(self.pixels.field[None]).mean()
             penalties["smoothness"] = self.smoothness * rough
         return penalties
 
-    def constrain(self) -> None:
-        """Put positions of the readout that left the maps back on their edge."""
-        if isinstance(self.readout, GaussianReadout):
-            self.readout.constrain()
-
     def _with_planes(self, frames: Tensor, behavior: Tensor) -> Tensor:
-        if not self.n_planes:
+        if not self.planes.n_features:
             return frames
         values = self.planes(behavior)[..., None, None]
         return torch.cat([frames, values.expand(-1, -1, *frames.shape[2:]).to(frames.dtype)], 1)
+
+
+class VisionHead(KernelHead):
+    """One session's part: vision, temporal kernels, biases."""
+
+    def __init__(self, config: VisionConfig, core: AbstractCore, dims: EncoderDims) -> None:
+        super().__init__(dims, config.positive_link)
+        self.vision = Vision(config, core, dims, has_bias=False)
+        self.add_kernels(dims)
+
+
+class VisionEncoder(AbstractEncoder):
+    """Predicts responses from the video; behavior moves the gaze, or fills planes of the frames.
+
+    With more than one bin of history, each neuron weighs the bins of its window by a kernel of its
+    own. An encoder of this kind is a ``VisionConfig`` and a name.
+
+    Attributes:
+        Head: Class of the heads, built from (config, core, dims); its ``vision`` is a ``Vision``.
+        core: The core, which sessions share.
+    """
+
+    Config = VisionConfig
+    Head: ClassVar[Any] = VisionHead
+    inputs = "both"
+
+    def __init__(self, config: VisionConfig, sessions: Mapping[str, EncoderDims]) -> None:
+        super().__init__(config, sessions)
+        self.core = config.core.build(1 + len(config.planes))
+        self.core_config = config.core
+        self.add_heads(lambda dims: self.Head(config, self.core, dims))
+
+    @classmethod
+    def reads(cls, config: Any) -> Sequence[str | Sequence[str]]:
+        """Return the features of the shifter, then those of the planes."""
+        return [shifter_columns(config.shifter), config.planes]
+
+    def encode(
+        self,
+        video: Float[Tensor, "batch time 1 height width"],
+        behavior: Float[Tensor, "batch time feature"],
+        session: str | None = None,
+    ) -> Float[Tensor, "batch time hidden"]:
+        """Return one visual drive per neuron for each frame."""
+        vision = self.head(session).vision
+        drive = vision(self.core, video.flatten(0, 1), behavior.flatten(0, 1))
+        return drive.unflatten(0, video.shape[:2])
+
+    def respond(
+        self, features: Float[Tensor, "batch history hidden"], session: str | None = None
+    ) -> Float[Tensor, "batch neuron"]:
+        """Weigh the bins of each window and apply the response link."""
+        return self.head(session).respond(features)
+
+    def penalties(self, session: str | None = None) -> dict[str, Tensor]:
+        """Return the penalties on the core's filters, the readout and the linear path."""
+        return self.core.penalties() | self.head(session).vision.penalties()
+
+    def gaze(self, session: str | None = None) -> GazeCorrection:
+        """Return a session's gaze correction."""
+        return self.head(session).vision.gaze
+
+    def constrain(self) -> None:
+        """Return positions of the readouts that left the maps to their edge."""
+        for session in self.sessions:
+            self.head(session).vision.readout.constrain()
+
+    def load_pretrained(self) -> None:
+        """Load the weights that the core starts a fit from.
+
+        Raises:
+            ConfigError: If they cannot be downloaded.
+            CheckpointError: If their file is broken, or of another network.
+        """
+        if isinstance(self.core, TimmCore) and isinstance(self.core_config, TimmCoreConfig):
+            load_pretrained_core(self.core, self.core_config)
