@@ -46,8 +46,9 @@ def test_mean_rate_predicts_the_training_mean(kind: ResponseKind) -> None:
     encoder = MeanRate(MeanRateConfig(), {"s": EncoderDims(3, (), (8, 12), 2, kind)})
     mean = torch.tensor([0.1, 2.0, 40.0])
     encoder.initialize("s", mean)
-    rates = encoder(torch.zeros(4, 2, 1, 8, 12), torch.zeros(4, 2, 0))
-    torch.testing.assert_close(rates, mean.expand(4, 3))
+    rates = encoder(torch.zeros(11, 2, 1, 8, 12), torch.zeros(11, 2, 0))
+    torch.testing.assert_close(rates, mean.expand(11, 3))
+    assert torch.equal(rates, rates[:1].expand(11, 3))  # or a constant would correlate
 
 
 def make_glm(history: int = 2, **options: object) -> GLM:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -39,12 +40,12 @@ class MeanRate(AbstractEncoder):
         behavior: Float[Tensor, "batch time feature"],
         session: str | None = None,
     ) -> Float[Tensor, "batch time hidden"]:
-        """Return a drive of zero for each bin and neuron."""
-        n_neurons = self.sessions[self.session_name(session)].n_neurons
-        return behavior.new_zeros((*behavior.shape[:2], n_neurons))
+        """Return a zero for each bin: nothing but the shape is used."""
+        return behavior.new_zeros((*behavior.shape[:2], 1))
 
     def respond(
         self, features: Float[Tensor, "batch history hidden"], session: str | None = None
     ) -> Float[Tensor, "batch neuron"]:
-        """Return the constants, once for each window."""
-        return self.head(session).link_response(features[:, -1])
+        """Return the constants for each window: the very same number in all of them."""
+        head = self.head(session)
+        return head.link_response(torch.zeros_like(head.bias)).expand(len(features), -1)
