@@ -1,8 +1,10 @@
 """Configuration files, overrides, and the registry."""
 
+import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from types import SimpleNamespace
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Discriminator, Field
@@ -71,16 +73,95 @@ def test_a_resolved_configuration_reads_back_the_same(tmp_path: Path):
     assert build_config(Outer, config.model_dump()) == config
 
 
-def test_registry_finds_discovers_and_refuses():
-    registry: Registry[int] = Registry("number", lambda: registry.register("two")(2) and None)
-    registry.register("one")(1)
-    assert registry.get("two") == 2
-    assert list(registry) == ["one", "two"]
-    assert "one" in registry
+def write_module(folder: Path, name: str, text: str) -> None:
+    file = folder / Path(*name.split(".")).with_suffix(".py")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    (file.parent / "__init__.py").touch()
+    file.write_text(text)
+
+
+NUMBERS = """
+from number_registry import NUMBERS, Number
+class Basis:
+    unit = "apples"
+@NUMBERS.register("one")
+class One(Basis):
+    \"\"\"The first number.
+
+    More about it.\"\"\"
+    size = 1
+TWO = NUMBERS.register("two")(Number(size=2))
+"""
+
+
+@pytest.fixture
+def numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[Any]:
+    """A registry of a package that registers a class and an object, and has a template."""
+    write_module(tmp_path, "number_things.inner.few", NUMBERS)
+    write_module(tmp_path, "number_things.inner._template", NUMBERS.replace('"one"', '"template"'))
+    write_module(tmp_path, "number_things.broken", 'NUMBERS.register("broken")(1 / 0)')
+    monkeypatch.syspath_prepend(tmp_path)
+    registry: Registry[Any] = Registry("number", "number_things")
+    module = SimpleNamespace(NUMBERS=registry, Number=SimpleNamespace)
+    monkeypatch.setitem(sys.modules, "number_registry", module)
+    yield registry
+    for name in [name for name in sys.modules if name.startswith("number_things")]:
+        del sys.modules[name]
+
+
+def test_a_registry_names_things_without_importing_them(numbers: Registry[Any]):
+    assert numbers.names() == ["broken", "one", "two"]
+    assert numbers.entries["one"].summary == "The first number."
+    assert numbers.entries["one"].facts == {"": "one", "size": 1, "unit": "apples"}
+    assert numbers.entries["two"].facts == {"": "two", "size": 2}
+    assert "number_things.inner.few" not in sys.modules
+
+
+def test_a_registry_imports_what_is_asked_for(numbers: Registry[Any]):
+    assert numbers.get("one").size == 1
+    assert numbers.get("two").size == 2
+    assert "number_things.broken" not in sys.modules
+    numbers.register("three")(3)
+    assert list(numbers) == ["broken", "one", "three", "two"]
+    assert "three" in numbers
     with pytest.raises(RegistryError, match="already taken"):
-        registry.register("one")(7)
+        numbers.register("one")(7)
     with pytest.raises(RegistryError, match="unknown number 'tow' .*nearest: two"):
-        registry.get("tow")
+        numbers.get("tow")
+
+
+def install(folder: Path, points: str) -> None:
+    """Install a package that declares entry points for numbers."""
+    info = folder / "more_numbers-1.0.dist-info"
+    info.mkdir(exist_ok=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: more-numbers\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[freegaze.numbers]\n{points}\n")
+    text = 'from number_registry import NUMBERS\nNUMBERS.register("four")(SQUARE := 4)\n'
+    write_module(folder, "number_things_of_others.more", text)
+
+
+def test_an_installed_package_adds_things(numbers: Registry[Any], tmp_path: Path):
+    install(tmp_path, "four = number_things_of_others.more:SQUARE")
+    assert "four" in numbers.names()
+    assert "number_things_of_others.more" not in sys.modules
+    assert numbers.get("four") == 4
+
+
+@pytest.mark.parametrize(
+    ("point", "message"),
+    [
+        ("one = number_things_of_others.more:SQUARE", "freegaze has a number of that name"),
+        ("five = number_things_of_others.more:SQUARE", "registers no number 'five'"),
+        ("six = number_things_of_others.more:NOTHING", "cannot be loaded"),
+        ("seven = number_things_of_nobody", "cannot be loaded"),
+    ],
+)
+def test_a_wrong_entry_point_is_one_error(
+    numbers: Registry[Any], tmp_path: Path, point: str, message: str
+):
+    install(tmp_path, point)
+    with pytest.raises(RegistryError, match=f"package more-numbers, entry point .*{message}"):
+        numbers.get(point.partition(" ")[0])
 
 
 class Small(StrictConfig):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, requires, version
 
 import typer
 
@@ -42,11 +41,15 @@ def _machine() -> dict[str, object]:
 
 
 def _dependencies() -> list[str]:
+    from importlib.metadata import requires
+
     wanted = [line for line in requires("freegaze") or [] if "extra ==" not in line]
     return sorted(line.partition(">")[0].strip() for line in wanted)
 
 
 def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:

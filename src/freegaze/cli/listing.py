@@ -1,48 +1,89 @@
-"""``freegaze models``, ``sources``, ``targets``, ``metrics``: what there is to choose from."""
+"""``freegaze models``, ``sources``, ``targets`` and ``metrics``: lists of names to choose from."""
 
 from __future__ import annotations
 
-from freegaze.cli.tables import print_frame
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from freegaze.cli.tables import print_rows
+from freegaze.registry import Registry
+
+ModelName = Annotated[str | None, typer.Argument(help="List the options of this encoder.")]
+SourceName = Annotated[str | None, typer.Argument(help="List the options of this source.")]
 
 
-def models() -> None:
-    """List the encoders."""
-    import pandas as pd
+def models(name: ModelName = None) -> None:
+    """List the encoders, or the options of one.
 
-    from freegaze.models.encoder import MODELS
+    For example:
 
-    rows = [(name, MODELS.get(name).inputs, _first_line(MODELS.get(name))) for name in MODELS]
-    print_frame("Models", pd.DataFrame(rows, columns=["name", "reads", "what it is"]))
+        freegaze models glm
+    """
+    if name is not None:
+        from freegaze.models.encoder import MODELS
+
+        _print_options(f"Options of {name}, for --set model.OPTION=VALUE", MODELS.get(name).Config)
+        return
+    _print_names("model", ("reads", "description"), lambda e: (e.facts["inputs"], e.summary))
 
 
 def metrics() -> None:
     """List the scores."""
-    import pandas as pd
+    _print_names(
+        "metric",
+        ("label", "unit", "better"),
+        lambda entry: (
+            entry.facts["label"],
+            entry.facts.get("unit", ""),
+            "higher" if entry.facts.get("higher_is_better", True) else "lower",
+        ),
+    )
 
-    from freegaze.metrics.metric import METRICS
 
-    scores = [METRICS.get(name) for name in METRICS]
-    rows = [(s.name, s.label, s.unit, "higher" if s.higher_is_better else "lower") for s in scores]
-    print_frame("Metrics", pd.DataFrame(rows, columns=["name", "what it is", "unit", "better"]))
+def sources(name: SourceName = None) -> None:
+    """List the formats and data sets that can be read, or the options of one.
 
+    For example:
 
-def sources() -> None:
-    """List the formats and data sets."""
-    import pandas as pd
+        freegaze sources xu2023
+    """
+    if name is not None:
+        from freegaze.sources import SOURCES
 
-    from freegaze.sources import describe_sources
-
-    print_frame("Sources", pd.DataFrame(describe_sources()))
+        _print_options(f"Options of {name}, for --option OPTION=VALUE", SOURCES.get(name).Options)
+        return
+    _print_names(
+        "source",
+        ("description", "citation"),
+        lambda entry: (entry.facts["description"], entry.facts.get("citation", "")),
+    )
 
 
 def targets() -> None:
     """List the formats that recordings can be written in."""
-    import pandas as pd
-
-    from freegaze.sources.targets import describe_targets
-
-    print_frame("Targets", pd.DataFrame(describe_targets()))
+    _print_names(
+        "target", ("description",), lambda e: (e.facts["description"],), package="freegaze.sources"
+    )
 
 
-def _first_line(thing: object) -> str:
-    return (thing.__doc__ or "").partition("\n")[0]
+def _print_names(
+    kind: str,
+    columns: tuple[str, ...],
+    describe: Callable[[Any], tuple[str, ...]],
+    package: str | None = None,
+) -> None:
+    """Print one row per registered name, without importing what is registered."""
+    registry: Registry[Any] = Registry(kind, package)
+    rows = {name: (name, *describe(entry)) for name, entry in registry.entries.items()}
+    for name, point in registry.plugins.items():
+        from_package = f"{point.value}, of package {point.dist.name if point.dist else '?'}"
+        rows.setdefault(name, (name, from_package, *[""] * (len(columns) - 1)))
+    print_rows(f"{kind.capitalize()}s", ("name", *columns), (rows[name] for name in sorted(rows)))
+
+
+def _print_options(title: str, kind: Any) -> None:
+    from freegaze.config_table import option_rows
+
+    print_rows(title, ("option", "default", "description"), option_rows(kind))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,15 @@ def print_nested(title: str, values: Mapping[str, Any]) -> None:
 
 def print_frame(title: str, frame: pd.DataFrame) -> None:
     """Print a data frame, numbers with four significant digits."""
+    print_rows(title, map(str, frame.columns), frame.itertuples(index=False))
+
+
+def print_rows(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Print rows of plain values, numbers with four significant digits."""
     table = Table(title=escape(title), title_justify="left")
-    for name in frame.columns:
-        table.add_column(escape(str(name)), overflow="fold")  # nothing is cut off
-    for row in frame.itertuples(index=False):
+    for name in columns:
+        table.add_column(escape(name), overflow="fold")  # nothing is cut off
+    for row in rows:
         table.add_row(*(escape(_text(value)) for value in row))
     Console().print(table)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -170,15 +168,7 @@ class Metric:
         return predicted, observed
 
 
-def _discover() -> None:
-    """Import the modules of this folder, each of which may register scores."""
-    package = importlib.import_module("freegaze.metrics")
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"freegaze.metrics.{module.name}")
-
-
-METRICS: Registry[Metric] = Registry("metric", _discover)
+METRICS: Registry[Metric] = Registry("metric")
 """All scores per neuron, by name."""
 
 

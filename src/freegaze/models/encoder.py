@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
@@ -220,14 +218,7 @@ def session_key(session: str) -> str:
     return "s:" + session.replace("%", "%25").replace(".", "%2E")
 
 
-def _discover_models() -> None:
-    package = import_module("freegaze.models")
-    for module in iter_modules(package.__path__):
-        if not module.name.startswith("_"):
-            import_module(f"freegaze.models.{module.name}")
-
-
-MODELS: Registry[type[AbstractEncoder]] = Registry("model", _discover_models)
+MODELS: Registry[type[AbstractEncoder]] = Registry("model")
 
 E = TypeVar("E", bound=type[AbstractEncoder])
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from pkgutil import walk_packages
 from typing import Any, ClassVar, Generic, TypeVar
 
 from freegaze.config import StrictConfig, build_config
@@ -72,17 +69,7 @@ class AbstractSource(ABC, Generic[O]):
         return {**origin, "citation": self.citation, **more}
 
 
-def _discover_sources() -> None:
-    package = import_module("freegaze.sources")
-    for module in walk_packages(package.__path__, "freegaze.sources."):
-        spec = find_spec(module.name)
-        if spec is None or spec.origin is None or module.name.rpartition(".")[2].startswith("_"):
-            continue
-        if "\n@register_source(" in Path(spec.origin).read_text("utf-8"):
-            import_module(module.name)
-
-
-SOURCES: Registry[type[AbstractSource[Any]]] = Registry("source", _discover_sources)
+SOURCES: Registry[type[AbstractSource[Any]]] = Registry("source")
 
 S = TypeVar("S", bound=type[AbstractSource[Any]])
 

@@ -86,7 +86,7 @@ class ConversionConfig(StrictConfig):
     test: float = 0.3
 
 
-TARGETS: Registry[Target] = Registry("target")
+TARGETS: Registry[Target] = Registry("target", "freegaze.sources")
 
 
 def convert(
@@ -149,11 +149,6 @@ def convert(
         written[i] = Converted(name, place, losses, was_there=is_there[i])
         tell(f"writing {name}", len(written), len(places))
     return [written[i] for i in range(len(places))]
-
-
-def describe_targets() -> list[dict[str, str]]:
-    """Describe every target, for listings and the docs."""
-    return [{"name": name, "description": TARGETS.get(name).description} for name in TARGETS]
 
 
 def _bin_option(
