@@ -26,8 +26,8 @@ from freegaze.evaluation.evaluate import evaluate
 from freegaze.evaluation.prediction_files import save_predictions
 from freegaze.evaluation.score_predictions import score_predictions
 from freegaze.evaluation.storage import load_evaluation, save_evaluation
-from freegaze.explanation.pieces import Pieces
 from freegaze.explanation.storage import load_explanations, save_explanation
+from freegaze.files.pieces import Pieces
 from freegaze.fitted.storage import load_encoder
 from freegaze.models.encoder import build_encoder
 from freegaze.paper.ascent import MostExciting, PaperAscent, load_most_exciting
@@ -200,7 +200,7 @@ PROTOCOL = PaperAscent(1, 1, 1)
 
 
 def write_picture(folder: Path) -> Path:
-    from freegaze.explanation.pieces import save_piece
+    from freegaze.files.pieces import save_piece
 
     found = MostExciting(np.ones((1, 60, 80), np.float32), np.ones((1, 2), np.float32), 0.0, 1.0)
     path = folder / "most_exciting" / PROTOCOL.folder / "repeat-1" / "7.npz"

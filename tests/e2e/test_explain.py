@@ -68,7 +68,7 @@ def test_a_broken_explanation_is_one_line(freegaze, explained: Path, tmp_path: P
         told = freegaze(verb, run, *(SMALL_EXPLANATION if verb == "explain" else ()), status=2)
         assert "Traceback" not in told.stderr
         (line,) = [x for x in told.stderr.splitlines() if x.startswith("freegaze:")]
-        assert "remove that folder" in line
+        assert "remove about.json there" in line
     shutil.rmtree(fields.parent)
     freegaze("report", run)  # as one that was not explained
     assert "Receptive fields" not in (run / "report.html").read_text()

@@ -19,7 +19,6 @@ from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.contributions.contributions import Contributing, contribution_tables
 from freegaze.explanation.contributions.groups import class_of, grouped_columns
 from freegaze.explanation.explain import explain
-from freegaze.explanation.pieces import Pieces
 from freegaze.explanation.result import METHODS
 from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.storage import (
@@ -29,6 +28,7 @@ from freegaze.explanation.storage import (
     load_explanations,
     session_folder,
 )
+from freegaze.files.pieces import Pieces
 from freegaze.models.callables import seen_by_retina
 from freegaze.recording.recording import Recording, ResponseKind, Segment
 
@@ -257,9 +257,9 @@ def test_an_encoder_that_does_not_look_is_explained_too(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_or_broken_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="not explained yet.*freegaze explain"):
+    with pytest.raises(CheckpointError, match="no explanation in.*freegaze explain"):
         load_explanations(tmp_path)
-    with pytest.raises(CheckpointError, match="not explained yet"):
+    with pytest.raises(CheckpointError, match="no explanation in"):
         load_explanation(tmp_path, "s")
     recording = make_recording(n_bins=900)
     explain(fake_fit([recording]), recording, tmp_path, QUICK)

@@ -11,10 +11,9 @@ import pytest
 
 from builders import make_recording
 from freegaze.errors import CheckpointError, DataError
-from freegaze.explanation.pieces import Pieces
 from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.storage import (
-    ABOUT,
+    EXPLANATION,
     FOLDER,
     TABLES,
     is_explained,
@@ -24,6 +23,7 @@ from freegaze.explanation.storage import (
     session_folder,
     settings_of,
 )
+from freegaze.files.pieces import Pieces
 from report_runs import make_explanation
 
 ODD = ["mouse", "a/b", "..", ".", "", "...", "%2E", "../../etc", "Größe 7", "a\\b:c*?", "nul\n"]
@@ -97,7 +97,7 @@ def test_an_unfinished_explanation_is_not_believed(tmp_path: Path, monkeypatch, 
     assert (session_folder(tmp_path, "mouse") / "neurons.parquet").is_file()
     assert not is_explained(tmp_path)
     assert settings_of(tmp_path, "mouse") is None
-    with pytest.raises(CheckpointError, match="not explained yet"):
+    with pytest.raises(CheckpointError, match="no explanation in .* run `freegaze explain"):
         load_explanation(tmp_path, "mouse")
 
 
@@ -119,7 +119,9 @@ def test_files_of_another_explanation_are_not_taken_for_its_own(tmp_path: Path) 
     folder = save_explanation(tmp_path, made(), {})
     table = pd.read_parquet(folder / "saliency.parquet")
     table.assign(absolute=0.0).to_parquet(folder / "saliency.parquet", index=False)
-    with pytest.raises(CheckpointError, match=r"saliency\.parquet has changed.*remove that folder"):
+    with pytest.raises(
+        CheckpointError, match=r"saliency\.parquet has changed.*remove about.json there"
+    ):
         load_explanation(tmp_path, "mouse")
 
 
@@ -146,7 +148,7 @@ def mangled(whole: bytes, rng: np.random.Generator, n: int) -> list[bytes]:
     return [b"", *cut, *changed]
 
 
-@pytest.mark.parametrize("name", [ABOUT, "fields.npz", "saliency.parquet"])
+@pytest.mark.parametrize("name", [EXPLANATION.about, "fields.npz", "saliency.parquet"])
 def test_a_broken_file_is_one_line_that_says_what_to_do(tmp_path: Path, name: str) -> None:
     save_explanation(tmp_path, made(), {})
     path = session_folder(tmp_path, "mouse") / name
@@ -158,7 +160,7 @@ def test_a_broken_file_is_one_line_that_says_what_to_do(tmp_path: Path, name: st
         except CheckpointError as error:
             errors.append(str(error))
     assert len(errors) > 30
-    assert all("remove that folder and run `freegaze explain" in error for error in errors)
+    assert all("remove about.json there and run `freegaze explain" in error for error in errors)
     assert not any("\n" in error for error in errors)
     path.unlink()
     with pytest.raises(CheckpointError):
@@ -168,14 +170,14 @@ def test_a_broken_file_is_one_line_that_says_what_to_do(tmp_path: Path, name: st
 @pytest.mark.parametrize("content", ["", "[1]", "{", '{"lag": 1}', "\udcff"])
 def test_what_was_explained_must_be_readable(tmp_path: Path, content: str) -> None:
     save_explanation(tmp_path, made(), {})
-    path = session_folder(tmp_path, "mouse") / ABOUT
+    path = session_folder(tmp_path, "mouse") / EXPLANATION.about
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(CheckpointError, match="remove that folder"):
+    with pytest.raises(CheckpointError, match="remove about.json there"):
         load_explanation(tmp_path, "mouse")
     if content == '{"lag": 1}':
         assert settings_of(tmp_path, "mouse") is None  # it is made anew
     else:
-        with pytest.raises(CheckpointError, match="remove that folder"):
+        with pytest.raises(CheckpointError, match="remove about.json there"):
             settings_of(tmp_path, "mouse")
 
 
@@ -189,7 +191,7 @@ def test_a_file_of_pickles_is_not_opened(tmp_path: Path) -> None:
 
 def test_numbers_in_about_are_plain(tmp_path: Path) -> None:
     folder = save_explanation(tmp_path, made(), {"blur_px": 1.5})
-    about = json.loads((folder / ABOUT).read_text())
+    about = json.loads((folder / EXPLANATION.about).read_text())
     assert about["unit_ids"] == ["unit_0", "unit_1", "unit_2"]
     assert about["settings"] == {"blur_px": 1.5}
 

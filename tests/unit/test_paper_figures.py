@@ -191,7 +191,7 @@ def test_an_explanation_is_asked_for_where_there_is_none(tmp_path: Path) -> None
     grid = make_figure_grid(tmp_path, ("mouse_1",), table="figure4")
     step = FigureStep("figure4", SHORT, "default", explain_from_nothing)
     assert not is_done(grid.cells[0], step)
-    with pytest.raises(CheckpointError, match="not explained yet"):
+    with pytest.raises(CheckpointError, match="no explanation in"):
         figure4(grid, "figure4", SHORT)
 
 

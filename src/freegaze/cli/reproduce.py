@@ -78,7 +78,7 @@ def command(
 
         freegaze reproduce figure4 --out grids/table2 --set figure.neurons=12
     """
-    from freegaze.files.atomic import atomic_file
+    from freegaze.files.atomic import write_file
     from freegaze.paper.cells import is_done, job_commands, run_cells
     from freegaze.paper.grid import start_grid
 
@@ -104,8 +104,7 @@ def command(
     if emit_jobs is not None:
         verb = shlex.join([name, *_set_options(of_figure)])
         commands = job_commands(grid, left, verb)
-        with atomic_file(emit_jobs, overwrite=True) as partial:
-            partial.write_text("".join(line + "\n" for line in commands), encoding="utf-8")
+        write_file(emit_jobs, "".join(line + "\n" for line in commands))
         typer.echo(f"{emit_jobs}: {len(commands)} commands, one a cell")
         return
     with grid_progress(name, len(cells), len(cells) - len(left), quiet) as watch:

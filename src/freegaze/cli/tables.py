@@ -43,10 +43,9 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
     Raises:
         DataError: If the disk refuses.
     """
-    from freegaze.files.atomic import atomic_file
+    from freegaze.files.atomic import write_file
 
-    with atomic_file(path, overwrite=True) as partial:
-        frame.to_csv(partial, index=False)
+    write_file(path, frame.to_csv(index=False))
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:

@@ -12,7 +12,6 @@ Several sessions go into one file as ``SESSION/rates``, ``SESSION/targets`` and 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ import numpy as np
 
 from freegaze.dataset.splits import Split
 from freegaze.errors import DataError, ShapeError
-from freegaze.files.atomic import atomic_file
+from freegaze.files.artifact import npz_bytes
+from freegaze.files.atomic import write_file
 from freegaze.files.npz import NpzReader
 from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.metric import SPIKES
@@ -50,10 +50,7 @@ def save_predictions(path: Path | str, predictions: Sequence[Prediction]) -> Non
             f"{prefix}unit_ids": np.array(prediction.unit_ids),
             f"{prefix}session_id": np.array(prediction.session_id),
         }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
-    with atomic_file(Path(path), overwrite=True) as partial:
-        partial.write_bytes(buffer.getvalue())
+    write_file(Path(path), npz_bytes(arrays))
 
 
 def load_predictions(

@@ -8,7 +8,6 @@ import torch
 
 from freegaze.dataset.features import source_column
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.pieces import Arrays
 from freegaze.explanation.saliency.derivatives import behavior_saliency, integrated_saliency
 from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.tuning.curves import (
@@ -17,6 +16,7 @@ from freegaze.explanation.tuning.curves import (
     gaze_velocity,
     tuning_curve,
 )
+from freegaze.files.pieces import Arrays
 from freegaze.fitted.encoder import Prediction
 from freegaze.recording.recording import Recording
 

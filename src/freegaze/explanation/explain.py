@@ -20,7 +20,6 @@ from freegaze.explanation.behaving import (
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.contributions.contributions import Contributing, contribution_tables
 from freegaze.explanation.fields import fields
-from freegaze.explanation.pieces import Arrays, Pieces
 from freegaze.explanation.result import METHODS, SessionExplanation
 from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.storage import (
@@ -29,6 +28,7 @@ from freegaze.explanation.storage import (
     session_folder,
     settings_of,
 )
+from freegaze.files.pieces import Arrays, Pieces
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.models.callables import undisturbed
 from freegaze.progress import Progress

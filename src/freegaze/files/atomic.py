@@ -79,6 +79,24 @@ def atomic_file(target: Path, overwrite: bool = False) -> Iterator[Path]:
         raise cannot_write(target, error) from None
 
 
+def write_file(path: Path, content: bytes | str) -> Path:
+    """Write a file in the place of one that is there: the old one or the new one, never half of it.
+
+    Args:
+        path: Where; its folder is made.
+        content: What to write; text as UTF-8.
+
+    Returns:
+        The path.
+
+    Raises:
+        DataError: If the disk refuses; a file that was there stays.
+    """
+    with atomic_file(path, overwrite=True) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
 @contextmanager
 def scratch_folder(target: Path) -> Iterator[Path]:
     """Give a new hidden folder beside a place, held by this process, which is gone afterwards.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from freegaze.errors import DataError
+from freegaze.files.arrays import file_sha256
 
 FETCHED = "checksums.json"
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]{1,1000})")
@@ -33,6 +35,33 @@ def read_checksums(file: Path) -> dict[Path, str]:
         if "\0" in name or not (root / name).resolve().is_relative_to(root):
             raise DataError(f"names {name!r}, which lies outside its folder")
     return {file.parent / name: digest for name, digest in sums.items()}
+
+
+def checksum_lines(digests: Mapping[str, str]) -> bytes:
+    """Return a list of checksums as ``sha256sum`` writes it.
+
+    Args:
+        digests: Sha256 of each file, in hexadecimal, by its name within the list's folder.
+    """
+    return "".join(f"{digest}  {name}\n" for name, digest in digests.items()).encode()
+
+
+def check_files(list_file: Path, names: Sequence[str]) -> None:
+    """Compare files with the list of checksums beside them, where there is one.
+
+    Args:
+        list_file: The list.
+        names: Files beside it that will be read.
+
+    Raises:
+        DataError: If a file is missing or not as it was written, or the list is broken.
+    """
+    if not list_file.is_file():
+        return
+    expected = read_checksums(list_file)
+    for path in map(list_file.with_name, names):
+        if expected.get(path) != file_sha256(path):
+            raise DataError(f"{path} has changed since it was written")
 
 
 def _lines(text: str) -> dict[str, str]:

@@ -113,3 +113,13 @@ class NpzReader:
             )
         self.headers[name] = header
         self._members[name] = member
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read all arrays of a ``.npz`` by name.
+
+    Raises:
+        DataError: As ``NpzReader``.
+    """
+    with NpzReader(path) as file:
+        return {name: file.read(name) for name in file.headers}

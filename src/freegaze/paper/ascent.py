@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from freegaze.errors import CheckpointError, ConfigError
 from freegaze.explanation.fields.ascent import BatchRoughness, FixedSteps, PaperClimb, ascend
-from freegaze.explanation.pieces import load_piece, save_piece
+from freegaze.files.pieces import load_piece, save_piece
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.progress import Progress
 

@@ -19,7 +19,7 @@ from freegaze.allocator import keep_freed_memory
 from freegaze.errors import FreegazeError
 from freegaze.evaluation.evaluate import evaluate
 from freegaze.evaluation.storage import save_evaluation
-from freegaze.files.atomic import atomic_file, remove_leftovers
+from freegaze.files.atomic import remove_leftovers, write_file
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.fitted.storage import load_encoder
 from freegaze.paper.grid import Cell, Grid
@@ -204,8 +204,7 @@ def _fit_and_evaluate(grid: Grid, cell: Cell, progress: Progress | None) -> None
 
 
 def _write_error(cell: Cell, text: str) -> None:
-    with atomic_file(cell.error_file, overwrite=True) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
+    write_file(cell.error_file, text + "\n")
 
 
 class _Worker:

@@ -16,7 +16,7 @@ from freegaze.evaluation.compare import compare, to_markdown
 from freegaze.evaluation.evaluation import Evaluation, interval_text
 from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.evaluation.storage import load_evaluation
-from freegaze.files.atomic import atomic_file
+from freegaze.files.artifact import write_sealed
 from freegaze.metrics.bootstrap import draw_blocks, resample
 from freegaze.metrics.intervals import LEVEL, mean_interval
 from freegaze.metrics.metric import METRICS
@@ -30,6 +30,9 @@ HEADLINES = ("bits_per_spike", "correlation", "smoothed_correlation")
 
 PAPER_SCORES = {"paper_correlation": "correlation", "paper_mse": "mse"}
 """The original's scores, and the registered scores that they are after its smoothing (Q29)."""
+
+SUMS = "table.sha256"
+"""Checksums of the tables, in the grid's folder."""
 
 COMPARED = ("bits_per_spike", "correlation")
 """Scores by which rows are compared."""
@@ -129,9 +132,7 @@ def save_result(result: GridResult) -> list[Path]:
         "differences.csv": result.differences.to_csv(index=False),
         "table.md": markdown(result),
     }
-    for name, text in contents.items():
-        with atomic_file(result.grid.path / name, overwrite=True) as partial:
-            partial.write_text(text, encoding="utf-8")
+    write_sealed(result.grid.path, {k: text.encode() for k, text in contents.items()}, SUMS)
     return [result.grid.path / name for name in contents]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from freegaze.files.atomic import atomic_file
+from freegaze.files.atomic import write_file
 from freegaze.reports.style import PRINT_RC
 from freegaze.reports.svg import any_script
 
@@ -40,7 +40,6 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
         stream = io.BytesIO()
         with mpl.rc_context({**PRINT_RC, "svg.hashsalt": stem.name}), any_script():
             figure.savefig(stream, format=suffix, facecolor="white", **options)
-        paths.append(stem.with_name(f"{stem.name}.{suffix}"))
-        with atomic_file(paths[-1], overwrite=True) as partial:
-            partial.write_bytes(stream.getvalue())
+        path = stem.with_name(f"{stem.name}.{suffix}")
+        paths.append(write_file(path, stream.getvalue()))
     return paths

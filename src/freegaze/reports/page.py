@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from freegaze.files.atomic import atomic_file
+from freegaze.files.atomic import write_file
 from freegaze.reports.svg import figure_to_svg
 
 WIDE_PX, NARROW_PX = 1000, 350
@@ -136,9 +136,7 @@ def write_page(page: Page, path: Path) -> Path:
     Raises:
         DataError: If the file cannot be written.
     """
-    with atomic_file(path, overwrite=True) as partial:
-        partial.write_text(render_page(page), encoding="utf-8")
-    return path
+    return write_file(path, render_page(page))
 
 
 def _source_hash(script: str) -> str:

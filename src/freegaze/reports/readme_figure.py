@@ -9,7 +9,7 @@ import numpy as np
 
 from freegaze.evaluation.displacement import DisplacementFit
 from freegaze.evaluation.evaluation import Evaluation
-from freegaze.files.atomic import atomic_file
+from freegaze.files.atomic import write_file
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
 from freegaze.reports.figures.overview import OverviewPair, OverviewShift, draw_overview
@@ -71,10 +71,7 @@ def write_readme_figure(
         _pairs(inputs),
         [shift for d in displacements_of(inputs)[:1] for shift in _shifts(d)],
     )
-    path = Path(out)
-    with atomic_file(path, overwrite=True) as partial:
-        partial.write_bytes(figure_to_png(figure, PIXEL_RATIO))
-    return path
+    return write_file(Path(out), figure_to_png(figure, PIXEL_RATIO))
 
 
 def _traces(inputs: ReportInputs) -> list[tuple[str, Trace]]:

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from freegaze.errors import CheckpointError, DataError
-from freegaze.files.atomic import atomic_file
+from freegaze.files.atomic import write_file
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -28,8 +28,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         CheckpointError: If the disk is full or the folder cannot be written; the old file stays.
     """
     try:
-        with atomic_file(path, overwrite=True) as partial:
-            partial.write_bytes(content)
+        write_file(path, content)
     except DataError as error:
         raise CheckpointError(
             f"{error}; free some space or choose another run folder, then `freegaze train --resume`"

@@ -28,11 +28,12 @@ from filelock import FileLock, Timeout
 from freegaze.config import config_hash, dump_yaml, read_config
 from freegaze.errors import CheckpointError
 from freegaze.files.arrays import file_sha256
+from freegaze.files.artifact import CHECKSUMS, read_json
+from freegaze.files.checksums import checksum_lines
 from freegaze.recording.recording import Recording
 from freegaze.runs.checkpoint import write_atomically
 from freegaze.runs.config import RunConfig
 
-CHECKSUMS = "checksums.sha256"
 PACKAGES = ("freegaze", "torch", "numpy", "scipy", "timm", "accelerate", "safetensors")
 
 
@@ -120,8 +121,8 @@ class RunFolder:
         """
         names = ("config.yaml", "manifest.json", "metrics.jsonl", self.checkpoint.name)
         files = [self.path / name for name in (*names, self.encoder.name)]
-        lines = [f"{file_sha256(file)}  {file.name}\n" for file in files if file.exists()]
-        write_atomically(self.path / CHECKSUMS, "".join(lines).encode())
+        sums = {file.name: file_sha256(file) for file in files if file.exists()}
+        write_atomically(self.path / CHECKSUMS, checksum_lines(sums))
 
     def check_data(self, recordings: Sequence[Recording]) -> None:
         """Make sure that the data are still those the run was started on.
@@ -242,21 +243,6 @@ def recording_checksum(recording: Recording) -> str:
     description = (recording.bin_width_s, recording.behavior_names, recording.unit_ids)
     digest.update(repr((*description, recording.segments)).encode())
     return digest.hexdigest()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        CheckpointError: If the file is missing or is not one.
-    """
-    try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is missing or broken ({error})") from None
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path}: expected a JSON object, got {type(values).__name__}")
-    return values
 
 
 def _commit() -> str | None:

@@ -20,8 +20,8 @@ from freegaze.explanation.contributions.regression import (
     neuron_contributions,
     signal_columns,
 )
-from freegaze.explanation.pieces import Arrays
 from freegaze.explanation.session import ExplainedSession
+from freegaze.files.pieces import Arrays
 from freegaze.recording.recording import ResponseKind, Segment
 
 BEHAVIOR_BINS = 3

@@ -7,8 +7,6 @@ explanation/SESSION/against.csv     one row a neuron and method: unit_id, method
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,20 +19,25 @@ from jaxtyping import Integer
 from torch import Tensor
 
 from freegaze.dataset.windows import window_targets
-from freegaze.errors import CheckpointError, DataError, FreegazeError
+from freegaze.errors import DataError
 from freegaze.explanation.fields.agreement import match_fields
 from freegaze.explanation.fields.gradients import summarize_field
 from freegaze.explanation.fields.linear import smooth_linear_fit, spike_triggered_average
 from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.storage import session_folder
-from freegaze.files.arrays import UNREADABLE
-from freegaze.files.sealed import check_sealed, write_sealed
+from freegaze.files.artifact import Artifact, Content
 from freegaze.recording.recording import Recording
 from freegaze.recording.reshaping import resize_video
-from freegaze.runs.run_folder import read_json
 
-ABOUT, SUMS = "against.json", "against.sha256"
-"""Written last: where it is, the comparison is whole."""
+COMPARISON = Artifact(
+    what="comparison",
+    command="freegaze explain {run} --against ...",
+    about="against.json",
+    tables=("against",),
+    arrays="against.npz",
+    sums="against.sha256",
+    has_parquet=False,
+)
 
 HELD_OUT = 0.2
 """Last share of the other recording, which chooses how smooth its linear fields are."""
@@ -126,14 +129,8 @@ def save_comparison(run_folder: Path | str, comparison: FieldComparison) -> Path
         DataError: If the disk refuses.
     """
     folder = session_folder(run_folder, comparison.session_id)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **comparison.fields)  # pyright: ignore[reportArgumentType]
-    contents = {
-        "against.npz": buffer.getvalue(),
-        "against.csv": comparison.table.to_csv(index=False).encode(),
-        ABOUT: json.dumps(comparison.about, indent=2).encode(),
-    }
-    write_sealed(folder, contents, SUMS)
+    tables = {"against": comparison.table}
+    COMPARISON.write(folder, Content(comparison.about, tables, comparison.fields))
     return folder
 
 
@@ -167,21 +164,15 @@ def load_comparison(run_folder: Path | str, session_id: str) -> FieldComparison 
         CheckpointError: If a file is broken.
     """
     folder = session_folder(run_folder, session_id)
-    if not (folder / ABOUT).is_file():
+    if not COMPARISON.is_whole(folder):
         return None
-    try:
-        check_sealed(folder, ("against.npz", "against.csv", ABOUT), SUMS)
-        about = read_json(folder / ABOUT)
-        table = pd.read_csv(folder / "against.csv", dtype={"unit_id": str})
-        with (folder / "against.npz").open("rb") as file, np.load(file, allow_pickle=False) as npz:
-            fields = {name: npz[name] for name in npz.files}
-        return FieldComparison(session_id, table, fields, about)
-    except (FreegazeError, *UNREADABLE) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CheckpointError(
-            f"the comparison in {folder} is broken ({reason}); remove {ABOUT} there, or run "
-            f"`freegaze explain {run_folder} --against ...` again"
-        ) from None
+    return COMPARISON.read(
+        folder,
+        run_folder,
+        lambda content: FieldComparison(
+            session_id, content.tables["against"], dict(content.arrays), dict(content.about)
+        ),
+    )
 
 
 def _pictures(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -28,8 +28,8 @@ from freegaze.explanation.fields.linear import (
     smooth_linear_fit,
     spike_triggered_average,
 )
-from freegaze.explanation.pieces import Arrays
 from freegaze.explanation.session import ExplainedSession
+from freegaze.files.pieces import Arrays
 from freegaze.models.callables import undisturbed
 from freegaze.recording.recording import ResponseKind
 

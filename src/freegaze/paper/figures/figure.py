@@ -18,9 +18,9 @@ from freegaze.config import StrictConfig, build_config
 from freegaze.errors import ConfigError
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.explain import explain
-from freegaze.explanation.pieces import load_piece, save_piece
 from freegaze.explanation.result import SessionExplanation
-from freegaze.explanation.storage import session_folder
+from freegaze.explanation.storage import EXPLANATION, session_folder
+from freegaze.files.pieces import load_piece, save_piece
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.paper.ascent import PaperAscent, has_most_exciting, keep_most_exciting
 from freegaze.paper.cells import cell_encoder, cell_recordings
@@ -181,7 +181,7 @@ class FigureStep:
             return True
         run = cell.run.path
         if self.version == "default":
-            return (session_folder(run, cell.session_id) / "about.json").is_file()
+            return EXPLANATION.is_whole(session_folder(run, cell.session_id))
         if self.figure == "figure5":
             return load_piece(saliency_file(run, self.settings)) is not None
         return has_most_exciting(run, *self._ascents(cell))

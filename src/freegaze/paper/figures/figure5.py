@@ -11,9 +11,9 @@ import pandas as pd
 from freegaze.errors import CheckpointError, DataError
 from freegaze.evaluation.compare import ALL_SESSIONS
 from freegaze.evaluation.storage import load_evaluation
-from freegaze.explanation.pieces import load_piece
 from freegaze.explanation.result import CLASSES, SessionExplanation
 from freegaze.explanation.storage import load_explanation
+from freegaze.files.pieces import load_piece
 from freegaze.paper.classes import GOOD, THRESHOLD, count_modulated, modulation
 from freegaze.paper.figures.figure import FigureSettings, figure_cells, saliency_file
 from freegaze.paper.grid import Cell, Grid

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from freegaze.errors import RegistryError
 from freegaze.evaluation.compare import ALL_SESSIONS
-from freegaze.files.atomic import atomic_file
+from freegaze.files.atomic import write_file
 from freegaze.paper.classes import THRESHOLD
 from freegaze.paper.figures.draw_classes import Bar, draw_classes
 from freegaze.paper.figures.draw_correlations import CorrelationPanel, draw_correlations
@@ -70,12 +70,9 @@ def save_paper_figure(data: PaperFigure, name: str, folder: Path, source: str = 
         paths += save_figure(figure, folder / f"{name}{quote(end, safe=' ')}")
     for end, table in data.tables.items():
         path = folder / f"{name}{quote(end, safe=' ')}.csv"
-        with atomic_file(path, overwrite=True) as partial:
-            partial.write_text(table.to_csv(index=False, float_format="%.9g"), encoding="utf-8")
-        paths.append(path)
-    with atomic_file(folder / f"{name}.md", overwrite=True) as partial:
-        partial.write_text(f"{data.caption} {source}".strip() + "\n", encoding="utf-8")
-    return [*paths, folder / f"{name}.md"]
+        paths.append(write_file(path, table.to_csv(index=False, float_format="%.9g")))
+    caption = f"{data.caption} {source}".strip() + "\n"
+    return [*paths, write_file(folder / f"{name}.md", caption)]
 
 
 def draw_paper_figure(data: PaperFigure) -> dict[str, Figure]:

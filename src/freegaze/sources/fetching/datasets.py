@@ -23,7 +23,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from freegaze.config import StrictConfig
 from freegaze.errors import DataError, RegistryError
 from freegaze.files.arrays import file_sha256
-from freegaze.files.atomic import atomic_file, cannot_write
+from freegaze.files.atomic import cannot_write, write_file
 from freegaze.progress import Progress
 from freegaze.registry import nearest_names
 from freegaze.sources.fetching.download import Patience, RemoteFile, download
@@ -222,5 +222,4 @@ def _records(out: Path) -> dict[str, Any]:
 
 def _keep_record(out: Path, file: RemoteFile, size: int, digest: str) -> None:
     records = {**_records(out), file.name: {"size": size, "sha256": digest, "url": file.url}}
-    with atomic_file(out / RECORDS, overwrite=True) as partial:
-        partial.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
+    write_file(out / RECORDS, json.dumps(records, indent=2) + "\n")

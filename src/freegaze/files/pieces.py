@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from freegaze.files.atomic import atomic_file
+from freegaze.files.artifact import npz_bytes
+from freegaze.files.atomic import write_file
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -21,8 +22,8 @@ class Pieces:
     """Named groups of arrays in a folder, each computed once.
 
     Args:
-        folder: Where they lie. Its last name is a fingerprint of all that pieces depend on, so that
-            those of other settings are never taken for these.
+        folder: Where they are. Its last name is a fingerprint of all that pieces depend on, so that
+            those of other settings are never used.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,7 +35,7 @@ class Pieces:
         A file that is not as it was written counts as missing.
 
         Args:
-            name: Of the piece.
+            name: Name of the piece.
             compute: Makes its arrays.
 
         Raises:
@@ -56,24 +57,21 @@ def save_piece(path: Path, arrays: Arrays) -> None:
     """Write arrays with a checksum behind them: numpy's own misses a shape that became smaller.
 
     Args:
-        path: The file, of which ``numpy.load`` takes the checksum for a comment.
-        arrays: By name.
+        path: The file; ``numpy.load`` ignores the checksum as the archive's comment.
+        arrays: Arrays by name.
 
     Raises:
         DataError: If the disk refuses; a file that was there stays.
     """
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)  # pyright: ignore[reportArgumentType]
-    content = stream.getvalue()
-    with atomic_file(path, overwrite=True) as partial:
-        partial.write_bytes(content + hashlib.sha256(content).digest())
+    content = npz_bytes(arrays, is_compressed=False)
+    write_file(path, content + hashlib.sha256(content).digest())
 
 
 def load_piece(path: Path) -> Arrays | None:
     """Return the arrays of a file; ``None`` where it is not there, or not as it was written.
 
     Args:
-        path: As ``save_piece`` wrote it.
+        path: A file that ``save_piece`` wrote.
     """
     try:
         whole = path.read_bytes()
@@ -83,4 +81,4 @@ def load_piece(path: Path) -> Arrays | None:
     if hashlib.sha256(content).digest() != mark:
         return None
     with np.load(io.BytesIO(content), allow_pickle=False) as npz:
-        return {key: npz[key] for key in npz.files}
+        return dict(npz)
