@@ -109,7 +109,7 @@ def test_columns_can_be_left_out(tmp_path: Path):
     r = open_plain(tmp_path, {"leave_out": ["speed"]})
     assert r.behavior_names == ("theta",)
     assert r.behavior_units == ("deg",)
-    with pytest.raises(DataError, match="no behavior 'sped' .nearest: speed"):
+    with pytest.raises(DataError, match="no behavior column 'sped' .nearest: speed"):
         open_plain(tmp_path, {"leave_out": ["sped"]})
 
 

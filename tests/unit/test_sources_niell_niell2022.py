@@ -118,7 +118,7 @@ def test_columns_of_nan_only_can_be_left_out(tmp_path: Path):
     file = next(tmp_path.glob("*.h5"))
     (r,) = open_recordings("niell2022", file, leave_out=["theta"])
     assert "theta" not in r.behavior_names
-    with pytest.raises(DataError, match="no column 'teta'.*nearest: theta"):
+    with pytest.raises(DataError, match="no behavior column 'teta'.*nearest: theta"):
         open_recordings("niell2022", file, leave_out=["teta"])
 
 
@@ -158,7 +158,12 @@ def test_further_arrays_are_kept_or_told(tmp_path: Path):
         ("model_t", np.full(240, np.nan), DataError, "times must increase"),
         ("model_t", np.arange(240) ** 1.1, DataError, "equally wide"),
         ("model_t", np.arange(5.0), ShapeError, "expected 240 times"),
-        ("unit_nums", np.arange(4), ShapeError, "unit_nums: expected a number for 5 units"),
+        (
+            "unit_nums",
+            np.arange(4),
+            ShapeError,
+            r"unit_nums has shape \(4,\), expected one name or number for 5",
+        ),
     ],
 )
 def test_faults_name_group_and_key(tmp_path: Path, key, value, error, message):

@@ -98,5 +98,5 @@ def test_what_may_be_missing(tmp_path: Path):
     assert r.bin_width_s == 1 / 7.5
     assert r.unit_ids == ("0", "1", "2", "3", "4")
     assert r.behavior_names == ("speed", "yaw")
-    with pytest.raises(DataError, match="no column 'theta'"):
+    with pytest.raises(DataError, match="no behavior column 'theta'"):
         open_blank(file, leave_out=["theta"])

@@ -202,7 +202,7 @@ def test_capitals_do_not_matter_but_two_files_do(session: Path):
 def test_columns_can_be_left_out(session: Path):
     r = opened(session, leave_out=("gz", "pitch", "roll", "phi"))
     assert r.behavior_names == ("theta", "pupil_radius", "speed")
-    with pytest.raises(DataError, match="no column 'gaze'"):
+    with pytest.raises(DataError, match="no behavior column 'gaze'"):
         opened(session, leave_out=("gaze",))
 
 

@@ -104,7 +104,7 @@ def test_clocks_of_series_and_of_units(tiny: Path):
         ({"clocks": {"camera": {"offset_s": 1.0}}}, r"'camera' is no series in use"),
         ({"responses": "gaze", "response_kind": "spike_counts"}, "must be whole|negative"),
         ({"segments": "trials"}, "segments: the file has no 'trials'"),
-        ({"leave_out": ["sped"]}, r"no behavior 'sped' \(nearest: speed"),
+        ({"leave_out": ["sped"]}, r"no behavior column 'sped' \(nearest: speed"),
         ({"clocks": {"units": {"offset_s": 99.0}}}, "do not overlap.*units|responses"),
     ],
 )

@@ -161,7 +161,7 @@ def test_columns_can_be_left_out(tmp_path: Path):
     assert open_one(folder, leave_out=["speed", "pupil_x"]).behavior_names == (
         *("pupil_radius", "pupil_radius_change", "pupil_y"),
     )
-    with pytest.raises(DataError, match="no column 'sped'"):
+    with pytest.raises(DataError, match="no behavior column 'sped'"):
         open_one(folder, leave_out=["sped"])
 
 
@@ -181,7 +181,12 @@ def test_columns_can_be_left_out(tmp_path: Path):
         ("meta/trials/tiers.npy", np.zeros(12), DataError, "list of names"),
         ("meta/trials/tiers.npy", np.zeros(0, "U3"), DataError, "names no trial"),
         ("meta/trials/tiers.npy", np.array(["train"] * 13), DataError, r"12\.npy does not exist"),
-        ("meta/neurons/unit_ids.npy", np.arange(3), ShapeError, "names of 4 neurons"),
+        (
+            "meta/neurons/unit_ids.npy",
+            np.arange(3),
+            ShapeError,
+            r"unit_ids\.npy has shape \(3,\), expected one name .* for 4",
+        ),
     ],
 )
 def test_faults_name_the_file(tmp_path: Path, file, value, error, message):

@@ -139,7 +139,7 @@ def test_columns_can_be_left_out(root: Path, session: Path):
         open_one(root)
     assert "theta" not in open_one(root, leave_out=["theta"]).behavior_names
     assert open_one(root, leave_out=[n for n, _ in BEHAVIOR_KEYS.values()]).behavior.shape[1] == 0
-    with pytest.raises(DataError, match="no column 'th'"):
+    with pytest.raises(DataError, match="no behavior column 'th'"):
         open_one(root, leave_out=["th"])
 
 

@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
-from freegaze.dataset.features import base_signals, factors, recorded_column, source_column
+from freegaze.dataset.features import base_signals, factors, source_column
 from freegaze.errors import DataError
+from freegaze.recording.columns import find_column, needed_columns
 from freegaze.recording.recording import Recording
 
 NanPolicy = Literal["zero", "interpolate", "mask"]
@@ -211,8 +212,9 @@ def tracked_bins(recording: Recording, signals: Sequence[str]) -> Bool[np.ndarra
     """Bins in which every recorded column behind some signals was tracked, shape (time,)."""
     names = recording.behavior_names
     columns = [
-        names.index(recorded_column(source_column(signal, names)[0], names))
+        names.index(column)
         for signal in base_signals(signals)
+        for column in needed_columns(source_column(signal, names)[0], names)
     ]
     return np.logical_and.reduce(np.isfinite(recording.behavior[:, columns]), axis=1)
 
@@ -251,10 +253,10 @@ def _filled_signals(
 
 
 def _column(recording: Recording, name: str) -> np.ndarray:
-    values = recording.column(recorded_column(name, recording.behavior_names)).astype(np.float64)
-    if name == "pupil_area" and name not in recording.behavior_names:
-        return np.pi * values**2
-    return values
+    needed = needed_columns(name, recording.behavior_names)
+    columns = [recording.column(column).astype(np.float64) for column in needed]
+    derive = None if needed == (name,) else find_column(name).derive
+    return columns[0] if derive is None else derive(*columns)
 
 
 def _segment_signal(

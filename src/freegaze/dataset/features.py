@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from freegaze.errors import ConfigError
+from freegaze.recording.columns import COLUMNS, needed_columns
 from freegaze.registry import nearest_names
 
-ORIG = ("speed", "pitch", "roll", "phi", "theta", "pupil_radius")
+ORIG = tuple(column.name for column in COLUMNS if column.is_in_sets)
 DERIVATIVES = tuple(f"d_{name}" for name in ORIG[1:])
 
 
@@ -29,9 +30,6 @@ FEATURE_SETS: dict[str, tuple[str, ...]] = {
 
 A set's products are all pairs of different signals, outer loop first, no squares (Q6).
 """
-
-DERIVED_COLUMNS = {"pupil_area": "pupil_radius"}
-"""Columns that follow from a recorded one, for recordings that lack them."""
 
 
 def resolve_features(spec: str | Sequence[str], recorded: Sequence[str]) -> tuple[str, ...]:
@@ -96,16 +94,11 @@ def source_column(signal: str, recorded: Sequence[str]) -> tuple[str, bool]:
     return signal.removeprefix("d_"), signal.startswith("d_")
 
 
-def recorded_column(column: str, recorded: Sequence[str]) -> str:
-    """Return the recorded column that ``column`` is, or is derived from."""
-    return column if column in recorded else DERIVED_COLUMNS.get(column, column)
-
-
 def _require_column(signal: str, feature: str, recorded: Sequence[str]) -> None:
-    column = recorded_column(source_column(signal, recorded)[0], recorded)
-    if column not in recorded:
-        raise ConfigError(
-            f"behavior feature {feature!r} needs the column {column!r}, which was not recorded; "
-            f"recorded: {', '.join(recorded) or 'none'} "
-            f"({nearest_names(feature, [*recorded, *FEATURE_SETS, 'recorded'])})"
-        )
+    for column in needed_columns(source_column(signal, recorded)[0], recorded):
+        if column not in recorded:
+            raise ConfigError(
+                f"behavior feature {feature!r} needs the column {column!r}, which was not "
+                f"recorded; recorded: {', '.join(recorded) or 'none'} "
+                f"({nearest_names(feature, [*recorded, *FEATURE_SETS, 'recorded'])})"
+            )

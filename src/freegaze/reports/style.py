@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from freegaze.recording import columns
+
 INK = "#24272c"
 PAPER = "#fbfbf9"
 MUTED = "#646b75"
@@ -34,10 +36,7 @@ RECORDED = "#8a9099"
 
 GROUP_COLORS = {
     "vision": "#4a505a",
-    "head": "#d55e00",
-    "eye": "#cc79a7",
-    "speed": "#e69f00",
-    "pupil": "#56b4e9",
+    **columns.GROUP_COLORS,
     "mixed": "#7a6a53",
     "none": FAINT,
 }

@@ -8,16 +8,17 @@ import numpy as np
 from jaxtyping import Float, Integer
 from scipy.special import xlogy
 
+from freegaze.recording.columns import GROUP_COLORS, find_column
 from freegaze.simulation.population import GAIN_SIGNALS, POSITION_SIGNALS
 from freegaze.simulation.processes import BIN_S, bin_mean
 from freegaze.simulation.rates import position_tuning, scaled_signals
 from freegaze.simulation.truth import Truth
 
+SIGNALS = (*GAIN_SIGNALS, *POSITION_SIGNALS)
+
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "eye": ("theta", "phi"),
-    "head": ("pitch", "roll"),
-    "speed": ("speed",),
-    "pupil": ("pupil_radius",),
+    group: tuple(name for name in SIGNALS if find_column(name).group == group)
+    for group in GROUP_COLORS
 }
 """Signals of each group that neurons of the virtual mouse can depend on."""
 
@@ -38,7 +39,7 @@ def group_shares(
     Returns:
         By group, 0 for neurons that do not depend on it; NaN where nothing is attainable.
     """
-    signals = scaled_signals({name: truth.path[f"true_{name}"] for name in _names()})
+    signals = scaled_signals({name: truth.path[f"true_{name}"] for name in SIGNALS})
     full = _parts(truth, signals, None)
     gain, position = (part[bins] for part in full)
     share = truth.position_share
@@ -74,7 +75,7 @@ def true_saliency(
     Returns:
         Expected counts a bin for one step.
     """
-    path = {name: truth.path[f"true_{name}"] for name in _names()}
+    path = {name: truth.path[f"true_{name}"] for name in SIGNALS}
     share = truth.position_share
     here = _parts(truth, scaled_signals(path), None)
     scale = truth.mean_rate_hz * BIN_S / ((1 - share) * here[0].mean(0) + share)
@@ -87,10 +88,6 @@ def true_saliency(
         gain, position = _parts(truth, moved, None, norm)
         sides.append(visual * gain[bins] / here[0][bins] + scale * share * position[bins])
     return (sides[1] - sides[0]).mean(0)
-
-
-def _names() -> list[str]:
-    return [*GAIN_SIGNALS, *POSITION_SIGNALS]
 
 
 def _parts(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from freegaze.recording.columns import find_column
 from freegaze.simulation.body import Body
 from freegaze.simulation.eye import Eye
 from freegaze.simulation.processes import STEP_S, STEPS_PER_BIN
 
 BEHAVIOR_NAMES = ("speed", "gz", "pitch", "roll", "phi", "theta", "pupil_radius")
-BEHAVIOR_UNITS = ("cm/s", "deg/s", "deg", "deg", "deg", "deg", "px")
+BEHAVIOR_UNITS = tuple(find_column(name).unit for name in BEHAVIOR_NAMES)
 EYE_COLUMNS = ("phi", "theta", "pupil_radius")
 """Seen by the eye camera, hence lost together."""
 

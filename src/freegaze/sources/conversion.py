@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.registry import nearest_names
 
 
 @contextmanager
 def errors_name(path: Path | str) -> Iterator[None]:
-    """Put a file's name before the message of any ``DataError`` raised inside."""
+    """Put a file's name before the message of any ``DataError`` raised inside.
+
+    A message that already names the file, or another one in the same folder, stays as it is.
+    """
     try:
         yield
     except DataError as error:
-        if str(error).startswith(str(path)):
+        folder = Path(path).parent
+        named = str(path if folder == Path() else folder)
+        if str(error).startswith(named):
             raise
         raise type(error)(f"{path}: {error}") from None
 
@@ -130,3 +136,65 @@ def to_names(array: np.ndarray, where: str) -> tuple[str, ...]:
             f"{where}: expected a list of names (text), got {array.dtype} of shape {array.shape}"
         )
     return tuple(str(name) for name in array)
+
+
+def kept_columns(names: Sequence[str], leave_out: Sequence[str]) -> list[str]:
+    """Return the behavior columns that are not left out, in order.
+
+    Raises:
+        DataError: If there is no column of a name to leave out; the message lists the nearest.
+    """
+    for name in leave_out:
+        if name not in names:
+            raise DataError(
+                f"leave_out: no behavior column {name!r} ({nearest_names(name, list(names))})"
+            )
+    return [name for name in names if name not in leave_out]
+
+
+def name_units(ids: np.ndarray | None, n_neurons: int, where: str) -> tuple[str, ...]:
+    """Name neurons by the file's own names or numbers; by their order where there are none.
+
+    Args:
+        ids: Shape (n_neurons,), or ``None``.
+        n_neurons: Number of neurons.
+        where: Name of the array, for the message.
+
+    Raises:
+        ShapeError: If there is not one name per neuron.
+    """
+    names = np.arange(n_neurons) if ids is None else ids
+    if names.shape != (n_neurons,):
+        raise ShapeError(
+            f"{where} has shape {names.shape}, expected one name or number for {n_neurons} units"
+        )
+    return tuple(map(str, names.tolist()))
+
+
+def stack_columns(
+    columns: Mapping[str, np.ndarray], n_bins: int, where: str, leave_out: Mapping[str, str]
+) -> np.ndarray:
+    """Stack behavior signals, (time, column), float32.
+
+    Args:
+        columns: Each signal by its key in the file.
+        n_bins: Number of bins.
+        where: File and group, for messages.
+        leave_out: Our name of each key, with which the user can leave it out.
+
+    Raises:
+        ShapeError: If a signal has another length.
+        DataError: If it holds no numbers, or only NaN.
+    """
+    stacked = np.empty((n_bins, len(columns)), np.float32)
+    for i, (key, array) in enumerate(columns.items()):
+        column = to_column(array, f"{where}/{key}")
+        if len(column) != n_bins:
+            raise ShapeError(f"{where}/{key} has {len(column)} values, expected {n_bins} bins")
+        if np.isnan(column).all():
+            raise DataError(
+                f"{where}/{key}: NaN throughout; restore it, or leave the column out "
+                f"(`leave_out: [{leave_out[key]}]`)"
+            )
+        stacked[:, i] = column
+    return stacked

@@ -8,21 +8,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from pydantic import Field
 
-from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError, DataError
-from freegaze.files.atomic import atomic_file, atomic_folder, visible_folders
+from freegaze.files.atomic import atomic_file, atomic_folder
 from freegaze.files.npz import NpzReader
-from freegaze.recording.recording import Recording, keep_active_neurons
-from freegaze.recording.store import open_store, save_store
+from freegaze.recording.recording import Recording
+from freegaze.recording.store import save_store
 from freegaze.sources.conversion import errors_name
-from freegaze.sources.source import AbstractSource, pick_sessions, register_source
 from freegaze.sources.xu2023.layout import VideoKind, write_xu2023
 
 if (
@@ -35,47 +31,9 @@ TRUTH = "truth.npz"
 Layout = Literal["store", "xu2023"]
 
 
-class SimulationOptions(StrictConfig):
-    """What to read of simulated sessions.
-
-    Args:
-        sessions: Sessions to open; all by default.
-        min_rate_hz: Neurons with fewer spikes a second in training bins are left out, as Xu et al.
-            (2023) did at 3 Hz; 0 keeps all.
-        verify: Whether to compare every byte with its checksum first.
-    """
-
-    sessions: tuple[str, ...] | None = None
-    min_rate_hz: float = Field(0.0, ge=0)
-    verify: bool = False
-
-
-@register_source("simulation")
-class SimulationSource(AbstractSource[SimulationOptions]):
-    """The virtual mouse, as ``freegaze simulate`` writes it."""
-
-    Options: ClassVar = SimulationOptions
-    description: ClassVar = "Folders written by `freegaze simulate`: recordings with known truth"
-
-    def open(self, path: Path, options: SimulationOptions) -> list[Recording]:
-        """Open the session that ``path`` is, or those in it."""
-        found = _find_sessions(path)
-        picked = pick_sessions(found, options.sessions, path)
-        return [_open_session(found[name], options) for name in picked]
-
-    def write_tiny(self, path: Path, seed: int) -> Path:
-        """Simulate half a minute of six neurons on a coarse camera."""
-        from freegaze.simulation import SimulationConfig, simulate
-
-        config = SimulationConfig(
-            minutes=0.5, n_neurons=6, seed=seed, frame_size=(12, 16), n_segments=2
-        )
-        write_simulation(*simulate(config), path)
-        return path
-
-    def looks_like(self, path: Path) -> bool:
-        """Whether the folder, or one in it, holds a recording beside a truth."""
-        return path.is_dir() and bool(_find_sessions(path))
+def is_simulation(folder: Path) -> bool:
+    """Return whether a folder is a simulated session: a store beside a truth."""
+    return (folder / RECORDING).is_dir() and (folder / TRUTH).is_file()
 
 
 def write_simulation(
@@ -112,7 +70,7 @@ def write_simulation(
         _write_truth(truth, session)
         return session
     remedy = "allow overwriting, or choose another place"
-    with atomic_folder(session, lambda p: overwrite and _is_session(p), remedy) as partial:
+    with atomic_folder(session, lambda p: overwrite and is_simulation(p), remedy) as partial:
         save_store(recording, partial / RECORDING)
         _write_truth(truth, partial)
     return session
@@ -169,10 +127,6 @@ def _write_truth(truth: Truth, folder: Path) -> None:
         np.savez(stream, **truth.to_arrays())  # type: ignore[arg-type]
 
 
-def _is_session(folder: Path) -> bool:
-    return (folder / RECORDING).is_dir() and (folder / TRUTH).is_file()
-
-
 def _truth_file(path: Path) -> Path:
     candidates = [path / TRUTH, path.parent / TRUTH, *sorted(path.glob(f"*/{TRUTH}"))]
     found = [file for file in candidates if file.is_file()]
@@ -192,22 +146,3 @@ def _truth_of(truth: Truth, recording: Recording) -> Truth:
             f"({len(truth.oracle)} bins, {len(names)} neurons); give the folder of that session"
         )
     return truth.select_neurons(np.array([names.index(name) for name in recording.unit_ids]))
-
-
-def _find_sessions(path: Path) -> dict[str, Path]:
-    if not path.is_dir():
-        raise DataError(f"{path} is a file; give the folder that `freegaze simulate` wrote")
-    if _is_session(path):
-        return {path.resolve().name: path}
-    return {p.name: p for p in visible_folders(path) if _is_session(p)}
-
-
-def _open_session(folder: Path, options: SimulationOptions) -> Recording:
-    with errors_name(folder):
-        recording = open_store(folder / RECORDING, verify=options.verify)
-        files = {"path": str(folder), "truth": str(folder / TRUTH)}
-        origin = {**recording.provenance, **files}
-        recording = replace(recording, provenance=origin)
-        if options.min_rate_hz > 0:
-            recording = keep_active_neurons(recording, options.min_rate_hz)
-        return recording

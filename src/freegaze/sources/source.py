@@ -1,59 +1,122 @@
-"""What a source is, and how to open one by name."""
+"""Sources of recordings, and opening one by name."""
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+<<<<<<< HEAD
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
+=======
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from pkgutil import walk_packages
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+from pydantic import Field
+>>>>>>> 19133f3 (sessions and min_rate_hz are handled once for all sources; one table of behavior columns)
 
 from freegaze.config import StrictConfig, build_config
 from freegaze.errors import DataError
-from freegaze.recording.recording import Recording
+from freegaze.files.atomic import visible_folders
+from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.registry import Registry, nearest_names
+from freegaze.sources.conversion import errors_name
 
-O = TypeVar("O", bound=StrictConfig)  # noqa: E741 - options, as in `Options`
+
+class SourceOptions(StrictConfig):
+    """Options of every source.
+
+    Args:
+        sessions: Names of the sessions to open; all by default.
+        min_rate_hz: Neurons with a lower mean rate in training bins are left out; 0 keeps all.
+    """
+
+    sessions: tuple[str, ...] | None = None
+    min_rate_hz: float = Field(default=0.0, ge=0)
+
+
+O = TypeVar("O", bound=SourceOptions)  # noqa: E741 - options, as in `Options`
 
 
 class AbstractSource(ABC, Generic[O]):
-    """Reads one file format or data set into recordings.
+    """A file format or data set that is read into recordings.
 
     To add one, copy ``_template.py`` in this folder: registering it is enough for the command line,
     the contract tests and the table in the docs.
 
     Attributes:
-        name: Under which it is registered.
-        Options: What the user may choose when opening; unknown names are refused.
+        name: Name under which it is registered.
+        Options: Options of opening; unknown names are refused.
         description: One line for listings.
-        citation: Whom to cite for the data or the format; empty for one's own files.
-        tiny_options: What must be asked for to open the file that ``write_tiny`` writes.
+        citation: Reference for the data or the format; empty for the user's own files.
+        tiny_options: Options that open the file that ``write_tiny`` writes.
     """
 
     name: ClassVar[str] = ""
-    Options: ClassVar[type[StrictConfig]]
+    Options: ClassVar[type[SourceOptions]]
     description: ClassVar[str]
     citation: ClassVar[str] = ""
     tiny_options: ClassVar[Mapping[str, Any]] = {}
 
     @abstractmethod
-    def open(self, path: Path, options: O) -> list[Recording]:
-        """Read every session found at ``path``, which exists.
+    def find_sessions(self, path: Path, options: O) -> Mapping[str, Path]:
+        """Return the file or folder of each session at ``path``, which exists, by session name.
 
         Raises:
-            DataError: Naming the file that is wrong, and what to do.
+            DataError: If ``path`` cannot hold this format, with the remedy.
+        """
+
+    @abstractmethod
+    def open_session(self, path: Path, name: str, options: O) -> Recording:
+        """Read one session.
+
+        ``open`` adds source, path, options and citation to the recording's provenance (a recording
+        that freegaze wrote keeps its own, with ``opened_from``), leaves out neurons below
+        ``min_rate_hz``, and puts ``path`` before the messages of errors.
+
+        Args:
+            path: The session's file or folder, from ``find_sessions``.
+            name: The session's name, from ``find_sessions``.
+            options: Options of this source.
+
+        Raises:
+            DataError: If a file is missing, damaged or of another layout.
         """
 
     @abstractmethod
     def write_tiny(self, path: Path, seed: int) -> Path:
-        """Write a small valid example into the empty folder ``path``; return what to open."""
+        """Write a small valid example into the empty folder ``path``; return the path to open."""
 
-    @abstractmethod
+    def recognizes(self, path: Path) -> bool:
+        """Return whether a file or folder that ``find_sessions`` found is of this format.
+
+        Only names and first bytes are read.
+
+        Raises:
+            DataError: If it is not.
+        """
+        return True
+
     def looks_like(self, path: Path) -> bool:
-        """Say whether ``path`` seems to hold this format, from names and first bytes only."""
+        """Return whether ``path`` seems to hold this format, from names and first bytes only."""
+        try:
+            found = self.find_sessions(path, cast(O, self.Options()))
+        except DataError:
+            return False
+        return any(self._is_recognized(place) for place in found.values())
+
+    def select_neurons(self, recording: Recording, options: O) -> Recording:
+        """Leave out the neurons below ``min_rate_hz``."""
+        if options.min_rate_hz == 0:
+            return recording
+        return keep_active_neurons(recording, options.min_rate_hz)
 
     def contents(self, path: Path) -> list[dict[str, Any]]:
-        """List what a file holds beside what becomes a recording; one row each.
+        """List what a file holds beside what becomes a recording; one row per item.
 
         For formats in which the user chooses by name. Empty for all others.
 
@@ -62,11 +125,32 @@ class AbstractSource(ABC, Generic[O]):
         """
         return []
 
-    def provenance(self, path: Path, options: StrictConfig, **more: Any) -> dict[str, Any]:
-        """Return what a recording shall remember about where it came from."""
-        chosen = options.model_dump(mode="json")
-        origin = {"source": self.name, "path": str(path), "options": chosen}
-        return {**origin, "citation": self.citation, **more}
+    def open(self, path: Path, options: O) -> list[Recording]:
+        """Open the chosen sessions at ``path``, which exists.
+
+        Raises:
+            DataError: If there is no such session, or one cannot be read; the message names the
+                file and the remedy.
+        """
+        found = self.find_sessions(path, options)
+        picked = _pick_sessions(found, options.sessions, path)
+        return [self._open_session(found[name], name, options) for name in picked]
+
+    def _open_session(self, path: Path, name: str, options: O) -> Recording:
+        with errors_name(path):
+            recording = self.open_session(path, name, options)
+            known = recording.provenance
+            if "opened_from" not in known:
+                chosen = options.model_dump(mode="json")
+                origin = {"source": self.name, "path": str(path), "options": chosen}
+                known = {**origin, "citation": self.citation, **known}
+            return self.select_neurons(replace(recording, provenance=known), options)
+
+    def _is_recognized(self, path: Path) -> bool:
+        try:
+            return self.recognizes(path)
+        except DataError:
+            return False
 
 
 SOURCES: Registry[type[AbstractSource[Any]]] = Registry("source")
@@ -154,17 +238,45 @@ def describe_sources() -> list[dict[str, str]]:
     return rows
 
 
-def pick_sessions(found: dict[str, Path], wanted: tuple[str, ...] | None, path: Path) -> list[str]:
-    """Return the sessions to open, in the order asked for.
+def with_provenance(recording: Recording, **more: Any) -> Recording:
+    """Return a recording with further entries of provenance."""
+    return replace(recording, provenance={**recording.provenance, **more})
+
+
+def find_folders(path: Path, is_session: Callable[[Path], bool]) -> dict[str, Path]:
+    """Find the folders of sessions: ``path`` itself, or those in it.
 
     Args:
-        found: Where each session is.
-        wanted: Their names, or ``None`` for all.
-        path: Where they were looked for, for messages.
+        path: What the user gave.
+        is_session: Whether a folder is a session.
 
     Raises:
-        DataError: If there is none, or one is not there.
+        DataError: If ``path`` is no folder.
     """
+    if not path.is_dir():
+        raise DataError(f"{path} is a file; give the folder of a session, or of several")
+    if is_session(path):
+        return {path.resolve().name: path}
+    return {folder.name: folder for folder in visible_folders(path) if is_session(folder)}
+
+
+def find_files(path: Path, pattern: str) -> dict[str, Path]:
+    """Find the files of sessions: ``path`` itself, or those in it that match a pattern.
+
+    Args:
+        path: What the user gave.
+        pattern: Names of files in a folder, such as ``*.npz``; what stands after the asterisk is
+            no part of a session's name.
+    """
+    files = sorted(path.glob(pattern)) if path.is_dir() else [path]
+    end = pattern.rpartition("*")[2].partition(".")[0]
+    return {file.stem.removesuffix(end): file for file in files if file.stem}
+
+
+def _pick_sessions(
+    found: Mapping[str, Path], wanted: tuple[str, ...] | None, path: Path
+) -> list[str]:
+    """Return the names of the sessions to open, in the order asked for."""
     if not found:
         raise DataError(f"{path} holds no session of this format; check the path and the source")
     for name in wanted or ():

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from freegaze.explanation.contributions.regression import SCENE, VISION
-
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "eye": ("theta", "phi"),
-    "head": ("pitch", "roll", "yaw", "gz", "yaw_velocity"),
-    "speed": ("speed",),
-    "pupil": ("pupil_radius", "pupil_area"),
-}
-"""Columns of each group by their standard names."""
+from freegaze.recording.columns import GROUP_COLORS, find_column
 
 
 def grouped_columns(columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -28,12 +21,11 @@ def grouped_columns(columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
         >>> grouped_columns(["speed", "theta", "whisking", "phi"])
         {'eye': ('theta', 'phi'), 'speed': ('speed',), 'whisking': ('whisking',)}
     """
-    found = {g: tuple(c for c in columns if c in names) for g, names in GROUPS.items()}
-    known = {name for names in GROUPS.values() for name in names}
-    for column in columns:
-        if column not in known:  # one that is called as a group is of that group
-            group = f"{column} column" if column in (VISION, SCENE) else column
-            found[group] = (*found.get(group, ()), column)
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(GROUP_COLORS, ())
+    for column in columns:  # one that is called as a group is of that group
+        is_taken = column in (VISION, SCENE)
+        group = f"{column} column" if is_taken else find_column(column).group or column
+        found[group] = (*found.get(group, ()), column)
     return {group: names for group, names in found.items() if names}
 
 
@@ -48,4 +40,4 @@ def class_of(significant: Sequence[str]) -> str:
     """
     if not significant:
         return "none"
-    return significant[0] if len(significant) == 1 and significant[0] in GROUPS else "mixed"
+    return significant[0] if len(significant) == 1 and significant[0] in GROUP_COLORS else "mixed"

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from freegaze.explanation.result import CLASSES
+from freegaze.recording.columns import GROUP_COLORS
 from freegaze.reports.explained import ExplainedNeuron, bands_of
 from freegaze.reports.figures.contributions import (
     GroupBars,
@@ -18,7 +19,7 @@ from freegaze.reports.figures.contributions import (
 from freegaze.reports.page import Section, panel, wide_panel
 from freegaze.reports.wording import count
 
-GROUPS = ("vision", "eye", "head", "speed", "pupil")
+GROUPS = ("vision", *GROUP_COLORS)
 
 
 def build_contributions(neurons: Sequence[ExplainedNeuron]) -> Section | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.recording.recording import ResponseKind
 from freegaze.sources.alignment.clock import ClockConfig, order_of, read_times, typical_interval
 from freegaze.sources.alignment.frames import AbstractFrameReader, FrameRule
+from freegaze.sources.conversion import kept_columns
 
 DEFAULT_GAP = 3.0
 """A gap is wider than three typical intervals, where the user states no other."""
@@ -185,6 +186,25 @@ def make_frames(
     ordered = times if order is None else times[order]
     gap = DEFAULT_GAP * typical_interval(ordered) if max_gap_s is None else max_gap_s
     return FrameStream(name, reader, times, order, rule, gap, frame_size)
+
+
+def without_columns(
+    streams: Sequence[SampleStream], leave_out: Sequence[str]
+) -> list[SampleStream]:
+    """Return streams without some of their columns; those without any column are left out.
+
+    Raises:
+        DataError: If no stream has a column to leave out.
+    """
+    kept_columns([name for stream in streams for name in stream.columns], leave_out)
+    kept = []
+    for stream in streams:
+        places = [i for i, name in enumerate(stream.columns) if name not in leave_out]
+        columns, units = ([names[i] for i in places] for names in (stream.columns, stream.units))
+        if places:
+            values = stream.values[:, places]
+            kept.append(replace(stream, values=values, columns=tuple(columns), units=tuple(units)))
+    return kept
 
 
 def regular_times(n: int, rate_hz: float, start_s: float = 0.0) -> Float[np.ndarray, " n"]:

@@ -35,7 +35,15 @@ from freegaze.files.atomic import atomic_file
 from freegaze.files.npz import NpzReader
 from freegaze.recording.recording import Recording, ResponseKind, Role, Segment, check_responses
 from freegaze.registry import nearest_names
-from freegaze.sources.conversion import to_float32, to_gray, to_index, to_names, to_scalar
+from freegaze.sources.conversion import (
+    kept_columns,
+    name_units,
+    to_float32,
+    to_gray,
+    to_index,
+    to_names,
+    to_scalar,
+)
 
 _REQUIRED = (
     *("bin_width_s", "response_kind", "responses", "segment"),
@@ -83,7 +91,7 @@ def read_arrays(file: Path, leave_out: tuple[str, ...] = ()) -> tuple[Recording,
         behavior_units=units,
         responses=responses,
         response_kind=kind,
-        unit_ids=_unit_ids(optional.get("unit_ids"), responses.shape[1]),
+        unit_ids=name_units(optional.get("unit_ids"), responses.shape[1], "unit_ids"),
         segments=_cut(segment, optional.get("split"), optional.get("trial")),
         annotations=annotations,
         reference_rates=rates,
@@ -186,10 +194,7 @@ def _read_behavior(
             f"behavior has {values.shape[1]} columns, but there are {len(names)} behavior_names "
             f"and {len(units)} behavior_units; name every column"
         )
-    for name in leave_out:
-        if name not in names:
-            raise DataError(f"leave_out: no behavior {name!r} ({nearest_names(name, list(names))})")
-    kept = [i for i, name in enumerate(names) if name not in leave_out]
+    kept = [names.index(name) for name in kept_columns(names, leave_out)]
     return values[:, kept], tuple(names[i] for i in kept), tuple(units[i] for i in kept)
 
 
@@ -221,16 +226,6 @@ def _read_rest(
         else:
             ignored.append(name)
     return annotations, rates, ignored
-
-
-def _unit_ids(array: np.ndarray | None, n_neurons: int) -> tuple[str, ...]:
-    if array is None:
-        return tuple(str(i) for i in range(n_neurons))
-    if array.shape != (n_neurons,):
-        raise ShapeError(
-            f"unit_ids has shape {array.shape}, expected one name for {n_neurons} neurons"
-        )
-    return tuple(str(name) for name in array.tolist())
 
 
 def _cut(

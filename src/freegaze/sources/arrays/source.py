@@ -1,4 +1,4 @@
-"""One recording as one ``.npz`` of plain arrays, or a folder of such files."""
+"""Recordings as one ``.npz`` of plain arrays, or a folder of such files."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
-from freegaze.config import StrictConfig
-from freegaze.errors import DataError
 from freegaze.files.npz import NpzReader
-from freegaze.recording.recording import Recording, Segment, keep_active_neurons
+from freegaze.recording.recording import Recording, Segment
 from freegaze.sources.arrays.layout import read_arrays
-from freegaze.sources.conversion import errors_name
-from freegaze.sources.source import AbstractSource, pick_sessions, register_source
+from freegaze.sources.source import AbstractSource, SourceOptions, find_files, register_source
 from freegaze.sources.tiny import make_tiny_recording
 
 LONGEST_TRIAL_S = 20.0
@@ -23,38 +19,38 @@ LONGEST_TRIAL_S = 20.0
 blocks of time that intervals resample where there are no trials."""
 
 
-class ArraysOptions(StrictConfig):
-    """What to read of ``.npz`` files.
+class ArraysOptions(SourceOptions):
+    """Options of ``.npz`` files; a session is named by its file.
 
     Args:
-        sessions: File names without ``.npz`` to open; all by default.
         trials: Whether every segment is one trial. By default they are where there are several, all
             of the same length and shorter than 20 s.
-        min_rate_hz: Neurons with fewer spikes a second in training bins are left out; 0 keeps all.
         leave_out: Behavior columns not to read.
     """
 
-    sessions: tuple[str, ...] | None = None
     trials: bool | None = None
-    min_rate_hz: float = Field(0.0, ge=0)
     leave_out: tuple[str, ...] = ()
 
 
 @register_source("arrays")
 class ArraysSource(AbstractSource[ArraysOptions]):
-    """Plain arrays of one's own; the keys are those of ``arrays_layout``."""
+    """Plain arrays of one's own; the keys are those of ``layout``."""
 
     Options: ClassVar = ArraysOptions
     description: ClassVar = (
-        "One .npz of plain arrays a session: responses, video, behavior, segment"
+        "One .npz of plain arrays per session: responses, video, behavior, segment"
     )
 
-    def open(self, path: Path, options: ArraysOptions) -> list[Recording]:
-        """Read one file, or every ``.npz`` in a folder."""
-        files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
-        found = {file.stem: file for file in files if file.stem}
-        picked = pick_sessions(found, options.sessions, path)
-        return [self._open_file(found[name], options) for name in picked]
+    def find_sessions(self, path: Path, options: ArraysOptions) -> dict[str, Path]:
+        """Find the file, or every ``.npz`` in a folder."""
+        return find_files(path, "*.npz")
+
+    def open_session(self, path: Path, name: str, options: ArraysOptions) -> Recording:
+        """Read one file."""
+        recording, ignored = read_arrays(path, options.leave_out)
+        segments, told = _mark_trials(recording, options.trials, _has_key(path, "trial"))
+        origin = {"trials": told, "ignored_keys": ignored}
+        return replace(recording, segments=segments, provenance=origin)
 
     def write_tiny(self, path: Path, seed: int) -> Path:
         """Write one file as a user would, with numpy."""
@@ -75,25 +71,14 @@ class ArraysSource(AbstractSource[ArraysOptions]):
         )
         return file
 
-    def looks_like(self, path: Path) -> bool:
-        """Whether a file, or one in the folder, is an ``.npz`` with ``responses``."""
-        files = [path] if path.is_file() else sorted(path.glob("*.npz"))
-        return any(_has_responses(file) for file in files)
-
-    def _open_file(self, file: Path, options: ArraysOptions) -> Recording:
-        with errors_name(file):
-            recording, ignored = read_arrays(file, options.leave_out)
-            segments, told = _mark_trials(recording, options.trials, _says_trials(file))
-            origin = self.provenance(file, options, trials=told, ignored_keys=ignored)
-            recording = replace(recording, segments=segments, provenance=origin)
-            if options.min_rate_hz > 0:
-                recording = keep_active_neurons(recording, options.min_rate_hz)
-            return recording
+    def recognizes(self, path: Path) -> bool:
+        """Return whether a file is an ``.npz`` with ``responses``."""
+        return _has_key(path, "responses")
 
 
-def _says_trials(file: Path) -> bool:
+def _has_key(file: Path, key: str) -> bool:
     with NpzReader(file) as reader:
-        return "trial" in reader.headers
+        return key in reader.headers
 
 
 def _mark_trials(
@@ -111,11 +96,3 @@ def _mark_trials(
         told = f"every segment is one trial: all last {length_s:.4g} s (`trials: false` if not)"
         return tuple(replace(s, trial=True) for s in segments), told
     return segments, "no segment is a trial"
-
-
-def _has_responses(file: Path) -> bool:
-    try:
-        with NpzReader(file) as reader:
-            return "responses" in reader.headers
-    except DataError:
-        return False

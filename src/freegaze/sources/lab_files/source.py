@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from freegaze.config import StrictConfig, read_config
+from freegaze.config import read_config
 from freegaze.errors import ConfigError, DataError
 from freegaze.files.arrays import map_npy
-from freegaze.recording.recording import Recording, keep_active_neurons
+from freegaze.recording.recording import Recording
 from freegaze.sources.alignment.assembly import Streams, Stretch, align_streams
 from freegaze.sources.alignment.readers import ArrayFrames, MovieFrames, movie_times
 from freegaze.sources.alignment.streams import (
@@ -22,7 +22,6 @@ from freegaze.sources.alignment.streams import (
     SampleStream,
     make_frames,
 )
-from freegaze.sources.conversion import errors_name
 from freegaze.sources.lab_files.config import (
     CsvConfig,
     KilosortConfig,
@@ -46,23 +45,19 @@ from freegaze.sources.lab_files.tables import (
     times_of,
 )
 from freegaze.sources.lab_files.tiny import write_tiny_lab_folder
-from freegaze.sources.source import AbstractSource, pick_sessions, register_source
+from freegaze.sources.source import AbstractSource, SourceOptions, register_source
 
 _FIRST_BYTES = 1 << 16
 
 
-class FilesOptions(StrictConfig):
-    """What to read of laboratory files; all else stands in the YAML.
+class FilesOptions(SourceOptions):
+    """Options of laboratory files, beside the YAML; a session is named by its YAML.
 
     Args:
-        sessions: Names of the YAML files (without ending) to open; all by default.
-        min_rate_hz: Neurons with fewer spikes a second in training bins are left out; 0 keeps all.
         leave_out: Streams of behavior not to read, by their name in the YAML.
         bin_width_s: Width of a bin in place of the YAML's.
     """
 
-    sessions: tuple[str, ...] | None = None
-    min_rate_hz: float = Field(default=0.0, ge=0)
     leave_out: tuple[str, ...] = ()
     bin_width_s: float | None = Field(default=None, gt=0)
 
@@ -76,47 +71,51 @@ class FilesSource(AbstractSource[FilesOptions]):
         "A YAML that names what is where: Kilosort, suite2p, movies, tracked eyes, CSV"
     )
 
-    def open(self, path: Path, options: FilesOptions) -> list[Recording]:
-        """Open the YAML that ``path`` is, or those in it."""
-        if not path.is_dir() and path.suffix not in (".yaml", ".yml"):
+    def find_sessions(self, path: Path, options: FilesOptions) -> dict[str, Path]:
+        """Find the YAML, or those in a folder with a key ``responses``."""
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        found = {file.stem: file for file in files if file.suffix in (".yaml", ".yml")}
+        if path.is_dir():
+            return {name: file for name, file in found.items() if self.recognizes(file)}
+        if not found:
             raise DataError(f"{path} is no YAML file; give one that names what is where")
-        picked = pick_sessions(found := _find_sessions(path), options.sessions, path)
-        return [self._open_session(found[name], options) for name in picked]
+        return found
 
-    def write_tiny(self, path: Path, seed: int) -> Path:
-        """Write a folder as the programs themselves would, and its YAML."""
-        return write_tiny_lab_folder(path, seed)
-
-    def looks_like(self, path: Path) -> bool:
-        """Whether the file, or one in the folder, is a YAML with a key ``responses``."""
-        return any(_is_session(file) for file in _find_sessions(path).values())
-
-    def _open_session(self, file: Path, options: FilesOptions) -> Recording:
-        config = read_config(SessionConfig, file)
-        for name in options.leave_out:
-            if name not in config.behavior:
+    def open_session(self, path: Path, name: str, options: FilesOptions) -> Recording:
+        """Read and align the files that a YAML names."""
+        config = read_config(SessionConfig, path)
+        for stream in options.leave_out:
+            if stream not in config.behavior:
                 raise ConfigError(
-                    f"{file}: leave_out: no behavior stream {name!r}; there are "
+                    f"{path}: leave_out: no behavior stream {stream!r}; there are "
                     f"{', '.join(config.behavior) or 'none'}"
                 )
         kept = {n: c for n, c in config.behavior.items() if n not in options.leave_out}
         width_s = options.bin_width_s or config.bin_width_s
         config = config.model_copy(update={"behavior": kept, "bin_width_s": width_s})
-        with errors_name(file):
-            stretches = [Stretch(**s.model_dump()) for s in config.segments or ()]
-            recording = align_streams(
-                read_streams(config, file.parent),
-                config.session_id or file.stem,
-                config.bin_width_s,
-                start_s=config.start_s,
-                stop_s=config.stop_s,
-                stretches=stretches or None,
-                provenance=self.provenance(file, options, config=config.model_dump(mode="json")),
-            )
-            recording = replace(recording, deg_per_px=config.deg_per_px)
-            if options.min_rate_hz > 0:
-                recording = keep_active_neurons(recording, options.min_rate_hz)
-            return recording
+        recording = align_streams(
+            read_streams(config, path.parent),
+            config.session_id or name,
+            config.bin_width_s,
+            start_s=config.start_s,
+            stop_s=config.stop_s,
+            stretches=[Stretch(**s.model_dump()) for s in config.segments or ()] or None,
+            provenance={"config": config.model_dump(mode="json")},
+        )
+        return replace(recording, deg_per_px=config.deg_per_px)
+
+    def write_tiny(self, path: Path, seed: int) -> Path:
+        """Write a folder as the programs themselves would, and its YAML."""
+        return write_tiny_lab_folder(path, seed)
+
+    def recognizes(self, path: Path) -> bool:
+        """Return whether a YAML has a key ``responses`` near its beginning."""
+        try:
+            with path.open("rb") as stream:
+                head = stream.read(_FIRST_BYTES)
+        except OSError:
+            return False
+        return any(line.startswith(b"responses:") for line in head.splitlines())
 
 
 def read_streams(config: SessionConfig, folder: Path) -> Streams:
@@ -184,19 +183,3 @@ def _movie_times(video: MovieConfig, file: Path, folder: Path) -> np.ndarray:
         return read_timestamps(folder / video.timestamps, video.timestamps_column)
     own = movie_times(file)
     return own if video.rate_hz is None else times_of(video, len(own), folder, str(file))
-
-
-def _find_sessions(path: Path) -> dict[str, Path]:
-    if not path.is_dir():
-        return {path.stem: path} if path.suffix in (".yaml", ".yml") else {}
-    files = [p for p in sorted(path.iterdir()) if p.suffix in (".yaml", ".yml")]
-    return {p.stem: p for p in files if _is_session(p)}
-
-
-def _is_session(file: Path) -> bool:
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(_FIRST_BYTES)
-    except OSError:
-        return False
-    return any(line.startswith(b"responses:") for line in head.splitlines())

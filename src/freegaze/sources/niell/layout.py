@@ -1,15 +1,17 @@
-"""What the files of the Niell laboratory have in common: clocks, columns, names of units."""
+"""Clocks, names of units and further arrays of the Niell laboratory's HDF5 files."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.files.hdf5 import Hdf5Reader
 from freegaze.recording.recording import Segment
-from freegaze.sources.conversion import to_column
+from freegaze.sources.conversion import name_units
 
 _GAP = 1.5
 """Two bins further apart than this many bin widths have a gap between them."""
@@ -59,47 +61,32 @@ def read_clock(
     return width_s, tuple(Segment(start, stop) for start, stop in pairwise(ends))
 
 
-def stack_columns(
-    columns: Mapping[str, np.ndarray], n_bins: int, where: str, remedy: str
-) -> np.ndarray:
-    """Stack behavior signals, (time, len(columns)), float32.
-
-    Args:
-        columns: Each signal by its key in the file.
-        n_bins: Number of bins.
-        where: File and group, for messages.
-        remedy: What to do about a column of NaN only; ``{name}`` is its key.
-
-    Raises:
-        ShapeError: If a signal has another length.
-        DataError: If it holds no numbers, or only NaN.
-    """
-    stacked = []
-    for key, array in columns.items():
-        column = to_column(array, f"{where}/{key}")
-        if len(column) != n_bins:
-            raise ShapeError(f"{where}/{key} has {len(column)} values, expected {n_bins} bins")
-        if np.isnan(column).all():
-            raise DataError(f"{where}/{key}: NaN throughout; {remedy.format(name=key)}")
-        stacked.append(column)
-    return np.stack(stacked, axis=1) if stacked else np.empty((n_bins, 0), np.float32)
-
-
-def name_units(numbers: np.ndarray | None, n_neurons: int, where: str) -> tuple[str, ...]:
+def number_units(numbers: np.ndarray | None, n_neurons: int, where: str) -> tuple[str, ...]:
     """Name units by the file's own numbers; one that comes again gets ``#2``, ``#3`` ...
 
     Raises:
-        ShapeError: If there is not one number a unit.
+        ShapeError: If there is not one number per unit.
     """
-    if numbers is None:
-        return tuple(str(i) for i in range(n_neurons))
-    if numbers.shape != (n_neurons,):
-        raise ShapeError(f"{where}: expected a number for {n_neurons} units, got {numbers.shape}")
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     names = []
-    for number in numbers.tolist():
-        is_whole = isinstance(number, float) and number.is_integer()
-        name = str(int(number) if is_whole else number)
-        seen[name] = seen.get(name, 0) + 1
+    for number in name_units(numbers, n_neurons, where):
+        name = number.removesuffix(".0")
+        seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
     return tuple(names)
+
+
+def read_annotations(
+    reader: Hdf5Reader, keys: Mapping[str, str], n_bins: int, known: Mapping[str, str]
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Read further arrays with one value per bin, and list the keys that hold none.
+
+    Args:
+        reader: The open file.
+        keys: Key of each array to look at, and its full name in the file.
+        n_bins: Number of bins.
+        known: Our names of keys; any other key keeps its own.
+    """
+    fitting = {key for key, name in keys.items() if reader.headers[name].shape == (n_bins,)}
+    arrays = {known.get(k, k): reader.read(name) for k, name in keys.items() if k in fitting}
+    return arrays, [key for key in keys if key not in fitting]

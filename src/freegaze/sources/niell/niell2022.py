@@ -11,27 +11,19 @@ A file of one block of one session (``ModelData_*.h5`` with ``model_KEY`` at its
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import h5py
 import numpy as np
-from pydantic import Field
 
-from freegaze.config import StrictConfig
 from freegaze.errors import DataError, ShapeError
 from freegaze.files.hdf5 import Hdf5Reader
 from freegaze.files.hdf5_scan import is_hdf5
-from freegaze.recording.recording import (
-    Recording,
-    ResponseKind,
-    check_responses,
-    keep_active_neurons,
-)
-from freegaze.registry import nearest_names
-from freegaze.sources.conversion import errors_name, to_float32
-from freegaze.sources.gray import GrayScale, find_gray_scale, lost_frames
-from freegaze.sources.niell.layout import name_units, read_clock, stack_columns
-from freegaze.sources.source import AbstractSource, pick_sessions, register_source
+from freegaze.recording.recording import Recording, ResponseKind, check_responses
+from freegaze.sources.conversion import kept_columns, stack_columns, to_float32
+from freegaze.sources.gray import find_gray_scale, lost_frames
+from freegaze.sources.niell.layout import number_units, read_annotations, read_clock
+from freegaze.sources.source import AbstractSource, SourceOptions, find_files, register_source
 from freegaze.sources.tiny import make_tiny_recording
 
 BIN_WIDTH_S = 0.05
@@ -55,21 +47,17 @@ UNITS = "unit_nums"
 VideoKey = Literal["model_vid_sm", "model_vid_sm_shift"]
 
 
-class Niell2022Options(StrictConfig):
-    """What to read of ``ModelData_all.h5``.
+class Niell2022Options(SourceOptions):
+    """Options of ``ModelData_all.h5``.
 
     Args:
-        sessions: Names of sessions; all that have the block by default.
         block: Freely moving (``fm1``) or head-fixed white noise (``hfwn``).
         video: As seen by the camera, or corrected for the eyes (not in the published file).
-        min_rate_hz: Units with fewer spikes a second in training bins are left out; 0 keeps all.
         leave_out: Behavior columns not to read.
     """
 
-    sessions: tuple[str, ...] | None = None
     block: Literal["fm1", "hfwn"] = "fm1"
     video: VideoKey = "model_vid_sm"
-    min_rate_hz: float = Field(0.0, ge=0)
     leave_out: tuple[str, ...] = ()
 
 
@@ -84,19 +72,57 @@ class Niell2022Source(AbstractSource[Niell2022Options]):
         "position in V1 of freely moving mice. Neuron 110. Data: doi.org/10.5061/dryad.sf7m0cg92"
     )
 
-    def open(self, path: Path, options: Niell2022Options) -> list[Recording]:
-        """Read one file, or every ``ModelData*.h5`` in a folder."""
-        files = sorted(path.glob("ModelData*.h5")) if path.is_dir() else [path]
-        found: dict[str, tuple[Path, str]] = {}
-        for file in files:
+    def find_sessions(self, path: Path, options: Niell2022Options) -> dict[str, Path]:
+        """Find the sessions with the block, in one file or in every ``ModelData*.h5``."""
+        found: dict[str, Path] = {}
+        for file in find_files(path, "ModelData*.h5").values():
             with Hdf5Reader(file) as reader:
-                for name, group in _find_blocks(reader, options.block).items():
+                for name in _find_blocks(reader, options.block):
                     if name in found:
-                        raise DataError(f"session {name!r} is in {found[name][0]} and in {file}")
-                    found[name] = (file, group)
-        places = {name: file for name, (file, _) in found.items()}
-        picked = pick_sessions(places, options.sessions, path)
-        return [self._open_block(name, *found[name], options) for name in picked]
+                        raise DataError(f"session {name!r} is in {found[name]} and in {file}")
+                    found[name] = file
+        return found
+
+    def open_session(self, path: Path, name: str, options: Niell2022Options) -> Recording:
+        """Read one block of one session."""
+        with Hdf5Reader(path) as reader:
+            group = _find_blocks(reader, options.block)[name]
+            where = f"{path}: {group or 'root'}"
+            present = {k: f"{group}/{k}" if group else k for k in reader.keys(group)}
+            n_bins, n_units = _block_shape(reader, present, where)
+            known = {BEHAVIOR_KEYS[key][0]: key for key in BEHAVIOR_KEYS if key in present}
+            columns = kept_columns(list(known), options.leave_out)
+            time_s = reader.read(present["model_t"]) if "model_t" in present else None
+            units = reader.read(present[UNITS]) if UNITS in present else None
+            width_s, segments = read_clock(time_s, n_bins, BIN_WIDTH_S, f"{where}/model_t")
+            responses = to_float32(reader.read(present[RESPONSES]), f"{where}/{RESPONSES}")
+            check_responses(responses, ResponseKind.SPIKE_COUNTS, f"{where}/{RESPONSES}")
+            frames, told, lost = _read_video(reader, present, options.video, n_bins, where)
+            used = (*BEHAVIOR_KEYS, RESPONSES, UNITS, *get_args(VideoKey))
+            further = {key: full for key, full in present.items() if key not in used}
+            annotations, ignored = read_annotations(reader, further, n_bins, ANNOTATION_KEYS)
+            if lost.any():
+                annotations["is_video_lost"] = lost
+            return Recording(
+                session_id=name,
+                bin_width_s=width_s,
+                frames=frames,
+                frame_index=np.arange(n_bins),
+                behavior=stack_columns(
+                    {known[c]: reader.read(present[known[c]]) for c in columns},
+                    n_bins,
+                    where,
+                    {key: column for column, key in known.items()},
+                ),
+                behavior_names=tuple(columns),
+                behavior_units=tuple(BEHAVIOR_KEYS[known[c]][1] for c in columns),
+                responses=responses,
+                response_kind=ResponseKind.SPIKE_COUNTS,
+                unit_ids=number_units(units, n_units, f"{where}/{UNITS}"),
+                segments=segments,
+                annotations=annotations,
+                provenance={"group": group, "ignored_keys": ignored, **told},
+            )
 
     def write_tiny(self, path: Path, seed: int) -> Path:
         """Write both blocks of a session as the published file's own list of keys says."""
@@ -118,55 +144,8 @@ class Niell2022Source(AbstractSource[Niell2022Options]):
         return file
 
     def looks_like(self, path: Path) -> bool:
-        """Whether a file, or one in the folder, is HDF5 with such a block."""
-        files = sorted(path.glob("ModelData*.h5")) if path.is_dir() else [path]
-        return any(_has_block(file) for file in files)
-
-    def _open_block(
-        self, session_id: str, file: Path, group: str, options: Niell2022Options
-    ) -> Recording:
-        with errors_name(file), Hdf5Reader(file) as reader:
-            where = f"{file}: {group or 'root'}"
-            shape = _block_shape(reader, group, where)
-            present = _keys_of(reader, group)
-            keys = _behavior_keys(present, options.leave_out, where)
-            time_s = reader.read(present["model_t"]) if "model_t" in present else None
-            units = reader.read(present[UNITS]) if UNITS in present else None
-            width_s, segments = read_clock(time_s, shape[0], BIN_WIDTH_S, f"{where}/model_t")
-            responses = to_float32(reader.read(present[RESPONSES]), f"{where}/{RESPONSES}")
-            check_responses(responses, ResponseKind.SPIKE_COUNTS, f"{where}/{RESPONSES}")
-            frames, told, lost = _read_video(reader, present, options.video, shape[0], where)
-            annotations, ignored = _read_rest(reader, present, shape[0])
-            if lost.any():
-                annotations["is_video_lost"] = lost
-            recording = Recording(
-                session_id=session_id,
-                bin_width_s=width_s,
-                frames=frames,
-                frame_index=np.arange(shape[0]),
-                behavior=stack_columns(
-                    {key: reader.read(present[key]) for key in keys},
-                    shape[0],
-                    where,
-                    f"restore it, or leave it out ({_LEAVE_OUT})",
-                ),
-                behavior_names=tuple(BEHAVIOR_KEYS[key][0] for key in keys),
-                behavior_units=tuple(BEHAVIOR_KEYS[key][1] for key in keys),
-                responses=responses,
-                response_kind=ResponseKind.SPIKE_COUNTS,
-                unit_ids=name_units(units, shape[1], f"{where}/{UNITS}"),
-                segments=segments,
-                annotations=annotations,
-                provenance=self.provenance(
-                    file, options, group=group, ignored_keys=ignored, **told
-                ),
-            )
-            if options.min_rate_hz > 0:
-                recording = keep_active_neurons(recording, options.min_rate_hz)
-            return recording
-
-
-_LEAVE_OUT = "`leave_out`, by our name of the column"
+        """Return whether a file, or one in the folder, is HDF5 with any such block."""
+        return any(map(_has_block, find_files(path, "ModelData*.h5").values()))
 
 
 def _find_blocks(reader: Hdf5Reader, block: str) -> dict[str, str]:
@@ -204,25 +183,11 @@ def _has_block(file: Path) -> bool:
     return any(n[-1] == RESPONSES and len(n) in (1, 3) for n in names)
 
 
-def _keys_of(reader: Hdf5Reader, group: str) -> dict[str, str]:
-    return {key: f"{group}/{key}" if group else key for key in reader.keys(group)}
-
-
-def _block_shape(reader: Hdf5Reader, group: str, where: str) -> tuple[int, int]:
-    shape = reader.headers[f"{group}/{RESPONSES}" if group else RESPONSES].shape
+def _block_shape(reader: Hdf5Reader, present: dict[str, str], where: str) -> tuple[int, int]:
+    shape = reader.headers[present[RESPONSES]].shape
     if len(shape) != 2 or 0 in shape:
         raise ShapeError(f"{where}/{RESPONSES}: expected (time, unit) spike counts, got {shape}")
     return shape[0], shape[1]
-
-
-def _behavior_keys(present: dict[str, str], leave_out: tuple[str, ...], where: str) -> list[str]:
-    known = {BEHAVIOR_KEYS[key][0]: key for key in BEHAVIOR_KEYS if key in present}
-    for name in leave_out:
-        if name not in known:
-            raise DataError(
-                f"{where}: leave_out: no column {name!r} ({nearest_names(name, list(known))})"
-            )
-    return [key for name, key in known.items() if name not in leave_out]
 
 
 def _read_video(
@@ -238,7 +203,7 @@ def _read_video(
         raise ShapeError(
             f"{where}/{key}: expected (time, height, width) with {n_bins} bins, got {shape}"
         )
-    scale: GrayScale = find_gray_scale(lambda: reader.chunks(name), f"{where}/{key}")
+    scale = find_gray_scale(lambda: reader.chunks(name), f"{where}/{key}")
     frames = np.empty(shape, np.uint8)
     lost = np.zeros(n_bins, bool)
     start = 0
@@ -248,19 +213,3 @@ def _read_video(
         lost[start:stop] = lost_frames(piece)
         start = stop
     return frames, scale.describe(), lost
-
-
-def _read_rest(
-    reader: Hdf5Reader, present: dict[str, str], n_bins: int
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return further arrays with one row a bin, and the keys that are none."""
-    annotations, ignored = {}, []
-    for key, name in present.items():
-        if key in BEHAVIOR_KEYS or key in (RESPONSES, UNITS) or key.startswith("model_vid"):
-            continue
-        if reader.headers[name].shape == (n_bins,):
-            array = reader.read(name)
-            annotations[ANNOTATION_KEYS.get(key, key)] = array
-        else:
-            ignored.append(key)
-    return annotations, ignored

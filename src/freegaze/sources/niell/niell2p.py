@@ -2,7 +2,7 @@
 
 One flat HDF5 file a recording; cells are rows, ``twopT`` is the clock in seconds. Nothing in it
 shows what the mouse saw, and a recording needs frames: by default such a file is refused; with
-``blank_video: true`` every bin sees one gray picture, for encoders that read behavior alone.
+``blank_video: true`` every bin shows one gray frame, for encoders that read behavior alone.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ from typing import Any, ClassVar, Literal
 
 import h5py
 import numpy as np
-from pydantic import Field
 
-from freegaze.config import StrictConfig
 from freegaze.errors import DataError, ShapeError
 from freegaze.files.hdf5 import Hdf5Reader
 from freegaze.files.hdf5_scan import is_hdf5
-from freegaze.recording.recording import Recording, ResponseKind, keep_active_neurons
-from freegaze.registry import nearest_names
-from freegaze.sources.conversion import errors_name, to_float32
-from freegaze.sources.niell.layout import name_units, read_clock, stack_columns
-from freegaze.sources.source import AbstractSource, pick_sessions, register_source
+from freegaze.recording.recording import Recording, ResponseKind
+from freegaze.sources.conversion import kept_columns, stack_columns, to_float32
+from freegaze.sources.niell.layout import number_units, read_annotations, read_clock
+from freegaze.sources.source import AbstractSource, SourceOptions, find_files, register_source
 from freegaze.sources.tiny import make_tiny_recording
 
 BIN_WIDTH_S = 1 / 7.5
@@ -56,26 +53,21 @@ RESPONSE_KINDS = {
 
 BLANK_SIZE, BLANK_GRAY = (30, 40), 128
 CELLS = "matlab_cellinds"
-_SUFFIX = "_preproc"
 
 
-class Niell2pOptions(StrictConfig):
-    """What to read of ``*_preproc.h5``.
+class Niell2pOptions(SourceOptions):
+    """Options of ``*_preproc.h5``.
 
     Args:
-        sessions: File names without ``_preproc.h5`` to open; all by default.
-        responses: Spikes clipped and scaled to 0..1 a cell, suite2p's spikes, or fluorescence.
-        blank_video: Whether every bin shall see one gray picture; the files hold no video.
-        min_rate_hz: Cells with fewer (scaled) spikes a second are left out; 0 keeps all.
+        responses: Spikes clipped and scaled to 0..1 per cell, suite2p's spikes, or fluorescence.
+        blank_video: Whether every bin shows one gray frame; the files hold no video.
         leave_out: Behavior columns not to read.
     """
 
-    sessions: tuple[str, ...] | None = None
     responses: Literal["norm_spikes", "s2p_spks", "norm_dFF", "raw_dFF", "denoised_dFF"] = (
         "norm_spikes"
     )
     blank_video: bool = False
-    min_rate_hz: float = Field(0.0, ge=0)
     leave_out: tuple[str, ...] = ()
 
 
@@ -85,15 +77,52 @@ class Niell2pSource(AbstractSource[Niell2pOptions]):
 
     Options: ClassVar = Niell2pOptions
     description: ClassVar = "*_preproc.h5 of the Niell lab's two-photon rig; has no camera video"
-    citation: ClassVar = ""
     tiny_options: ClassVar = {"blank_video": True}
 
-    def open(self, path: Path, options: Niell2pOptions) -> list[Recording]:
-        """Read one file, or every ``*_preproc.h5`` in a folder."""
-        files = sorted(path.glob(f"*{_SUFFIX}.h5")) if path.is_dir() else [path]
-        found = {file.stem.removesuffix(_SUFFIX): file for file in files}
-        picked = pick_sessions(found, options.sessions, path)
-        return [self._open_file(name, found[name], options) for name in picked]
+    def find_sessions(self, path: Path, options: Niell2pOptions) -> dict[str, Path]:
+        """Find the file, or every ``*_preproc.h5`` in a folder."""
+        return find_files(path, "*_preproc.h5")
+
+    def open_session(self, path: Path, name: str, options: Niell2pOptions) -> Recording:
+        """Read one file, with one gray frame in place of the video."""
+        with Hdf5Reader(path) as reader:
+            responses, units, told = _read_responses(reader, options.responses)
+            if not options.blank_video:
+                raise DataError(
+                    f"{path} holds no camera video, which a recording needs; for encoders that "
+                    "read behavior alone, ask for one gray frame with `blank_video: true`"
+                )
+            n_bins = len(responses)
+            time_s = _fit_clock(reader, n_bins)
+            width_s, segments = read_clock(time_s, n_bins, BIN_WIDTH_S, f"{path}: twopT")
+            columns, resized = _read_columns(reader, n_bins, options.leave_out)
+            used = (*BEHAVIOR_KEYS, *RESPONSE_KINDS, CELLS, "twopT")
+            further = {key: key for key in reader.headers if key not in used}
+            annotations, ignored = read_annotations(reader, further, n_bins, ANNOTATION_KEYS)
+            if time_s is not None:
+                annotations = {"time_s": time_s, **annotations}
+            return Recording(
+                session_id=name,
+                bin_width_s=width_s,
+                frames=np.full((1, *BLANK_SIZE), BLANK_GRAY, np.uint8),
+                frame_index=np.zeros(n_bins, np.int64),
+                behavior=stack_columns(
+                    columns, n_bins, str(path), {key: BEHAVIOR_KEYS[key][0] for key in columns}
+                ),
+                behavior_names=tuple(BEHAVIOR_KEYS[key][0] for key in columns),
+                behavior_units=tuple(BEHAVIOR_KEYS[key][1] for key in columns),
+                responses=responses,
+                response_kind=RESPONSE_KINDS[options.responses],
+                unit_ids=units,
+                segments=segments,
+                annotations=annotations,
+                provenance={
+                    "video": "blank, as asked for",
+                    "fitted_lengths": resized,
+                    "ignored_keys": [*sorted(reader.unread), *ignored],
+                    **told,
+                },
+            )
 
     def write_tiny(self, path: Path, seed: int) -> Path:
         """Write a flat file with the laboratory's keys, cells as rows."""
@@ -124,62 +153,14 @@ class Niell2pSource(AbstractSource[Niell2pOptions]):
             stream["ltdk"] = True
         return file
 
-    def looks_like(self, path: Path) -> bool:
-        """Whether a file, or one in the folder, is HDF5 with cells and ``twopT`` at its root."""
-        files = sorted(path.glob(f"*{_SUFFIX}.h5")) if path.is_dir() else [path]
-        return any(_has_cells(file) for file in files)
-
-    def _open_file(self, session_id: str, file: Path, options: Niell2pOptions) -> Recording:
-        with errors_name(file), Hdf5Reader(file) as reader:
-            kind = RESPONSE_KINDS[options.responses]
-            responses, cells, told = _read_responses(reader, options.responses)
-            if not options.blank_video:
-                raise DataError(
-                    f"{file} holds no camera video, which a recording needs; for encoders that "
-                    "read behavior alone, ask for one gray picture with `blank_video: true`"
-                )
-            n_bins = len(responses)
-            time_s = _fit_clock(reader, n_bins)
-            width_s, segments = read_clock(time_s, n_bins, BIN_WIDTH_S, f"{file}: twopT")
-            columns, resized = _read_columns(reader, n_bins, options.leave_out)
-            annotations, ignored = _read_annotations(reader, n_bins, time_s)
-            recording = Recording(
-                session_id=session_id,
-                bin_width_s=width_s,
-                frames=np.full((1, *BLANK_SIZE), BLANK_GRAY, np.uint8),
-                frame_index=np.zeros(n_bins, np.int64),
-                behavior=stack_columns(
-                    columns, n_bins, str(file), "leave it out (`leave_out`, by our name)"
-                ),
-                behavior_names=tuple(BEHAVIOR_KEYS[key][0] for key in columns),
-                behavior_units=tuple(BEHAVIOR_KEYS[key][1] for key in columns),
-                responses=responses,
-                response_kind=kind,
-                unit_ids=cells,
-                segments=segments,
-                annotations=annotations,
-                provenance=self.provenance(
-                    file,
-                    options,
-                    video="blank, as asked for",
-                    fitted_lengths=resized,
-                    ignored_keys=ignored,
-                    **told,
-                ),
+    def recognizes(self, path: Path) -> bool:
+        """Return whether a file is HDF5 with responses of cells and ``twopT`` at its root."""
+        if not is_hdf5(path):
+            return False
+        with Hdf5Reader(path) as reader:
+            return "twopT" in reader.headers and not RESPONSE_KINDS.keys().isdisjoint(
+                reader.headers
             )
-            if options.min_rate_hz > 0:
-                recording = keep_active_neurons(recording, options.min_rate_hz)
-            return recording
-
-
-def _has_cells(file: Path) -> bool:
-    if not is_hdf5(file):
-        return False
-    try:
-        with Hdf5Reader(file) as reader:
-            return "twopT" in reader.headers and any(k in reader.headers for k in RESPONSE_KINDS)
-    except DataError:
-        return False
 
 
 def _read_responses(
@@ -196,10 +177,8 @@ def _read_responses(
     if len(shape) != 2 or 0 in shape:
         raise ShapeError(f"{reader.path}: {key}: expected (cell, time), got {shape}")
     responses = to_float32(reader.read(key).T, key)
-    numbers = reader.read(CELLS) if CELLS in reader.headers else None
-    if numbers is not None and numbers.shape != (shape[0],):
-        numbers = None
-    names = name_units(numbers, shape[0], CELLS)
+    has_numbers = CELLS in reader.headers and reader.headers[CELLS].shape == shape[:1]
+    names = number_units(reader.read(CELLS) if has_numbers else None, shape[0], CELLS)
     is_silent = np.isnan(responses).all(axis=0)  # 0 / 0: a cell without a spike, scaled
     if is_silent.all():
         raise DataError(f"{reader.path}: {key}: NaN throughout; run the preprocessing again")
@@ -221,13 +200,8 @@ def _read_columns(
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return the columns, and what was done to those that are a bin longer or shorter."""
     known = {BEHAVIOR_KEYS[key][0]: key for key in BEHAVIOR_KEYS if key in reader.headers}
-    for name in leave_out:
-        if name not in known:
-            raise DataError(f"leave_out: no column {name!r} ({nearest_names(name, list(known))})")
     columns, resized = {}, {}
-    for name, key in known.items():
-        if name in leave_out:
-            continue
+    for key in map(known.__getitem__, kept_columns(list(known), leave_out)):
         array = reader.read(key)
         if array.shape == (n_bins + 1,):
             array, resized[key] = array[:n_bins], "the last value was cut off"
@@ -236,19 +210,3 @@ def _read_columns(
             resized[key] = "NaN stands for the last bin"
         columns[key] = array
     return columns, resized
-
-
-def _read_annotations(
-    reader: Hdf5Reader, n_bins: int, time_s: np.ndarray | None
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return further arrays with one value a bin, and the keys that are none."""
-    annotations = {} if time_s is None else {"time_s": time_s}
-    ignored = sorted(reader.unread)
-    for key, header in reader.headers.items():
-        if key in BEHAVIOR_KEYS or key in RESPONSE_KINDS or key in ("twopT", CELLS):
-            continue
-        if header.shape == (n_bins,):
-            annotations[ANNOTATION_KEYS.get(key, key)] = reader.read(key)
-        else:
-            ignored.append(key)
-    return annotations, ignored

@@ -22,17 +22,20 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from freegaze.config import StrictConfig
 from freegaze.errors import DataError
 from freegaze.files.hdf5 import Hdf5Reader
-from freegaze.recording.recording import Recording, keep_active_neurons
-from freegaze.registry import nearest_names
+from freegaze.recording.recording import Recording
 from freegaze.sources.alignment.assembly import Streams, align_streams
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.frames import FrameRule
 from freegaze.sources.alignment.readers import ArrayFrames
-from freegaze.sources.alignment.streams import EventStream, SampleStream, make_frames, make_samples
-from freegaze.sources.conversion import errors_name
+from freegaze.sources.alignment.streams import (
+    EventStream,
+    SampleStream,
+    make_frames,
+    make_samples,
+    without_columns,
+)
 from freegaze.sources.lab_files.tables import parsing, read_timestamps
 from freegaze.sources.niell.ephys_clocks import (
     correct_zone,
@@ -49,18 +52,17 @@ from freegaze.sources.niell.ephys_reading import (
 from freegaze.sources.niell.ephys_session import SessionFiles, find_files, find_sessions
 from freegaze.sources.niell.ephys_spikes import SortedSpikes, read_spikes
 from freegaze.sources.niell.ephys_tiny import TINY_CLOCK, write_tiny_session
-from freegaze.sources.source import AbstractSource, pick_sessions, register_source
+from freegaze.sources.source import AbstractSource, SourceOptions, register_source
 
 EYE_COLUMNS = {"theta": "deg", "phi": "deg", "pupil_radius": "px"}
 HEAD_COLUMNS = {"gz": "deg/s", "pitch": "deg", "roll": "deg"}
 SPEED_COLUMNS = {"speed": "cm/s"}
 
 
-class NiellEphysOptions(StrictConfig):
-    """What to read of raw sessions, and how.
+class NiellEphysOptions(SourceOptions):
+    """Options of raw sessions; a session is named by the beginning of its files' names.
 
     Args:
-        sessions: Sessions to open (what their files' names begin with); all by default.
         bin_width_s: Width of a bin.
         frame_size: (height, width) to scale video to; as in the file by default (120 x 160 at the
             laboratory, which halves it once more).
@@ -72,11 +74,9 @@ class NiellEphysOptions(StrictConfig):
         flip_phi: Whether phi is turned around, as in the laboratory's ``*_ephys_props.h5``; by
             default it is the eye camera's, as in ``ModelData_all.h5`` and the files of Xu et al.
         sort: Whether samples and frames may be out of order; they are sorted then.
-        min_rate_hz: Units with fewer spikes a second in training bins are left out; 0 keeps all.
         leave_out: Behavior columns not to keep.
     """
 
-    sessions: tuple[str, ...] | None = None
     bin_width_s: float = Field(default=0.05, gt=0)
     frame_size: tuple[int, int] | None = None
     frames: FrameRule = "mean"
@@ -84,7 +84,6 @@ class NiellEphysOptions(StrictConfig):
     clock: ClockConfig | None = None
     flip_phi: bool = False
     sort: bool = False
-    min_rate_hz: float = Field(default=0.0, ge=0)
     leave_out: tuple[str, ...] = ()
 
 
@@ -100,64 +99,54 @@ class NiellEphysSource(AbstractSource[NiellEphysOptions]):
     )
     tiny_options: ClassVar = {"clock": TINY_CLOCK.model_dump()}  # too short to be estimated
 
-    def open(self, path: Path, options: NiellEphysOptions) -> list[Recording]:
-        """Open the session that ``path`` is, or those in it, up to three folders deep."""
-        picked = pick_sessions(found := find_sessions(path), options.sessions, path)
-        return [self._open_session(name, found[name], options) for name in picked]
+    def find_sessions(self, path: Path, options: NiellEphysOptions) -> dict[str, Path]:
+        """Find the sorted spikes of each session, up to three folders deep."""
+        return find_sessions(path)
+
+    def open_session(self, path: Path, name: str, options: NiellEphysOptions) -> Recording:
+        """Read the files beside the sorted spikes, and align them."""
+        files = find_files(path)
+        world = files.need("world")
+        spikes = read_spikes(path, options.groups)
+        cameras, head, zones = _read_behavior(files, spikes.start_s, options)
+        clock, told = _board_clock(cameras.get("eye"), head, options)
+        if head is not None:
+            head = replace(head, times=clock.to_session(head.times))
+        units = EventStream(
+            str(path),
+            [clock.to_session(times) for times in spikes.times],
+            spikes.unit_ids,
+            _extent(files, spikes, head, clock),
+        )
+        with Hdf5Reader(world) as reader, parsing(world):
+            since, zones["world"] = correct_zone(
+                read_video_times(reader), spikes.start_s, str(world)
+            )
+            video = make_frames(
+                str(world),
+                since,
+                ArrayFrames(reader.on_disk("WORLD_video"), str(world)),
+                rule=options.frames,
+                frame_size=options.frame_size,
+                is_sorting=options.sort,
+            )
+            streams = [*cameras.values(), *([] if head is None else [head])]
+            return align_streams(
+                Streams(units, without_columns(streams, options.leave_out), video),
+                name,
+                options.bin_width_s,
+                provenance={
+                    "files": {kind: str(file) for kind, file in files.found.items()},
+                    "board_clock": told,
+                    "hours_added": {kind: hours for kind, hours in zones.items() if hours},
+                    "phi": "turned around" if options.flip_phi else "as the eye camera's",
+                    "units_left_out": spikes.left_out,
+                },
+            )
 
     def write_tiny(self, path: Path, seed: int) -> Path:
         """Write a session through pandas and xarray, as the laboratory's programs do."""
         return write_tiny_session(path, seed)
-
-    def looks_like(self, path: Path) -> bool:
-        """Whether sorted spikes named as the laboratory's are there."""
-        return bool(find_sessions(path))
-
-    def _open_session(self, name: str, merge: Path, options: NiellEphysOptions) -> Recording:
-        files = find_files(merge)
-        world = files.need("world")
-        with errors_name(merge.parent):
-            spikes = read_spikes(merge, options.groups)
-            cameras, head, zones = _read_behavior(files, spikes.start_s, options)
-            clock, told = _board_clock(cameras.get("eye"), head, options)
-            if head is not None:
-                head = replace(head, times=clock.to_session(head.times))
-            units = EventStream(
-                str(merge),
-                [clock.to_session(times) for times in spikes.times],
-                spikes.unit_ids,
-                _extent(files, spikes, head, clock),
-            )
-            with Hdf5Reader(world) as reader, parsing(world):
-                since, zones["world"] = correct_zone(
-                    read_video_times(reader), spikes.start_s, str(world)
-                )
-                video = make_frames(
-                    str(world),
-                    since,
-                    ArrayFrames(reader.on_disk("WORLD_video"), str(world)),
-                    rule=options.frames,
-                    frame_size=options.frame_size,
-                    is_sorting=options.sort,
-                )
-                streams = [*cameras.values(), *([] if head is None else [head])]
-                recording = align_streams(
-                    Streams(units, _keep_columns(streams, options.leave_out), video),
-                    name,
-                    options.bin_width_s,
-                    provenance=self.provenance(
-                        merge,
-                        options,
-                        files={kind: str(file) for kind, file in files.found.items()},
-                        board_clock=told,
-                        hours_added={kind: hours for kind, hours in zones.items() if hours},
-                        phi="turned around" if options.flip_phi else "as the eye camera's",
-                        units_left_out=spikes.left_out,
-                    ),
-                )
-            if options.min_rate_hz > 0:
-                recording = keep_active_neurons(recording, options.min_rate_hz)
-            return recording
 
 
 def _read_behavior(
@@ -214,23 +203,3 @@ def _extent(
         raise DataError(f"{files.found['board']}: expected times that increase")
     start, stop = clock.to_session(np.array([0.0, stamps[-1] - stamps[0]])).tolist()
     return start, stop
-
-
-def _keep_columns(streams: list[SampleStream], left_out: tuple[str, ...]) -> list[SampleStream]:
-    names = [name for stream in streams for name in stream.columns]
-    for name in left_out:
-        if name not in names:
-            raise DataError(f"leave_out: no column {name!r} ({nearest_names(name, names)})")
-    kept = []
-    for stream in streams:
-        places = [i for i, name in enumerate(stream.columns) if name not in left_out]
-        if places:
-            kept.append(
-                replace(
-                    stream,
-                    values=stream.values[:, places],
-                    columns=tuple(stream.columns[i] for i in places),
-                    units=tuple(stream.units[i] for i in places),
-                )
-            )
-    return kept

@@ -6,21 +6,19 @@ from typing import Literal
 
 from pydantic import Field
 
-from freegaze.config import StrictConfig
 from freegaze.recording.recording import ResponseKind
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.frames import FrameRule
+from freegaze.sources.source import SourceOptions
 
 
-class NwbOptions(StrictConfig):
+class NwbOptions(SourceOptions):
     """What to read of NWB files. A series is named by its path in the file or the end of it.
 
     Files that freegaze wrote hold bins already and need none of these; only ``sessions``,
     ``min_rate_hz`` and ``leave_out`` apply to them.
 
     Args:
-        sessions: File names without ``.nwb`` to open; all by default.
-        min_rate_hz: Neurons with fewer spikes a second in training bins are left out; 0 keeps all.
         leave_out: Behavior columns not to read.
         bin_width_s: Width of a bin, 0.05 s by default.
         start_s: Left edge of the first bin; by default when responses and video have both begun.
@@ -43,8 +41,6 @@ class NwbOptions(StrictConfig):
             between them left out.
     """
 
-    sessions: tuple[str, ...] | None = None
-    min_rate_hz: float = Field(default=0.0, ge=0)
     leave_out: tuple[str, ...] = ()
     bin_width_s: float | None = Field(default=None, gt=0)
     start_s: float | None = None

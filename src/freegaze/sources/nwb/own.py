@@ -10,10 +10,9 @@ import numpy as np
 from freegaze.errors import DataError, ShapeError
 from freegaze.files.hdf5 import read_whole
 from freegaze.recording.recording import Recording, ResponseKind, Segment
-from freegaze.registry import nearest_names
 from freegaze.sources.alignment.frames import new_pictures
 from freegaze.sources.alignment.readers import ArrayFrames
-from freegaze.sources.conversion import to_float32, to_index
+from freegaze.sources.conversion import kept_columns, to_float32, to_index
 from freegaze.sources.nwb.opening import check_columns
 from freegaze.sources.nwb.writing import (
     FRAME_INDEX,
@@ -57,11 +56,7 @@ def read_own(root: Any, leave_out: tuple[str, ...]) -> Recording:
     responses = to_float32(read_whole(root.processing[module][name].data), name)
     frames, frame_index = _read_frames(root, own, len(responses))
     behavior, annotations, rates = _read_series(root, own)
-    for column in leave_out:
-        if column not in behavior:
-            near = nearest_names(column, list(behavior))
-            raise DataError(f"leave_out: no behavior {column!r} ({near})")
-    behavior = {n: found for n, found in behavior.items() if n not in leave_out}
+    behavior = {name: behavior[name] for name in kept_columns(list(behavior), leave_out)}
     columns = [to_float32(array, n) for n, (array, _) in behavior.items()]
     scale = fields.get("deg_per_px")
     return Recording(

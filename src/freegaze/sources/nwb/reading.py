@@ -30,6 +30,7 @@ from freegaze.sources.alignment.streams import (
     make_frames,
     make_samples,
     regular_times,
+    without_columns,
 )
 from freegaze.sources.conversion import is_file
 from freegaze.sources.nwb.config import NwbOptions
@@ -157,16 +158,11 @@ class _Reader:
         ), item
 
     def behavior(self, used: list[str]) -> list[SampleStream]:
-        leave_out = self.options.leave_out
         if self.options.behavior is not None:
             streams = [self._column(n, text) for n, text in self.options.behavior.items()]
         else:
             streams = [self._signals(i) for i in self.series if self._is_signal(i, used)]
-        known = [c for s in streams for c in s.columns]
-        for name in leave_out:
-            if name not in known:
-                raise DataError(f"leave_out: no behavior {name!r} ({nearest_names(name, known)})")
-        return [kept for s in streams if (kept := _without(s, leave_out)).columns]
+        return without_columns(streams, self.options.leave_out)
 
     def _spikes(self, units: Any) -> EventStream:
         read = ("spike_times", "unit_name", "obs_intervals", *self.options.keep_units)
@@ -332,15 +328,3 @@ def _neuron_names(item: NwbItem, n: int) -> list[str]:
     if len(names) != n:
         raise ShapeError(f"{item.path} has {n} columns but names {len(names)} regions")
     return names
-
-
-def _without(stream: SampleStream, leave_out: tuple[str, ...]) -> SampleStream:
-    kept = [i for i, name in enumerate(stream.columns) if name not in leave_out]
-    return SampleStream(
-        stream.name,
-        stream.times,
-        stream.values[:, kept],
-        tuple(stream.columns[i] for i in kept),
-        tuple(stream.units[i] for i in kept),
-        stream.max_gap_s,
-    )

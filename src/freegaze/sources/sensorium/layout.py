@@ -21,8 +21,7 @@ import numpy as np
 
 from freegaze.errors import DataError, ShapeError
 from freegaze.files.arrays import ArrayHeader, read_npy, read_npy_header
-from freegaze.files.atomic import visible_folders
-from freegaze.sources.conversion import to_float32, to_names
+from freegaze.sources.conversion import name_units, to_float32, to_names
 
 STIMULI = {"images": 0.5, "videos": 1 / 30}
 """Width of a bin in seconds: an image is shown for half a second, a video at 30 Hz."""
@@ -138,6 +137,16 @@ class SensoriumFolder:
             raise ShapeError(f"{self.file('responses', trial.number)} changed while it was read")
         return responses
 
+    def read_unit_ids(self, n_neurons: int) -> tuple[str, ...]:
+        """Read the neurons' names; their order where there is no file.
+
+        Raises:
+            ShapeError: If there is not one name per neuron.
+            DataError: If the file is damaged.
+        """
+        file = self.path / "meta" / "neurons" / "unit_ids.npy"
+        return name_units(read_npy(file) if file.exists() else None, n_neurons, str(file))
+
     def _stimulus(self, number: int) -> np.ndarray:
         file = self.file(self.stimuli, number)
         array = read_npy(file)
@@ -185,19 +194,6 @@ def is_session(folder: Path) -> bool:
     return has_stimuli and (folder / "meta" / "trials").is_dir()
 
 
-def find_sessions(path: Path) -> dict[str, Path]:
-    """Find the sessions in a folder, or the one that the folder itself is.
-
-    Raises:
-        DataError: If ``path`` is no folder.
-    """
-    if not path.is_dir():
-        raise DataError(f"{path} is a file; give the unpacked folder with `data` and `meta`")
-    if is_session(path):
-        return {path.resolve().name: path}
-    return {p.name: p for p in visible_folders(path) if is_session(p)}
-
-
 def read_folder(path: Path) -> SensoriumFolder:
     """Read what a session's folder holds, without its trials.
 
@@ -218,22 +214,6 @@ def read_folder(path: Path) -> SensoriumFolder:
         has_behavior=(path / "data" / "behavior").is_dir(),
         has_pupil=(path / "data" / "pupil_center").is_dir(),
     )
-
-
-def read_unit_ids(path: Path, n_neurons: int) -> tuple[str, ...]:
-    """Read the neurons' names; their order where there is no file.
-
-    Raises:
-        ShapeError: If there is not one name a neuron.
-        DataError: If the file is damaged.
-    """
-    file = path / "meta" / "neurons" / "unit_ids.npy"
-    if not file.exists():
-        return tuple(str(i) for i in range(n_neurons))
-    numbers = read_npy(file)
-    if numbers.shape != (n_neurons,):
-        raise ShapeError(f"{file}: expected names of {n_neurons} neurons, got {numbers.shape}")
-    return tuple(str(number) for number in numbers.tolist())
 
 
 def read_trial_values(path: Path, n_trials: int) -> tuple[dict[str, np.ndarray], list[str]]:

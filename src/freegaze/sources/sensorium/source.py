@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from freegaze.config import StrictConfig
 from freegaze.errors import DataError, ShapeError
 from freegaze.recording.recording import (
     Recording,
@@ -17,21 +16,19 @@ from freegaze.recording.recording import (
     Role,
     Segment,
     check_responses,
-    keep_active_neurons,
 )
-from freegaze.sources.conversion import errors_name
+from freegaze.sources.conversion import kept_columns
 from freegaze.sources.sensorium.layout import (
     BEHAVIOR,
     PUPIL_CENTER,
     STIMULI,
     SensoriumFolder,
     Trial,
-    find_sessions,
+    is_session,
     read_folder,
     read_trial_values,
-    read_unit_ids,
 )
-from freegaze.sources.source import AbstractSource, pick_sessions, register_source
+from freegaze.sources.source import AbstractSource, SourceOptions, find_folders, register_source
 from freegaze.sources.tiny import make_tiny_recording
 
 TIER_ROLES: dict[str, Role] = {
@@ -54,26 +51,22 @@ TIER_ROLES: dict[str, Role] = {
 _TAKEN = ("trial", "segment", "split", "video", "frames", "behavior", "responses", "unit_ids")
 
 
-class SensoriumOptions(StrictConfig):
-    """What to read of Sensorium folders.
+class SensoriumOptions(SourceOptions):
+    """Options of Sensorium folders.
 
     Args:
-        sessions: Folder names to open; all by default.
         tiers: Only trials of these tiers; all by default.
         roles: Another role for a tier, such as ``{oracle: test}``.
         withheld: Whether to keep trials of tiers whose responses are zero throughout, which the
             competition withheld.
         response_kind: Deconvolved calcium; fluorescence if values are below zero.
-        min_rate_hz: Neurons with smaller responses a second in training bins are left out.
         leave_out: Behavior columns not to read.
     """
 
-    sessions: tuple[str, ...] | None = None
     tiers: tuple[str, ...] | None = None
     roles: dict[str, Role | None] = Field(default_factory=dict)
     withheld: bool = False
     response_kind: ResponseKind = ResponseKind.INFERRED_SPIKES
-    min_rate_hz: float = Field(0.0, ge=0)
     leave_out: tuple[str, ...] = ()
 
 
@@ -89,11 +82,23 @@ class SensoriumSource(AbstractSource[SensoriumOptions]):
         "Sensorium competition. arXiv:2305.19654"
     )
 
-    def open(self, path: Path, options: SensoriumOptions) -> list[Recording]:
-        """Read the session that ``path`` is, or those in it."""
-        found = find_sessions(path)
-        picked = pick_sessions(found, options.sessions, path)
-        return [self._open_session(found[name], options) for name in picked]
+    def find_sessions(self, path: Path, options: SensoriumOptions) -> dict[str, Path]:
+        """Find the folders with stimuli in ``data`` and ``meta/trials``."""
+        return find_folders(path, is_session)
+
+    def open_session(self, path: Path, name: str, options: SensoriumOptions) -> Recording:
+        """Read the trials of one session, each as a segment."""
+        folder = read_folder(path)
+        trials = [folder.read_trial(i) for i in _chosen(folder, options.tiers)]
+        _check_alike(folder, trials)
+        trials, told = _without_withheld(folder, trials, options.withheld)
+        values, ignored = read_trial_values(path, len(folder.tiers))
+        told |= {
+            "largest_rounding": max(t.rounding for t in trials),
+            "bins_after_the_end": sum(t.n_cut for t in trials),
+            "ignored_files": ignored,
+        }
+        return _assemble(folder, trials, options, _annotations(folder, trials, values), told)
 
     def write_tiny(self, path: Path, seed: int) -> Path:
         """Write videos of a dozen trials, padded with NaN, as the competition of 2023 did."""
@@ -126,29 +131,6 @@ class SensoriumSource(AbstractSource[SensoriumOptions]):
         coordinates = rng.normal(size=(5, 3))
         np.save(folder / "meta" / "neurons" / "cell_motor_coordinates.npy", coordinates)
         return folder
-
-    def looks_like(self, path: Path) -> bool:
-        """Whether a folder, or one in it, has stimuli in ``data`` and ``meta/trials``."""
-        return path.is_dir() and bool(find_sessions(path))
-
-    def _open_session(self, path: Path, options: SensoriumOptions) -> Recording:
-        with errors_name(path):
-            folder = read_folder(path)
-            trials = [folder.read_trial(i) for i in _chosen(folder, options.tiers)]
-            _check_alike(folder, trials)
-            trials, told = _without_withheld(folder, trials, options.withheld)
-            values, ignored = read_trial_values(path, len(folder.tiers))
-            told |= {
-                "largest_rounding": max(t.rounding for t in trials),
-                "bins_after_the_end": sum(t.n_cut for t in trials),
-                "ignored_files": ignored,
-            }
-            annotations = _annotations(folder, trials, values)
-            origin = self.provenance(path, options, **told)
-            recording = _assemble(folder, trials, options, annotations, origin)
-            if options.min_rate_hz > 0:
-                recording = keep_active_neurons(recording, options.min_rate_hz)
-            return recording
 
 
 def _chosen(folder: SensoriumFolder, tiers: tuple[str, ...] | None) -> list[int]:
@@ -208,11 +190,9 @@ def _columns(
             f"{folder.file('behavior', trial.number)}: expected pupil size (its derivative) and "
             f"speed, got {n_behavior} values"
         )
-    names = [*(BEHAVIOR[n_behavior] if folder.has_behavior else ()), *pupil]
-    for name in leave_out:
-        if name not in [n for n, _ in names]:
-            raise DataError(f"leave_out: no column {name!r}; there are {[n for n, _ in names]}")
-    return [(i, n, unit) for i, (n, unit) in enumerate(names) if n not in leave_out]
+    units = dict([*(BEHAVIOR[n_behavior] if folder.has_behavior else ()), *pupil])
+    names = list(units)
+    return [(names.index(n), n, units[n]) for n in kept_columns(names, leave_out)]
 
 
 def _annotations(
@@ -267,7 +247,7 @@ def _assemble(
         behavior_units=tuple(unit for _, _, unit in columns),
         responses=responses,
         response_kind=options.response_kind,
-        unit_ids=read_unit_ids(folder.path, trials[0].n_neurons),
+        unit_ids=folder.read_unit_ids(trials[0].n_neurons),
         segments=tuple(segments),
         annotations=annotations,
         provenance=provenance,

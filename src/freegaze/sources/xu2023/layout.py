@@ -18,7 +18,7 @@ from freegaze.files.arrays import (
     read_npy_header,
     write_npy,
 )
-from freegaze.files.atomic import atomic_folder, visible_folders
+from freegaze.files.atomic import atomic_folder
 from freegaze.recording.recording import Recording, ResponseKind, Role, Segment, check_responses
 from freegaze.sources.conversion import to_column, to_float32, to_gray
 from freegaze.sources.tiny import XU_BIN_WIDTH_S
@@ -82,6 +82,10 @@ class SegmentFiles:
         """Read one key's array."""
         return read_npy(self.files[key])
 
+    def read_column(self, key: str) -> np.ndarray:
+        """Read one key's array as a signal, (time,), float32."""
+        return to_column(self.read(key), str(self.files[key]))
+
     def _check_lengths(self) -> None:
         first = self.files[RESPONSES]
         if len(self.headers[RESPONSES].shape) != 2 or 0 in self.headers[RESPONSES].shape:
@@ -102,17 +106,9 @@ def part_file(folder: Path, split: Role | None, key: str, number: int) -> Path:
     return folder / f"{split}_{key}_seg_{number}.npy"
 
 
-def find_sessions(path: Path) -> dict[str, Path]:
-    """Find the sessions below a folder, or the one that the folder itself is.
-
-    Raises:
-        DataError: If ``path`` is no folder.
-    """
-    if not path.is_dir():
-        raise DataError(f"{path} is a file; give the folder that holds the sessions' folders")
-    if _is_session(path):
-        return {path.resolve().name: path}
-    return {p.name: p for p in visible_folders(path) if _is_session(p)}
+def is_session(folder: Path) -> bool:
+    """Return whether a folder holds any spike counts of a session."""
+    return any((m := _FILE.fullmatch(p.name)) and m[2] == RESPONSES for p in folder.iterdir())
 
 
 def find_parts(folder: Path, keys: list[str]) -> list[SegmentFiles]:
@@ -128,10 +124,6 @@ def find_parts(folder: Path, keys: list[str]) -> list[SegmentFiles]:
     matches = [m for p in folder.iterdir() if (m := _FILE.fullmatch(p.name)) and m[2] in keys]
     n_segments = 1 + max(int(m[3]) for m in matches)
     return [SegmentFiles(folder, split, k, keys) for k in range(n_segments) for split in SPLITS]
-
-
-def _is_session(folder: Path) -> bool:
-    return any((m := _FILE.fullmatch(p.name)) and m[2] == RESPONSES for p in folder.iterdir())
 
 
 def segments_of(parts: list[SegmentFiles]) -> tuple[Segment, ...]:
@@ -171,27 +163,6 @@ def read_video(parts: list[SegmentFiles], kind: str) -> np.ndarray:
             frames[start : start + len(piece)] = to_gray(piece, str(part.files[kind]))
             start += len(piece)
     return frames
-
-
-def read_behavior(folder: Path, parts: list[SegmentFiles], keys: list[str]) -> np.ndarray:
-    """Read behavior of all segments, one column a key, (time, len(keys)), float32.
-
-    Raises:
-        DataError: If a column holds no numbers, or only NaN.
-    """
-    columns = []
-    for key in keys:
-        pieces = [to_column(part.read(key), str(part.files[key])) for part in parts]
-        column = np.concatenate(pieces)
-        if np.isnan(column).all():
-            ours = BEHAVIOR_KEYS[key][0]
-            raise DataError(
-                f"{folder}/*_{key}_seg_*.npy: NaN throughout; restore the files, or leave the "
-                f"column out (`leave_out: [{ours}]`)"
-            )
-        columns.append(column)
-    n_bins = sum(part.n_bins for part in parts)
-    return np.stack(columns, axis=1) if columns else np.empty((n_bins, 0), np.float32)
 
 
 def read_responses(parts: list[SegmentFiles]) -> np.ndarray:
@@ -244,7 +215,7 @@ def write_xu2023(
     }
     target = Path(root) / recording.session_id
     remedy = "allow overwriting, or choose another place"
-    with atomic_folder(target, lambda p: overwrite and _is_session(p), remedy) as folder:
+    with atomic_folder(target, lambda p: overwrite and is_session(p), remedy) as folder:
         for i, segment in enumerate(recording.segments):
             stretch = slice(segment.start, segment.stop)
             pieces = {key: array[stretch].astype(np.float64) for key, array in arrays.items()}

@@ -8,20 +8,18 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from pydantic import Field
 
-from freegaze.config import StrictConfig
 from freegaze.errors import DataError, ShapeError
-from freegaze.recording.recording import Recording, ResponseKind, keep_active_neurons
-from freegaze.sources.conversion import errors_name
-from freegaze.sources.source import AbstractSource, pick_sessions, register_source
+from freegaze.recording.recording import Recording, ResponseKind
+from freegaze.sources.conversion import kept_columns, stack_columns
+from freegaze.sources.source import AbstractSource, SourceOptions, find_folders, register_source
 from freegaze.sources.tiny import XU_BIN_WIDTH_S, make_tiny_recording
 from freegaze.sources.xu2023.layout import (
     BEHAVIOR_KEYS,
     RESPONSES,
     VideoKind,
     find_parts,
-    find_sessions,
+    is_session,
     part_file,
-    read_behavior,
     read_responses,
     read_video,
     segments_of,
@@ -53,23 +51,21 @@ def paper_units(session_id: str, n_neurons: int) -> tuple[str, ...]:
     return tuple(str(unit) for unit in (kept if len(kept) == n_neurons else range(n_neurons)))
 
 
-class Xu2023Options(StrictConfig):
-    """What to read of a folder of Xu et al. (2023).
+class Xu2023Options(SourceOptions):
+    """Options of folders of Xu et al. (2023).
 
     Args:
         video: Mean or middle of a bin's three camera frames, as seen by the camera or
             (``shift``) corrected for eye movements.
-        sessions: Sessions to open; all by default.
         units: ``rate`` keeps neurons that fire at ``min_rate_hz`` in training bins; ``paper`` the
             original's own lists for its three sessions; ``all`` keeps every one.
-        min_rate_hz: Threshold for ``rate``, in spikes a second; 3 Hz in the paper.
+        min_rate_hz: Threshold for ``rate``, in spikes per second; 3 Hz in the paper.
         leave_out: Behavior columns (our names) not to read.
     """
 
     video: VideoKind = "vid_mean"
-    sessions: tuple[str, ...] | None = None
     units: Literal["rate", "paper", "all"] = "rate"
-    min_rate_hz: float = Field(3.0, ge=0)
+    min_rate_hz: float = Field(default=3.0, ge=0)
     leave_out: tuple[str, ...] = ()
 
 
@@ -85,11 +81,60 @@ class Xu2023Source(AbstractSource[Xu2023Options]):
         "Data: doi.org/10.17605/OSF.IO/MSP3A"
     )
 
-    def open(self, path: Path, options: Xu2023Options) -> list[Recording]:
-        """Read the sessions below ``path``, or the one that ``path`` is."""
-        found = find_sessions(path)
-        sessions = pick_sessions(found, options.sessions, path)
-        return [self._open_session(found[name], options) for name in sessions]
+    def find_sessions(self, path: Path, options: Xu2023Options) -> dict[str, Path]:
+        """Find the folders with ``train_nsp_seg_0.npy`` or another part."""
+        return find_folders(path, is_session)
+
+    def open_session(self, path: Path, name: str, options: Xu2023Options) -> Recording:
+        """Read all segments of one session."""
+        known = {ours: key for key, (ours, _) in BEHAVIOR_KEYS.items()}
+        columns = kept_columns(list(known), options.leave_out)
+        if not any(path.glob("t*_gz_seg_*.npy")):  # optional: the original never reads it
+            columns = [column for column in columns if column != "gz"]
+        keys = [known[column] for column in columns]
+        parts = find_parts(path, [RESPONSES, options.video, *keys])
+        n_bins = sum(part.n_bins for part in parts)
+        return Recording(
+            session_id=name,
+            bin_width_s=XU_BIN_WIDTH_S,
+            frames=read_video(parts, options.video),
+            frame_index=np.arange(n_bins),
+            behavior=stack_columns(
+                {
+                    f"*_{key}_seg_*.npy": np.concatenate([part.read_column(key) for part in parts])
+                    for key in keys
+                },
+                n_bins,
+                str(path),
+                {f"*_{key}_seg_*.npy": column for column, key in known.items()},
+            ),
+            behavior_names=tuple(columns),
+            behavior_units=tuple(BEHAVIOR_KEYS[key][1] for key in keys),
+            responses=read_responses(parts),
+            response_kind=ResponseKind.SPIKE_COUNTS,
+            unit_ids=tuple(str(i) for i in range(parts[0].headers[RESPONSES].shape[1])),
+            segments=segments_of(parts),
+        )
+
+    def select_neurons(self, recording: Recording, options: Xu2023Options) -> Recording:
+        """Keep all neurons, those above the rate, or those on the original's list."""
+        if options.units == "all":
+            return recording
+        if options.units == "rate":
+            return super().select_neurons(recording, options)
+        name = recording.session_id
+        if name not in PAPER_DROPPED_UNITS:
+            raise DataError(
+                f"`units: paper` has no list for session {name!r} (known: "
+                f"{', '.join(PAPER_DROPPED_UNITS)}); choose `units: rate`"
+            )
+        n_units, dropped = PAPER_DROPPED_UNITS[name]
+        if recording.n_neurons != n_units:
+            raise ShapeError(
+                f"`units: paper` expects {n_units} units in session {name!r}, got "
+                f"{recording.n_neurons}; choose `units: rate`"
+            )
+        return recording.select_neurons(np.setdiff1d(np.arange(n_units), dropped))
 
     def write_tiny(self, path: Path, seed: int) -> Path:
         """Write a session with two segments as the original's own files look."""
@@ -106,60 +151,3 @@ class Xu2023Source(AbstractSource[Xu2023Options]):
             for kind in get_args(VideoKind):
                 np.save(part_file(folder, segment.role, kind, i // 2), recording.video(bins))
         return path
-
-    def looks_like(self, path: Path) -> bool:
-        """Whether a folder, or one within it, holds ``train_nsp_seg_0.npy``."""
-        return path.is_dir() and bool(find_sessions(path))
-
-    def _open_session(self, folder: Path, options: Xu2023Options) -> Recording:
-        keys = _behavior_keys(folder, options)
-        parts = find_parts(folder, [RESPONSES, options.video, *keys])
-        with errors_name(folder):
-            recording = Recording(
-                session_id=folder.resolve().name,
-                bin_width_s=XU_BIN_WIDTH_S,
-                frames=read_video(parts, options.video),
-                frame_index=np.arange(sum(part.n_bins for part in parts)),
-                behavior=read_behavior(folder, parts, keys),
-                behavior_names=tuple(BEHAVIOR_KEYS[key][0] for key in keys),
-                behavior_units=tuple(BEHAVIOR_KEYS[key][1] for key in keys),
-                responses=read_responses(parts),
-                response_kind=ResponseKind.SPIKE_COUNTS,
-                unit_ids=tuple(str(i) for i in range(parts[0].headers[RESPONSES].shape[1])),
-                segments=segments_of(parts),
-                provenance=self.provenance(folder, options),
-            )
-            return _keep_units(recording, options)
-
-
-_OPTIONAL = "gz"  # in the files, but never read by the original
-
-
-def _behavior_keys(folder: Path, options: Xu2023Options) -> list[str]:
-    known = {ours: key for key, (ours, _) in BEHAVIOR_KEYS.items()}
-    for name in options.leave_out:
-        if name not in known:
-            raise DataError(f"leave_out: no column {name!r}; the layout has {', '.join(known)}")
-    has_gz = any(folder.glob(f"t*_{_OPTIONAL}_seg_*.npy"))
-    keys = [key for ours, key in known.items() if ours not in options.leave_out]
-    return [key for key in keys if key != _OPTIONAL or has_gz]
-
-
-def _keep_units(recording: Recording, options: Xu2023Options) -> Recording:
-    if options.units == "all":
-        return recording
-    if options.units == "rate":
-        return keep_active_neurons(recording, options.min_rate_hz)
-    name = recording.session_id
-    if name not in PAPER_DROPPED_UNITS:
-        raise DataError(
-            f"`units: paper` has no list for session {name!r} (known: "
-            f"{', '.join(PAPER_DROPPED_UNITS)}); choose `units: rate`"
-        )
-    n_units, dropped = PAPER_DROPPED_UNITS[name]
-    if recording.n_neurons != n_units:
-        raise ShapeError(
-            f"`units: paper` expects {n_units} units in session {name!r}, got "
-            f"{recording.n_neurons}; choose `units: rate`"
-        )
-    return recording.select_neurons(np.setdiff1d(np.arange(n_units), dropped))
