@@ -5,19 +5,11 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-<<<<<<< HEAD
-from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
-=======
 from dataclasses import replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from pkgutil import walk_packages
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from pydantic import Field
->>>>>>> 19133f3 (sessions and min_rate_hz are handled once for all sources; one table of behavior columns)
 
 from freegaze.config import StrictConfig, build_config
 from freegaze.errors import DataError
