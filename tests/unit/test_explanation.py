@@ -22,7 +22,7 @@ from freegaze.explanation.explain import explain
 from freegaze.explanation.result import METHODS
 from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.storage import (
-    ABOUT,
+    EXPLANATION,
     is_explained,
     load_explanation,
     load_explanations,
@@ -267,7 +267,7 @@ def test_what_is_not_there_or_broken_is_one_clear_error(tmp_path: Path) -> None:
     fields.write_bytes(fields.read_bytes()[:100])
     with pytest.raises(CheckpointError, match="is broken"):
         load_explanation(tmp_path, "s")
-    (session_folder(tmp_path, "s") / ABOUT).unlink()
+    (session_folder(tmp_path, "s") / EXPLANATION.about).unlink()
     assert not is_explained(tmp_path)
 
 

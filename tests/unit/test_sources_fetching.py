@@ -24,12 +24,12 @@ from filelock import FileLock
 from freegaze.config import read_config
 from freegaze.errors import ConfigError, DataError, RegistryError
 from freegaze.sources.fetching.datasets import RECORDS, FetchConfig, fetch, find_dataset
-from freegaze.sources.fetching.download import Patience, RemoteFile, download, fetch_json
+from freegaze.sources.fetching.download import RemoteFile, TransferConfig, download, fetch_json
 from freegaze.sources.fetching.osf import list_osf
 from freegaze.sources.fetching.unpacking import unpack_zip
 from web_server import WebServer, web_server
 
-QUICK = Patience(timeout_s=0.5, attempts=3, wait_s=0.001)
+QUICK = TransferConfig(timeout_s=0.5, attempts=3, wait_s=0.001)
 BYTES = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(BYTES).hexdigest()
 MEMBERS = {"session/train_nsp_seg_0.npy": b"one", "session/test_nsp_seg_0.npy": b"two" * 1000}
@@ -55,7 +55,7 @@ def make_zip(members: dict[str, bytes], **attributes: int) -> bytes:
 
 
 def get(server: WebServer, folder: Path, **known: Any) -> str:
-    file = RemoteFile("data.bin", server.url("/data.bin"), **known)
+    file = RemoteFile(name="data.bin", url=server.url("/data.bin"), **known)
     return download(file, folder / "data.bin", QUICK)
 
 
@@ -72,7 +72,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_a_file_comes_whole_with_its_checksum(server: WebServer, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    file = RemoteFile("data.bin", server.url("/data.bin"), len(BYTES), SHA256)
+    file = RemoteFile(name="data.bin", url=server.url("/data.bin"), size=len(BYTES), sha256=SHA256)
     digest = download(file, tmp_path / "data.bin", QUICK, lambda *words: told.append(words))
     assert digest == SHA256
     assert tree(tmp_path) == {"data.bin": BYTES}
@@ -179,13 +179,13 @@ def test_redirections_are_followed_on_the_web_only(server: WebServer, tmp_path: 
 def test_an_address_that_is_none_is_named(tmp_path: Path) -> None:
     for url in ("not an address", f"file://{tmp_path}/x", "http://127.0.0.1:9/x"):
         with pytest.raises(DataError, match=url.split("/")[0]):
-            download(RemoteFile("x", url), tmp_path / "x", QUICK)
+            download(RemoteFile(name="x", url=url), tmp_path / "x", QUICK)
 
 
 def test_a_file_without_end_is_not_taken(server: WebServer, tmp_path: Path) -> None:
-    small = Patience(0.5, 2, 0.001, max_bytes=100_000)
+    small = TransferConfig(timeout_s=0.5, attempts=2, wait_s=0.001, max_gb=1e-4)
     with pytest.raises(DataError, match="max_gb"):
-        download(RemoteFile("x", server.url("/data.bin")), tmp_path / "x", small)
+        download(RemoteFile(name="x", url=server.url("/data.bin")), tmp_path / "x", small)
     assert not (tmp_path / "x").exists()
 
 

@@ -120,6 +120,25 @@ def scratch_folder(target: Path) -> Iterator[Path]:
         os.close(handle)
 
 
+def check_room(folder: Path, n_bytes: int, what: str) -> None:
+    """Make sure that a disk has room for a file or folder.
+
+    Args:
+        folder: A folder of the disk.
+        n_bytes: What is going to be written.
+        what: Its name, for the message.
+
+    Raises:
+        DataError: If there is too little.
+    """
+    free = shutil.disk_usage(folder).free
+    if n_bytes > free:
+        raise DataError(
+            f"{what} needs {n_bytes:,} bytes, {folder} has {free:,} free; make room, or choose "
+            "another folder"
+        )
+
+
 def is_hidden(path: Path, root: Path) -> bool:
     """Whether a path or a folder on the way to it from ``root`` begins with a dot."""
     return any(part.startswith(".") for part in path.relative_to(root).parts)

@@ -11,22 +11,19 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from freegaze.config import StrictConfig
 from freegaze.errors import DataError, RegistryError
 from freegaze.files.arrays import file_sha256
-from freegaze.files.atomic import cannot_write, write_file
+from freegaze.files.atomic import cannot_write, check_room, write_file
 from freegaze.progress import Progress
 from freegaze.registry import nearest_names
-from freegaze.sources.fetching.download import Patience, RemoteFile, download
+from freegaze.sources.fetching.download import RemoteFile, TransferConfig, download
 from freegaze.sources.fetching.osf import list_osf
 from freegaze.sources.fetching.unpacking import unpack_zip
 
@@ -34,63 +31,22 @@ RECORDS = "checksums.json"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ ()+-]{0,199}")
 
 
-class FileConfig(StrictConfig):
-    """One file to download.
-
-    Args:
-        name: What it is called here.
-        url: Where it is.
-        size: Bytes, if known.
-        sha256: Checksum, if known.
-    """
-
-    name: str
-    url: str
-    size: PositiveInt | None = None
-    sha256: str | None = None
-
-    @field_validator("sha256")
-    @classmethod
-    def _is_checksum(cls, sha256: str | None) -> str | None:
-        if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256.lower()):
-            raise ValueError("must be 64 hexadecimal digits")
-        return None if sha256 is None else sha256.lower()
-
-
-class FetchConfig(StrictConfig):
-    """Where a published data set is, and how it is taken.
+class FetchConfig(TransferConfig):
+    """Where a published data set is, and how it is fetched; see also ``TransferConfig``.
 
     Args:
         api: Address of the Open Science Framework's interface.
         node: The project's id there.
-        files: The files themselves; where given, nobody is asked for a listing.
+        files: The files themselves; where given, no listing is asked for.
         only: Names, or patterns such as ``*.zip``, of the files wanted; all by default.
         unpack: Whether ZIP archives are unpacked.
-        timeout_s: Silence after which a connection is given up.
-        attempts: Failures in a row, without one new byte, after which a file is given up.
-        wait_s: Pause after the first failure; each further one doubles it.
-        max_gb: Largest file, and largest unpacked archive, in units of 10^9 bytes.
     """
 
     api: str = "https://api.osf.io/v2"
     node: str = "msp3a"
-    files: tuple[FileConfig, ...] = ()
+    files: tuple[RemoteFile, ...] = ()
     only: tuple[str, ...] = ()
     unpack: bool = True
-    timeout_s: PositiveFloat = 60.0
-    attempts: PositiveInt = 6
-    wait_s: float = Field(default=1.0, ge=0)
-    max_gb: PositiveFloat = 100.0
-
-    @property
-    def max_bytes(self) -> int:
-        """``max_gb`` in bytes."""
-        return int(self.max_gb * 1e9)
-
-    @property
-    def patience(self) -> Patience:
-        """How long a server is borne with."""
-        return Patience(self.timeout_s, self.attempts, self.wait_s, self.max_bytes)
 
 
 DATASETS: dict[str, FetchConfig] = {"xu2023": FetchConfig()}
@@ -110,11 +66,11 @@ def find_dataset(name: str) -> FetchConfig:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What has become of one file.
+    """The outcome of fetching one file.
 
     Args:
         path: The file.
-        folder: What it was unpacked to, if it was.
+        folder: The folder that it was unpacked to, if it was.
         what: ``downloaded``, ``unpacked`` (the archive was there already), or ``verified`` (all of
             it was).
     """
@@ -131,12 +87,12 @@ def fetch(config: FetchConfig, out: Path, progress: Progress | None = None) -> l
     on.
 
     Args:
-        config: Where it is.
+        config: Where it is published.
         out: Folder to put it in.
-        progress: Told of every stretch, in megabytes.
+        progress: Called with every chunk, in megabytes.
 
     Returns:
-        What became of each file.
+        The outcome for each file.
 
     Raises:
         DataError: If a server, a file, an archive or the disk is not as it must be, or another
@@ -154,8 +110,7 @@ def fetch(config: FetchConfig, out: Path, progress: Progress | None = None) -> l
 
 
 def _wanted(config: FetchConfig) -> list[RemoteFile]:
-    files = [RemoteFile(f.name, f.url, f.size, f.sha256) for f in config.files]
-    files = files or list_osf(config.api, config.node, config.patience)
+    files = config.files or list_osf(config.api, config.node, config)
     names = [file.name for file in files]
     for name in names:
         if not _PLAIN_NAME.fullmatch(name) or name == RECORDS:
@@ -182,8 +137,11 @@ def _fetch_one(
                 "publisher has a new version. Move it away and run the command again"
             )
     else:
-        _check_room(file, out)
-        digest = download(replace(file, sha256=known), path, config.patience, progress)
+        part = out / f".{file.name}.part"
+        n_kept = part.stat().st_size if part.is_file() else 0
+        check_room(out, (file.size or 0) - n_kept, str(path))
+        wanted = file.model_copy(update={"sha256": known})
+        digest = download(wanted, path, config, progress)
     if record is None:
         _keep_record(out, file, path.stat().st_size, digest)
     folder = None
@@ -195,17 +153,6 @@ def _fetch_one(
             unpack_zip(path, folder, config.max_bytes)
     what = "downloaded" if not is_here else "verified" if is_unpacked else "unpacked"
     return Fetched(path, folder, what)
-
-
-def _check_room(file: RemoteFile, out: Path) -> None:
-    part = out / f".{file.name}.part"
-    needed = (file.size or 0) - (part.stat().st_size if part.is_file() else 0)
-    free = shutil.disk_usage(out).free
-    if needed > free:
-        raise DataError(
-            f"{file.name} needs {needed:,} bytes, {out} has {free:,} free; make room, or choose "
-            "another folder"
-        )
 
 
 def _records(out: Path) -> dict[str, Any]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from freegaze.errors import DataError
-from freegaze.sources.fetching.download import Patience, RemoteFile, fetch_json
+from freegaze.sources.fetching.download import RemoteFile, TransferConfig, fetch_json
 
 MAX_PAGES = 200
 
 
-def list_osf(api: str, node: str, patience: Patience) -> list[RemoteFile]:
+def list_osf(api: str, node: str, config: TransferConfig) -> list[RemoteFile]:
     """List all files of a project's own storage, folders included.
 
     Args:
         api: Address of the interface, ``https://api.osf.io/v2``.
         node: The project's id, the last part of its address.
-        patience: How long to try.
+        config: Timeouts and retries.
 
     Returns:
         The files, with size and sha256 where the listing has them.
@@ -35,7 +35,7 @@ def list_osf(api: str, node: str, patience: Patience) -> list[RemoteFile]:
             break
         url = pages.pop()
         try:
-            page = fetch_json(url, patience)
+            page = fetch_json(url, config)
             for entry in page["data"]:
                 if entry["attributes"]["kind"] == "folder":
                     pages.append(str(entry["relationships"]["files"]["links"]["related"]["href"]))
@@ -53,11 +53,10 @@ def list_osf(api: str, node: str, patience: Patience) -> list[RemoteFile]:
 
 def _file(entry: dict[str, Any]) -> RemoteFile:
     attributes = entry["attributes"]
-    size = attributes.get("size")
     hashes = (attributes.get("extra") or {}).get("hashes") or {}
     return RemoteFile(
-        str(attributes["name"]),
-        str(entry["links"]["download"]),
-        None if size is None else int(size),
-        hashes.get("sha256"),
+        name=attributes["name"],
+        url=entry["links"]["download"],
+        size=attributes.get("size"),
+        sha256=hashes.get("sha256"),
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from freegaze.errors import DataError
-from freegaze.files.atomic import atomic_folder
+from freegaze.files.atomic import atomic_folder, check_room
 
 CHUNK_BYTES = 1 << 20
 MAX_FILES = 200_000
@@ -35,7 +34,7 @@ def unpack_zip(archive: Path, folder: Path, max_bytes: int, max_files: int = MAX
         with zipfile.ZipFile(archive) as opened:
             members = opened.infolist()
             _check(archive, members, max_bytes, max_files)
-            _check_room(archive, folder, sum(m.file_size for m in members))
+            check_room(folder.parent, sum(m.file_size for m in members), str(folder))
             with atomic_folder(folder) as partial:
                 _extract(opened, members, partial, max_bytes)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
@@ -78,14 +77,6 @@ def _objection(member: zipfile.ZipInfo) -> str:
     if member.flag_bits & 1:
         return "is encrypted"
     return ""
-
-
-def _check_room(archive: Path, folder: Path, size: int) -> None:
-    free = shutil.disk_usage(folder.parent).free
-    if size > free:
-        raise DataError(
-            f"{archive} unfolds to {size:,} bytes, {folder.parent} has {free:,} free; make room"
-        )
 
 
 def _extract(
