@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from torch.nn import functional as F
 
 from freegaze.errors import ConfigError
 from freegaze.nn import cores
-from freegaze.nn.cores import ConvCore, CoreConfig
+from freegaze.nn.cores import ConvCore, CoreConfig, set_fast
 from freegaze.nn.fast.convolution import convolve, convolve_gray, weight_gradient
 from freegaze.nn.fast.dropout import rectify_and_drop
 
@@ -102,6 +104,48 @@ def test_core_equals_plain_layers(has_bias: bool, is_training: bool) -> None:
     core.eval(), plain.eval()
     torch.testing.assert_close(core(frames), plain(frames))
     assert core.blocks[0].norm.num_batches_tracked == (2 if is_training else 0)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3, 0.5])
+@pytest.mark.parametrize("is_training", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_plain_twin_draws_and_computes_the_same(
+    dropout: float, is_training: bool, dtype: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    config = CoreConfig(channels=(4, 6), kernels=(5, 3), strides=(2, 1), bias=True, dropout=dropout)
+    fast = config.build(2).to(dtype).train(is_training)
+    plain = copy.deepcopy(fast)
+    set_fast(plain, False)
+    frames = torch.randn(3, 2, 40, 36, dtype=dtype)
+    found = []
+    for core in (fast, plain):
+        torch.manual_seed(1)
+        maps = core(frames)
+        maps.square().sum().backward()
+        found.append([maps, *(p.grad for p in core.parameters()), *core.buffers()])
+    near = 1e-4 if dtype == torch.float32 else 1e-10
+    for ours, theirs in zip(*found, strict=True):
+        assert (ours is None) == (theirs is None)
+        if ours is not None:
+            torch.testing.assert_close(ours, theirs, rtol=near, atol=near)
+    assert found[0][0].count_nonzero() > 100
+
+
+def test_the_plain_twin_has_pytorchs_gradients_only() -> None:
+    core = CoreConfig(channels=(3, 4), kernels=(3, 3), strides=(1, 1), dropout=0.5).build()
+    for is_fast in (True, False):
+        set_fast(nn.ModuleDict({"inside": core}), is_fast)
+        pending, known = [core.train()(torch.randn(2, 1, 14, 14)).grad_fn], set()
+        while pending:
+            node = pending.pop()
+            if node is not None and node not in known:
+                known.add(node)
+                pending += [following for following, _ in node.next_functions]
+        own = [
+            node for node in known if isinstance(node, torch.autograd.function.BackwardCFunction)
+        ]
+        assert bool(own) is is_fast
 
 
 def test_dropout_can_be_on_while_normalization_stands_still() -> None:

@@ -38,6 +38,20 @@ def test_half_precision_stays_close_and_keeps_whole_weights(tmp_path: Path):
     assert np.corrcoef(rates.ravel(), expected.ravel())[0, 1] > 0.98
 
 
+def test_hand_written_gradients_can_be_turned_off_and_the_losses_are_the_same(tmp_path: Path):
+    core = ("model.core.channels=[4, 4]", "model.core.kernels=[3, 3]", "model.core.strides=[1, 1]")
+    options = (*core, "model.core.dropout=0.5", "model.core.bias=true")
+    fast, fast_rates = fitted(tmp_path, "fast", *options)
+    plain, plain_rates = fitted(tmp_path, "plain", *options, "training.fast=false")
+    names = ("train_loss", "validation_loss")
+    ours, theirs = ([[m[n] for n in names] for m in run.metrics()] for run in (fast, plain))
+    # Sums in another order: 2 passes of 32-bit steps, each off by some 1e-7.
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+    np.testing.assert_allclose(fast_rates, plain_rates, rtol=1e-2, atol=1e-4)
+    assert ours != theirs  # the option does something
+    assert ours[0] != ours[1]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the compiler warns about its own parts
 @unchecked()  # it cannot look through the checks of types

@@ -152,7 +152,6 @@ class Autoencoder(AbstractEncoder):
             with torch.no_grad():  # or the shifter would move frames to where they are easy
                 gaze = self.head(session).gaze
                 target = gaze(target, behavior.flatten(0, 1))
-        if self.core.downsample > 1:
-            target = F.avg_pool2d(target, self.core.downsample)
+        target = self.core.coarse(target)
         error = F.mse_loss(at_least_float32(self.reconstruct(features).flatten(0, 1)), target)
         return {"reconstruction": self.reconstruction * error}

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError
-from freegaze.nn.fast.batch_norm import normalize_parts
+from freegaze.nn.fast.batch_norm import BatchNorm2d, normalize_parts
 from freegaze.nn.fast.convolution import convolve, convolve_gray
-from freegaze.nn.fast.dropout import rectify_and_drop
+from freegaze.nn.fast.dropout import rectify_and_drop, rectify_and_drop_plainly
 
 PART_ELEMENTS = 8 << 20
 """Elements of the largest maps that are worked on at a time on a processor. The gradient of only so
@@ -29,9 +29,19 @@ class AbstractCore(nn.Module, ABC):
 
     Attributes:
         step_px: Pixels of the frame, down and across, from one element of the maps to the next.
+        downsample: Pixels of the frame, down and across, that are averaged into one first.
+        is_fast: Whether hand-written gradients are used, where the core has them; see ``set_fast``.
     """
 
     step_px: int
+    downsample: int
+    is_fast: bool = True
+
+    def coarse(
+        self, frames: Float[Tensor, "batch plane height width"]
+    ) -> Float[Tensor, "batch plane h w"]:
+        """Return the frames that the first layer reads."""
+        return F.avg_pool2d(frames, self.downsample) if self.downsample > 1 else frames
 
     @abstractmethod
     def map_size(self, frame_size: tuple[int, int]) -> tuple[int, int, int]:
@@ -44,6 +54,20 @@ class AbstractCore(nn.Module, ABC):
     def penalties(self) -> dict[str, Tensor]:
         """Return penalties on the weights by name, each already weighted."""
         return {}
+
+
+def set_fast(module: nn.Module, is_fast: bool) -> None:
+    """Choose between hand-written and plain gradients in all cores of a module.
+
+    Both compute the same up to rounding. The plain ones are PyTorch's own layers.
+
+    Args:
+        module: A core, or an encoder with one.
+        is_fast: Whether hand-written gradients are used.
+    """
+    for part in module.modules():
+        if isinstance(part, AbstractCore):
+            part.is_fast = is_fast
 
 
 class CoreConfig(StrictConfig):
@@ -142,8 +166,13 @@ class ConvCore(AbstractCore):
         self, frames: Float[Tensor, "batch plane height width"]
     ) -> Float[Tensor, "batch channel h w"]:
         """Return the feature maps of each frame."""
-        images = F.avg_pool2d(frames, self.downsample) if self.downsample > 1 else frames
-        return _whole(list(self.blocks(images.chunk(self._n_parts(images)))))
+        maps = self.coarse(frames)
+        if self.is_fast:
+            return _whole(list(self.blocks(maps.chunk(self._n_parts(maps)))))
+        for block in self.blocks:
+            assert isinstance(block, ConvBlock)
+            maps = block.plain(maps)
+        return maps
 
     def _n_parts(self, images: Tensor) -> int:
         # A GPU would launch more for nothing, and sums of half precision cost as much as they save.
@@ -207,7 +236,7 @@ class ConvBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(n_in, n_out, kernel, stride, bias=has_bias)
-        self.norm = nn.BatchNorm2d(n_out)
+        self.norm = BatchNorm2d(n_out)
         self.dropout, self.is_inner = dropout, is_inner
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -216,26 +245,35 @@ class ConvBlock(nn.Module):
     ) -> Iterator[Float[Tensor, "_ n_out h w"]]:
         """Yield the block's maps of each part of a batch, in channels-last layout.
 
-        A block takes a part when it needs it. So, where nothing has to be known of the whole batch,
-        each part goes through all blocks before the next one does; and so it goes back.
+        A block takes a part when it needs it. Where no statistics of the whole batch are needed,
+        each part passes all blocks before the next part does, and so do the gradients.
         """
-        # Dropout divides what it keeps by the share that it keeps. Rectification commutes with
-        # that, so the division is done on the few numbers of the normalization instead of on the
-        # maps.
+        # Dropout divides the kept elements by their share. Rectification commutes with that, so the
+        # few numbers of the normalization are divided instead of the maps.
         probability = self.dropout if self.training else 0.0
         normalized = self._by_batch if self.norm.training else self._as_learned
         for maps in normalized(parts, 1 / (1 - probability)):
             yield rectify_and_drop(maps, probability, is_inner=self.is_inner)
 
+    def plain(
+        self, maps: Float[Tensor, "batch n_in height width"]
+    ) -> Float[Tensor, "batch n_out h w"]:
+        """Return the block's maps of a whole batch by PyTorch's own layers: ``forward``'s twin."""
+        layer, bias = self.convolution, self.convolution.bias
+        if bias is not None and self.norm.training:
+            bias = bias.detach()  # its gradient is zero but for rounding
+        convolved = F.conv2d(maps, layer.weight, bias, layer.stride)
+        return rectify_and_drop_plainly(self.norm(convolved), self.dropout * self.training)
+
     def _by_batch(self, parts: Iterable[Tensor], gain: float) -> Iterable[Tensor]:
         layer, norm = self.convolution, self.norm
         if layer.bias is not None:
-            # The normalization takes a bias off again. Only the running mean has to know it, which
-            # keeps 1 - momentum of what is added before.
+            # The normalization subtracts a bias again. Only the running mean contains it, and keeps
+            # 1 - momentum of what is added before.
             assert norm.running_mean is not None
             assert norm.momentum is not None
             share = norm.momentum / (1 - norm.momentum)
-            # As data: a graph that this norm is in several times keeps it, but never reads it.
+            # As data: a graph with this norm in it several times keeps it, but never reads it.
             norm.running_mean.data.add_(layer.bias.data, alpha=share)
         convolved = [_convolve(maps, layer.weight, None, layer.stride[0]) for maps in parts]
         is_small = sum(maps.numel() for maps in convolved) <= PART_ELEMENTS

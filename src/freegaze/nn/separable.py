@@ -124,7 +124,7 @@ class SeparableCore(AbstractCore):
         self, frames: Float[Tensor, "batch plane height width"]
     ) -> Float[Tensor, "batch channel h w"]:
         """Return the last layer's maps of each frame."""
-        maps = F.avg_pool2d(frames, self.downsample) if self.downsample > 1 else frames
+        maps = self.coarse(frames)
         for layer in self.layers:
             maps = layer(maps)
         return maps

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError
@@ -88,8 +87,7 @@ class TimmCore(AbstractCore):
         self, frames: Float[Tensor, "batch plane height width"]
     ) -> Float[Tensor, "batch channel h w"]:
         """Return the last stage's maps; of the whole network, one element for the frame."""
-        if self.downsample > 1:
-            frames = F.avg_pool2d(frames, self.downsample)
+        frames = self.coarse(frames)
         if self.n_stages is None:
             return self.network(frames)[..., None, None]
         (maps,) = self.network.forward_intermediates(

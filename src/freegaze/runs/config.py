@@ -53,6 +53,8 @@ class TrainingConfig(StrictConfig):
             ``poisson_sum`` sums Poisson over a batch and scales it by the square root of training
             windows over windows of the batch (the Sensorium competition's).
         precision: ``bfloat16`` computes most products in half the bits; weights stay float32.
+        fast: Whether the core uses hand-written gradients, and recorded steps on a CUDA device
+            (``capture``); ``false`` uses PyTorch's own operations, to compare with.
         compile: Whether to compile the encoder (pays on long runs only).
         capture: Whether steps on a CUDA device are recorded once and replayed, which saves the time
             of hundreds of launches; an encoder whose steps wait for the device needs ``false``.
@@ -75,6 +77,7 @@ class TrainingConfig(StrictConfig):
     average_decay: float = Field(default=0.0, ge=0, lt=1)
     loss: LossName = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
+    fast: bool = True
     compile: bool = False
     capture: bool = True
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -21,6 +21,7 @@ from freegaze.errors import NumericsError
 from freegaze.fitted.prediction import predict_windows
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.models.encoder import AbstractEncoder
+from freegaze.nn.cores import set_fast
 from freegaze.nn.fast.batch_norm import divided_batch
 from freegaze.nn.fast.captured import CapturedSteps, Step
 from freegaze.progress import Progress
@@ -99,6 +100,7 @@ class Fit:
         self.accelerator = accelerator or make_accelerator(config)
         device = self.accelerator.device
         self.encoder = encoder.to(device)
+        set_fast(self.encoder, config.fast)
         self.average = copy.deepcopy(self.encoder) if config.average_decay else self.encoder
         self.tensors = {k: s.tensors(device) for k, s in sessions.items()}
         self.train_targets = {k: s.targets("train") for k, s in sessions.items()}
@@ -114,7 +116,7 @@ class Fit:
         self.objective = (
             self.accelerator.prepare_model(objective) if self.is_trainable else objective
         )
-        is_captured = config.capture and device.type == "cuda" and self._is_alone
+        is_captured = config.fast and config.capture and device.type == "cuda" and self._is_alone
         self._learn: Step = (
             CapturedSteps(self._learn_eagerly, device) if is_captured else self._learn_eagerly
         )

@@ -1,4 +1,4 @@
-"""Rectification and dropout in one pass, at a fraction of the cost of one after the other."""
+"""Rectification and dropout in one pass."""
 
 from __future__ import annotations
 
@@ -37,6 +37,21 @@ def rectify_and_drop(values: Tensor, probability: float, *, is_inner: bool = Fal
         kept = torch.empty_like(values).bernoulli_(1 - probability)
         return F.relu_(values) * kept
     return _RectifyAndHalve.apply(values, is_inner)  # type: ignore[return-value]
+
+
+def rectify_and_drop_plainly(values: Tensor, probability: float) -> Tensor:
+    """Rectify and drop by PyTorch's own operations, drawing as ``rectify_and_drop`` draws.
+
+    Args:
+        values: Any dense tensor, contiguous or channels-last; kept as it is.
+        probability: Chance of each element to be set to zero.
+
+    Returns:
+        What is left of the values, divided by the share that is kept, as ``torch.nn.Dropout`` does.
+    """
+    with torch.no_grad():
+        kept = rectify_and_drop(torch.ones_like(values), probability)
+    return F.relu(values) * kept / (1 - probability)
 
 
 class _RectifyAndHalve(torch.autograd.Function):
