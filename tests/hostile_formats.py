@@ -35,7 +35,7 @@ from freegaze.paper.grid import GRID_FILE, GridConfig, read_grid_config
 from freegaze.paper.published import load_published, paper_config, save_published
 from freegaze.paper.state_dicts import to_original
 from freegaze.recording.recording import validate_recording
-from freegaze.recording.store import load_extra_arrays, open_store, save_store
+from freegaze.recording.store import open_store, save_store
 from freegaze.runs.config import RunConfig, resolve_config
 from freegaze.runs.run_folder import RunFolder
 from freegaze.sources.alignment.tiny import make_tiny_streams
@@ -103,13 +103,12 @@ def write_files_with_h5(folder: Path) -> Path:
 
 
 def write_store(folder: Path) -> Path:
-    return save_store(make_tiny_recording(0), folder / "store", {"more": np.arange(5)})
+    return save_store(make_tiny_recording(0), folder / "store")
 
 
 def read_store(path: Path) -> Any:
     r = open_store(path, verify=True)
-    more = load_extra_arrays(path)
-    return r.frames.tobytes(), r.responses.tobytes(), r.unit_ids, r.segments, str(more)
+    return r.frames.tobytes(), r.responses.tobytes(), r.unit_ids, r.segments
 
 
 def write_published(folder: Path) -> None:

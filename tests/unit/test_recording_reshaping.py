@@ -7,7 +7,7 @@ import pytest
 
 from builders import make_recording, make_trial_recording
 from freegaze.errors import ConfigError, DataError
-from freegaze.recording import reshaping
+from freegaze.files import arrays as array_files
 from freegaze.recording.recording import Segment
 from freegaze.recording.reshaping import cut_segments, resize_video
 from freegaze.sources.tiny import make_tiny_recording
@@ -54,7 +54,7 @@ def test_the_calibration_follows_the_aspect():
 
 
 def test_a_large_video_goes_through_a_temporary_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(reshaping, "_IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr(array_files, "IN_MEMORY_BYTES", 100)
     r = make_tiny_recording(0)
     told = []
     small = resize_video(r, (6, 8), tmp_path, lambda done, total: told.append((done, total)))
@@ -63,8 +63,8 @@ def test_a_large_video_goes_through_a_temporary_file(tmp_path, monkeypatch):
     assert told == [(240, 240)]
     monkeypatch.undo()
     np.testing.assert_array_equal(small.frames, resize_video(r, (6, 8)).frames)
-    monkeypatch.setattr(reshaping, "_IN_MEMORY_BYTES", 100)
-    with pytest.raises(DataError, match="temporary file"):
+    monkeypatch.setattr(array_files, "IN_MEMORY_BYTES", 100)
+    with pytest.raises(DataError, match="no room.*nowhere.*free some space"):
         resize_video(r, (6, 8), tmp_path / "nowhere")
 
 

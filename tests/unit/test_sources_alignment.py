@@ -6,7 +6,6 @@ import pytest
 from freegaze.errors import DataError
 from freegaze.files import arrays as array_files
 from freegaze.recording.recording import ResponseKind
-from freegaze.sources.alignment import frames as frames_module
 from freegaze.sources.alignment.assembly import (
     TIME,
     Streams,
@@ -165,7 +164,7 @@ def test_areas_are_averaged_when_frames_are_scaled():
 
 
 def test_pictures_beyond_memory_lie_in_a_file(monkeypatch):
-    monkeypatch.setattr(frames_module, "IN_MEMORY_BYTES", 10)
+    monkeypatch.setattr(array_files, "IN_MEMORY_BYTES", 10)
     times = (np.arange(12) + 0.5) / 12
     found = align(times)
     assert isinstance(found.frames.base, np.memmap)
@@ -177,7 +176,7 @@ def test_a_disk_without_room_says_so(monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(frames_module, "IN_MEMORY_BYTES", 10)
+    monkeypatch.setattr(array_files, "IN_MEMORY_BYTES", 10)
     monkeypatch.setattr(array_files.os, "posix_fallocate", full)
     with pytest.raises(DataError, match=r"no room.*No space left.*frame_size"):
         align((np.arange(12) + 0.5) / 12)

@@ -20,7 +20,7 @@ from freegaze.explanation.storage import TABLES, load_explanation, load_explanat
 from freegaze.files.pieces import Pieces
 from freegaze.fitted.storage import load_encoder
 from freegaze.paper.ascent import PaperAscent, load_most_exciting
-from freegaze.recording.store import load_extra_arrays, open_store
+from freegaze.recording.store import open_store
 from freegaze.recording.verification import verify_files
 from freegaze.runs.checkpoint import load_tensors
 from freegaze.runs.run_folder import RunFolder, recording_checksum
@@ -64,7 +64,6 @@ def test_the_recording_is_read(old: Path) -> None:
         np.testing.assert_array_equal(getattr(recording, name), plain)
     np.testing.assert_array_equal(recording.annotations["light"], np.arange(360) % 2)
     assert list(recording.reference_rates) == ["oracle"]
-    np.testing.assert_array_equal(load_extra_arrays(old / "recording")["eye"], np.arange(4))
 
 
 def test_the_run_predicts_what_it_predicted(old: Path) -> None:

@@ -28,6 +28,9 @@ from freegaze.errors import DataError
 CHUNK_BYTES = 1 << 24
 """Arrays are hashed and written in pieces of 16 MiB, so that memory use does not depend on size."""
 
+IN_MEMORY_BYTES = 1 << 28
+"""A new video above 256 MiB is kept in a temporary file, so that it may be larger than memory."""
+
 UNREADABLE = (
     OSError,
     ValueError,
@@ -207,20 +210,32 @@ def array_chunks(array: np.ndarray) -> Iterator[np.ndarray]:
         yield array[start : start + rows]
 
 
-def unnamed_array(shape: tuple[int, ...], folder: Path | None = None) -> np.ndarray:
-    """Return zeros of type uint8 in a file without a name, which goes when the array does.
+def new_frames(shape: tuple[int, ...], folder: Path | None = None) -> np.ndarray:
+    """Return zeros of type uint8 for a video: in memory, or in a file if larger than 256 MiB.
+
+    The file has no name, so that it disappears with the array.
 
     Args:
         shape: Shape of the array.
         folder: On whose disk; by default that of temporary files.
 
     Raises:
-        OSError: If the disk has too little room, which else would end the process at some write.
+        DataError: If memory or disk have too little room, which would otherwise end the process at
+            some write.
     """
-    with tempfile.TemporaryFile(dir=folder) as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, math.prod(shape))
-        return np.asarray(np.memmap(file, np.uint8, "w+", shape=shape))
+    n_bytes = math.prod(shape)
+    try:
+        if n_bytes <= IN_MEMORY_BYTES:
+            return np.zeros(shape, np.uint8)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+            return np.asarray(np.memmap(file, np.uint8, "w+", shape=shape))
+    except (MemoryError, OSError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"no room for {n_bytes / 1e9:.3g} GB of video in {folder or tempfile.gettempdir()} "
+            f"({error}); free some space, or state a smaller `frame_size` or a wider bin"
+        ) from None
 
 
 def file_sha256(path: Path) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +13,8 @@ import numpy as np
 from freegaze.config import StrictConfig, build_config
 from freegaze.errors import ConfigError, DataError
 from freegaze.files.arrays import UNREADABLE, unreadable
-from freegaze.recording.recording import Recording, ResponseKind, Role
+from freegaze.files.artifact import write_sealed
+from freegaze.recording.recording import Recording, ResponseKind, Segment
 
 MANIFEST = "manifest.json"
 MANIFEST_SUM = "manifest.sha256"
@@ -23,6 +22,7 @@ FORMAT = "freegaze-store"
 
 CORE_ARRAYS = ("frames", "frame_index", "behavior", "responses")
 ARRAY_GROUPS = ("annotations", "reference_rates", "extra")
+"""Groups of further arrays. Version 0.1 could write ``extra``; they are verified, not read."""
 
 _MAX_MANIFEST_BYTES = 1 << 26  # 64 MiB: ten times what a million segments and unit names need
 _FILE_PATTERN = re.compile(rf"(?:(?:{'|'.join(ARRAY_GROUPS)})/\d+_)?[A-Za-z0-9_-]{{1,80}}\.npy")
@@ -37,15 +37,6 @@ class ArrayEntry(StrictConfig):
     sha256: str
 
 
-class SegmentEntry(StrictConfig):
-    """One ``Segment``, as the manifest writes it."""
-
-    start: int
-    stop: int
-    role: Role | None = None
-    trial: bool = False
-
-
 class Manifest(StrictConfig):
     """Everything of a ``Recording`` that is not an array, and what arrays there are."""
 
@@ -58,7 +49,7 @@ class Manifest(StrictConfig):
     behavior_units: tuple[str, ...]
     unit_ids: tuple[str, ...]
     deg_per_px: float | None
-    segments: tuple[SegmentEntry, ...]
+    segments: tuple[Segment, ...]
     arrays: dict[str, ArrayEntry]
     provenance: dict[str, Any]
 
@@ -83,7 +74,7 @@ def read_manifest(folder: Path | str) -> Manifest:
     root = Path(folder)
     path = root / MANIFEST
     try:
-        values = json.loads(manifest_bytes(root))
+        values = json.loads(_manifest_text(root))
     except UNREADABLE as error:
         raise unreadable(path, error) from None
     if not isinstance(values, dict):
@@ -130,31 +121,15 @@ def write_manifest(
         behavior_units=r.behavior_units,
         unit_ids=r.unit_ids,
         deg_per_px=r.deg_per_px,
-        segments=tuple(
-            SegmentEntry(start=s.start, stop=s.stop, role=s.role, trial=s.trial) for s in r.segments
-        ),
+        segments=r.segments,
         arrays=arrays,
         provenance=provenance,
     )
-    text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False).encode()
-    for name, content in ((MANIFEST, text), (MANIFEST_SUM, sum_line(text))):
-        with (root / name).open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    write_sealed(root, {MANIFEST: text.encode()}, MANIFEST_SUM)
 
 
-def sum_line(text: bytes) -> bytes:
-    """Return the line that ``sha256sum`` would write for a manifest of this text."""
-    return f"{hashlib.sha256(text).hexdigest()}  {MANIFEST}\n".encode()
-
-
-def manifest_bytes(root: Path) -> bytes:
-    """Read the manifest's text.
-
-    Raises:
-        DataError: If the folder or the manifest is missing, unreadable or absurdly long.
-    """
+def _manifest_text(root: Path) -> bytes:
     path = root / MANIFEST
     if not root.is_dir():
         raise DataError(f"{root} does not exist or is no folder; check the path")
@@ -192,21 +167,18 @@ def plain_values(provenance: Mapping[str, Any], session_id: str) -> dict[str, An
     Raises:
         DataError: If it holds something else.
     """
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.generic):
-            return value.item()
-        if isinstance(value, np.ndarray):
-            return value.tolist()
-        return str(value) if isinstance(value, Path) else _refuse(value)
-
-    def _refuse(value: Any) -> Any:
-        raise TypeError(f"{type(value).__name__} is not a plain value")
-
     try:
-        return json.loads(json.dumps(dict(provenance), default=plain, allow_nan=False))
+        return json.loads(json.dumps(dict(provenance), default=_plain, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise DataError(
             f"session {session_id!r}: its provenance cannot be written as JSON ({error}); use "
             "numbers, text, lists and dicts"
         ) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not a plain value")

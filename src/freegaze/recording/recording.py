@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Integer, UInt8
+from pydantic import ConfigDict, with_config
 
 from freegaze.errors import DataError, ShapeError
 from freegaze.registry import nearest_names
@@ -31,9 +32,10 @@ class ResponseKind(StrEnum):
     """Calcium traces: any sign."""
 
 
+@with_config(ConfigDict(extra="forbid"))  # where a manifest is read
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A contiguous stretch of bins; windows and smoothing never cross its ends.
+    """Contiguous bins; windows and smoothing never cross its ends.
 
     Args:
         start: First bin.

@@ -11,12 +11,10 @@ import numpy as np
 from jaxtyping import Float
 
 from freegaze.errors import ConfigError, DataError
-from freegaze.files.arrays import unnamed_array
+from freegaze.files.arrays import new_frames
 from freegaze.recording.recording import Recording, Role, Segment
 
 _PIECE = 512  # frames that are resized together
-_IN_MEMORY_BYTES = 1 << 28
-"""Resized video above 256 MiB is kept in a temporary file, so that it may be larger than memory."""
 _SAME_ASPECT = 0.01
 
 Steps = Callable[[int, int], None]
@@ -48,7 +46,7 @@ def resize_video(
     height, width = recording.frame_size
     rows, columns = _area_weights(height, size[0]), _area_weights(width, size[1])
     n_frames = len(recording.frames)
-    frames = _new_frames((n_frames, *size), scratch)
+    frames = new_frames((n_frames, *size), scratch)
     for start in range(0, n_frames, _PIECE):
         piece = recording.frames[start : start + _PIECE].astype(np.float64)
         # Rounded to 1e-9 first: sums of fractions of pixels miss an exact half by one bit.
@@ -115,18 +113,6 @@ def _area_weights(n_old: int, n_new: int) -> Float[np.ndarray, "n_new n_old"]:
     old = np.arange(n_old)
     covered = np.clip(np.minimum(high, old + 1) - np.maximum(low, old), 0, None)
     return covered / covered.sum(axis=1, keepdims=True)
-
-
-def _new_frames(shape: tuple[int, int, int], scratch: Path | None) -> np.ndarray:
-    if np.prod(shape, dtype=np.float64) <= _IN_MEMORY_BYTES:
-        return np.empty(shape, np.uint8)
-    try:
-        return unnamed_array(shape, scratch)
-    except OSError as error:
-        raise DataError(
-            f"cannot keep {shape[0]} frames of {shape[1]} x {shape[2]} in a temporary file "
-            f"({error.strerror or error}); free some space"
-        ) from None
 
 
 def _scaled(recording: Recording, size: tuple[int, int]) -> float | None:

@@ -6,12 +6,11 @@
       manifest.json        names, units, segments, provenance; shape, type, sha256 of arrays
       manifest.sha256      checksum of the manifest, as `sha256sum` writes it
       frames.npy frame_index.npy behavior.npy responses.npy
-      annotations/NNN_NAME.npy   reference_rates/NNN_NAME.npy   extra/NNN_NAME.npy
+      annotations/NNN_NAME.npy   reference_rates/NNN_NAME.npy
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +21,6 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.files.arrays import (
     ArrayHeader,
     array_chunks,
-    file_sha256,
     is_plain_dtype,
     map_npy,
     read_npy,
@@ -31,25 +29,21 @@ from freegaze.files.arrays import (
 )
 from freegaze.files.atomic import atomic_folder
 from freegaze.recording.manifest import (
-    ARRAY_GROUPS,
     CORE_ARRAYS,
     MANIFEST,
-    MANIFEST_SUM,
     ArrayEntry,
     is_store,
-    manifest_bytes,
     plain_values,
     read_manifest,
-    sum_line,
     write_manifest,
 )
-from freegaze.recording.recording import Recording, Segment
+from freegaze.recording.recording import Recording
+from freegaze.recording.verification import verify_files
 
 
 def save_store(
     recording: Recording,
     folder: Path | str,
-    extra_arrays: Mapping[str, np.ndarray] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a recording as a store: whole, or not at all.
@@ -60,7 +54,6 @@ def save_store(
     Args:
         recording: What to write.
         folder: Where; made with its parents.
-        extra_arrays: Further arrays of any shape, read back by ``load_extra_arrays``.
         overwrite: Whether a store that is there already may be replaced.
 
     Returns:
@@ -80,7 +73,7 @@ def save_store(
         remedy = "it is not a store and is left alone; choose another place"
     provenance = plain_values(recording.provenance, recording.session_id)
     with atomic_folder(target, lambda path: overwrite and is_store(path), remedy) as partial:
-        arrays = dict(_named_arrays(recording, extra_arrays or {}))
+        arrays = dict(_named_arrays(recording))
         entries = {
             name: _write_entry(partial, _file_name(name, i), array)
             for i, (name, array) in enumerate(arrays.items())
@@ -104,8 +97,9 @@ def open_store(folder: Path | str, verify: bool = False) -> Recording:
     """
     root = Path(folder)
     manifest = read_manifest(root)
-    if verify and (problems := verify_store(root)):
-        raise DataError(problems[0])
+    for check in verify_files(root) if verify else ():
+        if check.is_damaged:
+            raise DataError(f"{check.path} is {check.verdict}; {check.detail}")
     headers = {name: _checked_header(root, name, entry) for name, entry in manifest.arrays.items()}
     _check_kinds(root, headers)
 
@@ -125,7 +119,7 @@ def open_store(folder: Path | str, verify: bool = False) -> Recording:
             responses=map_npy(root / manifest.arrays["responses"].file),
             response_kind=manifest.response_kind,
             unit_ids=manifest.unit_ids,
-            segments=tuple(Segment(s.start, s.stop, s.role, s.trial) for s in manifest.segments),
+            segments=manifest.segments,
             annotations=group("annotations"),
             reference_rates=group("reference_rates"),
             deg_per_px=manifest.deg_per_px,
@@ -135,69 +129,10 @@ def open_store(folder: Path | str, verify: bool = False) -> Recording:
         raise type(error)(f"{root / MANIFEST}: {error}") from None
 
 
-def load_extra_arrays(folder: Path | str) -> dict[str, np.ndarray]:
-    """Read what ``save_store`` was given as ``extra_arrays``, memory-mapped.
-
-    Raises:
-        DataError: As ``open_store``.
-    """
-    root = Path(folder)
-    extra = {n: e for n, e in read_manifest(root).arrays.items() if n.startswith("extra/")}
-    for name, entry in extra.items():
-        _checked_header(root, name, entry)
-    return {name.split("/", 1)[1]: map_npy(root / entry.file) for name, entry in extra.items()}
-
-
-def verify_store(folder: Path | str) -> list[str]:
-    """Compare every byte of a store with its checksums.
-
-    Args:
-        folder: A store.
-
-    Returns:
-        One sentence for each file that is missing or changed; empty when all is well.
-
-    Raises:
-        DataError: If the manifest itself cannot be read.
-    """
-    root = Path(folder)
-    problems = []
-    try:
-        recorded = (root / MANIFEST_SUM).read_bytes()
-    except OSError:
-        recorded = b""
-    if recorded != sum_line(manifest_bytes(root)):
-        problems.append(f"{root / MANIFEST} does not agree with its checksum in {MANIFEST_SUM}")
-    for name, entry in read_manifest(root).arrays.items():
-        path = root / entry.file
-        if not path.is_file():
-            problems.append(f"{path} ({name}) is missing; restore the store from a copy")
-        elif file_sha256(path) != entry.sha256:
-            problems.append(f"{path} ({name}) has changed since it was written; restore it")
-    return problems
-
-
-def array_checksums(recording: Recording) -> dict[str, str]:
-    """Return a sha256 of each array's type, shape and values, for a run's manifest.
-
-    The same values give the same checksum from whatever source they were read.
-    """
-    sums = {}
-    for name, array in _named_arrays(recording, {}):
-        sha = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
-        for chunk in array_chunks(array):
-            sha.update(np.ascontiguousarray(chunk).tobytes())
-        sums[name] = sha.hexdigest()
-    return sums
-
-
-def _named_arrays(
-    r: Recording, extra: Mapping[str, np.ndarray]
-) -> Iterator[tuple[str, np.ndarray]]:
+def _named_arrays(r: Recording) -> Iterator[tuple[str, np.ndarray]]:
     yield from ((name, getattr(r, name)) for name in CORE_ARRAYS)
-    groups = (r.annotations, r.reference_rates, extra)
-    for group, arrays in zip(ARRAY_GROUPS, groups, strict=True):
-        for name, array in arrays.items():
+    for group in ("annotations", "reference_rates"):
+        for name, array in getattr(r, group).items():
             array = np.asarray(array)
             if not is_plain_dtype(array.dtype):
                 raise DataError(

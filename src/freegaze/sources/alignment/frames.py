@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,15 +11,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
 
 from freegaze.errors import DataError
-from freegaze.files.arrays import unnamed_array
+from freegaze.files.arrays import new_frames
 from freegaze.sources.alignment.bins import Bins
 
 FrameRule = Literal["mean", "middle", "nearest"]
 """Which frame a bin shows: the mean of those in it, the middle one of them, or the one nearest to
 its centre. A bin between two frames shows the nearest under each rule."""
-
-IN_MEMORY_BYTES = 1 << 28
-"""Pictures of more than 256 MiB are kept in an unnamed file on disk, not in memory."""
 
 
 class AbstractFrameReader(ABC):
@@ -141,7 +136,7 @@ def read_pictures(
         if out is None:
             size = frame_size or frame.shape
             resize = None if size == frame.shape else _Resize(frame.shape, size)
-            out = new_pictures((len(plan.n_parts), *size))
+            out = new_frames((len(plan.n_parts), *size))
         picture = frame if resize is None else resize(frame)
         for target in plan.pictures[first[i] : stop[i]].tolist():
             n_left[target] -= 1
@@ -159,24 +154,6 @@ def read_pictures(
     if out is None or n_left.any():
         raise DataError(f"the video gave fewer frames than the {len(wanted)} wanted of it")
     return out
-
-
-def new_pictures(shape: tuple[int, ...]) -> np.ndarray:
-    """Return room for pictures, uint8: in memory if small, else in an unnamed file.
-
-    Raises:
-        DataError: If there is too little memory or disk.
-    """
-    n_bytes = math.prod(shape)
-    try:
-        if n_bytes <= IN_MEMORY_BYTES:
-            return np.zeros(shape, np.uint8)
-        return unnamed_array(shape)
-    except (MemoryError, OSError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"no room for {n_bytes / 1e9:.3g} GB of video in {tempfile.gettempdir()} ({error}); "
-            "state a smaller `frame_size`, or a wider bin"
-        ) from None
 
 
 class _Resize:

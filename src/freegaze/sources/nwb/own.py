@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.files.arrays import new_frames
 from freegaze.files.hdf5 import read_whole
 from freegaze.recording.recording import Recording, ResponseKind, Segment
-from freegaze.sources.alignment.frames import new_pictures
 from freegaze.sources.alignment.readers import ArrayFrames
 from freegaze.sources.conversion import kept_columns, to_float32, to_index
 from freegaze.sources.nwb.opening import check_columns
@@ -90,7 +90,7 @@ def _read_frames(root: Any, own: Any, n_bins: int) -> tuple[np.ndarray, np.ndarr
             raise ShapeError(f"{FRAME_INDEX} has {len(stored)} rows for {n_bins} bins")
         _, wanted, frame_index = np.unique(stored, return_index=True, return_inverse=True)
     place = {int(bin_): i for i, bin_ in enumerate(wanted)}
-    frames = new_pictures((len(wanted), *reader.shape[1:3]))
+    frames = new_frames((len(wanted), *reader.shape[1:3]))
     for bin_, frame in reader.read(np.sort(wanted)):
         frames[place[bin_]] = frame
     return frames, frame_index
