@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from freegaze.entries import Entry, read_entries
 from freegaze.errors import RegistryError
+from freegaze.plugins import is_of_own_file, is_own
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -42,6 +43,8 @@ class Registry(Generic[T]):
     Args:
         kind: The kind of the things, in the singular ("model").
         package: Package whose modules register things; ``freegaze.KINDs`` by default.
+        option: How the user gives a thing from a file of their own; by default
+            ``--KIND FILE.py:NAME``.
 
     Example:
         >>> registry = Registry("fruit")
@@ -51,8 +54,9 @@ class Registry(Generic[T]):
         'a red one'
     """
 
-    def __init__(self, kind: str, package: str | None = None) -> None:
+    def __init__(self, kind: str, package: str | None = None, option: str | None = None) -> None:
         self.kind = kind
+        self.option = option or f"--{kind} FILE.py:NAME"
         self.package = package or f"freegaze.{kind}s"
         self._things: dict[str, T] = {}
 
@@ -71,11 +75,16 @@ class Registry(Generic[T]):
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that enters a thing under ``name``.
 
+        A thing from a file that the user gave as ``FILE.py:NAME`` is not entered: it has that name
+        and no other.
+
         Raises:
             RegistryError: If the name is taken by something else.
         """
 
         def enter(thing: T) -> T:
+            if is_of_own_file(thing):
+                return thing
             if self._things.get(name, thing) is not thing:
                 raise RegistryError(
                     f"the {self.kind} name {name!r} is already taken by {self._things[name]!r}; "
@@ -85,6 +94,22 @@ class Registry(Generic[T]):
             return thing
 
         return enter
+
+    def lend(self, name: str, thing: T) -> None:
+        """Enter a thing of the user's own for this process, in place of an earlier one."""
+        self._things[name] = thing
+
+    def is_installed(self, name: str) -> bool:
+        """Return whether freegaze or another installed package has a thing of that name."""
+        return name in self.entries or name in self.plugins
+
+    def is_own(self, name: str) -> bool:
+        """Return whether a thing is known in this process only, as the user's own."""
+        return name in self._things and not self.is_installed(name)
+
+    def name_of(self, thing: T) -> str | None:
+        """Return the name of a thing that is known in this process, or ``None``."""
+        return next((name for name, known in self._things.items() if known is thing), None)
 
     def get(self, name: str) -> T:
         """Return the thing called ``name``, and import its module if that was not done yet.
@@ -97,6 +122,11 @@ class Registry(Generic[T]):
             self._load_plugin(self.plugins[name])
         elif name not in self._things and name in self.entries:
             import_module(self.entries[name].module)
+        if name not in self._things and is_own(name):
+            raise RegistryError(
+                f"the {self.kind} {name!r} is in a file, which is not imported because a "
+                f"configuration names it; give it with {self.option}"
+            )
         if name not in self._things:
             raise RegistryError(
                 f"unknown {self.kind} {name!r} ({nearest_names(name, self.names())}); "

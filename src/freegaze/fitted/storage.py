@@ -20,6 +20,7 @@ from freegaze.models.encoder import MODELS, build_encoder
 from freegaze.recording.recording import ResponseKind
 from freegaze.runs.checkpoint import load_tensors, load_weights
 from freegaze.runs.config import RunConfig
+from freegaze.runs.own_code import Model, require_model
 from freegaze.runs.run_folder import RunFolder
 
 
@@ -57,18 +58,28 @@ def describe_session(
     }
 
 
-def load_encoder(run_dir: Path | str, device: torch.device | str = "cpu") -> FittedEncoder:
+def load_encoder(
+    run_dir: Path | str,
+    device: torch.device | str = "cpu",
+    model: Model | None = None,
+    accept_changed_model: bool = False,
+) -> FittedEncoder:
     """Load the encoder that a finished run fitted.
 
     Args:
         run_dir: The run folder.
         device: Where to compute.
+        model: The encoder's class, or ``FILE.py:Class``, if it is your own. It must be given, as
+            nothing that a run names is imported by itself.
+        accept_changed_model: Whether to go on if its source is not that of the fit.
 
     Returns:
         The encoder, in evaluation mode.
 
     Raises:
-        CheckpointError: If the run is missing, unfinished or broken.
+        CheckpointError: If the run is missing, unfinished or broken, or its encoder is your own and
+            is not given, or has changed.
+        ConfigError: If ``model`` is given, but cannot be loaded or is not the run's encoder.
     """
     run = RunFolder(Path(run_dir))
     run.config()  # says clearly when there is no run here
@@ -79,6 +90,7 @@ def load_encoder(run_dir: Path | str, device: torch.device | str = "cpu") -> Fit
         )
     weights, state = load_tensors(run.encoder)
     try:
+        require_model(run, state["model"]["name"], model, accept_changed_model)
         return _rebuild(weights, state, str(run.encoder), device)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{run.encoder} does not describe an encoder ({error!r})") from None

@@ -11,10 +11,11 @@ from freegaze.config import StrictConfig, build_config
 from freegaze.dataset.config import DataConfig, SplitConfig
 from freegaze.errors import ConfigError
 from freegaze.models.encoder import MODELS
+from freegaze.plugins import is_own
 
 DEFAULT_MODEL = "cnn_gru"
 
-LossName = Literal["auto", "poisson", "poisson_sum", "gaussian"]
+LOSS_NAMES = ("auto", "poisson", "poisson_sum", "gaussian")
 
 
 class SourceConfig(StrictConfig):
@@ -51,7 +52,8 @@ class TrainingConfig(StrictConfig):
             0 for the weights themselves.
         loss: ``auto`` takes Poisson for counts and inferred spikes, Gaussian for fluorescence;
             ``poisson_sum`` sums Poisson over a batch and scales it by the square root of training
-            windows over windows of the batch (the Sensorium competition's).
+            windows over windows of the batch (the Sensorium competition's). A loss of your own is
+            ``FILE.py:function``, a function of (predicted, observed) that returns their mean loss.
         precision: ``bfloat16`` computes most products in half the bits; weights stay float32.
         fast: Whether the core uses hand-written gradients, and recorded steps on a CUDA device
             (``capture``); ``false`` uses PyTorch's own operations, to compare with.
@@ -75,13 +77,20 @@ class TrainingConfig(StrictConfig):
     schedule: Literal["cosine", "constant", "plateau"] = "cosine"
     gradient_clip: PositiveFloat | None = 5.0
     average_decay: float = Field(default=0.0, ge=0, lt=1)
-    loss: LossName = "auto"
+    loss: str = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     fast: bool = True
     compile: bool = False
     capture: bool = True
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     checkpoint_every_s: PositiveFloat = 60.0
+
+    @field_validator("loss")
+    @classmethod
+    def _check_loss(cls, loss: str) -> str:
+        if loss not in LOSS_NAMES and not is_own(loss):
+            raise ValueError(f"expected {', '.join(LOSS_NAMES)} or FILE.py:function")
+        return loss
 
 
 class RunConfig(StrictConfig):
@@ -92,7 +101,7 @@ class RunConfig(StrictConfig):
         data: How they become windows.
         split: What bins are for.
         model: ``name`` of a registered encoder, and its own options beside it; ``timm:NETWORK`` is
-            any network of timm.
+            any network of timm, and ``FILE.py:Class`` an encoder of your own.
         training: The recipe.
         search: Options to try, as ``{"model.smoothness": [0.1, 1]}``; every combination is fitted
             and the one with the lowest validation loss is kept, whatever ``monitor`` says.

@@ -5,6 +5,7 @@ manifest.json          its hash, the commit, package versions, checksums of the 
 metrics.jsonl          one line a pass
 checkpoint.safetensors state of the unfinished fit, and its best weights so far
 encoder.safetensors    the fitted encoder's weights, and all it needs to predict
+model_source.py        source of an encoder, and of a loss (loss_source.py), of the user's own
 checksums.sha256       of all these once the fit has ended, as `sha256sum` writes them
 """
 
@@ -33,6 +34,7 @@ from freegaze.files.checksums import checksum_lines
 from freegaze.recording.recording import Recording
 from freegaze.runs.checkpoint import write_atomically
 from freegaze.runs.config import RunConfig
+from freegaze.runs.own_code import copy_of, own_code_of
 
 PACKAGES = ("freegaze", "torch", "numpy", "scipy", "timm", "accelerate", "safetensors")
 
@@ -85,6 +87,8 @@ class RunFolder:
             CheckpointError: If the folder holds another run, or cannot be written.
         """
         self.make()
+        for part, code in own_code_of(config).items():
+            write_atomically(copy_of(self.path, part), code.source)
         manifest = json.dumps(describe_run(config, recordings), indent=2)
         write_atomically(self.path / "manifest.json", manifest.encode())
         write_atomically(self.path / "config.yaml", dump_yaml(config).encode())
@@ -121,6 +125,7 @@ class RunFolder:
         """
         names = ("config.yaml", "manifest.json", "metrics.jsonl", self.checkpoint.name)
         files = [self.path / name for name in (*names, self.encoder.name)]
+        files += [copy_of(self.path, part) for part in ("model", "loss")]
         sums = {file.name: file_sha256(file) for file in files if file.exists()}
         write_atomically(self.path / CHECKSUMS, checksum_lines(sums))
 
@@ -221,6 +226,10 @@ def describe_run(config: RunConfig, recordings: Sequence[Recording]) -> dict[str
         "n_threads": torch.get_num_threads(),
         "packages": {name: version(name) for name in PACKAGES},
         "data": {r.session_id: recording_checksum(r) for r in recordings},
+        "own_code": {
+            part: {"name": code.name, "sha256": code.sha256}
+            for part, code in own_code_of(config).items()
+        },
     }
 
 

@@ -20,6 +20,7 @@ from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 from freegaze.runs.checkpoint import save_tensors, write_atomically
 from freegaze.runs.config import RunConfig, model_config, resolve_config
+from freegaze.runs.own_code import Loss, Model, own_code_of, require_loss, require_model
 from freegaze.runs.run_folder import RunFolder
 from freegaze.training.loop import Fit
 from freegaze.training.preparation import prepare_sessions
@@ -52,6 +53,7 @@ def train(
         NumericsError: If the loss leaves the finite numbers.
     """
     config = resolve_config(config)
+    own_code_of(config)  # code that cannot be recorded is refused before anything is written
     sessions = prepare_sessions(recordings, config)
     run = RunFolder(Path(folder))
     with _processes(config) as accelerator:
@@ -65,20 +67,33 @@ def train(
 
 
 def resume(
-    folder: Path, recordings: Sequence[Recording], progress: Progress | None = None
+    folder: Path,
+    recordings: Sequence[Recording],
+    progress: Progress | None = None,
+    *,
+    model: Model | None = None,
+    loss: Loss | str | None = None,
+    accept_changed_model: bool = False,
 ) -> RunFolder:
     """Continue a run that was stopped; the result is that of an undisturbed run, bit for bit.
 
     Args:
         folder: The run folder.
         recordings: The sessions it was started on.
-        progress: Told of every step.
+        progress: Called with (description, done, total) after each step.
+        model: The encoder's class, or ``FILE.py:Class``, if it is your own.
+        loss: The loss, or ``FILE.py:function``, if it is your own.
+        accept_changed_model: Whether to go on if the source of either has changed.
 
     Raises:
-        CheckpointError: If there is no run, its data changed, or another process works on it.
+        CheckpointError: If there is no run, its data changed, another process works on it, or its
+            encoder or loss is your own and is not given, or has changed.
+        ConfigError: If ``model`` or ``loss`` cannot be loaded, or is not that of the run.
     """
     run = RunFolder(Path(folder))
     config = run.config()
+    require_model(run, config.model["name"], model, accept_changed_model)
+    require_loss(run, config.training.loss, loss, accept_changed_model)
     run.check_data(recordings)
     with _processes(config) as accelerator, _locked(run, accelerator):
         if not run.is_finished:
