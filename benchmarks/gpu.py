@@ -38,7 +38,7 @@ from freegaze.runs.config import model_config
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources.simulation import write_simulation
 from freegaze.training.fit import train
-from freegaze.training.preparation import prepare_session
+from freegaze.training.preparation import prepare_sessions
 from limits import measure_limits, training_gflop, wait
 from reference import plain
 from sides import BATCH, N_NEURONS, STRETCH, EnoughError, noise_recording, run_config
@@ -169,7 +169,7 @@ def predict_plain(history: int) -> float:
 
 def predict_ours(history: int) -> float:
     """Return windows a second of prediction."""
-    session = prepare_session(noise_recording(N_BINS), run_config(history))
+    (session,) = prepare_sessions([noise_recording(N_BINS)], run_config(history)).values()
     tensors, targets = session.tensors("cuda"), session.targets("train")
     model = encoder(history).cuda().eval()
     predict_windows(model, tensors, targets[:256])
@@ -192,7 +192,7 @@ def batch_plain() -> float:
 
 def batch_ours() -> float:
     """Return samples a second of features and batches."""
-    session = prepare_session(noise_recording(N_BINS), run_config(8))
+    (session,) = prepare_sessions([noise_recording(N_BINS)], run_config(8)).values()
     tensors, targets = session.tensors("cuda"), session.targets("train")
     firsts = torch.from_numpy(targets[: 8 * 40 * 100 : 40].copy()).cuda().split(BATCH // STRETCH)
     tensors.gather(firsts[0], STRETCH)
@@ -235,7 +235,7 @@ def inputs(n_features: int, n: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
 def encoder(history: int) -> AbstractEncoder:
     """Return the encoder with the weights that a fit starts from."""
     config = run_config(history)
-    dims = prepare_session(noise_recording(12_500), config).dims
+    dims = next(iter(prepare_sessions([noise_recording(12_500)], config).values())).dims
     return build_encoder("cnn_gru", model_config(config), {"noise": dims}, seed=0)
 
 

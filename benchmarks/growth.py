@@ -37,7 +37,7 @@ from freegaze.recording.recording import Recording, ResponseKind, Segment
 from freegaze.recording.store import open_store, save_store
 from freegaze.runs.config import RunConfig, resolve_config
 from freegaze.training.fit import train
-from freegaze.training.preparation import prepare_session
+from freegaze.training.preparation import prepare_sessions
 from growth_figure import draw_growth
 from process_memory import process_bytes, watched_peak
 from sides import COLUMNS
@@ -171,7 +171,8 @@ def work(store: Path, size: Size, run: Path) -> dict[str, float]:
 
     config = run_config(size.history)
     recording = open_store(store)
-    session = timed("prepare", lambda: prepare_session(open_store(store), config))
+    sessions = timed("prepare", lambda: prepare_sessions([open_store(store)], config))
+    (session,) = sessions.values()
     timed("train", lambda: train([recording], config, run))
     fitted = load_encoder(run)
     tensors = fitted.tensors(recording)

@@ -39,7 +39,7 @@ from freegaze.sources.arrays.layout import write_arrays
 from freegaze.sources.source import open_recordings
 from freegaze.sources.xu2023.layout import write_xu2023
 from freegaze.training.fit import train
-from freegaze.training.preparation import prepare_session
+from freegaze.training.preparation import prepare_sessions
 from process_memory import process_bytes, watched_peak
 from sides import EnoughError, noise_recording
 
@@ -136,7 +136,7 @@ def load(path: Path, values: dict[str, Any]) -> SessionTensors:
     source = {"noise.npz": "arrays", "xu2023": "xu2023"}[path.name]
     options = {"units": "all"} if source == "xu2023" else {}
     (recording,) = open_recordings(source, path, **options)
-    return prepare_session(recording, run_config(values)).tensors("cpu")
+    return next(iter(prepare_sessions([recording], run_config(values)).values())).tensors("cpu")
 
 
 def fit(path: Path, n_steps: int, batch_windows: int) -> SessionTensors:
@@ -152,7 +152,7 @@ def fit(path: Path, n_steps: int, batch_windows: int) -> SessionTensors:
 
     with tempfile.TemporaryDirectory() as folder, suppress(EnoughError):
         train([recording], config, Path(folder) / "run", watch)
-    session = prepare_session(recording, config)
+    (session,) = prepare_sessions([recording], config).values()
     tensors, dims = session.tensors("cpu"), {session.recording.session_id: session.dims}
     encoder = build_encoder("cnn_gru", model_config(config), dims, seed=0).eval()
     predict_windows(encoder, tensors, session.targets("test")[: batch_windows * n_steps])

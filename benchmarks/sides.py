@@ -20,7 +20,7 @@ from freegaze.paper.presets import preset
 from freegaze.recording.recording import Recording, ResponseKind, Segment
 from freegaze.runs.config import RunConfig, model_config, resolve_config
 from freegaze.training.fit import train
-from freegaze.training.preparation import prepare_session
+from freegaze.training.preparation import prepare_sessions
 from reference import plain
 
 BATCH, N_NEURONS, N_BINS = 256, 68, 12_500
@@ -137,7 +137,7 @@ class Ours:
 
     def predict(self, history: int) -> float:
         """Return windows a second of prediction."""
-        session = prepare_session(noise_recording(), run_config(history))
+        (session,) = prepare_sessions([noise_recording()], run_config(history)).values()
         tensors, targets = session.tensors("cpu"), session.targets("train")[:4096]
         encoder = self._encoder(history).eval()
         predict_windows(encoder, tensors, targets[:256])
@@ -147,7 +147,7 @@ class Ours:
 
     def batches(self) -> float:
         """Return samples a second of features and batches."""
-        session = prepare_session(noise_recording(), run_config(8))
+        (session,) = prepare_sessions([noise_recording()], run_config(8)).values()
         tensors, targets = session.tensors("cpu"), session.targets("train")
         firsts = torch.from_numpy(targets[: 8 * 40 * 40 : 40].copy()).split(BATCH // STRETCH)
         tensors.gather(firsts[0], STRETCH)
@@ -171,7 +171,7 @@ class Ours:
     @staticmethod
     def _encoder(history: int) -> AbstractEncoder:
         config = run_config(history)
-        dims: EncoderDims = prepare_session(noise_recording(), config).dims
+        dims: EncoderDims = next(iter(prepare_sessions([noise_recording()], config).values())).dims
         return build_encoder("cnn_gru", model_config(config), {"noise": dims}, seed=0)
 
 

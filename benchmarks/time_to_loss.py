@@ -30,7 +30,7 @@ from freegaze.runs.config import RunConfig, resolve_config
 from freegaze.runs.run_folder import RunFolder
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.training.fit import train
-from freegaze.training.preparation import prepare_session
+from freegaze.training.preparation import prepare_sessions
 from reference import plain
 from sides import BATCH, EnoughError
 
@@ -156,7 +156,7 @@ def _config(changes: dict[str, dict[str, Any]]) -> RunConfig:
 
 def reference_seconds(recording: Recording, n_steps: int = 9) -> float:
     """Measure the reference's steps and return the seconds of a pass."""
-    session = prepare_session(recording, paper_config())
+    (session,) = prepare_sessions([recording], paper_config()).values()
     n_neurons, targets = session.recording.n_neurons, session.targets("train")
     signals = np.random.default_rng(1).normal(size=(recording.n_bins, plain.N_SIGNALS))
     video = recording.video(np.arange(recording.n_bins))

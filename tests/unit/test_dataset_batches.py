@@ -2,12 +2,13 @@
 
 import json
 import tracemalloc
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from builders import make_recording
 from freegaze.dataset import batches
@@ -95,7 +96,8 @@ def test_chunks_cover_every_window_once():
 
 def test_preparation_survives_json():
     preparation = prepared(make_recording(n_bins=40))
-    assert Preparation.from_dict(json.loads(json.dumps(preparation.to_dict()))) == preparation
+    plain = json.loads(json.dumps(asdict(preparation)))
+    assert TypeAdapter(Preparation).validate_python(plain) == preparation
 
 
 def test_video_is_shared_with_the_recording_not_copied():

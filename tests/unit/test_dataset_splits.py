@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import make_recording, make_trial_recording
-from freegaze.dataset.splits import ROLES, Split, blocked_folds, split_recording
+from freegaze.dataset.splits import ROLES, Split, split_recording
 from freegaze.dataset.windows import (
     check_leaks,
     contiguous_runs,
@@ -62,14 +62,11 @@ def test_paper_tail_counts_windows_and_straddles():
         assert count == [n_train, n_all - n_train]
 
 
-def test_folds_test_every_bin_once_and_keep_trials_whole():
-    recording = make_recording(n_bins=103, roles=(None,), bin_width_s=1.0)
-    tested = np.concatenate([s.bins("test") for s in blocked_folds(recording, 4)])
-    assert sorted(tested) == list(range(103))
+def test_blocks_keep_trials_whole():
     trials = make_trial_recording()
-    for split in blocked_folds(trials, 5):
-        for segment in trials.segments:
-            assert len(set(split.is_role("test")[segment.bins()])) == 1
+    split = split_recording(trials, "blocks", n_blocks=2)
+    for segment in trials.segments:
+        assert len(set(split.codes[segment.bins()])) == 1
 
 
 @pytest.mark.parametrize(("history", "lag"), [(1, 1), (3, 1), (2, 3), (5, -2), (1, 0)])
@@ -146,11 +143,8 @@ def test_stretches_hold_consecutive_windows_once_each(bins, n_windows, seed):
 
 def test_impossible_splits_are_refused():
     recording = make_recording(n_bins=40, roles=(None,), bin_width_s=1.0)
-    for n_folds in (1, 41):
-        with pytest.raises(DataError, match=f"2 to 40 folds, got {n_folds}"):
-            blocked_folds(recording, n_folds)
     with pytest.raises(DataError, match="leaves no train bins"):
-        blocked_folds(recording, 2, gap_s=40)
+        split_recording(recording, "blocks", n_blocks=2, gap_s=40)
 
 
 def test_a_share_that_is_less_than_a_bin_is_refused():

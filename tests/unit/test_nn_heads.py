@@ -8,12 +8,13 @@ from torch import nn
 
 from freegaze.dataset.dims import EncoderDims
 from freegaze.errors import ConfigError
+from freegaze.models.cnn_gru import CNNGRU, CNNGRUConfig
 from freegaze.models.mean_rate import MeanRate, MeanRateConfig
-from freegaze.nn.behavior import BehaviorEncoder
 from freegaze.nn.penalties import roughness
 from freegaze.nn.readouts import FactorizedReadoutConfig, LinearReadoutConfig, PixelReadout
 from freegaze.nn.recurrent import GatedRecurrentUnit
 from freegaze.nn.response import LOWEST_MEAN_RESPONSE, apply_link, invert_link
+from freegaze.nn.shifter import NoShifterConfig
 from freegaze.nn.temporal import LaggedLinear, TemporalKernels
 
 
@@ -99,8 +100,18 @@ def test_lagged_linear_equals_a_weight_for_each_bin_of_a_window() -> None:
 
 def test_behavior_encoder_normalizes_on_request() -> None:
     behavior = 100 + 7 * torch.randn(1000, 3)
-    plain, normalized = (BehaviorEncoder(3, 2, is_normalized) for is_normalized in (False, True))
+    names = ("speed", "pitch", "roll")
+    plain, normalized = (
+        CNNGRU(
+            CNNGRUConfig(shifter=NoShifterConfig(), normalize_behavior=is_normalized),
+            {"s": EncoderDims(2, names, (30, 40), 1)},
+        )
+        .head("s")
+        .behavior
+        for is_normalized in (False, True)
+    )
     assert normalized(behavior).abs().mean() < 2
+    assert plain(behavior).shape == (1000, 4)  # two neurons, one drive to add and one to multiply
     torch.testing.assert_close(plain(behavior), plain.linear(behavior))
 
 

@@ -17,7 +17,7 @@ from freegaze.runs.config import RunConfig, resolve_config
 from freegaze.sources.arrays.layout import write_arrays
 from freegaze.sources.source import open_recordings
 from freegaze.sources.xu2023.layout import write_xu2023
-from freegaze.training.preparation import prepare_session
+from freegaze.training.preparation import prepare_sessions
 
 HOUR_BINS = 75_000  # of 48 ms
 SHORT, LONG = 20_000, 40_000  # bins; what reads in pieces of 16 MiB does so in both
@@ -66,7 +66,7 @@ def peak_bytes(root: Path, open_one: Opener, video: str) -> int:
 
 
 def prepare_and_gather(root: Path, open_one: Opener, video: str) -> None:
-    session = prepare_session(open_one(root), run_config(video))
+    (session,) = prepare_sessions([open_one(root)], run_config(video)).values()
     tensors = session.tensors("cpu")
     tensors.gather(torch.from_numpy(session.targets("train")[:64].copy()), n_windows=1)
 
@@ -109,6 +109,7 @@ def test_a_longer_store_costs_less_than_a_twentieth_of_its_video(video: str, ses
 
 def test_tensors_share_the_pages_of_a_store(sessions):
     recording = open_mapped(sessions[SHORT])
-    tensors = prepare_session(recording, run_config("standardize")).tensors("cpu")
+    (session,) = prepare_sessions([recording], run_config("standardize")).values()
+    tensors = session.tensors("cpu")
     assert tensors.frames.data_ptr() == recording.frames.ctypes.data
     assert tensors.responses.data_ptr() == recording.responses.ctypes.data

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -50,15 +50,6 @@ class VideoScaling:
             return np.tile([self.scale, self.offset], (len(recording.segments), 1))
         return np.array([self._minmax(recording, s.bins()) for s in recording.segments])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> VideoScaling:
-        """Rebuild from ``to_dict``."""
-        return cls(**values)
-
     def _minmax(self, recording: Recording, bins: np.ndarray) -> tuple[float, float]:
         ends = [(int(v.min()), int(v.max())) for v in _video_pieces(recording, bins)]
         least, greatest = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
@@ -99,17 +90,6 @@ class Preparation:
 
     behavior: BehaviorTransform
     video: VideoScaling
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"behavior": self.behavior.to_dict(), "video": self.video.to_dict()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Preparation:
-        """Rebuild from ``to_dict``."""
-        return cls(
-            BehaviorTransform.from_dict(values["behavior"]), VideoScaling.from_dict(values["video"])
-        )
 
 
 @dataclass(frozen=True)

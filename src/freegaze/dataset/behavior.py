@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -124,18 +124,6 @@ class BehaviorTransform:
         if self.nan_policy != "mask":
             return np.ones(recording.n_bins, dtype=bool)
         return tracked_bins(recording, self.signal_names)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> BehaviorTransform:
-        """Rebuild from ``to_dict``."""
-        frozen: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-        }
-        return cls(**frozen)
 
     @cached_property
     def _factor_columns(self) -> Integer[np.ndarray, "2 feature"]:

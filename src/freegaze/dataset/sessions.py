@@ -1,4 +1,4 @@
-"""Sessions made ready for a fit: neurons chosen, bins split, inputs prepared."""
+"""Sessions prepared for a fit: neurons chosen, bins split, scaling fitted."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ class PreparedSession:
         recording: The session with the neurons that are fitted.
         split: Role of each bin.
         preparation: Scaling of behavior and video, fitted on training bins.
-        dims: What the encoder must know of it.
-        history: Input bins of a window.
+        dims: Sizes and names for the encoder.
         lag: Target bin minus last input bin.
     """
 
@@ -43,12 +42,11 @@ class PreparedSession:
     split: Split
     preparation: Preparation
     dims: EncoderDims
-    history: int
     lag: int
 
     @property
     def mean_response(self) -> np.ndarray:
-        """Mean response a bin of each neuron over training bins, float32."""
+        """Mean response per bin of each neuron over training bins, float32."""
         return self.recording.mean_response(self.split.bins("train")).astype(np.float32)
 
     def targets(self, role: Role) -> Integer[np.ndarray, " window"]:
@@ -56,7 +54,7 @@ class PreparedSession:
         usable = self.preparation.behavior.usable(self.recording) if role != "test" else None
         return window_targets(
             self.recording.segments,
-            self.history,
+            self.dims.history,
             self.lag,
             split=self.split,
             role=role,
@@ -65,7 +63,7 @@ class PreparedSession:
 
     def tensors(self, device: torch.device | str) -> SessionTensors:
         """Put the session on a device."""
-        return SessionTensors(self.recording, self.preparation, self.history, self.lag, device)
+        return SessionTensors(self.recording, self.preparation, self.dims.history, self.lag, device)
 
 
 def split_of(recording: Recording, split: SplitConfig, data: DataConfig) -> Split:
@@ -117,9 +115,7 @@ def prepare_session(
         kept.response_kind,
         kept.behavior_names,
     )
-    session = PreparedSession(
-        kept, split, Preparation(behavior, video), dims, data.history, data.lag
-    )
+    session = PreparedSession(kept, split, Preparation(behavior, video), dims, data.lag)
     _check_windows(session)
     check_leaks(kept.segments, split, data.history, data.lag, recording.bin_width_s)
     return session
@@ -156,6 +152,6 @@ def _check_windows(session: PreparedSession) -> None:
         if not len(session.targets(role)):
             raise DataError(
                 f"session {session.recording.session_id!r}: no {role} window of "
-                f"{session.history} bins (lag {session.lag}) fits into its {role} bins; shorten "
-                "`data.history`, or use a longer recording"
+                f"{session.dims.history} bins (lag {session.lag}) fits into its {role} bins; "
+                "shorten `data.history`, or use a longer recording"
             )

@@ -91,37 +91,6 @@ def split_recording(
     return split
 
 
-def blocked_folds(
-    recording: Recording, n_folds: int, *, gap_s: float = 2.0, validation: float = 0.2
-) -> list[Split]:
-    """Return ``n_folds`` splits whose test bins together are every bin once.
-
-    Bins are tested in contiguous blocks (whole trials where there are trials); of the rest, the
-    last part of each stretch validates.
-
-    Args:
-        recording: The session; its segments' roles are not looked at.
-        n_folds: Number of folds, at least 2.
-        gap_s: As in ``split_recording``.
-        validation: Share of the remaining bins to validate on.
-
-    Raises:
-        DataError: If the recording is too short for so many folds.
-    """
-    if not 2 <= n_folds <= recording.n_bins:
-        raise DataError(f"blocked folds need 2 to {recording.n_bins} folds, got {n_folds}")
-    fold = _fold_of_bins(recording, n_folds)
-    splits = []
-    for k in range(n_folds):
-        codes = np.where(fold == k, ROLES.index("test"), ROLES.index("train")).astype(np.int8)
-        for run in _runs(recording, codes == ROLES.index("train")):
-            codes[run[_cut(recording, run, 1 - validation) :]] = ROLES.index("validation")
-        split = Split(_apart(codes, recording, gap_s), gap_s)
-        _require_roles(split, recording, f"{n_folds} folds", ROLES)
-        splits.append(split)
-    return splits
-
-
 def _choose_method(recording: Recording) -> SplitMethod:
     roles = {segment.role for segment in recording.segments}
     if {"train", "validation", "test"} <= roles:
@@ -201,15 +170,6 @@ def _distance_to(bins: np.ndarray, island: np.ndarray) -> np.ndarray:
             here = np.where(island[neighbor] == island, np.abs(place - neighbor), np.inf)
             distance = np.minimum(distance, here)
     return distance
-
-
-def _runs(recording: Recording, chosen: np.ndarray) -> list[np.ndarray]:
-    """Return stretches of chosen bins, ended by their segment unless that is a trial."""
-    trial = np.array([segment.trial for segment in recording.segments])
-    label = np.where(trial, len(trial), np.arange(len(trial)))[recording.segment_index()]
-    key = np.where(chosen, label, -1)
-    edges = np.flatnonzero(np.diff(key)) + 1
-    return [run for run in np.split(np.arange(len(key)), edges) if key[run[0]] >= 0]
 
 
 def _cut(recording: Recording, bins: np.ndarray, share: float) -> int:

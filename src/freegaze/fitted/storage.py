@@ -1,4 +1,4 @@
-"""A fitted encoder on disk: describe, save and load it."""
+"""Fitted encoders on disk."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter
 
 from freegaze.config import build_config
 from freegaze.dataset.batches import Preparation
@@ -17,44 +18,29 @@ from freegaze.dataset.dims import EncoderDims
 from freegaze.errors import CheckpointError, FreegazeError
 from freegaze.fitted.encoder import FittedEncoder, FittedSession
 from freegaze.models.encoder import MODELS, build_encoder
-from freegaze.recording.recording import ResponseKind
 from freegaze.runs.checkpoint import load_tensors, load_weights
 from freegaze.runs.config import RunConfig
 from freegaze.runs.own_code import Model, require_model
 from freegaze.runs.run_folder import RunFolder
 
+_DIMS, _PREPARATION = TypeAdapter(EncoderDims), TypeAdapter(Preparation)
 
-def describe_encoder(
-    config: RunConfig, sessions: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
+
+def describe_encoder(config: RunConfig, sessions: Mapping[str, FittedSession]) -> dict[str, Any]:
     """Return all that is needed, beside the weights, to predict: plain values for JSON.
 
     Args:
         config: The run's configuration.
-        sessions: What ``describe_session`` says of each session.
+        sessions: Results of the fit beside the weights, by session.
     """
+    described = {name: asdict(session) for name, session in sessions.items()}
+    for values in described.values():
+        values["mean_response"] = values["mean_response"].tolist()
     return {
         "model": config.model,
         "data": config.data.model_dump(mode="json"),
         "split": config.split.model_dump(mode="json"),
-        "sessions": sessions,
-    }
-
-
-def describe_session(
-    dims: EncoderDims,
-    preparation: Preparation,
-    unit_ids: tuple[str, ...],
-    bin_width_s: float,
-    mean_response: np.ndarray,
-) -> dict[str, Any]:
-    """Return what is needed of one session to predict it: plain values for JSON."""
-    return {
-        "dims": asdict(dims),
-        "preparation": preparation.to_dict(),
-        "unit_ids": unit_ids,
-        "bin_width_s": bin_width_s,
-        "mean_response": mean_response.tolist(),
+        "sessions": described,
     }
 
 
@@ -93,7 +79,8 @@ def load_encoder(
         require_model(run, state["model"]["name"], model, accept_changed_model)
         return _rebuild(weights, state, str(run.encoder), device)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{run.encoder} does not describe an encoder ({error!r})") from None
+        reason = " ".join(repr(error).split())
+        raise CheckpointError(f"{run.encoder} does not describe an encoder ({reason})") from None
 
 
 def _rebuild(
@@ -115,14 +102,9 @@ def _rebuild(
 
 
 def _session(values: Mapping[str, Any]) -> FittedSession:
-    dims = dict(values["dims"])
-    dims["behavior_names"] = tuple(dims["behavior_names"])
-    dims["frame_size"] = tuple(dims["frame_size"])
-    dims["recorded"] = tuple(dims["recorded"])
-    dims["response_kind"] = ResponseKind(dims["response_kind"])
     return FittedSession(
-        EncoderDims(**dims),
-        Preparation.from_dict(values["preparation"]),
+        _DIMS.validate_python(values["dims"]),
+        _PREPARATION.validate_python(values["preparation"]),
         tuple(values["unit_ids"]),
         float(values["bin_width_s"]),
         np.array(values["mean_response"], dtype=np.float32),

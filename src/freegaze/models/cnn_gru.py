@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -14,7 +15,6 @@ from freegaze.models.encoder import register_model
 from freegaze.models.parts.columns import Columns
 from freegaze.models.parts.head import Head
 from freegaze.models.parts.vision import Vision, VisionConfig, VisionEncoder
-from freegaze.nn.behavior import BehaviorEncoder
 from freegaze.nn.cores import AbstractCore, CoreConfig
 from freegaze.nn.fast.batch_norm import BatchNorm1d
 from freegaze.nn.readouts import LinearReadoutConfig
@@ -96,12 +96,12 @@ class CNNGRUHead(Head):
         self.columns = Columns(dims, config.features, "the behavior encoder")
         n_features = self.columns.n_features
         self.vision = Vision(config, core, dims, has_bias=True)
-        n_outputs = 2 if config.own_gain else 1
-        self.behavior = (
-            BehaviorEncoder(n_features, n_neurons, config.normalize_behavior, n_outputs)
-            if n_features
-            else None
-        )
+        self.n_drives = 2 if config.own_gain else 1
+        self.behavior = None
+        if n_features:
+            norm = BatchNorm1d(n_features) if config.normalize_behavior else nn.Identity()
+            linear = nn.Linear(n_features, self.n_drives * n_neurons)
+            self.behavior = nn.Sequential(OrderedDict(norm=norm, linear=linear))
         self.n_streams = 3 if n_features else 1
         self.norm = BatchNorm1d(self.n_streams) if config.normalize_streams else None
         self.gru = GatedRecurrentUnit(self.n_streams * n_neurons, config.n_hidden)
@@ -116,14 +116,14 @@ class CNNGRUHead(Head):
         if self.kernels is not None:  # the recurrent unit adds to the kernels' drive
             self.output.weight.data.zero_()
         if self.behavior is not None:  # most neurons depend little on most features
-            self.behavior.linear.weight.data.mul_(0.1)
+            self.behavior.get_parameter("linear.weight").data.mul_(0.1)
 
     def streams(self, vision: Tensor, behavior: Tensor) -> Tensor:
         """Stack vision, behavior and product, (batch, stream, neuron)."""
         if self.behavior is None:
             stacked = vision.unsqueeze(1)
         else:
-            states = self.behavior(self.columns(behavior)).chunk(self.behavior.n_outputs, dim=1)
+            states = self.behavior(self.columns(behavior)).chunk(self.n_drives, dim=1)
             stacked = torch.stack([vision, states[0], vision * states[-1]], dim=1)
         return stacked if self.norm is None else self.norm(stacked)
 

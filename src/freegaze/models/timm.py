@@ -1,4 +1,4 @@
-"""Any network of timm as a core."""
+"""Networks of timm as cores: any of them by name, and two that start from ImageNet weights."""
 
 from __future__ import annotations
 
@@ -40,3 +40,35 @@ class Timm(VisionEncoder):
     """
 
     Config = TimmConfig
+
+
+class ResNet18Config(TimmConfig):
+    """Choices of the encoder: those of ``VisionConfig``, with this network's core."""
+
+    core: CoreChoice = TimmCoreConfig(network="resnet18.tv_in1k")
+
+
+@register_model("resnet18")
+class ResNet18(Timm):
+    """Predicts responses from the maps of ResNet-18, which starts from ImageNet weights.
+
+    Source: He et al. (2016); Xu et al. (2023), Table 1.
+    """
+
+    Config = ResNet18Config
+
+
+class EfficientNetB0Config(TimmConfig):
+    """Choices of the encoder: those of ``VisionConfig``, with this network's core."""
+
+    core: CoreChoice = TimmCoreConfig(network="efficientnet_b0")
+
+
+@register_model("efficientnet_b0")
+class EfficientNetB0(Timm):
+    """Predicts responses from the maps of EfficientNet-B0, which starts from ImageNet weights.
+
+    Source: Tan and Le (2019); Xu et al. (2023), Table 1.
+    """
+
+    Config = EfficientNetB0Config

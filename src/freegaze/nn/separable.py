@@ -1,13 +1,13 @@
-"""The Sensorium core: one full convolution, then depth-separable ones."""
+"""Sensorium core: one full convolution, then depth-separable ones."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Literal
 
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError
@@ -101,14 +101,14 @@ class SeparableCore(AbstractCore):
         self.input_kernel, self.downsample, self.laplace = input_kernel, downsample, laplace
         self.step_px = downsample
         first = nn.Conv2d(n_planes, channels, input_kernel, bias=False)
-        self.layers = nn.ModuleList([_Layer(first, channels, momentum)])
+        self.layers = nn.Sequential(_layer(first, channels, momentum))
         for _ in range(n_layers - 1):
             convolution = nn.Sequential(
                 nn.Conv2d(channels, channels, 1),
                 nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels),
                 nn.Conv2d(channels, channels, 1),
             )
-            self.layers.append(_Layer(convolution, channels, momentum))
+            self.layers.append(_layer(convolution, channels, momentum))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.xavier_normal_(module.weight)
@@ -124,10 +124,7 @@ class SeparableCore(AbstractCore):
         self, frames: Float[Tensor, "batch plane height width"]
     ) -> Float[Tensor, "batch channel h w"]:
         """Return the last layer's maps of each frame."""
-        maps = self.coarse(frames)
-        for layer in self.layers:
-            maps = layer(maps)
-        return maps
+        return self.layers(self.coarse(frames))
 
     def map_size(self, frame_size: tuple[int, int]) -> tuple[int, int, int]:
         """Return (channels, height, width) of the maps of frames of (height, width) pixels.
@@ -150,13 +147,6 @@ class SeparableCore(AbstractCore):
         return {"laplace": self.laplace * curvature(self.first_filters)} if self.laplace else {}
 
 
-class _Layer(nn.Module):
-    """A convolution, its normalization, ELU."""
-
-    def __init__(self, convolution: nn.Module, channels: int, momentum: float) -> None:
-        super().__init__()
-        self.convolution = convolution
-        self.norm = BatchNorm2d(channels, momentum=momentum)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return F.elu(self.norm(self.convolution(maps)))
+def _layer(convolution: nn.Module, channels: int, momentum: float) -> nn.Module:
+    norm = BatchNorm2d(channels, momentum=momentum)
+    return nn.Sequential(OrderedDict(convolution=convolution, norm=norm, activation=nn.ELU()))

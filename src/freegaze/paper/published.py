@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from freegaze.dataset.dims import EncoderDims
 from freegaze.dataset.features import FEATURE_SETS, ORIG, base_signals
 from freegaze.errors import CheckpointError, ConfigError, DataError, RegistryError
 from freegaze.fitted.encoder import FittedEncoder, FittedSession
-from freegaze.fitted.storage import describe_encoder, describe_session
+from freegaze.fitted.storage import describe_encoder
 from freegaze.models.encoder import MODELS, build_encoder
 from freegaze.paper.state_dicts import to_freegaze, to_original
 from freegaze.recording.recording import Recording
@@ -182,12 +182,9 @@ def import_published(
         split=encoder.split_config,
         model={"name": encoder.model_name, **options},
     )
-    described = describe_session(
-        fitted.dims, fitted.preparation, fitted.unit_ids, fitted.bin_width_s, mean
-    )
     run = RunFolder(Path(run_dir))
     run.create(config, matching)
-    state = describe_encoder(config, {session_id: described})
+    state = describe_encoder(config, {session_id: replace(fitted, mean_response=mean)})
     save_tensors(run.encoder, encoder.encoder.state_dict(), state)
     return run
 

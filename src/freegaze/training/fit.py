@@ -14,7 +14,8 @@ from accelerate import Accelerator
 from freegaze.config import build_config
 from freegaze.dataset.sessions import PreparedSession
 from freegaze.errors import ConfigError
-from freegaze.fitted.storage import describe_encoder, describe_session
+from freegaze.fitted.encoder import FittedSession
+from freegaze.fitted.storage import describe_encoder
 from freegaze.models.encoder import build_encoder
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
@@ -170,8 +171,8 @@ def _fit(
     fit.run(progress)
     if not fit.accelerator.is_main_process:
         return
-    described = {
-        name: describe_session(
+    fitted = {
+        name: FittedSession(
             session.dims,
             session.preparation,
             session.recording.unit_ids,
@@ -180,7 +181,7 @@ def _fit(
         )
         for name, session in sessions.items()
     }
-    save_tensors(run.encoder, encoder.state_dict(), describe_encoder(config, described))
+    save_tensors(run.encoder, encoder.state_dict(), describe_encoder(config, fitted))
     run.seal()
 
 

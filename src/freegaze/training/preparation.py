@@ -1,11 +1,12 @@
-"""Sessions prepared as the configuration of a run says."""
+"""Preparation of all sessions of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from freegaze.dataset import sessions
-from freegaze.dataset.sessions import PreparedSession, RequiredFeatures
+from freegaze.dataset.sessions import PreparedSession
 from freegaze.models.encoder import MODELS
 from freegaze.recording.recording import Recording
 from freegaze.runs.config import RunConfig, model_config
@@ -24,14 +25,6 @@ def prepare_sessions(
         DataError: If a session cannot be fitted, or sessions do not go together.
         ConfigError: If the encoder needs behavior that was not recorded.
     """
-    return sessions.prepare_sessions(recordings, config.data, config.split, _required(config))
-
-
-def prepare_session(recording: Recording, config: RunConfig) -> PreparedSession:
-    """Prepare one session of a fit; see ``prepare_sessions``."""
-    return sessions.prepare_session(recording, config.data, config.split, _required(config))
-
-
-def _required(config: RunConfig) -> RequiredFeatures:
-    options, encoder = model_config(config), MODELS.get(config.model["name"])
-    return lambda recorded: encoder.required_features(options, recorded)
+    encoder = MODELS.get(config.model["name"])
+    required = partial(encoder.required_features, model_config(config))
+    return sessions.prepare_sessions(recordings, config.data, config.split, required)
