@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from freegaze.recording.columns import COLUMNS
 from freegaze.recording.recording import Recording
 from freegaze.sources.niell import niell2p, niell2022
 from freegaze.sources.sensorium import layout as sensorium_layout
@@ -60,6 +61,17 @@ def test_every_column_is_described_with_its_unit(name: str, tmp_path: Path):
         assert set(recording.behavior_names) <= described
 
 
+def test_the_table_of_columns_is_that_of_the_code():
+    rows = [line for line in SECTIONS["Behavior columns"].splitlines() if line.startswith("| `")]
+    expected = [
+        f"| `{c.name}` | {c.unit or 'as in the file'} | {c.group or ''} | {c.meaning} | "
+        f"{', '.join(f'`{name}`' for name in c.derived_from)} | "
+        f"{'yes' if c.is_circular else ''} | {c.needed_by} |"
+        for c in COLUMNS
+    ]
+    assert rows == expected
+
+
 def test_keys_of_the_files_are_named():
     keys = [*niell2022.BEHAVIOR_KEYS, *niell2p.BEHAVIOR_KEYS, *xu2023_layout.BEHAVIOR_KEYS]
     keys += [*niell2022.ANNOTATION_KEYS, *niell2p.ANNOTATION_KEYS, *niell2p.RESPONSE_KINDS]
@@ -67,7 +79,7 @@ def test_keys_of_the_files_are_named():
     for key in set(keys):
         assert f"`{key}`" in TEXT, key
     for names in sensorium_layout.BEHAVIOR.values():
-        assert {name for name, _ in names} <= first_cells(SECTIONS["Behavior columns"])
+        assert set(names) <= first_cells(SECTIONS["Behavior columns"])
 
 
 def test_tiers_have_the_roles_they_are_said_to_have():

@@ -6,7 +6,7 @@ contributions, their colors, units and the data dictionary follow from the table
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -186,3 +186,17 @@ def needed_columns(name: str, recorded: Sequence[str]) -> tuple[str, ...]:
         ('pupil_radius',)
     """
     return (name,) if name in recorded else find_column(name).derived_from or (name,)
+
+
+def name_columns(keys: Mapping[str, str], **units: str) -> dict[str, tuple[str, str]]:
+    """Return name and unit of the column behind each key of a file.
+
+    Args:
+        keys: Standard name of each key.
+        units: Unit of a column by its name, where it is not the standard one.
+
+    Example:
+        >>> name_columns({"th": "theta", "gz": "gz"}, gz="raw")
+        {'th': ('theta', 'deg'), 'gz': ('gz', 'raw')}
+    """
+    return {key: (name, units.get(name, find_column(name).unit)) for key, name in keys.items()}

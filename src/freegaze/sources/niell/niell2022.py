@@ -25,20 +25,13 @@ from freegaze.sources.gray import find_gray_scale, lost_frames
 from freegaze.sources.niell.layout import number_units, read_annotations, read_clock
 from freegaze.sources.source import AbstractSource, SourceOptions, find_files, register_source
 from freegaze.sources.tiny import make_tiny_recording
+from freegaze.sources.xu2023 import layout
 
 BIN_WIDTH_S = 0.05
 """Bin width of the published file; its ``model_t`` says so too."""
 
-BEHAVIOR_KEYS = {
-    "model_speed": ("speed", "cm/s"),
-    "model_gz": ("gz", "raw"),
-    "model_pitch": ("pitch", "deg"),
-    "model_roll": ("roll", "deg"),
-    "model_phi": ("phi", "deg"),
-    "model_th": ("theta", "deg"),
-    "model_eyerad": ("pupil_radius", "px"),
-}
-"""Each key of the file, our name and unit by the pipeline that wrote it (the file names none)."""
+BEHAVIOR_KEYS = {f"model_{key}": column for key, column in layout.BEHAVIOR_KEYS.items()}
+"""Name and unit of the column behind each key; the same pipeline wrote the files of Xu et al."""
 
 ANNOTATION_KEYS = {"model_t": "time_s", "model_active": "is_active"}
 RESPONSES = "model_nsp"

@@ -16,6 +16,7 @@ import numpy as np
 from freegaze.errors import DataError, ShapeError
 from freegaze.files.hdf5 import Hdf5Reader
 from freegaze.files.hdf5_scan import is_hdf5
+from freegaze.recording.columns import name_columns
 from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.sources.conversion import kept_columns, stack_columns, to_float32
 from freegaze.sources.niell.layout import number_units, read_annotations, read_clock
@@ -25,16 +26,18 @@ from freegaze.sources.tiny import make_tiny_recording
 BIN_WIDTH_S = 1 / 7.5
 """Frame rate of the laboratory's microscope, for a file without a clock."""
 
-BEHAVIOR_KEYS = {
-    "speed": ("speed", "cm/s"),
-    "gyro_z_twop_interp": ("gz", "deg/s"),
-    "pitch_twop_interp": ("pitch", "deg"),
-    "roll_twop_interp": ("roll", "deg"),
-    "head_yaw_deg": ("yaw", "deg"),
-    "phi_interp": ("phi", "deg"),
-    "theta_interp": ("theta", "deg"),
-}
-"""Each key on the microscope's clock, our name and its unit."""
+BEHAVIOR_KEYS = name_columns(
+    {
+        "speed": "speed",
+        "gyro_z_twop_interp": "gz",
+        "pitch_twop_interp": "pitch",
+        "roll_twop_interp": "roll",
+        "head_yaw_deg": "yaw",
+        "phi_interp": "phi",
+        "theta_interp": "theta",
+    }
+)
+"""Name and unit of the column behind each key on the microscope's clock."""
 
 ANNOTATION_KEYS = {
     "twopT": "time_s",

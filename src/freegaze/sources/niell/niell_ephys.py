@@ -24,6 +24,7 @@ from pydantic import Field
 
 from freegaze.errors import DataError
 from freegaze.files.hdf5 import Hdf5Reader
+from freegaze.recording.columns import find_column
 from freegaze.recording.recording import Recording
 from freegaze.sources.alignment.assembly import Streams, align_streams
 from freegaze.sources.alignment.clock import ClockConfig
@@ -54,9 +55,9 @@ from freegaze.sources.niell.ephys_spikes import SortedSpikes, read_spikes
 from freegaze.sources.niell.ephys_tiny import TINY_CLOCK, write_tiny_session
 from freegaze.sources.source import AbstractSource, SourceOptions, register_source
 
-EYE_COLUMNS = {"theta": "deg", "phi": "deg", "pupil_radius": "px"}
-HEAD_COLUMNS = {"gz": "deg/s", "pitch": "deg", "roll": "deg"}
-SPEED_COLUMNS = {"speed": "cm/s"}
+EYE_COLUMNS = ("theta", "phi", "pupil_radius")
+HEAD_COLUMNS = ("gz", "pitch", "roll")
+SPEED_COLUMNS = ("speed",)
 
 
 class NiellEphysOptions(SourceOptions):
@@ -171,8 +172,8 @@ def _read_behavior(
                 file.name,
                 since,
                 values,
-                list(columns),
-                list(columns.values()),
+                columns,
+                [find_column(name).unit for name in columns],
                 is_sorting=options.sort,
             )
     head = streams.pop("imu", None)

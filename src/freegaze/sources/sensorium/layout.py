@@ -27,12 +27,12 @@ STIMULI = {"images": 0.5, "videos": 1 / 30}
 """Width of a bin in seconds: an image is shown for half a second, a video at 30 Hz."""
 
 BEHAVIOR = {
-    2: (("pupil_radius", "px"), ("speed", "cm/s")),
-    3: (("pupil_radius", "px"), ("pupil_radius_change", "unstated"), ("speed", "cm/s")),
+    2: ("pupil_radius", "speed"),
+    3: ("pupil_radius", "pupil_radius_change", "speed"),
 }
 """Columns of ``data/behavior`` by their number; the files name neither columns nor units."""
 
-PUPIL_CENTER = (("pupil_x", "px"), ("pupil_y", "px"))
+PUPIL_CENTER = ("pupil_x", "pupil_y")
 
 _GRAY_TOLERANCE = 0.5  # interpolation may leave 0..255 by less than half a level
 

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.recording.columns import find_column
 from freegaze.recording.recording import (
     Recording,
     ResponseKind,
@@ -179,10 +180,8 @@ def _without_withheld(
     return there, {"tiers_withheld": withheld, "withheld_kept": keep, "empty_trials": empty}
 
 
-def _columns(
-    folder: SensoriumFolder, trial: Trial, leave_out: tuple[str, ...]
-) -> list[tuple[int, str, str]]:
-    """Return place, name and unit of each behavior column to keep."""
+def _columns(folder: SensoriumFolder, trial: Trial) -> list[str]:
+    """Return the names of the behavior columns."""
     pupil = PUPIL_CENTER if folder.has_pupil else ()
     n_behavior = trial.behavior.shape[1] - len(pupil)
     if folder.has_behavior and n_behavior not in BEHAVIOR:
@@ -190,9 +189,7 @@ def _columns(
             f"{folder.file('behavior', trial.number)}: expected pupil size (its derivative) and "
             f"speed, got {n_behavior} values"
         )
-    units = dict([*(BEHAVIOR[n_behavior] if folder.has_behavior else ()), *pupil])
-    names = list(units)
-    return [(names.index(n), n, units[n]) for n in kept_columns(names, leave_out)]
+    return [*(BEHAVIOR[n_behavior] if folder.has_behavior else ()), *pupil]
 
 
 def _annotations(
@@ -216,7 +213,8 @@ def _assemble(
     provenance: dict[str, Any],
 ) -> Recording:
     roles: dict[str, Role | None] = {**TIER_ROLES, **options.roles}
-    columns = _columns(folder, trials[0], options.leave_out)
+    columns = _columns(folder, trials[0])
+    kept = kept_columns(columns, options.leave_out)
     starts: dict[bytes, int] = {}
     frames, index, segments = [], [], []
     n_frames = n_bins = 0
@@ -236,15 +234,15 @@ def _assemble(
         file = str(folder.file("responses", trial.number))
         check_responses(piece, options.response_kind, file)
         responses[segment.start : segment.stop] = piece
-    behavior = np.concatenate([t.behavior for t in trials])[:, [i for i, _, _ in columns]]
+    places = [columns.index(name) for name in kept]
     return Recording(
         session_id=folder.path.resolve().name,
         bin_width_s=STIMULI[folder.stimuli],
         frames=np.concatenate(frames),
         frame_index=np.concatenate(index),
-        behavior=behavior,
-        behavior_names=tuple(name for _, name, _ in columns),
-        behavior_units=tuple(unit for _, _, unit in columns),
+        behavior=np.concatenate([t.behavior for t in trials])[:, places],
+        behavior_names=tuple(kept),
+        behavior_units=tuple(find_column(name).unit for name in kept),
         responses=responses,
         response_kind=options.response_kind,
         unit_ids=folder.read_unit_ids(trials[0].n_neurons),

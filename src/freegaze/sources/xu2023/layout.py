@@ -19,20 +19,21 @@ from freegaze.files.arrays import (
     write_npy,
 )
 from freegaze.files.atomic import atomic_folder
+from freegaze.recording.columns import name_columns
 from freegaze.recording.recording import Recording, ResponseKind, Role, Segment, check_responses
 from freegaze.sources.conversion import to_column, to_float32, to_gray
 from freegaze.sources.tiny import XU_BIN_WIDTH_S
 
-BEHAVIOR_KEYS = {
-    "speed": ("speed", "cm/s"),
-    "gz": ("gz", "raw"),
-    "pitch": ("pitch", "deg"),
-    "roll": ("roll", "deg"),
-    "phi": ("phi", "deg"),
-    "th": ("theta", "deg"),
-    "eyerad": ("pupil_radius", "px"),
-}
-"""Each key of the files, our name and the unit by the upstream pipeline (the files name none)."""
+BEHAVIOR_KEYS = name_columns(
+    {
+        **{name: name for name in ("speed", "gz", "pitch", "roll", "phi")},
+        "th": "theta",
+        "eyerad": "pupil_radius",
+    },
+    gz="raw",
+)
+"""Name and unit of the column behind each key, by the pipeline that wrote the files (which name no
+units)."""
 
 VideoKind = Literal["vid_mean", "vid_middle", "vid_shift_mean", "vid_shift_middle"]
 
