@@ -16,11 +16,9 @@ from freegaze.simulation import (
     SimulationConfig,
     Truth,
     make_segments,
-    redraw_spikes,
     retinal_pictures,
     simulate,
     warp,
-    with_frame_binning,
 )
 from type_checks import unchecked
 
@@ -107,15 +105,13 @@ def test_the_number_of_threads_does_not_change_the_session(small):
 
 def test_both_ways_of_binning_are_kept(small):
     recording, truth = small
-    middle = with_frame_binning(recording, truth, "middle")
-    assert with_frame_binning(recording, truth, "mean") is recording
-    assert (middle.frames != recording.frames).any()
+    assert truth.alternative_binning == "middle"
+    assert (truth.alternative_frames != recording.frames).any()
     again, again_truth = simulate(replace(SMALL, frame_binning="middle"))
-    np.testing.assert_array_equal(again.frames, middle.frames)
+    assert again_truth.alternative_binning == "mean"
+    np.testing.assert_array_equal(again.frames, truth.alternative_frames)
     np.testing.assert_array_equal(again_truth.alternative_frames, recording.frames)
     np.testing.assert_array_equal(again_truth.oracle, truth.oracle)
-    with pytest.raises(DataError, match="use the truth that came with it"):
-        with_frame_binning(recording, replace(truth, alternative_frames=middle.frames[:5]), "mean")
 
 
 def test_motion_blur_is_in_the_mean_frames_only(small):
@@ -129,13 +125,11 @@ def test_motion_blur_is_in_the_mean_frames_only(small):
 
 def test_redraws_have_the_same_rates_and_new_spikes(small):
     recording, truth = small
-    with_redraws = simulate(replace(SMALL, redraws=2))[1].redraws
-    assert with_redraws.shape == (2, *truth.oracle.shape)
-    assert (with_redraws[0] != recording.responses).any()
-    assert (with_redraws[0] != with_redraws[1]).any()
-    draws = redraw_spikes(truth, 0, 20)
-    np.testing.assert_array_equal(draws, redraw_spikes(truth, 0, 20))
-    assert redraw_spikes(truth, 0, 0).shape == (0, *truth.oracle.shape)
+    draws = simulate(replace(SMALL, redraws=20))[1].redraws
+    assert draws.shape == (20, *truth.oracle.shape)
+    assert (draws[0] != recording.responses).any()
+    assert (draws[0] != draws[1]).any()
+    np.testing.assert_array_equal(draws[:2], simulate(replace(SMALL, redraws=2))[1].redraws)
     # 20 x 1,250 draws of a mean of 0.02 or more: a standard error of at most 4 %.
     np.testing.assert_allclose(draws.mean(axis=(0, 1)), truth.oracle.mean(axis=0), rtol=0.18)
 

@@ -9,8 +9,15 @@ import pytest
 from comparing import assert_same_recording
 from freegaze.errors import ConfigError, DataError
 from freegaze.recording.recording import Recording
-from freegaze.simulation import SimulationConfig, Truth, simulate
-from freegaze.sources.simulation import load_truth, write_simulation
+from freegaze.simulation import (
+    SimulationConfig,
+    Truth,
+    realism_card,
+    realism_card_markdown,
+    show_white_noise,
+    simulate,
+)
+from freegaze.sources.simulation import load_truth, simulate_to, write_simulation
 from freegaze.sources.source import detect_source, open_recordings
 from type_checks import unchecked
 
@@ -117,3 +124,36 @@ def test_several_sessions_need_one_to_be_named(simulated, tmp_path: Path):
     with pytest.raises(DataError, match="holds several sessions"):
         load_truth(tmp_path)
     assert [r.session_id for r in open_recordings("simulation", tmp_path)] == ["a", "b"]
+
+
+def test_the_card_is_written_beside_the_recording(tmp_path: Path):
+    config = SimulationConfig(minutes=3.0, n_neurons=4, seed=2, frame_size=(12, 16))
+    recording, session = simulate_to(config, tmp_path, has_card=True)
+    card = realism_card([recording], [load_truth(session)])
+    text = (session / "realism_card.md").read_text()
+    assert text == f"# Realism card of {config.session_id}\n\n{realism_card_markdown(card)}"
+    (again,) = open_recordings("simulation", tmp_path)
+    assert_same_recording(recording, again)
+
+
+def test_white_noise_is_a_store_without_a_truth(tmp_path: Path):
+    config = SimulationConfig(minutes=0.5, n_neurons=4, seed=2, frame_size=(12, 16))
+    recording, session = simulate_to(config, tmp_path, stimulus="white_noise")
+    assert_same_recording(recording, show_white_noise(config, minutes=0.5))
+    assert detect_source(session) == "store"
+    assert_same_recording(recording, open_recordings("auto", tmp_path)[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stimulus": "white_nois"}, "unknown stimulus 'white_nois' .nearest: white_noise"),
+        ({"stimulus": "white_noise", "has_card": True}, "`--card` needs a freely moving mouse"),
+        ({"stimulus": "white_noise", "layout": "xu2023"}, "`--layout` needs a freely moving mouse"),
+    ],
+)
+def test_choices_that_do_not_go_together(options: dict, message: str, tmp_path: Path):
+    config = SimulationConfig(minutes=0.5, n_neurons=4, frame_size=(12, 16))
+    with pytest.raises(ConfigError, match=message):
+        simulate_to(config, tmp_path, **options)
+    assert not list(tmp_path.iterdir())

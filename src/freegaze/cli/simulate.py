@@ -19,6 +19,17 @@ def command(
     track: Annotated[str, typer.Option(help="affine, standard, hard or null.")] = "standard",
     layout: Annotated[str, typer.Option(help="store, or xu2023: the original's files.")] = "store",
     redraws: Annotated[int, typer.Option(help="Further spike draws of the same rates.")] = 0,
+    stimulus: Annotated[
+        str,
+        typer.Option(
+            help="world: a freely moving mouse; white_noise: the same neurons, head-fixed before "
+            "a screen of white noise."
+        ),
+    ] = "world",
+    card: Annotated[
+        bool,
+        typer.Option("--card", help="Also write realism_card.md: statistics beside real ones."),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Simulate a freely moving mouse, with video, behavior, spikes and the truth behind them.
@@ -26,10 +37,14 @@ def command(
     For example:
 
         freegaze simulate --minutes 10 --neurons 60 --seed 1 --track standard --out data/mouse
+
+        freegaze simulate --seed 1 --card --out data/mouse
+
+        freegaze simulate --seed 1 --stimulus white_noise --out data/noise
     """
-    from freegaze.simulation import SimulationConfig, simulate
+    from freegaze.simulation import SimulationConfig
     from freegaze.simulation.tracks import TrackName
-    from freegaze.sources.simulation import Layout, check_target, write_simulation
+    from freegaze.sources.simulation import CARD, simulate_to
 
     config = SimulationConfig(
         minutes=minutes,
@@ -38,11 +53,18 @@ def command(
         track=cast(TrackName, track),  # checked there, with the nearest names in the message
         redraws=redraws,
     )
-    check_target(config.session_id, out, layout)
     with progress_bar(quiet) as progress:
-        recording, truth = simulate(config, progress)
-    write_simulation(recording, truth, out, layout=cast(Layout, layout))
+        recording, written = simulate_to(
+            config,
+            out,
+            stimulus=stimulus,
+            layout=layout,
+            has_card=card,
+            progress=progress,
+        )
     typer.echo(
         f"{out}: {recording.duration_s / 60:.1f} min, {recording.n_neurons} neurons, "
         f"{recording.n_bins} bins of {recording.bin_width_s * 1000:.0f} ms"
     )
+    if card:
+        typer.echo(f"realism card: {written / CARD}")

@@ -10,7 +10,8 @@ from freegaze.simulation.retina import affine_of_gaze, warp
 from freegaze.simulation.session import make_segments, simulate
 from freegaze.simulation.spiking import draw_spikes
 from freegaze.simulation.tracks import STANDARD_SESSIONS, TRACKS, VERSION, SimulationConfig, Track
-from freegaze.simulation.truth import Truth, redraw_spikes, with_frame_binning
+from freegaze.simulation.truth import Truth
+from freegaze.simulation.white_noise import show_white_noise
 
 __all__ = [
     "BIN_S",
@@ -27,9 +28,8 @@ __all__ = [
     "make_segments",
     "realism_card",
     "realism_card_markdown",
-    "redraw_spikes",
     "retinal_pictures",
+    "show_white_noise",
     "simulate",
     "warp",
-    "with_frame_binning",
 ]

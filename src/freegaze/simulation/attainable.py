@@ -30,7 +30,7 @@ from freegaze.simulation.body import PITCH_MEAN_DEG, ROLL_MEAN_DEG
 from freegaze.simulation.eye import TORSION_ON_PITCH, TORSION_ON_ROLL
 from freegaze.simulation.population import Population
 from freegaze.simulation.processes import STEPS_PER_BIN
-from freegaze.simulation.rates import MEAN_GRAY, Drives, FilterBank, Normalization, expected_counts
+from freegaze.simulation.rates import MEAN_GRAY, FilterBank, Normalization, expected_counts
 from freegaze.simulation.retina import RetinaKind, affine_of_gaze, warp
 
 BINS_PER_BATCH = 64
@@ -109,18 +109,13 @@ def attainable_counts(
     Returns:
         Expected counts, (time, n_neurons).
     """
-    bank = FilterBank(population)
-    parts = []
-    for start in range(0, len(frames), BINS_PER_BATCH):
-        bins = slice(start, start + BINS_PER_BATCH)
-        pictures = torch.from_numpy(frames[bins]).float() / 255 - MEAN_GRAY
-        parts.append(bank.see(warp(pictures, affine[bins])))
-    drives = Drives(
-        *(
-            np.concatenate([getattr(p, name) for p in parts])
-            for name in ("cosine", "sine", "contrast")
-        )
-    ).repeated(STEPS_PER_BIN)
+    starts = range(0, len(frames), BINS_PER_BATCH)
+    batches = (slice(start, start + BINS_PER_BATCH) for start in starts)
+    seen = (
+        warp(torch.from_numpy(frames[bins]).float() / 255 - MEAN_GRAY, affine[bins])
+        for bins in batches
+    )
+    drives = FilterBank(population).see_frames(seen)
     held = {name: np.repeat(signal, STEPS_PER_BIN) for name, signal in behavior.items()}
     raw, _ = expected_counts(population, drives, held, None, normalization)
     return _calibrate(raw, oracle, train)

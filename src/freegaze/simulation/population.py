@@ -121,6 +121,11 @@ def largest_remainder(shares: Mapping[str, float], total: int) -> dict[str, int]
     return counts
 
 
+def unit_names(n_neurons: int) -> tuple[str, ...]:
+    """Return the ``unit_id`` of each neuron."""
+    return tuple(f"unit_{i:03d}" for i in range(n_neurons))
+
+
 def make_population(
     n_neurons: int,
     frame_size: tuple[int, int],

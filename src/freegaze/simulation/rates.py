@@ -7,15 +7,15 @@ the truth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 
 from freegaze.simulation.body import PITCH_MEAN_DEG, ROLL_MEAN_DEG
-from freegaze.simulation.population import GAIN_SIGNALS, KERNEL_STEPS, POSITION_SIGNALS, Population
-from freegaze.simulation.processes import BIN_S, bin_mean, low_pass
+from freegaze.simulation.population import GAIN_SIGNALS, POSITION_SIGNALS, Population
+from freegaze.simulation.processes import BIN_S, STEPS_PER_BIN, bin_mean, low_pass
 from freegaze.simulation.rotation import REST_PHI_DEG, REST_THETA_DEG
 
 SIGNAL_CENTER = {
@@ -58,9 +58,12 @@ class Drives:
     sine: np.ndarray
     contrast: np.ndarray
 
-    def repeated(self, n: int) -> Drives:
-        """Hold every row for ``n`` steps."""
-        return Drives(*(np.repeat(a, n, axis=0) for a in (self.cosine, self.sine, self.contrast)))
+    @classmethod
+    def joined(cls, parts: Sequence[Drives], repeats: int = 1) -> Drives:
+        """Put drives one after the other; every row holds for ``repeats`` steps."""
+        names = [field.name for field in fields(cls)]
+        whole = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+        return cls(*(np.repeat(array, repeats, axis=0) for array in whole))
 
 
 class FilterBank:
@@ -71,19 +74,34 @@ class FilterBank:
     """
 
     def __init__(self, population: Population) -> None:
-        fields = population.receptive_field
-        self._n, _, height, width = fields.shape
-        self._has_sine = np.flatnonzero(fields[:, 1].any(axis=(1, 2)))
+        receptive = population.receptive_field
+        self._n, _, height, width = receptive.shape
+        self._has_sine = np.flatnonzero(receptive[:, 1].any(axis=(1, 2)))
         self._has_pool = np.flatnonzero(population.pool_strength)
         linear = np.concatenate(
             [
                 a.reshape(len(a), height * width)
-                for a in (fields[:, 0], fields[self._has_sine, 1], population.pool[self._has_pool])
+                for a in (
+                    receptive[:, 0],
+                    receptive[self._has_sine, 1],
+                    population.pool[self._has_pool],
+                )
             ]
         )
         self._linear = torch.from_numpy(linear.T.astype(np.float32))
         pool = population.pool[self._has_pool].reshape(len(self._has_pool), height * width)
         self._pool = torch.from_numpy(pool.T.astype(np.float32))
+
+    def see_frames(self, frames: Iterable[torch.Tensor]) -> Drives:
+        """Filter frames of whole bins, some at a time; each holds for all steps of its bin.
+
+        Args:
+            frames: Brightness minus ``MEAN_GRAY``, shape (time, height, width) each.
+
+        Returns:
+            Drives of shape (n_steps, n_neurons).
+        """
+        return Drives.joined([self.see(part) for part in frames], STEPS_PER_BIN)
 
     def see(self, pictures: torch.Tensor) -> Drives:
         """Filter pictures.
@@ -236,7 +254,3 @@ def position_tuning(
     """
     drive = sum(scaled[s][:, None] * coefficients[s] for s in POSITION_SIGNALS)
     return np.logaddexp(0.0, 2.0 * drive) / 2.0
-
-
-MIN_HISTORY_STEPS = KERNEL_STEPS
-"""Steps of the past that a rate depends on through vision."""

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from freegaze.errors import DataError
+from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.recording.recording import Recording
 from freegaze.simulation.body_statistics import body_statistics
 from freegaze.simulation.processes import BIN_S
@@ -140,7 +141,7 @@ def neural_statistics(recording: Recording, truth: Truth) -> dict[str, float]:
     """
     counts = recording.responses.astype(np.float64)
     rates = recording.rates_hz()
-    correlation = _columnwise_correlation(truth.oracle, counts)
+    correlation = single_bin_correlation(truth.oracle, counts)
     return {
         "share of neurons above 3 Hz": float(np.mean(rates >= 3.0)),
         "mean rate, median": float(np.median(rates)),
@@ -182,12 +183,6 @@ def _in_windows(counts: np.ndarray, window_s: float) -> np.ndarray:
 def _fano(counts: np.ndarray, window_s: float) -> np.ndarray:
     summed = _in_windows(counts, window_s)
     return summed.var(axis=0) / summed.mean(axis=0)
-
-
-def _columnwise_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-    spread = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
-    return np.where(spread > 0, (a * b).sum(axis=0) / np.where(spread > 0, spread, 1.0), np.nan)
 
 
 def realism_card_markdown(card: Mapping[str, CardRow]) -> str:

@@ -19,7 +19,7 @@ from freegaze.simulation.measurement import (
     to_bins,
     tracking_lost,
 )
-from freegaze.simulation.population import Population, make_population
+from freegaze.simulation.population import Population, make_population, unit_names
 from freegaze.simulation.processes import (
     BIN_S,
     STEPS_PER_BIN,
@@ -88,7 +88,13 @@ def _simulate(
     animal = _draw_animal(config, track, streams)
     bank = FilterBank(animal.population)
     views = look(
-        *(animal.renderer, bank, animal.body, animal.eye, track.retina), n_workers, progress
+        renderer=animal.renderer,
+        bank=bank,
+        body=animal.body,
+        eye=animal.eye,
+        retina=track.retina,
+        n_workers=n_workers,
+        progress=progress,
     )
     path = _measure(animal, views, track, streams)
     recorded = {name: to_bins(path[name]) for name in BEHAVIOR_NAMES}
@@ -128,20 +134,26 @@ def make_segments(n_bins: int, n_segments: int) -> tuple[Segment, ...]:
     return tuple(segments)
 
 
+def draw_population(config: SimulationConfig) -> Population:
+    """Draw the neurons of a session, which depend on nothing but its configuration."""
+    track = TRACKS[config.track]
+    return make_population(
+        config.n_neurons,
+        config.frame_size,
+        random_streams(config.seed)["population"],
+        is_vision_only=track.is_vision_only,
+        latent_strength=track.latent_strength,
+        drift_strength=track.drift_strength,
+    )
+
+
 def _draw_animal(
     config: SimulationConfig, track: Track, streams: dict[str, np.random.Generator]
 ) -> _Animal:
     body = make_body(config.n_bins * STEPS_PER_BIN, streams["walk"], streams["head"])
     eye = make_eye(body, streams["eye"], track.torsion_gain)
-    population = make_population(
-        config.n_neurons,
-        config.frame_size,
-        streams["population"],
-        is_vision_only=track.is_vision_only,
-        latent_strength=track.latent_strength,
-        drift_strength=track.drift_strength,
-    )
-    return _Animal(body, eye, population, Renderer(make_world(streams["world"]), config.frame_size))
+    renderer = Renderer(make_world(streams["world"]), config.frame_size)
+    return _Animal(body, eye, draw_population(config), renderer)
 
 
 def _measure(
@@ -152,8 +164,13 @@ def _measure(
     pupil = pupil_radius(body, views.brightness, track.pupil_brightness_px)
     lost = tracking_lost(eye, body, track.loss_share, streams["loss"])
     measured = measure(
-        *(body, eye, pupil, lost),
-        *(track.eye_noise_deg, track.eye_delay_steps, streams["noise"]),
+        body=body,
+        eye=eye,
+        pupil_px=pupil,
+        lost=lost,
+        eye_noise_deg=track.eye_noise_deg,
+        eye_delay_steps=track.eye_delay_steps,
+        rng=streams["noise"],
     )
     return measured | {
         "true_x_cm": body.position_cm[:, 0],
@@ -204,8 +221,12 @@ def _attainable(
     """Return the expected counts given only what was recorded."""
     filled = {name: fill_lost(signal) for name, signal in recorded.items()}
     affine = recorded_affine(
-        *(filled, track.retina, views.best_affine, train),
-        *(animal.renderer.scale_deg, track.torsion_gain),
+        behavior=filled,
+        retina=track.retina,
+        best_affine=views.best_affine,
+        train=train,
+        scale_deg=animal.renderer.scale_deg,
+        torsion_gain=track.torsion_gain,
     )
     return attainable_counts(animal.population, constants, frames, affine, filled, oracle, train)
 
@@ -228,7 +249,7 @@ def _recording(
         behavior_units=BEHAVIOR_UNITS,
         responses=spikes,
         response_kind=ResponseKind.SPIKE_COUNTS,
-        unit_ids=tuple(f"unit_{i:03d}" for i in range(config.n_neurons)),
+        unit_ids=unit_names(config.n_neurons),
         segments=segments,
         reference_rates={"oracle": rates.oracle, "attainable": rates.attainable},
         deg_per_px=deg_per_px(config.frame_size),

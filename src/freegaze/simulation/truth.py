@@ -1,4 +1,4 @@
-"""What is true of a simulated session, and further spikes from the same truth."""
+"""Truth of a simulated session."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
-from jaxtyping import Float
 
 from freegaze.errors import DataError
-from freegaze.recording.recording import Recording
-from freegaze.simulation.processes import BIN_S
-from freegaze.simulation.spiking import Spiking, draw_spikes
+from freegaze.simulation.spiking import Spiking
 from freegaze.simulation.tracks import Binning
 
 
@@ -128,64 +125,10 @@ class Truth:
         Returns:
             Their truth.
         """
-        per_neuron = {
-            name: getattr(self, name)[keep]
-            for name in (
-                *("kind", "modulation", "receptive_field", "temporal_kernel", "latency_s"),
-                *("position_share", "mean_rate_hz", "latent_coefficient"),
-            )
-        }
+        last = ("oracle", "attainable", "redraws")
+        first = ("kind", "modulation", "receptive_field", "temporal_kernel", "latency_s")
+        first += ("position_share", "mean_rate_hz", "latent_coefficient")
+        chosen = {name: getattr(self, name)[keep] for name in first}
+        chosen |= {name: getattr(self, name)[..., keep] for name in last}
         coefficients = {name: value[keep] for name, value in self.behavior_coefficients.items()}
-        return replace(
-            self,
-            behavior_coefficients=coefficients,
-            oracle=self.oracle[:, keep],
-            attainable=self.attainable[:, keep],
-            redraws=self.redraws[..., keep],
-            **per_neuron,
-        )
-
-
-def redraw_spikes(
-    truth: Truth, seed: int, n_draws: int
-) -> Float[np.ndarray, "n_draws time n_neurons"]:
-    """Draw spikes again from the same path and rates.
-
-    Args:
-        truth: Of the session.
-        seed: Of these draws.
-        n_draws: How many.
-
-    Returns:
-        Counts, float32, shape (n_draws, time, n_neurons).
-    """
-    # The 1 keeps these draws apart from the session's own streams, which are spawned from its seed.
-    rng = np.random.default_rng([seed, truth.seed, 1])
-    draws = [draw_spikes(truth.oracle, BIN_S, truth.spiking, rng) for _ in range(n_draws)]
-    return np.stack(draws) if draws else np.zeros((0, *truth.oracle.shape), dtype=np.float32)
-
-
-def with_frame_binning(recording: Recording, truth: Truth, binning: Binning) -> Recording:
-    """Return the recording with its video binned the way asked for.
-
-    Args:
-        recording: As simulated.
-        truth: Of the same session; holds the other video.
-        binning: "mean" or "middle".
-
-    Returns:
-        The recording itself, or one with the other frames.
-
-    Raises:
-        DataError: If truth and recording are not of the same session.
-    """
-    if truth.alternative_frames.shape[0] != recording.n_bins:
-        raise DataError(
-            f"session {recording.session_id!r} has {recording.n_bins} bins but the truth "
-            f"{len(truth.alternative_frames)}; use the truth that came with it"
-        )
-    return (
-        replace(recording, frames=truth.alternative_frames)
-        if binning == truth.alternative_binning
-        else recording
-    )
+        return replace(self, behavior_coefficients=coefficients, **chosen)

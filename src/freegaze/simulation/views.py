@@ -105,12 +105,12 @@ def look(
             if progress is not None:
                 progress("render", min(len(parts) * bins_per_batch, n_bins), n_bins)
     brightness, affine, drives = zip(*parts, strict=True)
-    stacked = (
-        np.concatenate([getattr(d, name) for d in drives])
-        for name in ("cosine", "sine", "contrast")
-    )
     return Views(
-        frames[0], frames[1], np.concatenate(brightness), Drives(*stacked), np.concatenate(affine)
+        mean_frames=frames[0],
+        middle_frames=frames[1],
+        brightness=np.concatenate(brightness),
+        drives=Drives.joined(drives),
+        best_affine=np.concatenate(affine),
     )
 
 

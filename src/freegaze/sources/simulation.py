@@ -9,26 +9,84 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 
 from freegaze.errors import ConfigError, DataError
 from freegaze.files.atomic import atomic_file, atomic_folder
 from freegaze.files.npz import NpzReader
+from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 from freegaze.recording.store import save_store
+from freegaze.registry import nearest_names
 from freegaze.sources.conversion import errors_name
 from freegaze.sources.xu2023.layout import VideoKind, write_xu2023
 
-if (
-    TYPE_CHECKING
-):  # the simulation renders with torch, which takes seconds to import: only when used
-    from freegaze.simulation import Truth
+if TYPE_CHECKING:
+    from freegaze.simulation import (  # imports torch, which takes seconds: only when used
+        SimulationConfig,
+        Truth,
+    )
 
 RECORDING = "recording"
 TRUTH = "truth.npz"
+CARD = "realism_card.md"
 Layout = Literal["store", "xu2023"]
+Stimulus = Literal["world", "white_noise"]
+
+
+def simulate_to(
+    config: SimulationConfig,
+    folder: Path | str,
+    *,
+    stimulus: str = "world",
+    layout: str = "store",
+    has_card: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Recording, Path]:
+    """Simulate a session and write it.
+
+    Args:
+        config: Configuration of the session.
+        folder: Folder in which the session gets its own folder.
+        stimulus: ``world``: a freely moving mouse; ``white_noise``: the same neurons, head-fixed
+            before a screen, without a truth beside the recording.
+        layout: See ``write_simulation``.
+        has_card: Whether to write ``realism_card.md`` beside the recording: statistics of body,
+            gaze, frames and neurons beside those of real mice.
+        progress: Called now and then with (stage, done, total).
+
+    Returns:
+        The recording, and the session's folder.
+
+    Raises:
+        ConfigError: If there is no such stimulus or layout, or a choice does not go with white
+            noise.
+        DataError: If the session exists already, or the disk refuses.
+    """
+    from freegaze.simulation import realism_card, realism_card_markdown, show_white_noise, simulate
+
+    if stimulus not in get_args(Stimulus):
+        near = nearest_names(stimulus, list(get_args(Stimulus)))
+        raise ConfigError(f"unknown stimulus {stimulus!r} ({near})")
+    check_target(config.session_id, folder, layout)
+    if stimulus == "white_noise":
+        chosen = {"layout": layout != "store", "card": has_card, "redraws": config.redraws > 0}
+        for option, is_chosen in chosen.items():
+            if is_chosen:
+                raise ConfigError(
+                    f"`--{option}` needs a freely moving mouse; leave it out with white noise"
+                )
+        recording = show_white_noise(config)
+        return recording, save_store(recording, Path(folder) / config.session_id)
+    recording, truth = simulate(config, progress)
+    session = write_simulation(recording, truth, folder, cast(Layout, layout))
+    if has_card:
+        text = realism_card_markdown(realism_card([recording], [truth]))
+        with atomic_file(session / CARD) as file:
+            file.write_text(f"# Realism card of {config.session_id}\n\n{text}", "utf-8")
+    return recording, session
 
 
 def is_simulation(folder: Path) -> bool:
@@ -138,7 +196,9 @@ def _truth_file(path: Path) -> Path:
 
 
 def _truth_of(truth: Truth, recording: Recording) -> Truth:
-    names = [f"unit_{i:03d}" for i in range(len(truth.kind))]
+    from freegaze.simulation.population import unit_names
+
+    names = unit_names(len(truth.kind))
     unknown = sorted(set(recording.unit_ids) - set(names))
     if unknown or len(truth.oracle) != recording.n_bins:
         raise DataError(
