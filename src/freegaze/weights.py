@@ -1,4 +1,4 @@
-"""Reading weights that others wrote: plain tensors by name, never anything that runs code."""
+"""Weights of a network: read from files of others without running code, and compared by name."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import io
 import pickle
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import load
-from torch import Tensor
+from torch import Tensor, nn
 
 from freegaze.errors import CheckpointError
 
@@ -53,6 +54,45 @@ def read_state_dict(path: Path, member: str | None = None) -> dict[str, Tensor]:
                 f"{where}: expected tensors by name, got {type(value).__name__} under {name!r}"
             )
     return dict(state)
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """Load weights into a module that must fit them exactly.
+
+    Args:
+        module: Changed in place.
+        weights: Tensors by name.
+        where: Where they come from, for messages.
+
+    Raises:
+        CheckpointError: As ``check_weights``.
+    """
+    check_weights(weights, module.state_dict(), where)
+    module.load_state_dict(dict(weights))
+
+
+def check_weights(
+    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str
+) -> None:
+    """Make sure that weights have the names and shapes of a module.
+
+    Args:
+        weights: Tensors by name.
+        expected: Those of the module.
+        where: Where the weights come from, for messages.
+
+    Raises:
+        CheckpointError: Naming the first name or shape that does not fit.
+    """
+    for name in (*expected, *weights):
+        if name not in weights or name not in expected:
+            what = "lacks the" if name in expected else "has the unknown"
+            raise CheckpointError(f"{where} {what} weight {name!r}; is it of another model?")
+        if weights[name].shape != expected[name].shape:
+            raise CheckpointError(
+                f"{where}: weight {name!r} has shape {tuple(weights[name].shape)}, expected "
+                f"{tuple(expected[name].shape)}; is it of another model or other behavior?"
+            )
 
 
 def _read_bytes(path: Path, member: str | None) -> tuple[bytes, str]:

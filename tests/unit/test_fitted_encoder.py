@@ -13,7 +13,8 @@ from builders import make_recording
 from fake_encoder import fake_fit
 from freegaze import fit, load_encoder
 from freegaze.errors import CheckpointError, DataError, ShapeError
-from freegaze.runs.checkpoint import load_tensors, load_weights, save_tensors
+from freegaze.runs.checkpoint import load_tensors, save_tensors
+from freegaze.weights import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_weights_of_another_model_are_refused(run: Path):
     module = load_encoder(run).encoder
     name = next(iter(weights))
     missing = {k: v for k, v in weights.items() if k != name}
-    with pytest.raises(CheckpointError, match=f"here lacks weight '{name}'"):
+    with pytest.raises(CheckpointError, match=f"here lacks the weight '{name}'"):
         load_weights(module, missing, "here")
     with pytest.raises(CheckpointError, match="here has the unknown weight 'more'"):
         load_weights(module, {**weights, "more": torch.zeros(1)}, "here")

@@ -18,10 +18,11 @@ from freegaze.dataset.dims import EncoderDims
 from freegaze.errors import CheckpointError, FreegazeError
 from freegaze.fitted.encoder import FittedEncoder, FittedSession
 from freegaze.models.encoder import MODELS, build_encoder
-from freegaze.runs.checkpoint import load_tensors, load_weights
+from freegaze.runs.checkpoint import load_tensors
 from freegaze.runs.config import RunConfig
 from freegaze.runs.own_code import Model, require_model
 from freegaze.runs.run_folder import RunFolder
+from freegaze.weights import load_weights
 
 _DIMS, _PREPARATION = TypeAdapter(EncoderDims), TypeAdapter(Preparation)
 

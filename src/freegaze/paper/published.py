@@ -30,7 +30,7 @@ from freegaze.runs.config import RunConfig, SourceConfig
 from freegaze.runs.run_folder import RunFolder
 from freegaze.sources.xu2023.layout import XU_BIN_WIDTH_S
 from freegaze.sources.xu2023.source import paper_units
-from freegaze.weights import read_state_dict
+from freegaze.weights import check_weights, read_state_dict
 
 FRAME_SIZE = (60, 80)
 """(height, width) of the original's video in pixels."""
@@ -120,7 +120,7 @@ def load_published(
     n_neurons = _count_neurons(weights, layout.bias.replace("{session}", session_id), where)
     dims = EncoderDims(n_neurons, names, FRAME_SIZE, history, recorded=ORIG)
     encoder = build_encoder(model, config, {session_id: dims}, seed=0)
-    _check_layout(weights, to_original(model, encoder.state_dict(), session_id), where)
+    check_weights(weights, to_original(model, encoder.state_dict(), session_id), where)
     encoder.load_state_dict(to_freegaze(model, weights, session_id, is_shifted))
     session = FittedSession(
         dims,
@@ -214,7 +214,7 @@ def export_published(encoder: FittedEncoder, session_id: str | None = None) -> d
         )
     original = to_original(encoder.model_name, encoder.encoder.state_dict(), session)
     reference = _reference(encoder, session)
-    _check_layout(original, reference, "this encoder")
+    check_weights(original, reference, "this encoder")
     return {name: original[name].detach().cpu().clone() for name in reference}
 
 
@@ -285,24 +285,6 @@ def _count_neurons(weights: Mapping[str, Tensor], name: str, where: str) -> int:
             f"{', '.join(sorted(weights)[:3])} ...; is it of another model, or another session?"
         )
     return len(weights[name])
-
-
-def _check_layout(
-    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str
-) -> None:
-    for name in expected:
-        if name not in weights:
-            raise CheckpointError(f"{where} lacks the weight {name!r}; is it of another model?")
-        if weights[name].shape != expected[name].shape:
-            raise CheckpointError(
-                f"{where}: weight {name!r} has shape {tuple(weights[name].shape)}, expected "
-                f"{tuple(expected[name].shape)}; is it of another model or behavior set?"
-            )
-    for name in weights:
-        if name not in expected:
-            raise CheckpointError(
-                f"{where} has the unknown weight {name!r}; is it of another model?"
-            )
 
 
 def _reference(encoder: FittedEncoder, session: str) -> dict[str, Tensor]:

@@ -94,22 +94,3 @@ def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def load_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
-    """Load weights into a module that must fit them exactly.
-
-    Raises:
-        CheckpointError: Naming the first name or shape that does not fit.
-    """
-    expected = module.state_dict()
-    for name in sorted(expected.keys() ^ weights.keys()):
-        what = "lacks" if name in expected else "has the unknown"
-        raise CheckpointError(f"{where} {what} weight {name!r}; it belongs to another model")
-    for name, tensor in expected.items():
-        if tensor.shape != weights[name].shape:
-            raise CheckpointError(
-                f"{where}: weight {name!r} has shape {tuple(weights[name].shape)}, expected "
-                f"{tuple(tensor.shape)}"
-            )
-    module.load_state_dict(dict(weights))

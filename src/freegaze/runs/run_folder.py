@@ -181,9 +181,7 @@ class RunFolder:
         if self.config().training.monitor == "loss":
             return min(passes, key=lambda line: line["validation_loss"])
         known = [line for line in passes if line.get("validation_correlation") is not None]
-        if not known:
-            return passes[0]
-        return max(known, key=lambda line: line["validation_correlation"])
+        return max(known or passes[:1], key=lambda line: line.get("validation_correlation") or 0)
 
     def write_metrics(self, passes: Sequence[Mapping[str, Any]]) -> None:
         """Write all passes so far."""

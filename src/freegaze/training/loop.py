@@ -25,7 +25,7 @@ from freegaze.nn.cores import set_fast
 from freegaze.nn.fast.batch_norm import divided_batch
 from freegaze.nn.fast.captured import CapturedSteps, Step
 from freegaze.progress import Progress
-from freegaze.runs.checkpoint import load_tensors, load_weights, save_tensors
+from freegaze.runs.checkpoint import load_tensors, save_tensors
 from freegaze.runs.config import TrainingConfig
 from freegaze.runs.run_folder import RunFolder
 from freegaze.training.losses import Loss, choose_loss
@@ -40,6 +40,7 @@ from freegaze.training.optimizer import (
     set_rate,
 )
 from freegaze.training.processes import is_divided, make_accelerator, own_part
+from freegaze.weights import load_weights
 
 
 @dataclass

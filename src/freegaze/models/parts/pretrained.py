@@ -6,9 +6,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from freegaze.errors import CheckpointError, ConfigError
+from freegaze.errors import ConfigError
 from freegaze.nn.timm_core import IMAGENET, NO_WEIGHTS, TimmCore, TimmCoreConfig, create_network
-from freegaze.weights import read_state_dict
+from freegaze.weights import load_weights, read_state_dict
 
 
 def load_pretrained_core(core: TimmCore, config: TimmCoreConfig) -> None:
@@ -37,14 +37,8 @@ def load_pretrained_core(core: TimmCore, config: TimmCoreConfig) -> None:
         n_planes = core.n_planes  # a file's filters: the sum over colors is a gray frame's
         summed = state[first_layer].sum(1, keepdim=True)
         state[first_layer] = summed.expand(-1, n_planes, -1, -1) / n_planes
-    for name, tensor in own.items():
-        if name not in state or state[name].shape != tensor.shape:
-            came = tuple(state[name].shape) if name in state else "nothing"
-            raise CheckpointError(
-                f"core.weights {config.weights!r}: expected {name!r} of shape "
-                f"{tuple(tensor.shape)}, found {came}; is the file of {core.name!r}?"
-            )
-    core.network.load_state_dict({name: state[name] for name in own})
+    of_core = {name: state[name] for name in own if name in state}  # a file may hold a head, too
+    load_weights(core.network, of_core, f"core.weights {config.weights!r} of {core.name!r}")
 
 
 def _imagenet_weights(core: TimmCore) -> dict[str, Tensor]:
