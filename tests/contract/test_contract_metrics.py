@@ -1,13 +1,8 @@
-"""What every registered score promises, and that a newcomer's copy of the template is one more."""
-
-import importlib.util
-import sys
-from pathlib import Path
+"""What every registered score promises."""
 
 import numpy as np
 import pytest
 
-import freegaze.metrics
 from freegaze.errors import ConfigError, RegistryError, ShapeError
 from freegaze.metrics.blocks import TimeBlocks, cut_blocks
 from freegaze.metrics.metric import ALL_KINDS, METRICS, ScoreContext, metrics_for
@@ -117,29 +112,3 @@ def test_the_table_has_the_agreed_columns():
 def test_an_unknown_metric_names_the_nearest():
     with pytest.raises(RegistryError, match="correlation"):
         METRICS.get("corelation")
-
-
-@pytest.fixture
-def copied_template(tmp_path):
-    """Copy the template as a newcomer would, and take it out of the registry afterwards."""
-    source = Path(freegaze.metrics.__file__).parent / "_template.py"
-    copy = tmp_path / "mean_absolute_error.py"
-    copy.write_text(source.read_text())
-    spec = importlib.util.spec_from_file_location("mean_absolute_error", copy)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["mean_absolute_error"] = module
-    METRICS.names()
-    spec.loader.exec_module(module)
-    yield "mean_absolute_error"
-    del METRICS._things["mean_absolute_error"], sys.modules["mean_absolute_error"]
-
-
-def test_a_copy_of_the_template_is_one_more_metric(copied_template):
-    assert copied_template in METRICS.names()
-    metric = METRICS.get(copied_template)
-    check_contract(metric)
-    predicted, observed, context = make_case(metric)
-    scores = score_neurons(predicted, observed, context, draws=50)[copied_template]
-    np.testing.assert_allclose(scores.value, np.abs(predicted - observed).mean(0))
-    assert (scores.low < scores.value).all()
-    assert (scores.value < scores.high).all()

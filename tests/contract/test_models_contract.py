@@ -1,17 +1,12 @@
-"""What every encoder promises, checked for each one in the registry and for the template."""
+"""What every encoder promises, checked for each one in the registry."""
 
 from __future__ import annotations
 
 import inspect
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import freegaze.models
 import model_checks as checks
 from freegaze.config import StrictConfig, build_config
 from freegaze.dataset.dims import EncoderDims
@@ -140,29 +135,3 @@ def test_an_unknown_session_is_named(name: str) -> None:
 def test_paper_configurations_differ_from_the_defaults() -> None:
     for config in (CNNConfig, CNNGRUConfig, GLMConfig):
         assert config.paper() != config()
-
-
-TEMPLATE_PROGRAM = """
-import sys
-import freegaze.models
-freegaze.models.__path__.append(sys.argv[1])
-sys.path.append(sys.argv[2])
-from freegaze.models.encoder import MODELS
-import model_checks
-assert "mine" in MODELS and "template" not in MODELS
-kind = MODELS.get("mine")
-model_checks.check_all(kind, kind.Config())
-model_checks.check_starts_at_mean(model_checks.make_encoder(kind, kind.Config()))
-print("kept every promise")
-"""
-
-
-def test_the_template_works_when_copied(tmp_path: Path) -> None:
-    (template,) = (Path(p) / "_template.py" for p in freegaze.models.__path__)
-    shutil.copy(template, tmp_path / "mine.py")
-    text = (tmp_path / "mine.py").read_text().replace('"template"', '"mine"')
-    (tmp_path / "mine.py").write_text(text)
-    tests = str(Path(checks.__file__).parent)
-    command = [sys.executable, "-c", TEMPLATE_PROGRAM, str(tmp_path), tests]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.stdout.strip() == "kept every promise", result.stderr

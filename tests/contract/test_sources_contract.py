@@ -1,14 +1,10 @@
-"""What every source promises, checked for each one in the registry and for the template."""
+"""What every source promises, checked for each one in the registry."""
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import freegaze.sources
 from comparing import assert_same_recording
 from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError, DataError
@@ -102,32 +98,3 @@ def test_every_source_describes_itself():
     for row in rows:
         assert 20 < len(row["description"]) < 90
         assert "\n" not in row["citation"]
-
-
-TEMPLATE_PROGRAM = """
-import sys
-from pathlib import Path
-import freegaze.sources
-freegaze.sources.__path__.append(sys.argv[1])
-from freegaze.sources.source import SOURCES, detect_source, describe_sources, open_recordings
-assert "mine" in SOURCES and "template" not in SOURCES
-assert "mine" in [row["name"] for row in describe_sources()]
-folder = Path(sys.argv[2])
-tiny = SOURCES.get("mine")().write_tiny(folder, seed=0)
-assert detect_source(tiny) == "mine"
-recording, = open_recordings("mine", tiny, bin_width_s=0.1)
-print(recording.n_bins, recording.bin_width_s, recording.provenance["source"])
-"""
-
-
-def test_the_template_works_when_copied(tmp_path: Path):
-    (template,) = (Path(p) / "_template.py" for p in freegaze.sources.__path__)
-    plugin, data = tmp_path / "plugin", tmp_path / "data"
-    plugin.mkdir()
-    data.mkdir()
-    shutil.copy(template, plugin / "mine.py")
-    text = (plugin / "mine.py").read_text().replace('"template"', '"mine"')
-    (plugin / "mine.py").write_text(text)
-    command = [sys.executable, "-c", TEMPLATE_PROGRAM, str(plugin), str(data)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.stdout.split() == ["240", "0.1", "mine"], result.stderr

@@ -1,4 +1,4 @@
-"""Template of a source. Copy it to ``NAME.py``, replace every part; there is nothing else to do.
+"""Template of a source: copy it to ``NAME.py`` and replace every part.
 
 This one reads a folder with ``video.npy`` (time, height, width), ``spikes.npy`` (time, neuron) and
 ``speed.npy`` (time,).
@@ -64,7 +64,10 @@ class TemplateSource(AbstractSource[TemplateOptions]):
     def write_tiny(self, path: Path, seed: int) -> Path:
         """Write a small example, with other tools than the reader's where there are any."""
         recording = make_tiny_recording(seed)
-        arrays = (recording.frames, recording.responses, recording.column("speed"))
-        for name, array in zip(FILES, arrays, strict=True):
-            np.save(path / f"{name}.npy", array)
+        speed = recording.column("speed").copy()
+        speed[20:25] = np.nan  # lost tracking
+        folder = path / recording.session_id
+        folder.mkdir()
+        for name, array in zip(FILES, (recording.frames, recording.responses, speed), strict=True):
+            np.save(folder / f"{name}.npy", array)
         return path
