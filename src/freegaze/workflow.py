@@ -1,189 +1,390 @@
-"""The whole way in three calls, for notebooks and for the command line: open, fit, evaluate."""
+"""Functions of the command line for Python: simulate, fit, evaluate, explain, report."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from freegaze.config import read_config, read_setting
+from freegaze.config import read_config
 from freegaze.errors import ConfigError
-from freegaze.evaluation.displacement import DisplacementFit, compare_displacement
+from freegaze.evaluation.displacement import displacement_against_truth
+from freegaze.evaluation.evaluate import evaluate as score_encoder
+from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.prediction_files import save_predictions
-from freegaze.fitted.encoder import FittedEncoder
+from freegaze.evaluation.storage import load_evaluation, save_evaluation
+from freegaze.explanation.config import ExplainConfig
+from freegaze.explanation.explain import explain as explain_session
+from freegaze.explanation.fields.against import compare_with, pick_other, save_comparison
+from freegaze.explanation.result import SessionExplanation
+from freegaze.explanation.storage import is_explained, load_explanations
+from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.fitted.storage import load_encoder
+from freegaze.metrics.bootstrap import DRAWS
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 from freegaze.registry import nearest_names
-from freegaze.runs.config import RunConfig, SourceConfig
+from freegaze.reports import write_readme_figure, write_report
+from freegaze.runs.config import RunConfig
+from freegaze.runs.recordings import open_against, open_run_recordings, source_of
 from freegaze.runs.run_folder import RunFolder
+from freegaze.simulation import SimulationConfig
+from freegaze.simulation import simulate as simulate_session
+from freegaze.simulation.tracks import TrackName
 from freegaze.sources import open_recordings
 from freegaze.sources.nwb.predictions import write_predicted_recording
-from freegaze.sources.simulation import load_truth
+from freegaze.sources.simulation import Layout, check_target, write_simulation
 from freegaze.training.fit import train
+
+Run = FittedEncoder | Path | str
+"""A run folder, or the encoder that ``fit`` or ``load_encoder`` returned."""
+
+
+def simulate(
+    out: Path | str,
+    *,
+    minutes: float | None = None,
+    n_neurons: int | None = None,
+    seed: int | None = None,
+    track: TrackName | None = None,
+    redraws: int | None = None,
+    config: SimulationConfig | None = None,
+    layout: Layout = "store",
+    progress: Progress | None = None,
+) -> Recording:
+    """Simulate a session of the virtual mouse and write it with the truth behind it.
+
+    Args:
+        out: Folder that the session's own folder is written into.
+        minutes: Length in minutes.
+        n_neurons: Number of neurons.
+        seed: Fixes the whole simulation.
+        track: How hard the task is: ``affine``, ``standard``, ``hard`` or ``null``.
+        redraws: Number of further draws of spikes from the same rates.
+        config: All settings of a simulation, of which those above override theirs.
+        layout: ``store``, or ``xu2023`` for files like those of Xu et al. (2023).
+        progress: Called with (description, done, total) after each step.
+
+    Returns:
+        The recording, opened from its folder.
+
+    Raises:
+        ConfigError: If the layout is unknown, or a setting is impossible.
+        DataError: If the session exists already, or cannot be written.
+
+    Example:
+        >>> freegaze.simulate("data/other", minutes=0.5, n_neurons=3, seed=4).n_neurons
+        3
+    """
+    given = {"minutes": minutes, "n_neurons": n_neurons, "seed": seed, "track": track}
+    given["redraws"] = redraws
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    config = SimulationConfig(**chosen) if config is None else replace(config, **chosen)
+    check_target(config.session_id, out, layout)
+    recording, truth = simulate_session(config, progress)
+    write_simulation(recording, truth, out, layout)
+    source = "simulation" if layout == "store" else layout
+    return open_recordings(source, out, sessions=[config.session_id])[0]
 
 
 def fit(
     recordings: Recording | Sequence[Recording],
     run_dir: Path | str,
     *,
-    model: str = "cnn_gru",
-    config: Path | str | None = None,
+    model: str | None = None,
+    config: RunConfig | Path | str | None = None,
     settings: Mapping[str, Any] | None = None,
+    device: str | None = None,
     progress: Progress | None = None,
 ) -> FittedEncoder:
-    """Fit an encoder and return it.
+    """Fit an encoder to recordings, in a new run folder.
 
     Args:
         recordings: One session, or several that share a core.
         run_dir: New folder for configuration, checkpoints and the fitted encoder.
-        model: Registered name of the encoder; ``freegaze models`` lists them.
-        config: YAML file with further settings.
-        settings: Settings by dotted name, on top: ``{"training.max_passes": 5}``.
-        progress: Told of every step as (description, done, total).
+        model: Registered name of the encoder; by default that of ``config``, else ``cnn_gru``.
+        config: Settings as a ``RunConfig``, or the path of a YAML file with them.
+        settings: Settings by dotted name, which override ``config``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; short for the setting ``training.device``.
+        progress: Called with (description, done, total) after each step.
 
     Returns:
         The fitted encoder, in evaluation mode.
 
     Raises:
-        FreegazeError: If settings or data do not fit; the message says which and what to do.
+        ConfigError: If a setting is unknown or of the wrong kind.
+        DataError: If the recordings cannot be fitted; nothing is written then.
+        CheckpointError: If the folder holds a run already, or cannot be written.
 
     Example:
-        >>> encoder = freegaze.fit(recordings, "runs/first", model="glm")  # doctest: +SKIP
+        >>> settings = {"data.history": 4, "training.max_passes": 1}
+        >>> encoder = freegaze.fit(recordings, "runs/first", model="glm", settings=settings)
+        >>> encoder.data.history
+        4
     """
-    overrides = [f"model.name={model}"]
-    overrides += [f"{k}={json.dumps(v, default=str)}" for k, v in (settings or {}).items()]
-    run_config = read_config(RunConfig, Path(config) if config else None, overrides)
-    sessions = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    sessions = _as_list(recordings)
+    given = dict(settings or {})
+    given |= {} if model is None else {"model.name": model}
+    given |= {} if device is None else {"training.device": device}
+    overrides = [f"{key}={json.dumps(value, default=str)}" for key, value in given.items()]
+    start = Path(config) if isinstance(config, str) else config
+    run_config = read_config(RunConfig, start, overrides)
+    if run_config.source.path is None and (source := source_of(sessions)):
+        run_config = run_config.model_copy(update={"source": source})
     train(sessions, run_config, Path(run_dir), progress)
-    return load_encoder(run_dir)
+    return load_encoder(run_dir, run_config.training.device)
 
 
-def displacement_against_truth(
-    encoder: FittedEncoder, recordings: Sequence[Recording]
-) -> dict[str, DisplacementFit]:
-    """Compare a shifter with the eye's true movement, for sessions of the virtual mouse.
+def evaluate(
+    run: Run,
+    recordings: Recording | Sequence[Recording] | None = None,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    role: str = "test",
+    predictions: Sequence[Prediction] | None = None,
+    condition: str | None = None,
+    paper: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score every neuron on held-out bins, with intervals, baselines and chance.
 
-    Args:
-        encoder: A fitted encoder.
-        recordings: Sessions it was fitted on; those whose truth is unknown are passed over.
-
-    Returns:
-        The comparison on tracked bins by session; empty for an encoder without a shifter.
-
-    Raises:
-        DataError: If the truth of a simulated session is damaged.
-    """
-    fits = {}
-    for recording in recordings:
-        if "truth" not in recording.provenance:
-            continue
-        estimated = encoder.displacement(recording)
-        if estimated is not None:
-            truth = load_truth(recording.provenance["truth"])
-            fits[recording.session_id] = compare_displacement(
-                estimated, truth.best_affine, truth.is_tracked
-            )
-    return fits
-
-
-def predict_run(
-    run_dir: Path | str, out: Path | str, role: str | None = "test", session: str | None = None
-) -> Path:
-    """Write what a run predicts for the recordings that it was fitted on.
+    Scores of test bins are written into the run folder, as by ``freegaze evaluate``.
 
     Args:
-        run_dir: The run folder.
-        out: A name ending in ``.nwb`` for a new NWB file with the recording and its predictions;
-            any other for a ``.npz`` as ``save_predictions`` writes it, which is replaced.
-        role: Bins to predict; all for ``None``.
-        session: The only session to predict; by default all, of which NWB holds one a file.
+        run: The run folder, or its encoder.
+        recordings: Sessions that the encoder was fitted on; opened as the run's configuration
+            says by default.
+        draws: Number of resampled recordings behind the intervals.
+        seed: Fixes the draws.
+        role: Bins to score; scores of other bins than ``test`` are returned and not written.
+        predictions: Predictions of these recordings, computed before; computed here by default.
+        condition: Annotation that marks which trials repeat a stimulus; by default trials with the
+            same frames.
+        paper: Whether to add the scores of Xu et al. (2023), computed as they did.
+        device: Where to compute, if ``run`` is a folder.
+        progress: Called with (description, done, total) after each step.
 
     Returns:
-        The file.
+        The evaluation: ``table`` has one row per neuron.
 
     Raises:
-        ConfigError: If there is no such session, or one must be chosen.
-        FreegazeError: If the run or its data cannot be read, or the file cannot be written.
+        CheckpointError: If the run is missing, unfinished or broken.
+        DataError: If the recordings are not those fitted, or there is nothing to score.
 
     Example:
-        >>> predict_run("runs/first", "first.nwb")  # doctest: +SKIP
+        >>> evaluation = freegaze.evaluate("runs/glm", draws=100)
+        >>> list(evaluation.table["unit_id"][:2])
+        ['unit_000', 'unit_001']
     """
-    encoder, recordings = load_encoder(run_dir), open_run_recordings(run_dir)
-    names = [recording.session_id for recording in recordings]
+    encoder, sessions = _encoder_and_recordings(run, recordings, device)
+    evaluation = score_encoder(
+        encoder,
+        sessions,
+        draws=draws,
+        seed=seed,
+        role=role,
+        predictions=predictions,
+        condition=condition,
+        paper=paper,
+        progress=progress,
+    )
+    if encoder.run is not None and role == "test":
+        save_evaluation(encoder.run, evaluation)
+    return evaluation
+
+
+def predict(
+    run: Run,
+    recordings: Recording | Sequence[Recording] | None = None,
+    *,
+    role: str | None = "test",
+    session: str | None = None,
+    out: Path | str | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> list[Prediction]:
+    """Predict the response of every fitted neuron in every bin of a role.
+
+    Args:
+        run: The run folder, or its encoder.
+        recordings: Sessions that the encoder was fitted on; opened as the run's configuration
+            says by default.
+        role: ``train``, ``validation`` or ``test``; every bin with a full window for ``None``.
+        session: The only session to predict; all by default.
+        out: File for the predictions: a new NWB file with the recording if the name ends in
+            ``.nwb`` (one session), otherwise an ``.npz``, which replaces a file of that name.
+        device: Where to compute, if ``run`` is a folder.
+        progress: Called with (description, done, total) after each session.
+
+    Returns:
+        One prediction per session.
+
+    Raises:
+        ConfigError: If there is no such session, or NWB would have to hold several.
+        CheckpointError: If the run is missing, unfinished or broken.
+        DataError: If the recordings cannot be opened, or the file cannot be written.
+
+    Example:
+        >>> [prediction] = freegaze.predict("runs/glm", out="predictions.npz")
+        >>> prediction.rates.shape[1]
+        6
+    """
+    encoder, sessions = _encoder_and_recordings(run, recordings, device)
+    names = [recording.session_id for recording in sessions]
+    where = encoder.run or "this encoder"
     if session is not None and session not in names:
         raise ConfigError(
-            f"{run_dir} was not fitted on session {session!r} ({nearest_names(session, names)})"
+            f"{where} was not fitted on session {session!r} ({nearest_names(session, names)})"
         )
-    chosen = [r for r in recordings if session in (None, r.session_id)]
-    target = Path(out)
-    if target.suffix != ".nwb":
-        save_predictions(target, [encoder.predict(r, role) for r in chosen])
-        return target
-    if len(chosen) > 1:
+    chosen = [r for r in sessions if session in (None, r.session_id)]
+    is_nwb = out is not None and Path(out).suffix == ".nwb"
+    if is_nwb and len(chosen) > 1:
         raise ConfigError(
-            f"{target}: NWB holds one session a file and {run_dir} has {len(chosen)}; choose one "
-            f"with --session ({', '.join(names)})"
+            f"{out}: an NWB file holds one session, and {where} has {len(chosen)}; choose "
+            f"one with --session ({', '.join(names)})"
         )
-    (recording,) = chosen
-    predicted = encoder.predict(recording, role)
-    text = f"Encoder {encoder.model_name}, fitted in run {Path(run_dir).resolve().name}."
-    return write_predicted_recording(
-        target, recording, predicted.rates, predicted.targets, predicted.unit_ids, description=text
-    )
+    predictions = []
+    for done, recording in enumerate(chosen, start=1):
+        predictions.append(encoder.predict(recording, role))
+        if progress is not None:
+            progress(f"predicting {recording.session_id}", done, len(chosen))
+    if is_nwb:
+        _write_nwb(Path(str(out)), chosen[0], predictions[0], encoder)
+    elif out is not None:
+        save_predictions(out, predictions)
+    return predictions
 
 
-def open_run_recordings(run_dir: Path | str) -> list[Recording]:
-    """Open the recordings that a run was fitted on, from the source in its configuration.
+def explain(
+    run: Run,
+    recordings: Recording | Sequence[Recording] | None = None,
+    *,
+    config: ExplainConfig | Path | str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    against: Sequence[str] | Sequence[Recording] = (),
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> list[SessionExplanation]:
+    """Find receptive fields, saliency, tuning and contributions of a run's neurons.
+
+    Results are kept in the run folder, neuron by neuron: after an interruption the same call
+    continues.
 
     Args:
-        run_dir: The run folder.
+        run: The run folder, or its encoder.
+        recordings: Sessions that the encoder was fitted on; opened as the run's configuration
+            says by default.
+        config: Settings as an ``ExplainConfig``, or the path of a YAML file with them.
+        settings: Settings by name, which override ``config``.
+        against: Recordings of the same units to compare receptive fields with, or how they differ
+            from the run's recordings (see ``open_against``).
+        device: Where to compute, if ``run`` is a folder.
+        progress: Called with (description, done, total) after each step.
+
+    Returns:
+        One explanation per session.
 
     Raises:
-        FreegazeError: If there is no run, or its data cannot be opened any more.
-    """
-    return open_source(RunFolder(Path(run_dir)).config().source)
-
-
-def open_against(run_dir: Path | str, changes: Sequence[str]) -> list[Recording]:
-    """Open recordings beside those that a run was fitted on: its source, with changes.
-
-    Args:
-        run_dir: The run folder.
-        changes: ``path=...``, ``source=...`` (whose options begin anew) and options, ``name=value``
-            each; a word alone is the option ``block``.
-
-    Raises:
-        FreegazeError: If there is no run, or the data cannot be opened.
+        CheckpointError: If the run is missing, unfinished or broken.
+        DataError: If the recordings are not those fitted, or a file cannot be written.
 
     Example:
-        >>> open_against("runs/niell", ["hfwn"])  # doctest: +SKIP
+        >>> settings = {"n_windows": 10, "n_starts": 1, "ascent_steps": 2, "n_shifts": 2}
+        >>> [explanation] = freegaze.explain("runs/glm", settings=settings)
+        >>> len(explanation.neurons)
+        6
     """
-    source = RunFolder(Path(run_dir)).config().source
-    given = dict(read_setting(c if "=" in c else f"block={c}", "--against") for c in changes)
-    name, path = given.pop("source", None), given.pop("path", None)
-    return open_source(
-        source.model_copy(
-            update={
-                "name": name or source.name,
-                "path": source.path if path is None else Path(str(path)),
-                "options": {**({} if name else source.options), **given},
-            }
-        )
-    )
+    encoder, sessions = _encoder_and_recordings(run, recordings, device)
+    folder = _folder_of(encoder)
+    overrides = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]
+    start = Path(config) if isinstance(config, str) else config
+    chosen = read_config(ExplainConfig, start, overrides)
+    others = [other for other in against if isinstance(other, Recording)]
+    if against and not others:
+        others = open_against(folder, [str(change) for change in against])
+    with RunFolder(folder).locked():
+        found = [explain_session(encoder, r, folder, chosen, progress) for r in sessions]
+        for explanation in found if against else ():
+            other = pick_other(explanation.session_id, others)
+            save_comparison(folder, compare_with(explanation, other))
+    return found
 
 
-def open_source(source: SourceConfig) -> list[Recording]:
-    """Open the recordings that a configuration names.
+def report(
+    run: Run,
+    recordings: Recording | Sequence[Recording] | None = None,
+    *,
+    against: Sequence[Path | str] = (),
+    out: Path | str | None = None,
+    picture: Path | str | None = None,
+    device: str = "auto",
+) -> Path:
+    """Write the report of an evaluated run: one HTML file that needs neither network nor files.
 
     Args:
-        source: Name of the format, path and options.
+        run: The run folder, or its encoder.
+        recordings: Sessions that the encoder was fitted on; opened as the run's configuration
+            says by default.
+        against: Folders of evaluated runs whose scores are shown beside.
+        out: HTML file to write; by default ``report.html`` in the run folder.
+        picture: PNG file for an overview.
+        device: Where to compute, if ``run`` is a folder.
+
+    Returns:
+        The HTML file.
 
     Raises:
-        ConfigError: If no path is given.
-        FreegazeError: If the data cannot be opened.
+        CheckpointError: If a run is missing, unfinished, not evaluated or broken.
+        DataError: If the recordings cannot be opened, or a file cannot be written.
+
+    Example:
+        >>> freegaze.report("runs/glm", out="glm.html").name
+        'glm.html'
     """
-    if source.path is None:
-        raise ConfigError("give the path of a recording, or set source.path in the configuration")
-    return open_recordings(source.name, source.path, **source.options)
+    encoder, sessions = _encoder_and_recordings(run, recordings, device)
+    folder = _folder_of(encoder)
+    baselines = {Path(other).name: load_evaluation(other) for other in against}
+    evaluation = load_evaluation(folder)
+    truth = displacement_against_truth(encoder, sessions)
+    if picture is not None:
+        write_readme_figure(folder, sessions, encoder, evaluation, picture, baselines, truth)
+    found = load_explanations(folder) if is_explained(folder) else ()
+    return write_report(folder, sessions, encoder, evaluation, baselines, out, truth, found)
+
+
+def _encoder_and_recordings(
+    run: Run, recordings: Recording | Sequence[Recording] | None, device: str
+) -> tuple[FittedEncoder, list[Recording]]:
+    encoder = run if isinstance(run, FittedEncoder) else load_encoder(run, device)
+    if recordings is not None:
+        return encoder, _as_list(recordings)
+    return encoder, open_run_recordings(_folder_of(encoder))
+
+
+def _folder_of(encoder: FittedEncoder) -> Path:
+    if encoder.run is None:
+        raise ConfigError("this encoder has no run folder; give the folder of a run")
+    return encoder.run
+
+
+def _as_list(recordings: Recording | Sequence[Recording]) -> list[Recording]:
+    return [recordings] if isinstance(recordings, Recording) else list(recordings)
+
+
+def _write_nwb(
+    out: Path, recording: Recording, predicted: Prediction, encoder: FittedEncoder
+) -> None:
+    name = encoder.run.resolve().name if encoder.run is not None else "without a folder"
+    text = f"Encoder {encoder.model_name}, fitted in run {name}."
+    write_predicted_recording(
+        out,
+        recording,
+        predicted.rates,
+        predicted.targets,
+        predicted.unit_ids,
+        description=text,
+    )

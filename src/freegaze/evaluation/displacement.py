@@ -80,3 +80,31 @@ def compare_displacement(
 def _rotation(a: np.ndarray, b: np.ndarray) -> float:
     """Angle that turns centered points ``a`` best onto ``b``: Kabsch's problem in the plane."""
     return float(np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a * b).sum()))
+
+
+def displacement_against_truth(
+    encoder: FittedEncoder, recordings: Sequence[Recording]
+) -> dict[str, DisplacementFit]:
+    """Compare a shifter with the eye's true movement, for sessions of the virtual mouse.
+
+    Args:
+        encoder: A fitted encoder.
+        recordings: Sessions it was fitted on; those whose truth is unknown are passed over.
+
+    Returns:
+        The comparison on tracked bins by session; empty for an encoder without a shifter.
+
+    Raises:
+        DataError: If the truth of a simulated session is damaged.
+    """
+    fits = {}
+    for recording in recordings:
+        if "truth" not in recording.provenance:
+            continue
+        estimated = encoder.displacement(recording)
+        if estimated is not None:
+            truth = load_truth(recording.provenance["truth"])
+            fits[recording.session_id] = compare_displacement(
+                estimated, truth.best_affine, truth.is_tracked
+            )
+    return fits
