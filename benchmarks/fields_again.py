@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from freegaze.evaluation.displacement import displacement_against_truth
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.fields.fields import ascents, gradients, typical_norm
@@ -27,9 +28,9 @@ from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.truth import correlate, moved_fields, subspace_overlap
 from freegaze.fitted.storage import load_encoder
 from freegaze.paper.ascent import PaperAscent, most_exciting
+from freegaze.runs.recordings import open_run_recordings
 from freegaze.simulation.truth import Truth
 from freegaze.sources.simulation import load_truth
-from freegaze.workflow import displacement_against_truth, open_run_recordings
 
 HALF = 0.5
 """Only neurons above this share of their attainable correlation are looked at."""

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from freegaze.evaluation.displacement import displacement_against_truth
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.fields.gradients import summarize_field
 from freegaze.explanation.fields.linear import smooth_linear_fit
@@ -32,8 +33,8 @@ from freegaze.fitted.storage import load_encoder
 from freegaze.nn.warp import rotation_center, warp_frames
 from freegaze.paper.classes import modulation
 from freegaze.paper.saliency import paper_saliency
+from freegaze.runs.recordings import open_run_recordings
 from freegaze.sources.simulation import load_truth
-from freegaze.workflow import displacement_against_truth, open_run_recordings
 
 HALF = 0.5
 """Only neurons above this share of their attainable score count for receptive fields."""

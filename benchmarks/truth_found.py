@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from freegaze.evaluation.displacement import displacement_against_truth
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.fitted.storage import load_encoder
+from freegaze.runs.recordings import open_run_recordings
 from freegaze.sources.simulation import load_truth
-from freegaze.workflow import displacement_against_truth, open_run_recordings
 
 MODELS = {
     "cnn_gru": ["--model", "cnn_gru"],

@@ -17,7 +17,7 @@ from freegaze.sources.source import open_recordings
 
 PROGRAM = """
 import freegaze.cli.app as app
-import freegaze.explanation.explain, freegaze.paper.cells, freegaze.report, freegaze.workflow
+import freegaze.explanation.explain, freegaze.paper.cells, freegaze.reports, freegaze.workflow
 import freegaze.sources.targets
 print('ready', flush=True)
 app.run()

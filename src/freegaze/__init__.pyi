@@ -1,8 +1,8 @@
 from .errors import FreegazeError as FreegazeError
+from .evaluation.compare import compare as compare
 from .fitted.storage import load_encoder as load_encoder
 from .recording.recording import Recording as Recording
 from .sources.source import open_recordings as open_recordings
-from .evaluation.compare import compare as compare
 from .workflow import evaluate as evaluate
 from .workflow import explain as explain
 from .workflow import fit as fit

@@ -47,12 +47,12 @@ class StrictConfig(BaseModel):
 C = TypeVar("C", bound=StrictConfig)
 
 
-def read_config(kind: type[C], path: Path | None = None, overrides: Sequence[str] = ()) -> C:
+def read_config(kind: type[C], path: Path | C | None = None, overrides: Sequence[str] = ()) -> C:
     """Read a configuration from YAML, apply overrides, and check it.
 
     Args:
         kind: The configuration to build.
-        path: YAML file; ``None`` for the defaults.
+        path: YAML file, or a configuration to start from; ``None`` for the defaults.
         overrides: ``a.b=c`` each, as given to ``--set``; the value is read as YAML.
 
     Returns:
@@ -61,7 +61,12 @@ def read_config(kind: type[C], path: Path | None = None, overrides: Sequence[str
     Raises:
         ConfigError: Naming the file, the line and the key that is wrong, and the nearest known key.
     """
-    values, lines = ({}, {}) if path is None else _read_yaml(path)
+    values: dict[str, Any] = {}
+    lines: dict[tuple[str, ...], int] = {}
+    if isinstance(path, Path):
+        values, lines = _read_yaml(path)
+    elif path is not None:
+        values, path = path.model_dump(mode="json"), None
     for override in overrides:
         _apply_override(values, override)
     return build_config(kind, values, where=str(path or "configuration"), lines=lines)

@@ -322,6 +322,7 @@ def report(
     out: Path | str | None = None,
     picture: Path | str | None = None,
     device: str = "auto",
+    progress: Progress | None = None,
 ) -> Path:
     """Write the report of an evaluated run: one HTML file that needs neither network nor files.
 
@@ -333,6 +334,7 @@ def report(
         out: HTML file to write; by default ``report.html`` in the run folder.
         picture: PNG file for an overview.
         device: Where to compute, if ``run`` is a folder.
+        progress: Called with (description, done, total) after each step.
 
     Returns:
         The HTML file.
@@ -347,13 +349,19 @@ def report(
     """
     encoder, sessions = _encoder_and_recordings(run, recordings, device)
     folder = _folder_of(encoder)
+    step = progress or (lambda *_: None)
     baselines = {Path(other).name: load_evaluation(other) for other in against}
     evaluation = load_evaluation(folder)
+    step("displacement of gaze", 0, 3)
     truth = displacement_against_truth(encoder, sessions)
+    step("overview", 1, 3)
     if picture is not None:
         write_readme_figure(folder, sessions, encoder, evaluation, picture, baselines, truth)
     found = load_explanations(folder) if is_explained(folder) else ()
-    return write_report(folder, sessions, encoder, evaluation, baselines, out, truth, found)
+    step("sections", 2, 3)
+    page = write_report(folder, sessions, encoder, evaluation, baselines, out, truth, found)
+    step("sections", 3, 3)
+    return page
 
 
 def _encoder_and_recordings(

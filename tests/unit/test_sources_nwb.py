@@ -279,7 +279,9 @@ def test_what_is_written_comes_back_the_same(recording: Recording, tmp_path: Pat
     file = write_nwb(recording, tmp_path / "own.nwb")
     found = opened(file)
     assert_same_recording(found, recording)
-    assert dict(found.provenance) == {**recording.provenance, "opened_from": str(file)}
+    way = {"name": "nwb", "path": str(file), "options": {}}
+    own = {**recording.provenance, "opened_from": str(file), "opened": way}
+    assert dict(found.provenance) == own
     again = write_nwb(found, tmp_path / "again.nwb")
     assert_same_recording(opened(again), recording)
 

@@ -14,12 +14,14 @@ from builders import make_recording
 from comparing import assert_same_recording
 from fake_encoder import fake_fit
 from freegaze.errors import ConfigError, DataError
+from freegaze.evaluation.displacement import displacement_against_truth
 from freegaze.recording.store import save_store
+from freegaze.runs.recordings import open_run_recordings
 from freegaze.runs.run_folder import RunFolder
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources.nwb.predictions import read_predictions
 from freegaze.sources.simulation import write_simulation
-from freegaze.workflow import displacement_against_truth, open_run_recordings, predict_run
+from freegaze.workflow import predict
 
 SETTINGS = {
     "data.history": 2,
@@ -123,24 +125,25 @@ def test_predictions_of_one_session_go_into_a_new_nwb_file(tmp_path: Path):
     settings = {**SETTINGS, **source, "training.max_passes": 1}
     encoder = freegaze.fit(sessions, run, model="behavior_only", settings=settings)
     with pytest.raises(
-        ConfigError, match=r"one session a file .* has 2; choose one with --session"
+        ConfigError, match=r"holds one session, and .*run has 2; choose one with --session"
     ):
-        predict_run(run, out)
+        predict(run, out=out)
     with pytest.raises(ConfigError, match=r"not fitted on session 'c' \(nearest: a, b"):
-        predict_run(run, out, session="c")
-    assert predict_run(run, out, role=None, session="b") == out
+        predict(run, out=out, session="c")
+    [predicted] = predict(run, out=out, role=None, session="b")
     (recording,) = freegaze.open_recordings("nwb", out)
     assert_same_recording(recording, sessions[1])
     rates, bins, units = read_predictions(out)
     expected = encoder.predict(sessions[1], None)
     np.testing.assert_array_equal(rates, expected.rates)
+    np.testing.assert_array_equal(predicted.rates, expected.rates)
     np.testing.assert_array_equal(bins, expected.targets)
     assert units == expected.unit_ids
     before = out.read_bytes()
     with pytest.raises(DataError, match="p.nwb exists already"):
-        predict_run(run, out, session="a")
+        predict(run, out=out, session="a")
     assert out.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "p.nwb", "run"]
-    predict_run(run, tmp_path / "p.npz", session="a")
+    predict(run, out=tmp_path / "p.npz", session="a")
     with np.load(tmp_path / "p.npz") as plain:
         assert plain["session_id"] == "a"

@@ -20,7 +20,10 @@ SourceOptions = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="A=B", help="One option of the source; many times."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bar.")]
+Device = Annotated[
+    str, typer.Option(help="Where to compute: auto (a GPU where there is one), cpu, cuda, cuda:1.")
+]
 
 
 def read_options(given: list[str] | None) -> dict[str, Any]:

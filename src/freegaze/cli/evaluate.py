@@ -6,15 +6,18 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import RunPath
+from freegaze.cli.arguments import Device, Quiet, RunPath
+from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame
 
 
 def command(
     run: RunPath,
-    draws: Annotated[int, typer.Option(help="Bootstrap draws for the intervals.")] = 1000,
+    draws: Annotated[int, typer.Option(help="Number of bootstrap draws for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Fixes the draws.")] = 0,
-    paper: Annotated[bool, typer.Option("--paper", help="Add the original's own scores.")] = False,
+    paper: Annotated[bool, typer.Option("--paper", help="Add the scores of Xu et al.")] = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Score every neuron on held-out bins, with intervals and null baselines.
 
@@ -25,15 +28,12 @@ def command(
 
         freegaze evaluate runs/first
     """
-    from freegaze.evaluation.evaluate import evaluate
     from freegaze.evaluation.evaluation import summary_frame
-    from freegaze.evaluation.storage import save_evaluation
-    from freegaze.fitted.storage import load_encoder
-    from freegaze.workflow import open_run_recordings
+    from freegaze.workflow import evaluate
 
-    encoder = load_encoder(run)
-    recordings = open_run_recordings(run)
-    evaluation = evaluate(encoder, recordings, draws=draws, seed=seed, paper=paper)
-    folder = save_evaluation(run, evaluation)
+    with progress_bar(quiet) as progress:
+        evaluation = evaluate(
+            run, draws=draws, seed=seed, paper=paper, device=device, progress=progress
+        )
     print_frame(f"Scores of {run}", summary_frame(evaluation))
-    typer.echo(f"one row a neuron: {folder / 'scores.csv'}")
+    typer.echo(f"one row per neuron: {run / 'evaluation' / 'scores.csv'}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from freegaze.cli.arguments import Quiet, RunPath, Settings
+from freegaze.cli.arguments import Device, Quiet, RunPath, Settings
 from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame
 
@@ -27,7 +27,7 @@ def command(
             "run's file, or what differs (path=, source=, options); many times.",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="Where to compute, e.g. cpu or cuda.")] = "cpu",
+    device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Find receptive fields, saliency, tuning and contributions of a run's neurons.
@@ -43,35 +43,26 @@ def command(
 
         freegaze explain runs/niell --against hfwn
     """
-    from freegaze.config import read_config
-    from freegaze.explanation.config import ExplainConfig
-    from freegaze.explanation.explain import explain
-    from freegaze.explanation.fields.against import (
-        compare_with,
-        in_words,
-        pick_other,
-        save_comparison,
-    )
+    from freegaze.config import read_setting
+    from freegaze.explanation.fields.against import in_words, load_comparison
     from freegaze.explanation.storage import session_folder
-    from freegaze.fitted.storage import load_encoder
-    from freegaze.runs.run_folder import RunFolder
-    from freegaze.workflow import open_against, open_run_recordings
+    from freegaze.workflow import explain
 
-    config = read_config(ExplainConfig, None, settings or ())
-    encoder, recordings = load_encoder(run, device), open_run_recordings(run)
-    others = open_against(run, against) if against else []
-    with RunFolder(run).locked(), progress_bar(quiet) as progress:
-        found = [explain(encoder, r, run, config, progress) for r in recordings]
-    for explanation in found:
-        print_frame(
-            f"Neurons of {explanation.session_id} by what adds to them", _summary(explanation)
+    with progress_bar(quiet) as progress:
+        found = explain(
+            run,
+            settings=dict(map(read_setting, settings or ())),
+            against=against or (),
+            device=device,
+            progress=progress,
         )
+    for explanation in found:
+        title = f"Neurons of {explanation.session_id} by what adds to them"
+        print_frame(title, _summary(explanation))
         typer.echo(str(session_folder(run, explanation.session_id)))
-    for explanation in found if against else ():
-        comparison = compare_with(explanation, pick_other(explanation.session_id, others))
-        with RunFolder(run).locked():
-            save_comparison(run, comparison)
-        typer.echo(in_words(comparison))
+        comparison = load_comparison(run, explanation.session_id) if against else None
+        if comparison is not None:
+            typer.echo(in_words(comparison))
 
 
 def _summary(explanation: SessionExplanation) -> pd.DataFrame:

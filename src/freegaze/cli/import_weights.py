@@ -46,8 +46,8 @@ def command(
     """
     from freegaze.paper.published import import_published, load_published
     from freegaze.runs.config import SourceConfig
+    from freegaze.runs.recordings import open_source
     from freegaze.sources import detect_source
-    from freegaze.workflow import open_source
 
     encoder = load_published(
         file,

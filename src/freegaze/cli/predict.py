@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import RunPath
+from freegaze.cli.arguments import Device, Quiet, RunPath
+from freegaze.cli.progress import progress_bar
 
 
 def command(
@@ -19,6 +20,8 @@ def command(
         str, typer.Option(help="Bins to predict: test, validation, train or all.")
     ] = "test",
     session: Annotated[str | None, typer.Option(help="Predict this session only.")] = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Predict the responses of every fitted neuron.
 
@@ -28,6 +31,9 @@ def command(
 
         freegaze predict runs/first --out predictions.nwb
     """
-    from freegaze.workflow import predict_run
+    from freegaze.workflow import predict
 
-    typer.echo(str(predict_run(run, out, None if role == "all" else role, session)))
+    bins = None if role == "all" else role
+    with progress_bar(quiet) as progress:
+        predict(run, role=bins, session=session, out=out, device=device, progress=progress)
+    typer.echo(str(out))

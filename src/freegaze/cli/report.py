@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import RunPath
+from freegaze.cli.arguments import Device, Quiet, RunPath
+from freegaze.cli.progress import progress_bar
 
 
 def command(
@@ -19,6 +20,8 @@ def command(
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Also draw an overview into this PNG.")
     ] = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Write the report of an evaluated run: what was fitted, how well, and what it shows.
 
@@ -26,20 +29,12 @@ def command(
 
         freegaze report runs/cnn_gru --against runs/glm
     """
-    from freegaze.evaluation.storage import load_evaluation
-    from freegaze.explanation.storage import is_explained, load_explanations
-    from freegaze.fitted.storage import load_encoder
-    from freegaze.reports import write_readme_figure, write_report
-    from freegaze.workflow import displacement_against_truth, open_run_recordings
+    from freegaze.workflow import report
 
-    baselines = {other.name: load_evaluation(other) for other in against or []}
-    recordings, encoder = open_run_recordings(run), load_encoder(run)
-    truth = displacement_against_truth(encoder, recordings)
-    evaluation = load_evaluation(run)
-    if picture is not None:
-        typer.echo(
-            write_readme_figure(run, recordings, encoder, evaluation, picture, baselines, truth)
+    with progress_bar(quiet) as progress:
+        page = report(
+            run, against=against or (), out=out, picture=picture, device=device, progress=progress
         )
-    explanations = load_explanations(run) if is_explained(run) else ()
-    page = write_report(run, recordings, encoder, evaluation, baselines, out, truth, explanations)
-    typer.echo(str(page))
+    for file in (picture, page):
+        if file is not None:
+            typer.echo(str(file))

@@ -41,10 +41,10 @@ def command(
 
         torchrun --nproc-per-node 2 -m freegaze train data/mouse --out runs/by_two
     """
+    from freegaze.runs.recordings import open_run_recordings, open_source
     from freegaze.training.fit import resume as resume_run
     from freegaze.training.fit import train
     from freegaze.training.processes import is_first_process
-    from freegaze.workflow import open_run_recordings, open_source
 
     with progress_bar(quiet or not is_first_process()) as progress:
         if resume is not None:

@@ -46,6 +46,10 @@ class Comparison:
     table: pd.DataFrame
     neurons: pd.DataFrame
 
+    def __repr__(self) -> str:
+        table = self.headline.to_string(index=False, float_format="{:.4g}".format)
+        return f"Comparison: paired differences with 95 % intervals\n{table}"
+
     @property
     def headline(self) -> pd.DataFrame:
         """The differences as a narrow table for printing, intervals as text."""

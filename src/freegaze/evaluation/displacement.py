@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from freegaze.errors import DataError
+from freegaze.fitted.encoder import FittedEncoder
+from freegaze.recording.recording import Recording
+from freegaze.sources.simulation import load_truth
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,6 @@ def compare_displacement(
     )
 
 
-def _rotation(a: np.ndarray, b: np.ndarray) -> float:
-    """Angle that turns centered points ``a`` best onto ``b``: Kabsch's problem in the plane."""
-    return float(np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a * b).sum()))
-
-
 def displacement_against_truth(
     encoder: FittedEncoder, recordings: Sequence[Recording]
 ) -> dict[str, DisplacementFit]:
@@ -89,7 +88,7 @@ def displacement_against_truth(
 
     Args:
         encoder: A fitted encoder.
-        recordings: Sessions it was fitted on; those whose truth is unknown are passed over.
+        recordings: Sessions it was fitted on; those without a known truth are left out.
 
     Returns:
         The comparison on tracked bins by session; empty for an encoder without a shifter.
@@ -108,3 +107,8 @@ def displacement_against_truth(
                 estimated, truth.best_affine, truth.is_tracked
             )
     return fits
+
+
+def _rotation(a: np.ndarray, b: np.ndarray) -> float:
+    """Angle that turns centered points ``a`` best onto ``b``: Kabsch's problem in the plane."""
+    return float(np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a * b).sum()))

@@ -15,6 +15,7 @@ from freegaze.evaluation.population_scores import summarize
 from freegaze.evaluation.scored_session import ScoredSession, scored_session
 from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.metrics.bootstrap import DRAWS
+from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 
 
@@ -28,6 +29,7 @@ def evaluate(
     predictions: Sequence[Prediction] | None = None,
     condition: str | None = None,
     paper: bool = False,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Score every neuron on held-out bins.
 
@@ -42,25 +44,26 @@ def evaluate(
         condition: Annotation that tells which trials repeat a stimulus; by default those do that
             show the same frames.
         paper: Whether to add the original's own scores (deviations Q29, Q30).
+        progress: Called with (description, done, total) after each session's prediction and scores.
 
     Returns:
         Table, summary and the scored bins.
 
     Raises:
         DataError: If a session was not fitted, lacks neurons, or has nothing to score.
-
-    Example:
-        >>> encoder = freegaze.load_encoder("runs/demo")  # doctest: +SKIP
-        >>> freegaze.evaluate(encoder, recordings).table["correlation"].mean()  # doctest: +SKIP
-        0.21
     """
     sessions = [recordings] if isinstance(recordings, Recording) else list(recordings)
     made = {p.session_id: p for p in predictions or []}
-    scored = [
-        _score_with(encoder, recording, role, made.get(recording.session_id), condition)
-        for recording in sessions
-    ]
-    return score_sessions(scored, draws=draws, seed=seed, paper=paper, role=role)
+    report = progress or (lambda *_: None)
+    scored = []
+    for recording in sessions:
+        report(f"predicting {recording.session_id}", len(scored), 2 * len(sessions))
+        made_before = made.get(recording.session_id)
+        scored.append(_score_with(encoder, recording, role, made_before, condition))
+    report("scoring", len(sessions), 2 * len(sessions))
+    evaluation = score_sessions(scored, draws=draws, seed=seed, paper=paper, role=role)
+    report("scoring", 2 * len(sessions), 2 * len(sessions))
+    return evaluation
 
 
 def score_sessions(

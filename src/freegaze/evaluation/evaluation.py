@@ -33,6 +33,14 @@ class Evaluation:
     summary: Mapping[str, Any]
     sessions: tuple[ScoredSession, ...]
 
+    def __repr__(self) -> str:
+        role, draws = (self.summary.get(name, "unknown") for name in ("role", "draws"))
+        return (
+            f"Evaluation of {len(self.table)} neurons in {len(self.sessions)} sessions, {role} "
+            f"bins; 95 % intervals from {draws} draws\n"
+            f"{summary_frame(self).to_string(index=False, float_format='{:.4g}'.format)}"
+        )
+
     @property
     def predictions(self) -> list[Prediction]:
         """Predictions of each session."""

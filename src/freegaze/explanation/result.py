@@ -83,6 +83,15 @@ class SessionExplanation:
     tuning: pd.DataFrame
     gaze_shifts: pd.DataFrame
 
+    def __repr__(self) -> str:
+        significant = self.contributions.loc[self.contributions["is_significant"], "group"]
+        counts = ", ".join(f"{group} {n}" for group, n in significant.value_counts().items())
+        return (
+            f"SessionExplanation of {self.session_id!r}: {len(self.unit_ids)} neurons\n"
+            f"  receptive fields: {', '.join(self.fields) or 'none'}\n"
+            f"  neurons with a significant contribution: {counts or 'none'}"
+        )
+
     def picture(self, method: str, neuron: int) -> Float[np.ndarray, "height width"]:
         """Return a field at its strongest moment."""
         field = self.fields[method][neuron]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -68,6 +69,7 @@ class FittedEncoder:
         data: How recordings become windows.
         split: How their bins were split.
         device: Where to compute.
+        run: Folder of the run that fitted it; ``None`` for weights without a run.
     """
 
     def __init__(
@@ -78,12 +80,28 @@ class FittedEncoder:
         data: DataConfig,
         split: SplitConfig,
         device: torch.device | str = "cpu",
+        run: Path | None = None,
     ) -> None:
         self.encoder = encoder.to(device).eval()
         self.sessions = dict(sessions)
         self.model_name = model_name
         self.data, self.split_config = data, split
         self.device = torch.device(device)
+        self.run = run
+
+    def __repr__(self) -> str:
+        lines = [f"FittedEncoder {self.model_name!r} of {self.run or 'no run folder'}"]
+        lines.append(
+            f"  windows of {self.data.history} bins, lag {self.data.lag}; "
+            f"{len(self.behavior_names)} behavior features; on {self.device}"
+        )
+        for name, session in self.sessions.items():
+            height, width = session.dims.frame_size
+            lines.append(
+                f"  session {name!r}: {len(session.unit_ids)} neurons, bins of "
+                f"{session.bin_width_s * 1000:.4g} ms, frames of {height} x {width} px"
+            )
+        return "\n".join(lines)
 
     @property
     def session_ids(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from freegaze.dataset.dims import EncoderDims
 from freegaze.errors import CheckpointError, FreegazeError
 from freegaze.fitted.encoder import FittedEncoder, FittedSession
 from freegaze.models.encoder import MODELS, build_encoder
+from freegaze.nn.device import pick_device
 from freegaze.runs.checkpoint import load_tensors
 from freegaze.runs.config import RunConfig
 from freegaze.runs.own_code import Model, require_model
@@ -47,7 +48,7 @@ def describe_encoder(config: RunConfig, sessions: Mapping[str, FittedSession]) -
 
 def load_encoder(
     run_dir: Path | str,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     model: Model | None = None,
     accept_changed_model: bool = False,
 ) -> FittedEncoder:
@@ -55,7 +56,7 @@ def load_encoder(
 
     Args:
         run_dir: The run folder.
-        device: Where to compute.
+        device: Where to compute; ``auto`` takes a CUDA GPU where there is one.
         model: The encoder's class, or ``FILE.py:Class``, if it is your own. It must be given, as
             nothing that a run names is imported by itself.
         accept_changed_model: Whether to go on if its source is not that of the fit.
@@ -66,7 +67,8 @@ def load_encoder(
     Raises:
         CheckpointError: If the run is missing, unfinished or broken, or its encoder is your own and
             is not given, or has changed.
-        ConfigError: If ``model`` is given, but cannot be loaded or is not the run's encoder.
+        ConfigError: If ``model`` is given, but cannot be loaded or is not the run's encoder;
+            or if this machine has no such device.
     """
     run = RunFolder(Path(run_dir))
     run.config()  # says clearly when there is no run here
@@ -78,14 +80,16 @@ def load_encoder(
     weights, state = load_tensors(run.encoder)
     try:
         require_model(run, state["model"]["name"], model, accept_changed_model)
-        return _rebuild(weights, state, str(run.encoder), device)
+        encoder = _rebuild(weights, state, str(run.encoder), pick_device(device))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = " ".join(repr(error).split())
         raise CheckpointError(f"{run.encoder} does not describe an encoder ({reason})") from None
+    encoder.run = run.path
+    return encoder
 
 
 def _rebuild(
-    weights: dict[str, torch.Tensor], state: dict[str, Any], where: str, device: torch.device | str
+    weights: dict[str, torch.Tensor], state: dict[str, Any], where: str, device: torch.device
 ) -> FittedEncoder:
     sessions = {name: _session(values) for name, values in state["sessions"].items()}
     options = dict(state["model"])

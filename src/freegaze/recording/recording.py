@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Integer, UInt8
@@ -169,6 +170,29 @@ class Recording:
     def with_segments(self, segments: Sequence[Segment]) -> Recording:
         """Return the same recording cut otherwise (see ``freegaze.dataset.splits``)."""
         return replace(self, segments=tuple(segments))
+
+    def with_provenance(self, **more: Any) -> Recording:
+        """Return the same recording with further provenance; its arrays are not checked again."""
+        other = copy(self)
+        object.__setattr__(other, "provenance", {**self.provenance, **more})
+        return other
+
+    def __repr__(self) -> str:
+        origin = self.provenance.get("source", "unknown source")
+        minutes = {role or "undecided": 0.0 for role in (*get_args(Role), None)}
+        for segment in self.segments:
+            minutes[segment.role or "undecided"] += segment.n_bins * self.bin_width_s / 60
+        roles = ", ".join(f"{role} {value:.3g} min" for role, value in minutes.items() if value)
+        columns = zip(self.behavior_names, self.behavior_units, strict=True)
+        height, width = self.frame_size
+        return (
+            f"Recording {self.session_id!r} ({origin})\n"
+            f"  {self.n_bins} bins of {self.bin_width_s * 1000:.4g} ms in {len(self.segments)} "
+            f"segments: {roles}\n"
+            f"  {self.n_neurons} neurons, {self.response_kind.value}\n"
+            f"  video: {len(self.frames)} frames of {height} x {width} px\n"
+            f"  behavior: {', '.join(f'{name} ({unit})' for name, unit in columns) or 'none'}"
+        )
 
     def select_neurons(self, keep: np.ndarray | Sequence[int]) -> Recording:
         """Return the recording with some of its neurons, in the order given.

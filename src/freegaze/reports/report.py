@@ -50,7 +50,7 @@ def write_report(
         baselines: Scores of other models for the same neurons, by name.
         out: HTML file to write; by default ``report.html`` in the run folder.
         truth_displacement: For simulations: the shifter against the eye's true movement by session,
-            from ``freegaze.workflow.displacement_against_truth``.
+            from ``freegaze.evaluation.displacement.displacement_against_truth``.
         explanations: What its neurons look for and follow, from ``load_explanations``; with them
             the report shows receptive fields, what behavior adds, and a page for each neuron.
 

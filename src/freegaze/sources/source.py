@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -136,7 +135,7 @@ class AbstractSource(ABC, Generic[O]):
                 chosen = options.model_dump(mode="json")
                 origin = {"source": self.name, "path": str(path), "options": chosen}
                 known = {**origin, "citation": self.citation, **known}
-            return self.select_neurons(replace(recording, provenance=known), options)
+            return self.select_neurons(recording.with_provenance(**known), options)
 
     def _is_recognized(self, path: Path) -> bool:
         try:
@@ -189,7 +188,9 @@ def open_recordings(source: str, path: Path | str, **options: Any) -> list[Recor
         raise DataError(f"{where} does not exist; give the path of a file or folder to open")
     recordings = opener.open(where, chosen)
     _check_sessions(recordings, where)
-    return recordings
+    given = chosen.model_dump(mode="json", exclude_unset=True)
+    opened = {"name": source, "path": str(where.resolve()), "options": given}
+    return [recording.with_provenance(opened=opened) for recording in recordings]
 
 
 def detect_source(path: Path | str) -> str:
@@ -228,11 +229,6 @@ def describe_sources() -> list[dict[str, str]]:
         row = {"name": name, "description": source.description, "options": options}
         rows.append({**row, "citation": source.citation})
     return rows
-
-
-def with_provenance(recording: Recording, **more: Any) -> Recording:
-    """Return a recording with further entries of provenance."""
-    return replace(recording, provenance={**recording.provenance, **more})
 
 
 def find_folders(path: Path, is_session: Callable[[Path], bool]) -> dict[str, Path]:

@@ -13,7 +13,6 @@ from freegaze.sources.source import (
     SourceOptions,
     find_folders,
     register_source,
-    with_provenance,
 )
 from freegaze.sources.tiny import make_tiny_recording
 
@@ -42,7 +41,7 @@ class StoreSource(AbstractSource[StoreOptions]):
     def open_session(self, path: Path, name: str, options: StoreOptions) -> Recording:
         """Open one store."""
         recording = open_store(path, verify=options.verify)
-        return with_provenance(recording, opened_from=str(path))
+        return recording.with_provenance(opened_from=str(path))
 
     def write_tiny(self, path: Path, seed: int) -> Path:
         """Write one store."""
@@ -68,7 +67,7 @@ class SimulationSource(AbstractSource[StoreOptions]):
         """Open the store, and note where the truth is."""
         recording = open_store(path / RECORDING, verify=options.verify)
         places = {"path": str(path), "truth": str(path / TRUTH), "opened_from": str(path)}
-        return with_provenance(recording, **places)
+        return recording.with_provenance(**places)
 
     def write_tiny(self, path: Path, seed: int) -> Path:
         """Simulate half a minute of six neurons on a coarse camera."""

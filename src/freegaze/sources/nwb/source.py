@@ -19,7 +19,6 @@ from freegaze.sources.source import (
     AbstractSource,
     find_files,
     register_source,
-    with_provenance,
 )
 
 DEFAULT_BIN_WIDTH_S = 0.05
@@ -43,7 +42,8 @@ class NwbSource(AbstractSource[NwbOptions]):
         with opened_nwb(path) as (_, root):
             if is_own(root):
                 _check_own(options, path)
-                return with_provenance(read_own(root, options.leave_out), opened_from=str(path))
+                own = read_own(root, options.leave_out)
+                return own.with_provenance(opened_from=str(path))
             return align_streams(
                 read_streams(root, options, path.parent),
                 str(root.session_id or name),
