@@ -37,8 +37,7 @@ from freegaze.paper.scales import SCALES
 from freegaze.runs.config import model_config
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources.simulation import write_simulation
-from freegaze.training.fit import train
-from freegaze.training.preparation import prepare_sessions
+from freegaze.training.fit import prepare_sessions, train
 from limits import measure_limits, training_gflop, wait
 from reference import plain
 from sides import BATCH, N_NEURONS, STRETCH, EnoughError, noise_recording, run_config

@@ -36,8 +36,7 @@ from freegaze.fitted.storage import load_encoder
 from freegaze.recording.recording import Recording, ResponseKind, Segment
 from freegaze.recording.store import open_store, save_store
 from freegaze.runs.config import RunConfig, resolve_config
-from freegaze.training.fit import train
-from freegaze.training.preparation import prepare_sessions
+from freegaze.training.fit import prepare_sessions, train
 from growth_figure import draw_growth
 from process_memory import process_bytes, watched_peak
 from sides import COLUMNS

@@ -38,8 +38,7 @@ from freegaze.runs.config import RunConfig, model_config, resolve_config
 from freegaze.sources.arrays.layout import write_arrays
 from freegaze.sources.source import open_recordings
 from freegaze.sources.xu2023.layout import write_xu2023
-from freegaze.training.fit import train
-from freegaze.training.preparation import prepare_sessions
+from freegaze.training.fit import prepare_sessions, train
 from process_memory import process_bytes, watched_peak
 from sides import EnoughError, noise_recording
 

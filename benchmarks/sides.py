@@ -19,8 +19,7 @@ from freegaze.models.encoder import AbstractEncoder, build_encoder
 from freegaze.paper.presets import preset
 from freegaze.recording.recording import Recording, ResponseKind, Segment
 from freegaze.runs.config import RunConfig, model_config, resolve_config
-from freegaze.training.fit import train
-from freegaze.training.preparation import prepare_sessions
+from freegaze.training.fit import prepare_sessions, train
 from reference import plain
 
 BATCH, N_NEURONS, N_BINS = 256, 68, 12_500

@@ -29,8 +29,7 @@ from freegaze.recording.recording import Recording
 from freegaze.runs.config import RunConfig, resolve_config
 from freegaze.runs.run_folder import RunFolder
 from freegaze.simulation import SimulationConfig, simulate
-from freegaze.training.fit import train
-from freegaze.training.preparation import prepare_sessions
+from freegaze.training.fit import prepare_sessions, train
 from reference import plain
 from sides import BATCH, EnoughError
 

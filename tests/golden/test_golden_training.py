@@ -18,8 +18,8 @@ from freegaze.paper.state_dicts import to_original
 from freegaze.runs.config import RunConfig, model_config
 from freegaze.runs.run_folder import RunFolder
 from freegaze.sources import open_recordings
+from freegaze.training.fit import prepare_sessions
 from freegaze.training.loop import Fit
-from freegaze.training.preparation import prepare_sessions
 
 N_STEPS = 20
 SENSORIUM = {"loss": "poisson_sum", "schedule": "plateau", "monitor": "correlation"}

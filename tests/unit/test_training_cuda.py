@@ -21,9 +21,8 @@ from freegaze.nn.fast.dropout import rectify_and_drop
 from freegaze.recording.recording import Recording
 from freegaze.runs.config import model_config
 from freegaze.runs.run_folder import RunFolder
-from freegaze.training.fit import train
+from freegaze.training.fit import prepare_sessions, train
 from freegaze.training.loop import Fit
-from freegaze.training.preparation import prepare_sessions
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -19,9 +19,8 @@ from freegaze.runs.checkpoint import load_tensors, write_atomically
 from freegaze.runs.config import RunConfig, model_config
 from freegaze.runs.run_folder import RunFolder
 from freegaze.training import fit, loop
-from freegaze.training.fit import resume, train
+from freegaze.training.fit import prepare_sessions, resume, train
 from freegaze.training.optimizer import make_optimizer, rate_factor
-from freegaze.training.preparation import prepare_sessions
 
 SMALL = (
     "model.name=behavior_only",

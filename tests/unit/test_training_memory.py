@@ -17,7 +17,7 @@ from freegaze.runs.config import RunConfig, resolve_config
 from freegaze.sources.arrays.layout import write_arrays
 from freegaze.sources.source import open_recordings
 from freegaze.sources.xu2023.layout import write_xu2023
-from freegaze.training.preparation import prepare_sessions
+from freegaze.training.fit import prepare_sessions
 
 HOUR_BINS = 75_000  # of 48 ms
 SHORT, LONG = 20_000, 40_000  # bins; what reads in pieces of 16 MiB does so in both

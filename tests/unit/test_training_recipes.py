@@ -23,11 +23,10 @@ from freegaze.runs.checkpoint import load_tensors
 from freegaze.runs.config import RunConfig, model_config
 from freegaze.runs.run_folder import RunFolder
 from freegaze.training import loop
-from freegaze.training.fit import resume, train
+from freegaze.training.fit import prepare_sessions, resume, train
 from freegaze.training.loop import Fit
 from freegaze.training.losses import choose_loss, poisson_loss
 from freegaze.training.objective import Objective
-from freegaze.training.preparation import prepare_sessions
 
 
 def make_fit(folder: Path, *overrides: str) -> Fit:

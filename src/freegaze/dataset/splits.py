@@ -1,4 +1,4 @@
-"""Which bins train, validate and test, with gaps between them and a check that nothing leaks."""
+"""Splits: the bins that train, validate and test, with gaps between them."""
 
 from __future__ import annotations
 
@@ -146,13 +146,13 @@ def _apart(codes: np.ndarray, recording: Recording, gap_s: float) -> np.ndarray:
     island = _island_of_bins(recording)
     for near, role in ((1, "train"), (2, "validation")):
         others = np.flatnonzero(codes >= near)
-        distance = _distance_to(others, island)
+        distance = distance_to(others, island)
         out[(codes == ROLES.index(role)) & (distance <= gap)] = UNUSED
     return out
 
 
 def _island_of_bins(recording: Recording) -> np.ndarray:
-    """Label bins that lie on one stretch of time: each trial by itself, all else together."""
+    """Label bins on one time axis: each trial by itself, all other bins together."""
     labels = np.zeros(recording.n_bins, dtype=np.int64)
     for i, segment in enumerate(recording.segments):
         if segment.trial:
@@ -160,8 +160,13 @@ def _island_of_bins(recording: Recording) -> np.ndarray:
     return labels
 
 
-def _distance_to(bins: np.ndarray, island: np.ndarray) -> np.ndarray:
-    """Bins between each bin and the nearest of ``bins`` on its island (infinite where none)."""
+def distance_to(bins: np.ndarray, island: np.ndarray) -> np.ndarray:
+    """Return the distance of each bin to the nearest of ``bins`` on its island, or infinity.
+
+    Args:
+        bins: Indices in order of time.
+        island: A label of each bin; distances are between bins of one label.
+    """
     place = np.arange(len(island))
     distance = np.full(len(island), np.inf)
     if len(bins):

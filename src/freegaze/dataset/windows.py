@@ -1,4 +1,4 @@
-"""Windows as index arithmetic: which input bins predict which target bin.
+"""Windows as index arithmetic: input bins that predict a target bin.
 
 A window of ``history`` L and ``lag`` g reads bins t-g-L+1 .. t-g and predicts bin t; lag 1 is the
 original's. Windows never cross the ends of a segment.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Integer
 
-from freegaze.dataset.splits import Split
+from freegaze.dataset.splits import Split, distance_to
 from freegaze.errors import DataError
 from freegaze.recording.recording import Role, Segment
 
@@ -128,10 +128,9 @@ def check_leaks(
         )
     trial = np.repeat([s.trial for s in segments], [s.n_bins for s in segments])
     train, test = train[~trial[train]], test[~trial[test]]
-    if split.is_straddling or not len(train) or not len(test):
+    if split.is_straddling or not len(train):
         return
-    after = np.minimum(np.searchsorted(test, train), len(test) - 1)
-    near = np.minimum(np.abs(test[after] - train), np.abs(test[np.maximum(after - 1, 0)] - train))
+    near = distance_to(test, np.zeros(segments[-1].stop))[train]
     worst = int(near.argmin())
     if near[worst] * bin_width_s < split.gap_s:
         raise DataError(

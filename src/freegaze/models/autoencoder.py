@@ -17,8 +17,8 @@ from freegaze.errors import ConfigError
 from freegaze.models.encoder import AbstractEncoder, register_model
 from freegaze.models.parts.gaze import GazeCorrection, ImageShifterChoice, shifter_columns
 from freegaze.models.parts.head import KernelHead, PositiveLink
-from freegaze.nn.cores import CoreConfig
-from freegaze.nn.decoder import Decoder
+from freegaze.nn.cores import ConvCore, CoreConfig
+from freegaze.nn.fast.batch_norm import BatchNorm2d
 from freegaze.nn.precision import at_least_float32
 from freegaze.nn.shifter import NoShifterConfig, ShifterConfig
 
@@ -65,6 +65,58 @@ class AutoencoderConfig(StrictConfig):
         )
 
 
+class Decoder(nn.Module):
+    """Mirror image of a ``ConvCore``: from latent numbers to a gray frame.
+
+    Args:
+        n_latent: Latent numbers.
+        core: The core; each of its blocks is inverted by a block.
+        sizes: (height, width) of the core's first input, then of each block's output.
+        ends_rectified: Whether the frame is batch-normalized and rectified, as in the original;
+            otherwise it may take any value.
+    """
+
+    def __init__(
+        self,
+        n_latent: int,
+        core: ConvCore,
+        sizes: Sequence[tuple[int, int]],
+        ends_rectified: bool,
+    ) -> None:
+        super().__init__()
+        channels, kernels, strides = core.channels, core.kernels, core.strides
+        self.map_size = (channels[-1], *sizes[-1])
+        self.expand = nn.Linear(n_latent, channels[-1] * sizes[-1][0] * sizes[-1][1])
+        self.blocks = nn.Sequential()
+        for block in reversed(range(len(channels))):
+            n_out = channels[block - 1] if block else 1
+            kernel, stride = kernels[block], strides[block]
+            missing = [
+                wanted - ((side - 1) * stride + kernel)
+                for wanted, side in zip(sizes[block], sizes[block + 1], strict=True)
+            ]
+            has_norm = block > 0 or ends_rectified
+            self.blocks.append(
+                nn.Sequential(
+                    nn.ConvTranspose2d(
+                        channels[block],
+                        n_out,
+                        kernel,
+                        stride,
+                        output_padding=(missing[0], missing[1]),
+                    ),
+                    *((BatchNorm2d(n_out), nn.ReLU()) if has_norm else ()),
+                )
+            )
+
+    def forward(
+        self, latent: Float[Tensor, "batch latent"]
+    ) -> Float[Tensor, "batch 1 height width"]:
+        """Return the frames, as large as the core's first block saw them."""
+        maps = self.expand(latent).relu().unflatten(1, self.map_size)
+        return self.blocks(maps)
+
+
 class AutoencoderHead(KernelHead):
     """One session's part: gaze, readout of the latent numbers, temporal kernels, biases."""
 
@@ -98,14 +150,7 @@ class Autoencoder(AbstractEncoder):
         self.latent = nn.Linear(
             self.core.channels[-1] * sizes[-1][0] * sizes[-1][1], config.n_latent
         )
-        self.decoder = Decoder(
-            config.n_latent,
-            self.core.channels,
-            self.core.kernels,
-            self.core.strides,
-            sizes,
-            config.rectify,
-        )
+        self.decoder = Decoder(config.n_latent, self.core, sizes, ends_rectified=config.rectify)
         self.add_heads(lambda dims: AutoencoderHead(config, dims))
         self.reconstruction = config.reconstruction
         self.is_target_moved = config.target == "moved"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import torch
 from accelerate import Accelerator
 
 from freegaze.config import build_config
+from freegaze.dataset import sessions as dataset
 from freegaze.dataset.sessions import PreparedSession
 from freegaze.errors import ConfigError
 from freegaze.fitted.encoder import FittedSession
 from freegaze.fitted.storage import describe_encoder
-from freegaze.models.encoder import build_encoder
+from freegaze.models.encoder import MODELS, build_encoder
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 from freegaze.runs.checkpoint import save_tensors, write_atomically
@@ -24,7 +26,6 @@ from freegaze.runs.config import RunConfig, model_config, resolve_config
 from freegaze.runs.own_code import Loss, Model, own_code_of, require_loss, require_model
 from freegaze.runs.run_folder import RunFolder
 from freegaze.training.loop import Fit
-from freegaze.training.preparation import prepare_sessions
 from freegaze.training.processes import make_accelerator
 
 
@@ -42,7 +43,7 @@ def train(
         recordings: The sessions; several share a core.
         config: Everything the run depends on.
         folder: A new folder.
-        progress: Told of every step.
+        progress: Called with (description, done, total) after each step.
 
     Returns:
         The finished run.
@@ -57,13 +58,10 @@ def train(
     own_code_of(config)  # code that cannot be recorded is refused before anything is written
     sessions = prepare_sessions(recordings, config)
     run = RunFolder(Path(folder))
-    with _processes(config) as accelerator:
+    with _at_work(run, config, is_new=True) as accelerator:
         if accelerator.is_main_process:
-            run.make()
-        with _locked(run, accelerator):
-            if accelerator.is_main_process:
-                run.create(config, recordings)
-            _fit_or_search(run, config, recordings, sessions, progress, accelerator)
+            run.create(config, recordings)
+        _fit_or_search(run, config, recordings, sessions, progress, accelerator)
     return run
 
 
@@ -96,7 +94,7 @@ def resume(
     require_model(run, config.model["name"], model, accept_changed_model)
     require_loss(run, config.training.loss, loss, accept_changed_model)
     run.check_data(recordings)
-    with _processes(config) as accelerator, _locked(run, accelerator):
+    with _at_work(run, config, is_new=False) as accelerator:
         if not run.is_finished:
             sessions = prepare_sessions(recordings, config)
             _fit_or_search(run, config, recordings, sessions, progress, accelerator)
@@ -105,28 +103,42 @@ def resume(
     return run
 
 
+def prepare_sessions(
+    recordings: Sequence[Recording], config: RunConfig
+) -> dict[str, PreparedSession]:
+    """Prepare all sessions of a fit, by session id.
+
+    Args:
+        recordings: The sessions.
+        config: The run's configuration.
+
+    Raises:
+        DataError: If a session cannot be fitted, or sessions do not go together.
+        ConfigError: If the encoder needs behavior that was not recorded.
+    """
+    encoder = MODELS.get(config.model["name"])
+    required = partial(encoder.required_features, model_config(config))
+    return dataset.prepare_sessions(recordings, config.data, config.split, required)
+
+
 @contextmanager
-def _processes(config: RunConfig) -> Iterator[Accelerator]:
-    """Meet the other processes of this fit, if there are any; they part when all are done."""
+def _at_work(run: RunFolder, config: RunConfig, *, is_new: bool) -> Iterator[Accelerator]:
+    """Meet the other processes of this fit, if there are any, and lock the folder for all."""
     accelerator = make_accelerator(config.training)
     if accelerator.num_processes > 1 and config.search:
         raise ConfigError(
             "a search runs in one process, not under torchrun or accelerate launch; start it "
             "alone, or fit its trials one by one"
         )
-    yield accelerator
+    if accelerator.is_main_process and is_new:
+        run.make()
+    with run.locked() if accelerator.is_main_process else nullcontext():
+        accelerator.wait_for_everyone()  # the first process holds the lock
+        yield accelerator
+        accelerator.wait_for_everyone()
     if accelerator.num_processes > 1:
         accelerator.wait_for_everyone()
         accelerator.end_training()
-
-
-@contextmanager
-def _locked(run: RunFolder, accelerator: Accelerator) -> Iterator[None]:
-    """Hold the folder in the first process; the others go on when it has it."""
-    with run.locked() if accelerator.is_main_process else nullcontext():
-        accelerator.wait_for_everyone()
-        yield
-        accelerator.wait_for_everyone()
 
 
 def _fit_or_search(
@@ -140,7 +152,8 @@ def _fit_or_search(
     if not config.search:
         _fit(run, config, sessions, progress, accelerator)
         return
-    trials = [_search_trial(run, config, i, o) for i, o in enumerate(_combinations(config.search))]
+    options = itertools.product(*config.search.values())
+    trials = [_search_trial(run, config, number, o) for number, o in enumerate(options)]
     for trial, trial_config in trials:
         if not (trial.path / "config.yaml").exists():
             trial.create(trial_config, recordings)
@@ -185,18 +198,12 @@ def _fit(
     run.seal()
 
 
-def _combinations(search: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    return [
-        dict(zip(search, values, strict=True)) for values in itertools.product(*search.values())
-    ]
-
-
 def _search_trial(
-    run: RunFolder, config: RunConfig, number: int, options: Mapping[str, Any]
+    run: RunFolder, config: RunConfig, number: int, options: Sequence[Any]
 ) -> tuple[RunFolder, RunConfig]:
     values = config.model_dump()
     values["search"] = {}
-    for key, value in options.items():
+    for key, value in zip(config.search, options, strict=True):
         section, _, name = key.partition(".")
         if section not in ("model", "training", "data") or not name:
             raise ConfigError(f"search: expected model.x, training.x or data.x, got {key!r}")

@@ -1,4 +1,4 @@
-"""The loop: passes of steps, a validation after each, and a state that can be saved at any step."""
+"""Training loop: passes of steps, a validation after each, checkpoints at any step."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from freegaze.weights import load_weights
 
 @dataclass
 class FitState:
-    """Where a fit stands; plain values, saved with every checkpoint.
+    """Progress of a fit: plain values, saved with every checkpoint.
 
     Args:
         passes: Finished passes.
@@ -78,8 +78,8 @@ class Fit:
     """One fit of one encoder, from its first step or from a checkpoint.
 
     Batches, dropout and learning rate depend only on the seed and the number of the step, so that a
-    fit that was stopped goes on exactly as if it had not been. Several processes work on a part of
-    each batch each and come to the weights of one; the first of them writes.
+    stopped fit continues exactly as if it had not been stopped. Several processes each compute a
+    part of every batch and reach the weights of one process; the first of them writes.
 
     Args:
         encoder: The encoder, with its initial weights.
@@ -134,7 +134,8 @@ class Fit:
         """
         if not self.is_trainable:
             self._finish_pass({"train_loss": 0.0}, 0.0)
-        with torch.random.fork_rng(devices=self._cuda_devices()):
+        device = self.accelerator.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             while self.is_trainable and not self.is_over():
                 self._run_pass(progress)
         load_weights(self.encoder, self.best, "best weights")
@@ -172,7 +173,7 @@ class Fit:
         return loss, correlation
 
     def save(self) -> None:
-        """Write a checkpoint from which ``restore`` goes on bit for bit."""
+        """Write a checkpoint from which ``restore`` continues bit for bit."""
         self._saved_at = time.monotonic()
         if not self.accelerator.is_main_process:
             return
@@ -236,7 +237,7 @@ class Fit:
         return self._learn(session, firsts)
 
     def _learn_eagerly(self, session: str, firsts: Tensor) -> dict[str, Tensor]:
-        """Do what a step does on the device."""
+        """Take a step on the device."""
         n_windows = self.config.stretch_windows
         part, share = own_part(firsts, self.accelerator)
         batch = self.tensors[session].gather(part, n_windows)
@@ -303,13 +304,12 @@ class Fit:
     def _validation_losses(
         self, session: str, predicted: Tensor, observed: Tensor
     ) -> list[tuple[float, int]]:
-        """Return losses and what each counts."""
+        """Return losses and their weights in the mean."""
         loss = self.losses[session]
-        if self.config.validation_mean == "windows":
-            return [(float(loss(predicted, observed)), len(observed))]
-        size = self.config.batch_windows
+        is_by_window = self.config.validation_mean == "windows"
+        size = len(observed) if is_by_window else self.config.batch_windows
         parts = zip(predicted.split(size), observed.split(size), strict=True)
-        return [(float(loss(p, o)), 1) for p, o in parts]
+        return [(float(loss(p, o)), len(p) if is_by_window else 1) for p, o in parts]
 
     def _batches(self, pass_number: int) -> list[tuple[str, Tensor]]:
         """Return the pass's batches in a random order, each from one session."""
@@ -353,10 +353,6 @@ class Fit:
     @property
     def _is_alone(self) -> bool:
         return self.accelerator.num_processes == 1
-
-    def _cuda_devices(self) -> list[torch.device]:
-        device = self.accelerator.device
-        return [device] if device.type == "cuda" else []
 
 
 def _seeds(*numbers: int) -> np.uint32:

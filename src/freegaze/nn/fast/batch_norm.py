@@ -8,7 +8,6 @@ from contextvars import ContextVar
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
@@ -33,52 +32,36 @@ def divided_batch(is_divided: bool = True) -> Iterator[None]:
 
 
 def normalize_parts(
-    parts: Sequence[Float[Tensor, "_ channel height width"]],
-    norm: nn.BatchNorm2d,
+    parts: Sequence[Tensor],
+    norm: nn.BatchNorm1d | nn.BatchNorm2d,
     gain: float = 1.0,
-) -> Sequence[Float[Tensor, "_ channel height width"]]:
-    """Normalize a training batch that comes in parts, by statistics of the whole of it.
-
-    Nothing else may see the parts: the backward pass writes their gradient over them, which saves
-    as much memory as they take. PyTorch refuses a second such pass.
+    *,
+    is_inner: bool = True,
+) -> Sequence[Tensor]:
+    """Normalize a training batch that comes in parts, by statistics of the whole batch.
 
     Args:
-        parts: Some of the batch's maps each, or of this process's maps within ``divided_batch``.
+        parts: Values of the batch, (some of the batch, channel, ...) each, or of this process's
+            part within ``divided_batch``.
         norm: Its weights, and its running statistics, which are updated.
         gain: Factor on the result.
+        is_inner: Whether nothing else reads the parts. The backward pass then writes their gradient
+            over them, which saves as much memory, and PyTorch refuses a second such pass.
     """
-    if len(parts) == 1 and not _IS_DIVIDED.get():
-        return [_normalize(parts[0], norm, gain)]
-    return _normalize_divided(parts, norm, gain, is_inner=True)
-
-
-def _normalize(values: Tensor, norm: nn.BatchNorm1d | nn.BatchNorm2d, gain: float = 1.0) -> Tensor:
-    if _IS_DIVIDED.get():
-        return _normalize_divided([values], norm, gain, is_inner=False)[0]
+    weight, bias = (norm.weight, norm.bias) if gain == 1 else (norm.weight * gain, norm.bias * gain)
+    running, momentum = (norm.running_mean, norm.running_var), norm.momentum or 0.0
     if norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)
-    running, momentum = (norm.running_mean, norm.running_var), norm.momentum or 0.0
-    return F.batch_norm(values, *running, *_scaled(norm, gain), True, momentum, norm.eps)
-
-
-def _normalize_divided(
-    parts: Sequence[Tensor], norm: nn.BatchNorm1d | nn.BatchNorm2d, gain: float, *, is_inner: bool
-) -> Sequence[Tensor]:
+    if len(parts) == 1 and not _IS_DIVIDED.get():
+        return [F.batch_norm(parts[0], *running, weight, bias, True, momentum, norm.eps)]
     mean, variance, n_values = _moments(parts)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    momentum = norm.momentum or 0.0
+    unbiased = variance * n_values / (n_values - 1)
     with torch.no_grad():
-        if norm.num_batches_tracked is not None:
-            norm.num_batches_tracked.add_(1)
-        norm.running_mean.lerp_(mean, momentum)
-        norm.running_var.lerp_(variance * n_values / (n_values - 1), momentum)
+        for average, now in zip(running, (mean, unbiased), strict=True):
+            assert average is not None
+            average.lerp_(now, momentum)
     options = mean, variance, n_values, norm.eps, is_inner
-    return _NormalizeParts.apply(*_scaled(norm, gain), *options, *parts)  # type: ignore[return-value]
-
-
-def _scaled(norm: nn.BatchNorm1d | nn.BatchNorm2d, gain: float) -> tuple[Tensor, Tensor]:
-    return (norm.weight, norm.bias) if gain == 1 else (norm.weight * gain, norm.bias * gain)
+    return _NormalizeParts.apply(weight, bias, *options, *parts)  # type: ignore[return-value]
 
 
 @torch.no_grad()
@@ -95,19 +78,23 @@ def _moments(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class BatchNorm1d(nn.BatchNorm1d):
-    """``torch.nn.BatchNorm1d`` that knows batches divided among processes."""
+    """``torch.nn.BatchNorm1d``, also for batches divided among processes."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize by the batch in training, as learned otherwise."""
-        return _normalize(input, self) if self.training else super().forward(input)
+        if not self.training:
+            return super().forward(input)
+        return normalize_parts([input], self, is_inner=False)[0]
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """``torch.nn.BatchNorm2d`` that knows batches divided among processes."""
+    """``torch.nn.BatchNorm2d``, also for batches divided among processes."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize by the batch in training, as learned otherwise."""
-        return _normalize(input, self) if self.training else super().forward(input)
+        if not self.training:
+            return super().forward(input)
+        return normalize_parts([input], self, is_inner=False)[0]
 
 
 class _NormalizeParts(torch.autograd.Function):
