@@ -1,52 +1,68 @@
-"""A table or figure of the paper as a grid of runs: rows x sessions x seeds, in one folder.
+"""A table or figure of the paper as a grid of fits: rows x sessions x seeds, in one folder.
 
 ::
 
-    grid.yaml                            what was asked; another question needs another folder
+    grid.yaml                            the configuration; another one needs another folder
     sessions/SESSION/                    simulated sessions, where no other source was given
-    cells/ROW/SESSION/seed-K/            an ordinary run folder with its evaluation
-    cells/ROW/SESSION/seed-K.error.txt   why a cell failed, until it is tried again
-    table.csv, table.md, table.html      what came out; differences.csv beside them
+    fits/ROW/SESSION/seed-K/             an ordinary run folder with its evaluation
+    fits/ROW/SESSION/seed-K.error.txt    why a fit failed, until it is tried again
+    table.csv, table.md, table.html      the scores; differences.csv beside them
     figure3.pdf, .svg, .png, .csv ...    figures, and the numbers that they show
+
+Version 0.1 named the folder of fits ``cells``; such a grid is read and continued.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from pydantic import Field, PositiveInt
 
 from freegaze.config import StrictConfig, build_config, dump_yaml, read_config
 from freegaze.errors import CheckpointError, ConfigError, RegistryError
+from freegaze.evaluation.evaluate import evaluate
+from freegaze.evaluation.storage import save_evaluation
 from freegaze.files.atomic import atomic_file
-from freegaze.paper.presets import Row, Table, Version, find_table, preset, reads_photographs
-from freegaze.paper.scales import Scale, find_scale
+from freegaze.fitted.encoder import FittedEncoder
+from freegaze.fitted.storage import load_encoder
+from freegaze.jobs.fits import Fit
+from freegaze.paper.figure import AbstractFigure, PaperFigure
+from freegaze.paper.presets import (
+    Row,
+    Scale,
+    Table,
+    Version,
+    find_scale,
+    find_table,
+    preset,
+    reads_photographs,
+)
 from freegaze.progress import Progress
+from freegaze.recording.recording import Recording
+from freegaze.reports.wording import count
 from freegaze.runs.config import RunConfig, SourceConfig, resolve_config
-from freegaze.runs.run_folder import RunFolder
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources import open_recordings
 from freegaze.sources.simulation import write_simulation
+from freegaze.training.fit import resume, train
+from freegaze.training.processes import make_accelerator
 
 GRID_FILE = "grid.yaml"
 PAPER_FRAME_SIZE = (60, 80)
 """(height, width) that the original's encoders need: three strides of 2 leave 3 x 5."""
 
-CellState = Literal["waiting", "done", "failed"]
-
 
 class GridConfig(StrictConfig):
-    """What a grid is asked to reproduce.
+    """Configuration of a grid.
 
     Args:
         table: ``table1``, ``table2`` or ``table3``; or a figure, whose rows it then runs.
-        scale: ``tiny``, ``small`` or ``full``; sizes of simulated sessions, and passes at most.
+        scale: ``tiny``, ``small`` or ``full``; sizes of simulated sessions, and most passes.
         version: ``default``, or ``paper`` for the original's encoders and recipes.
         rows: Names of the rows to run; all by default.
         seeds: Fits of each row and session; the seeds are 0, 1, ...
@@ -65,70 +81,13 @@ class GridConfig(StrictConfig):
     source: SourceConfig | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One run of a grid.
-
-    Args:
-        row: Name of the row.
-        session_id: The session.
-        seed: Of the fit.
-        folder: The grid's folder of cells.
-    """
-
-    row: str
-    session_id: str
-    seed: int
-    folder: Path
-
     @property
-    def name(self) -> str:
-        """How a cell is named on the command line."""
-        return f"{self.row}/{self.session_id}/seed-{self.seed}"
-
-    @property
-    def run(self) -> RunFolder:
-        """Its run."""
-        return RunFolder(self.folder / self.name)
-
-    @property
-    def error_file(self) -> Path:
-        """Why it failed."""
-        return self.folder / f"{self.name}.error.txt"
-
-    @property
-    def state(self) -> CellState:
-        """How far it is."""
-        if (self.run.path / "evaluation" / "summary.json").is_file():
-            return "done"
-        return "failed" if self.error_file.is_file() else "waiting"
-
-    @property
-    def error(self) -> str:
-        """First line of why it failed; empty if it did not."""
-        if not self.error_file.is_file():
-            return ""
-        return (self.error_file.read_text(encoding="utf-8").splitlines() or [""])[0]
-
-    @contextmanager
-    def claimed(self) -> Iterator[bool]:
-        """Hold the cell for this process; yields whether it could be had.
-
-        The system gives a lock up when its process ends, however it ends.
-        """
-        lock = FileLock(self.folder / f"{self.name}.lock", timeout=0)
-        lock_folder = Path(lock.lock_file).parent
-        lock_folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire()
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+    def simulations(self) -> list[SimulationConfig]:
+        """Configurations of the simulated sessions; none where a source is given."""
+        if self.source is not None:
+            return []
+        size = PAPER_FRAME_SIZE if self.version == "paper" else None
+        return find_scale(self.scale).simulations(size)
 
 
 @dataclass(frozen=True)
@@ -137,7 +96,7 @@ class Grid:
 
     Args:
         path: Its folder.
-        config: What it is asked.
+        config: Its configuration.
         session_ids: Its sessions.
     """
 
@@ -147,12 +106,12 @@ class Grid:
 
     @property
     def table(self) -> Table:
-        """The table it reproduces."""
+        """The table or figure it was begun for."""
         return find_table(self.config.table)
 
     @property
     def scale(self) -> Scale:
-        """Its size."""
+        """Its scale."""
         return find_scale(self.config.scale)
 
     @property
@@ -162,62 +121,153 @@ class Grid:
         return tuple(r for r in self.table.rows if not wanted or r.name in wanted)
 
     @property
-    def is_simulated(self) -> bool:
-        """Whether its sessions are those it simulated itself."""
-        return self.config.source is None
-
-    @property
     def source(self) -> SourceConfig:
-        """Where its sessions are."""
+        """Source of its sessions."""
         return self.config.source or _own_source(self.path)
 
+    @property
+    def description(self) -> str:
+        """Version, sessions, scale and seeds in words."""
+        config = self.config
+        kind = "simulated" if config.source is None else f"source {config.source.name!r}"
+        return (
+            f"Version {config.version}: {count(len(self.session_ids), 'session')} ({kind}, scale "
+            f"{config.scale}), {count(config.seeds, 'seed')}"
+        )
+
     @cached_property
-    def cells(self) -> tuple[Cell, ...]:
-        """All cells: the first seed of every row and session comes before the second."""
+    def fits(self) -> tuple[Fit, ...]:
+        """All fits: the first seed of every row and session comes before the second."""
+        old = self.path / "cells"
+        folder = old if old.is_dir() else self.path / "fits"
         return tuple(
-            Cell(row.name, session, seed, self.path / "cells")
+            Fit(row.name, session, seed, folder)
             for seed in range(self.config.seeds)
             for row in self.rows
             for session in self.session_ids
         )
 
-    def cell(self, name: str) -> Cell:
-        """Return a cell by name.
+    def fit(self, name: str) -> Fit:
+        """Return a fit by name.
 
         Raises:
-            RegistryError: If the grid has no such cell.
+            RegistryError: If the grid has no such fit.
         """
-        for cell in self.cells:
-            if cell.name == name:
-                return cell
+        for fit in self.fits:
+            if fit.name == name:
+                return fit
         raise RegistryError(
-            f"{self.path} has no cell {name!r}; cells are named ROW/SESSION/seed-K, for example "
-            f"{self.cells[0].name}"
+            f"{self.path} has no fit {name!r}; fits are named ROW/SESSION/seed-K, for example "
+            f"{self.fits[0].name}"
         )
 
-    def run_config(self, cell: Cell) -> RunConfig:
-        """Return the configuration of a cell's run.
+    def fits_of(self, figure: PaperFigure) -> dict[str, list[Fit]]:
+        """Return the fits that a figure shows, by the name of the figure's row.
+
+        Any grid will do that holds rows of the same configuration, such as Table 2 for Figure 3.
 
         Raises:
-            ConfigError: If the grid's own settings do not fit the row's encoder.
+            ConfigError: If a row is missing.
         """
-        return cell_config(self.config, self.source, cell.row, cell.session_id, cell.seed)
+        version = self.config.version
+        own = {row.name: preset(self.table.name, row.name, version) for row in self.rows}
+        found = {}
+        for row in figure.rows:
+            wanted = preset(figure.name, row.name, version)
+            same = next((name for name, config in own.items() if config == wanted), None)
+            if same is None:
+                raise ConfigError(
+                    f"{self.path} holds a grid of {self.table.name} without the row {row.name!r} "
+                    f"that {figure.name} shows; choose another folder"
+                )
+            found[row.name] = [
+                fit
+                for fit in self.fits
+                if fit.row == same and (figure.has_all_seeds or fit.seed == 0)
+            ]
+        return found
+
+    def run_config(self, fit: Fit) -> RunConfig:
+        """Return the configuration of a fit.
+
+        Raises:
+            ConfigError: If the grid's settings do not fit the row's encoder.
+        """
+        return fit_config(self.config, self.source, fit.row, fit.session_id, fit.seed)
+
+    def recordings(self, fit: Fit) -> list[Recording]:
+        """Open the recordings that a fit is made on.
+
+        Raises:
+            DataError: If the source cannot be opened.
+        """
+        source = self.run_config(fit).source
+        assert source.path is not None, "a grid's source has a path"
+        return open_recordings(source.name, source.path, **source.options)
+
+    def encoder(self, fit: Fit) -> FittedEncoder:
+        """Load a fitted encoder onto the device that its training uses.
+
+        Raises:
+            CheckpointError: If the fit is not finished, or broken.
+        """
+        device = make_accelerator(self.run_config(fit).training).device
+        return load_encoder(fit.run.path, device)
 
 
-def cell_config(
-    config: GridConfig, source: SourceConfig, row: str, session_id: str, seed: int
-) -> RunConfig:
-    """Return the configuration of one run of a grid.
+@dataclass(frozen=True)
+class GridWork:
+    """The work of each fit of a grid; see ``freegaze.jobs.fits.Work``.
 
     Args:
-        config: What the grid is asked.
-        source: Where its sessions are.
+        grid: The grid.
+        figure: A figure that needs more of each fit than its evaluation.
+    """
+
+    grid: Grid
+    figure: AbstractFigure | None = None
+
+    def is_done(self, fit: Fit) -> bool:
+        """Return whether a fit is evaluated, and what the figure needs is computed."""
+        return fit.state == "done" and (self.figure is None or self.figure.is_done(fit))
+
+    def __call__(self, fit: Fit, progress: Progress | None) -> None:
+        """Fit and evaluate, then compute what the figure needs.
+
+        Raises:
+            FreegazeError: As any of these.
+        """
+        if fit.state != "done":
+            self._fit_and_evaluate(fit, progress)
+        if self.figure is not None and not self.figure.is_done(fit):
+            self.figure.compute(self.grid, fit, progress)
+
+    def _fit_and_evaluate(self, fit: Fit, progress: Progress | None) -> None:
+        recordings = self.grid.recordings(fit)
+        if (fit.run.path / "config.yaml").is_file():
+            resume(fit.run.path, recordings, progress)
+        else:
+            train(recordings, self.grid.run_config(fit), fit.run.path, progress)
+        if progress is not None:
+            progress("evaluating", 0, 1)
+        encoder, draws = self.grid.encoder(fit), self.grid.scale.draws
+        save_evaluation(fit.run.path, evaluate(encoder, recordings, draws=draws, paper=True))
+
+
+def fit_config(
+    config: GridConfig, source: SourceConfig, row: str, session_id: str, seed: int
+) -> RunConfig:
+    """Return the configuration of one fit of a grid.
+
+    Args:
+        config: The grid's configuration.
+        source: Source of its sessions.
         row: Name of the row.
         session_id: The session.
-        seed: Of the fit.
+        seed: Seed of the fit.
 
     Raises:
-        ConfigError: If the grid's own settings do not fit the row's encoder.
+        ConfigError: If the grid's settings do not fit the row's encoder.
         RegistryError: If a name is unknown.
     """
     values = preset(config.table, row, config.version).model_dump(mode="json")
@@ -237,38 +287,33 @@ def cell_config(
     return resolve_config(build_config(RunConfig, values, where=f"row {row!r}"))
 
 
-def start_grid(path: Path, config: GridConfig, progress: Progress | None = None) -> Grid:
-    """Begin a grid, or continue the one in the folder if it was asked the same.
+def start_grid(path: Path, config: GridConfig) -> Grid:
+    """Begin a grid, or continue the one in the folder if it has the same configuration.
 
     Args:
         path: The grid's folder.
-        config: What is asked.
-        progress: Told how far the simulation of sessions is.
+        config: Its configuration.
 
     Returns:
-        The grid; its cells are not run yet.
+        The grid; its sessions are not simulated and its fits not run yet.
 
     Raises:
         ConfigError: If the folder holds a grid with other settings, or a setting is wrong.
         RegistryError: If table, scale or a row is unknown.
-        DataError: If the source cannot be opened, or sessions cannot be written.
+        DataError: If the source cannot be opened, or the disk refuses.
     """
+    table = find_table(config.table)
     is_begun = (path / GRID_FILE).exists()
     if is_begun:
         _check_same(path, config)
-    table = find_table(config.table)
-    for name in config.rows:
-        table.row(name)
     source = config.source or _own_source(path)
-    for row in table.rows:  # a wrong setting shows before the time to simulate is spent
-        if not config.rows or row.name in config.rows:
-            cell_config(config, source, row.name, "any", 0)
+    for row in [table.row(name) for name in config.rows] or table.rows:
+        fit_config(config, source, row.name, "any", 0)  # a wrong setting shows before hours of work
+    grid = Grid(path, config, _session_ids(path, config))
     if not is_begun:
         with atomic_file(path / GRID_FILE) as partial:
             partial.write_text(dump_yaml(config), encoding="utf-8")
-    if config.source is None:
-        _simulate_sessions(path, config, progress)
-    return open_grid(path)
+    return grid
 
 
 def open_grid(path: Path) -> Grid:
@@ -282,24 +327,18 @@ def open_grid(path: Path) -> Grid:
         DataError: If its source cannot be opened.
     """
     config = read_grid_config(path)
-    if config.source is not None:
-        source = config.source
-        if source.path is None:
-            raise ConfigError(f"{path / GRID_FILE}: the source has no path; give one")
-        recordings = open_recordings(source.name, source.path, **source.options)
-        return Grid(path, config, tuple(r.session_id for r in recordings))
-    wanted = tuple(c.session_id for c in _simulations(config))
-    missing = [name for name in wanted if not (path / "sessions" / name).is_dir()]
+    grid = Grid(path, config, _session_ids(path, config))
+    missing = missing_sessions(grid)
     if missing:
         raise CheckpointError(
-            f"{path} lacks the simulated session {missing[0]!r}; run `freegaze reproduce "
+            f"{path} lacks the simulated session {missing[0].session_id!r}; run `freegaze reproduce "
             f"{config.table} --out {path}` once, which simulates it"
         )
-    return Grid(path, config, wanted)
+    return grid
 
 
 def read_grid_config(path: Path) -> GridConfig:
-    """Read what a grid was asked.
+    """Read the configuration of a grid.
 
     Raises:
         CheckpointError: If there is no grid in the folder.
@@ -310,33 +349,50 @@ def read_grid_config(path: Path) -> GridConfig:
     return read_config(GridConfig, path / GRID_FILE)
 
 
+def missing_sessions(grid: Grid) -> list[SimulationConfig]:
+    """Return the configurations of the sessions that are not simulated yet."""
+    folder = grid.path / "sessions"
+    return [own for own in grid.config.simulations if not (folder / own.session_id).is_dir()]
+
+
+def simulate_sessions(grid: Grid, progress: Progress | None = None) -> None:
+    """Simulate the sessions of a grid that are missing.
+
+    Args:
+        grid: The grid.
+        progress: Called after every step.
+
+    Raises:
+        DataError: If the disk refuses.
+    """
+    grid.path.mkdir(parents=True, exist_ok=True)
+    with FileLock(grid.path / "sessions.lock"):  # a second process waits for the first one's
+        for config in missing_sessions(grid):
+            (grid.path / "sessions").mkdir(exist_ok=True)
+            write_simulation(*simulate(config, progress), grid.path / "sessions")
+
+
+def _session_ids(path: Path, config: GridConfig) -> tuple[str, ...]:
+    if config.source is None:
+        return tuple(own.session_id for own in config.simulations)
+    if config.source.path is None:
+        raise ConfigError(f"{path / GRID_FILE}: the source has no path; give one")
+    recordings = open_recordings(config.source.name, config.source.path, **config.source.options)
+    return tuple(recording.session_id for recording in recordings)
+
+
 def _check_same(path: Path, config: GridConfig) -> None:
     before = read_grid_config(path).model_dump(mode="json")
-    now = config.model_dump(mode="json")
-    for key, value in now.items():
+    for key, value in config.model_dump(mode="json").items():
         if before[key] != value:
             raise ConfigError(
-                f"{path} holds a grid with {key} {before[key]!r}, asked for now is {value!r}; "
-                "choose another folder, or leave the option out to go on with that grid"
+                f"{path} holds a grid with {key} {before[key]!r}, requested is {value!r}; choose "
+                "another folder, or leave the option out to continue that grid"
             )
 
 
 def _own_source(path: Path) -> SourceConfig:
     return SourceConfig(name="simulation", path=(path / "sessions").resolve())
-
-
-def _simulations(config: GridConfig) -> list[SimulationConfig]:
-    size = PAPER_FRAME_SIZE if config.version == "paper" else None
-    return find_scale(config.scale).simulations(size)
-
-
-def _simulate_sessions(path: Path, config: GridConfig, progress: Progress | None) -> None:
-    folder = path / "sessions"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(path / "sessions.lock"):  # a second process waits for the first one's sessions
-        for simulation in _simulations(config):
-            if not (folder / simulation.session_id).is_dir():
-                write_simulation(*simulate(simulation, progress), folder)
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:

@@ -1,15 +1,14 @@
-"""Every row of Tables 1 to 3: which encoder, fed with what, and how the original trained it.
+"""Rows of the paper's tables with their configurations, and the scales of a reproduction.
 
-Figures are drawn from rows of the tables.
-
-Each row comes in two versions. ``paper`` has every quirk of the original that can be reproduced;
-``default`` is our encoder of the same kind in our one recipe, so that rows differ in what the table
-is about and in nothing else.
+Each row comes in two versions. ``paper`` has every quirk of the original that can be reproduced.
+``default`` is this package's encoder of the same kind in one common recipe, so that rows differ
+only in what the table is about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+import pkgutil
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -17,8 +16,9 @@ from freegaze.config import build_config
 from freegaze.errors import RegistryError
 from freegaze.models.encoder import MODELS
 from freegaze.paper.published import paper_config
-from freegaze.registry import nearest_names
+from freegaze.registry import Registry, nearest_names
 from freegaze.runs.config import RunConfig, resolve_config
+from freegaze.simulation.tracks import STANDARD_SESSIONS, SimulationConfig
 
 Version = Literal["default", "paper"]
 
@@ -62,7 +62,7 @@ class Table:
     name: str
     title: str
     rows: tuple[Row, ...]
-    pairs: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[str, str], ...] = ()
     varies_history: bool = False
 
     def row(self, name: str) -> Row:
@@ -77,31 +77,19 @@ class Table:
         return rows[name]
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How the original trained a kind of encoder (deviation Q21).
-
-    Args:
-        learning_rate: Of Adam.
-        patience: Passes in a row without a better validation.
-        max_passes: Passes at most.
-    """
-
-    learning_rate: float
-    patience: int
-    max_passes: int
-
-
-RECIPES: dict[str, Recipe] = {
-    "cnn": Recipe(1e-4, 6, 100),
-    "autoencoder": Recipe(1e-4, 6, 50),
-    "resnet18": Recipe(1e-4, 5, 100),
-    "efficientnet_b0": Recipe(1e-4, 5, 100),
-    "cnn_gru": Recipe(2e-4, 5, 50),
-    "sensorium": Recipe(9e-3, 5, 100),
-    "sensorium_plus": Recipe(9e-3, 5, 100),
+RECIPES: dict[str, dict[str, Any]] = {
+    "cnn": {"learning_rate": 1e-4, "patience": 6, "max_passes": 100},
+    "autoencoder": {"learning_rate": 1e-4, "patience": 6, "max_passes": 50},
+    "resnet18": {"learning_rate": 1e-4, "patience": 5, "max_passes": 100},
+    "efficientnet_b0": {"learning_rate": 1e-4, "patience": 5, "max_passes": 100},
+    "cnn_gru": {"learning_rate": 2e-4, "patience": 5, "max_passes": 50},
+    "sensorium": {"learning_rate": 9e-3, "patience": 5, "max_passes": 100},
+    "sensorium_plus": {"learning_rate": 9e-3, "patience": 5, "max_passes": 100},
 }
-"""The original's recipes by encoder. Source: Xu et al. (2023), code."""
+"""Settings of training that the original chose by encoder (deviation Q21).
+
+Source: Xu et al. (2023), code.
+"""
 
 VISION_MODELS = {
     "cnn": "CNN",
@@ -113,34 +101,26 @@ VISION_MODELS = {
 BEHAVIOR_SETS = ("S", "orig", "velo", "all", "orig_prod", "velo_prod", "all_prod")
 
 
-def _vision_rows() -> tuple[Row, ...]:
-    return tuple(
-        Row(f"{model}_shifter_{'on' if on else 'off'}", label, model, is_shifted=on)
-        for model, label in VISION_MODELS.items()
-        for on in (False, True)
-    )
-
-
-def _behavior_rows() -> tuple[Row, ...]:
-    return (
-        Row("cnn", "CNN", "cnn"),
-        Row("no_behavior", "CNN-GRU, no behavior", "cnn_gru", is_printed=False),
-        *(Row(name, f"CNN-GRU, {name}", "cnn_gru", name) for name in BEHAVIOR_SETS),
-        Row("sensorium_plus", "Sensorium+", "sensorium_plus"),
-    )
-
-
-def _history_rows() -> tuple[Row, ...]:
-    return tuple(
-        Row(f"history_{n}", f"history {n}", "cnn_gru", "all_prod", history=n) for n in range(1, 9)
-    )
-
+_VISION_ROWS = tuple(
+    Row(f"{model}_shifter_{'on' if on else 'off'}", label, model, is_shifted=on)
+    for model, label in VISION_MODELS.items()
+    for on in (False, True)
+)
+_BEHAVIOR_ROWS = (
+    Row("cnn", "CNN", "cnn"),
+    Row("no_behavior", "CNN-GRU, no behavior", "cnn_gru", is_printed=False),
+    *(Row(name, f"CNN-GRU, {name}", "cnn_gru", name) for name in BEHAVIOR_SETS),
+    Row("sensorium_plus", "Sensorium+", "sensorium_plus"),
+)
+_HISTORY_ROWS = tuple(
+    Row(f"history_{n}", f"history {n}", "cnn_gru", "all_prod", history=n) for n in range(1, 9)
+)
 
 TABLES: dict[str, Table] = {
     "table1": Table(
         "table1",
         "Vision only, without and with a shifter",
-        _vision_rows(),
+        _VISION_ROWS,
         (
             *((f"{model}_shifter_off", f"{model}_shifter_on") for model in VISION_MODELS),
             *(("cnn_shifter_on", f"{m}_shifter_on") for m in VISION_MODELS if m != "cnn"),
@@ -149,7 +129,7 @@ TABLES: dict[str, Table] = {
     "table2": Table(
         "table2",
         "Which behavior helps",
-        _behavior_rows(),
+        _BEHAVIOR_ROWS,
         (
             ("cnn", "no_behavior"),
             *(("no_behavior", name) for name in BEHAVIOR_SETS),
@@ -159,43 +139,40 @@ TABLES: dict[str, Table] = {
     "table3": Table(
         "table3",
         "How much history helps",
-        _history_rows(),
+        _HISTORY_ROWS,
         tuple(("history_1", f"history_{n}") for n in range(2, 9)),
         varies_history=True,
     ),
 }
-"""The tables by name. In the original, Tables 1 and 2 see one bin of history (deviation Q17)."""
+"""The tables by name. In the original, Tables 1 and 2 use one bin of history (deviation Q17)."""
+
+VISION_ONLY = TABLES["table1"].row("cnn_shifter_on")
+MULTIMODAL = TABLES["table2"].row("all_prod")
 
 
-_VISION_ONLY = TABLES["table1"].row("cnn_shifter_on")
-_MULTIMODAL = TABLES["table2"].row("all_prod")
+def _import_figures() -> None:
+    package = importlib.import_module("freegaze.paper.figures")
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"{package.__name__}.{module.name}")
 
-FIGURES: dict[str, Table] = {
-    "figure3": Table(
-        "figure3",
-        "What behavior adds to the prediction of each neuron",
-        (_VISION_ONLY, _MULTIMODAL),
-        (("cnn_shifter_on", "all_prod"),),
-    ),
-    "figure4": Table("figure4", "What excites each neuron most", (_MULTIMODAL,), ()),
-    "figure5": Table("figure5", "Which behavior modulates which neurons", (_MULTIMODAL,), ()),
-    "figurec1": Table(
-        "figurec1", "Does what excites a neuron depend on how it is found?", (_MULTIMODAL,), ()
-    ),
-}
-"""The figures by name, with the rows of tables that they show."""
+
+FIGURES: Registry[Table] = Registry("figure", _import_figures)
+"""The figures by name, each a file of ``freegaze.paper.figures``, with the rows they show."""
 
 
 def find_table(name: str) -> Table:
-    """Return a table, or the rows of a figure, by name.
+    """Return a table, or a figure with the rows that it shows, by name.
 
     Raises:
         RegistryError: If there is none.
     """
-    known = TABLES | FIGURES
-    if name not in known:
-        raise RegistryError(f"no table or figure {name!r} ({nearest_names(name, list(known))})")
-    return known[name]
+    if name in TABLES:
+        return TABLES[name]
+    if name in FIGURES:
+        return FIGURES.get(name)
+    known = nearest_names(name, [*TABLES, *FIGURES])
+    raise RegistryError(f"no table or figure {name!r} ({known})")
 
 
 def preset(table: str, row: str, version: Version = "default") -> RunConfig:
@@ -228,7 +205,6 @@ def preset(table: str, row: str, version: Version = "default") -> RunConfig:
 
 
 def _paper_values(table: Table, row: Row) -> dict[str, Any]:
-    recipe = RECIPES[row.model]
     is_sensorium = row.model.startswith("sensorium")
     behavior = row.behavior if row.behavior or row.model != "cnn_gru" else ()
     return {
@@ -245,9 +221,7 @@ def _paper_values(table: Table, row: Row) -> dict[str, Any]:
         },
         "split": {"method": "paper_tail"},
         "training": {
-            "learning_rate": recipe.learning_rate,
-            "patience": recipe.patience,
-            "max_passes": recipe.max_passes,
+            **RECIPES[row.model],
             "weight_decay": 0.0,
             "gradient_clip": None,
             "schedule": "constant",
@@ -259,7 +233,7 @@ def _paper_values(table: Table, row: Row) -> dict[str, Any]:
     }
 
 
-_SENSORIUM_TRAINER: Mapping[str, Any] = {
+_SENSORIUM_TRAINER: dict[str, Any] = {
     "schedule": "plateau",
     "monitor": "correlation",
     "rounds": 4,
@@ -280,6 +254,67 @@ def _default_values(table: Table, row: Row) -> dict[str, Any]:
 
 
 def reads_photographs(row: Row) -> bool:
-    """Whether the row's encoder starts from weights that were trained on photographs."""
+    """Return whether the row's encoder starts from weights that were trained on photographs."""
     core = MODELS.get(row.model).Config.model_fields.get("core")
     return core is not None and getattr(core.default, "kind", "") == "timm"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes of a reproduction.
+
+    Args:
+        max_passes: Passes over the training windows at most; ``None`` leaves the recipe's own.
+        minutes: Length of each simulated session; ``None`` for the standard ones' own.
+        n_neurons: Units of each simulated session; ``None`` for the standard ones' own, of which
+            the filter at 3 Hz leaves as many as in the original.
+        frame_size: (height, width) of simulated frames in pixels.
+        n_segments: Stretches of each simulated session, 70 % training and 30 % test.
+        draws: Bootstrap draws.
+    """
+
+    max_passes: int | None
+    minutes: float | None
+    n_neurons: tuple[int, int, int] | None
+    frame_size: tuple[int, int]
+    n_segments: int
+    draws: int
+
+    def simulations(self, frame_size: tuple[int, int] | None = None) -> list[SimulationConfig]:
+        """Return the configurations of the three simulated sessions.
+
+        Args:
+            frame_size: (height, width) of their frames, where not the scale's own.
+        """
+        numbers = self.n_neurons or (None, None, None)
+        return [
+            SimulationConfig(
+                minutes=self.minutes or standard.minutes,
+                n_neurons=n or standard.n_neurons,
+                seed=standard.seed,
+                track=standard.track,
+                frame_size=frame_size or self.frame_size,
+                n_segments=self.n_segments,
+                session_id=f"mouse_{standard.seed}",
+            )
+            for standard, n in zip(STANDARD_SESSIONS.values(), numbers, strict=True)
+        ]
+
+
+SCALES: dict[str, Scale] = {
+    "tiny": Scale(3, 3.0, (8, 8, 8), (30, 40), 6, 200),
+    "small": Scale(6, 10.0, (105, 50, 76), (60, 80), 10, 1000),
+    "full": Scale(None, None, None, (60, 80), 10, 1000),
+}
+"""``tiny`` shows that everything works, ``small`` shows what is what, ``full`` is the paper."""
+
+
+def find_scale(name: str) -> Scale:
+    """Return a scale by name.
+
+    Raises:
+        RegistryError: If there is none.
+    """
+    if name not in SCALES:
+        raise RegistryError(f"no scale {name!r} ({nearest_names(name, list(SCALES))})")
+    return SCALES[name]

@@ -1,8 +1,8 @@
-"""What came out of a grid: scores of each row and session, and differences between rows."""
+"""Scores of a grid: each row and session, and differences between rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from freegaze.metrics.metric import METRICS
 from freegaze.metrics.paper import PAPER_WIDTH_BINS, smooth_paper
 from freegaze.paper.grid import Grid
 from freegaze.paper.presets import Row, reads_photographs
-from freegaze.paper.printed import Printed, printed
+from freegaze.paper.printed import printed
 
 HEADLINES = ("bits_per_spike", "correlation", "smoothed_correlation")
 """Scores of each row and session, besides the original's own two."""
@@ -38,23 +38,26 @@ COMPARED = ("bits_per_spike", "correlation")
 """Scores by which rows are compared."""
 
 ATTAINABLE = "attainable_correlation"
+"""A simulation's best possible score, to read the others against."""
+
+_ENTRY = ("mean", "mean_low", "mean_high", "n_neurons")
 
 
 @dataclass(frozen=True)
 class GridResult:
-    """Tables of a grid, of the cells that are done.
+    """Tables of a grid, of the fits that are done.
 
     Args:
         grid: The grid.
-        scores: One line a row, session and score: ``row``, ``label``, ``session_id``, ``metric``,
+        scores: One line per row, session and score: ``row``, ``label``, ``session_id``, ``metric``,
             ``value`` (mean over neurons, then seeds), ``block_low`` and ``block_high`` (interval
             over blocks of time for these seeds: the mean of each seed's), ``seed_low`` and
             ``seed_high`` (interval over seeds by Student's t; NaN with one seed), ``n_seeds``,
             ``n_neurons``, ``printed`` (by the original; beside its own sessions only),
             ``printed_sd`` (over neurons) and ``difference`` (ours minus printed).
         differences: Paired differences between rows, as `freegaze.evaluation.compare` makes them.
-        failures: Name of each failed cell, and why.
-        n_missing: Cells that were not run yet.
+        failures: Name of each failed fit, and the reason.
+        n_missing: Fits that were not run yet.
     """
 
     grid: Grid
@@ -64,59 +67,83 @@ class GridResult:
     n_missing: int
 
     @property
-    def caption(self) -> str:
-        """One paragraph that says what was run."""
-        return _caption(self)
-
-    @property
     def metrics(self) -> list[str]:
         """Names of the scores, in order."""
-        return list(dict.fromkeys(self.scores["metric"])) if len(self.scores) else []
-
-    def of_metric(self, metric: str) -> pd.DataFrame:
-        """Return the lines of one score."""
-        return self.scores.loc[self.scores["metric"] == metric]
+        return list(self.scores["metric"].unique()) if len(self.scores) else []
 
     def wide(self, metric: str) -> pd.DataFrame:
-        """Return one score for people: a line a row, a column a session, intervals as text."""
-        part = self.of_metric(metric)
-        rows = []
-        for row in self.grid.rows:
-            line: dict[str, Any] = {"row": row_label(self.grid, row)}
-            for session in self.grid.session_ids:
-                line[session] = _cell_text(part, row.name, session)
-            rows.append(line)
-        return pd.DataFrame(rows)
+        """Return one score for people: a line per row, a column per session, intervals as text."""
+        part = self.scores[self.scores["metric"] == metric]
+        texts = {(line["row"], line["session_id"]): _text(line) for _, line in part.iterrows()}
+        sessions = self.grid.session_ids
+        return pd.DataFrame(
+            {
+                "row": row_label(self.grid, row),
+                **{session: texts.get((row.name, session), "") for session in sessions},
+            }
+            for row in self.grid.rows
+        )
+
+    @property
+    def caption(self) -> str:
+        """One paragraph about what was run."""
+        grid, config = self.grid, self.grid.config
+        encoders = {
+            "default": "this package's encoders in one recipe",
+            "paper": "the original's encoders and recipes",
+        }
+        parts = [f"{grid.description}; {encoders[config.version]}."]
+        if any(reads_photographs(row) for row in grid.rows):
+            start = "ImageNet weights" if config.pretrained else "random weights, not ImageNet's"
+            parts.append(f"ResNet-18 and EfficientNet-B0 start from {start}.")
+        if config.settings:
+            changed = ", ".join(f"{key} = {value}" for key, value in config.settings.items())
+            parts.append(f"Settings of every run: {changed}.")
+        parts.append(
+            f"Values are means over neurons; intervals ({LEVEL:.0%}) are over blocks of time of "
+            "these neurons and, with several seeds, over seeds."
+        )
+        if self.failures or self.n_missing:
+            parts.append(f"{len(self.failures)} fits failed, {self.n_missing} were not run.")
+        return " ".join(parts)
 
 
 def collect(grid: Grid, draws: int | None = None) -> GridResult:
-    """Gather what the cells of a grid have come to.
+    """Gather the scores of a grid.
 
     Args:
-        grid: The grid; cells that are not done are left out and counted.
+        grid: The grid; fits that are not done are left out and counted.
         draws: Bootstrap draws for differences and the original's scores; the scale's by default.
 
     Returns:
         Its tables.
 
     Raises:
-        CheckpointError: If the evaluation of a cell is broken; the message says which.
+        CheckpointError: If the evaluation of a fit is broken; the message names it.
     """
     draws = draws or grid.scale.draws
-    evaluations = _load(grid)
+    done: dict[tuple[str, str], list[Evaluation]] = {}
+    for fit in grid.fits:
+        if fit.state == "done":
+            done.setdefault((fit.row, fit.session_id), []).append(load_evaluation(fit.run.path))
     lines = [
         line
-        for (row, session), found in evaluations.items()
-        for line in _score_lines(grid, row, session, found, draws)
+        for row in grid.rows
+        for session in grid.session_ids
+        if (row.name, session) in done
+        for line in _score_lines(grid, row, session, done[row.name, session], draws)
     ]
-    failures = {c.name: c.error for c in grid.cells if c.state == "failed"}
-    n_missing = sum(cell.state == "waiting" for cell in grid.cells)
-    differences = _differences(grid, evaluations, draws)
-    return GridResult(grid, pd.DataFrame(lines), differences, failures, n_missing)
+    return GridResult(
+        grid=grid,
+        scores=pd.DataFrame(lines),
+        differences=_differences(grid, done, draws),
+        failures={fit.name: fit.error for fit in grid.fits if fit.state == "failed"},
+        n_missing=sum(fit.state == "waiting" for fit in grid.fits),
+    )
 
 
 def save_result(result: GridResult) -> list[Path]:
-    """Write a grid's tables beside its cells, as CSV and Markdown.
+    """Write a grid's tables beside its fits, as CSV and Markdown.
 
     Args:
         result: From ``collect``.
@@ -138,13 +165,15 @@ def save_result(result: GridResult) -> list[Path]:
 
 def markdown(result: GridResult) -> str:
     """Return a grid's tables in Markdown."""
-    parts = [f"# {_title(result.grid)}\n", result.caption + "\n"]
+    table = result.grid.table
+    number, title = table.name.removeprefix("table"), table.title
+    parts = [f"# Table {number}: {title[0].lower()}{title[1:]}\n", result.caption + "\n"]
     for metric in result.metrics:
         parts += [f"## {metric}\n", to_markdown(result.wide(metric))]
     if len(result.differences):
         parts += ["## Paired differences\n", to_markdown(difference_frame(result))]
     if result.failures:
-        parts += ["## Failed cells\n"]
+        parts += ["## Failed fits\n"]
         parts += ["".join(f"* `{name}`: {why}\n" for name, why in result.failures.items())]
     return "\n".join(parts)
 
@@ -152,34 +181,36 @@ def markdown(result: GridResult) -> str:
 def difference_frame(result: GridResult) -> pd.DataFrame:
     """Return paired differences for people, intervals as text."""
     labels = {row.name: row_label(result.grid, row) for row in result.grid.rows}
-    table = result.differences
     return pd.DataFrame(
         {
-            "rows": [
-                f"{labels[b]} − {labels[a]}"
-                for a, b in zip(table["first"], table["second"], strict=True)
-            ],
-            "session": table["session_id"],
-            "score": table["metric"],
-            "difference": [f"{v:+.4f}" for v in table["difference"]],
-            "interval": [
-                interval_text(a, b)
-                for a, b in zip(table["difference_low"], table["difference_high"], strict=True)
-            ],
-            "p": [f"{p:.2g}" for p in table["p"]],
+            "rows": f"{labels[line['second']]} − {labels[line['first']]}",
+            "session": line["session_id"],
+            "score": line["metric"],
+            "difference": f"{line['difference']:+.4f}",
+            "interval": interval_text(line["difference_low"], line["difference_high"]),
+            "p": f"{line['p']:.2g}",
         }
+        for line in result.differences.to_dict("records")
     )
 
 
-def _load(grid: Grid) -> dict[tuple[Row, str], list[Evaluation]]:
-    rows = {row.name: row for row in grid.rows}
-    found: dict[tuple[Row, str], list[Evaluation]] = {
-        (row, session): [] for row in grid.rows for session in grid.session_ids
-    }
-    for cell in grid.cells:
-        if cell.state == "done":
-            found[rows[cell.row], cell.session_id].append(load_evaluation(cell.run.path))
-    return {key: evaluations for key, evaluations in found.items() if evaluations}
+def row_label(grid: Grid, row: Row) -> str:
+    """Return the name of a row for people, with its shifter where rows differ in it."""
+    differs = len({own.is_shifted for own in grid.table.rows}) > 1
+    shifter = (", shifter" if row.is_shifted else ", no shifter") if differs else ""
+    return f"{row.label}{shifter}" + ("" if row.is_printed else " (not in the paper)")
+
+
+def join_sessions(sessions: Sequence[Sequence[Evaluation]]) -> list[Evaluation]:
+    """Turn evaluations of one session each into one of all sessions, for each seed.
+
+    Args:
+        sessions: For each session one evaluation per seed.
+    """
+    return [
+        Evaluation(pd.concat([e.table for e in seed]), {}, tuple(e.sessions[0] for e in seed))
+        for seed in zip(*sessions, strict=True)
+    ]
 
 
 def _score_lines(
@@ -188,7 +219,10 @@ def _score_lines(
     original = printed(grid.table.name, row.name, session_id)
     lines = []
     for metric, values in _values(session_id, evaluations, draws).items():
-        mean, low, high = values[:, :3].mean(0)
+        mean, low, high, _ = values.mean(0)
+        known = {"paper_correlation": "correlation", "paper_mse": "mse"}.get(metric, "")
+        one = getattr(original, known, np.nan)
+        has_sd = metric == "paper_correlation" and original is not None
         seed_low, seed_high = _seed_interval(values[:, 0])
         lines.append(
             {
@@ -203,7 +237,9 @@ def _score_lines(
                 "seed_high": seed_high,
                 "n_seeds": len(values),
                 "n_neurons": int(values[0, 3]),
-                **_printed_columns(original, metric, mean),
+                "printed": one,
+                "printed_sd": original.correlation_sd if has_sd else np.nan,
+                "difference": mean - one,
             }
         )
     return lines
@@ -216,19 +252,14 @@ def _values(
     values: dict[str, list[list[float]]] = {}
     for evaluation in evaluations:
         scores = evaluation.summary["sessions"][session_id]["scores"]
-        for name in HEADLINES:
-            if name in scores:
-                values.setdefault(name, []).append(_entry(scores[name]))
         session = evaluation.session(session_id)
-        for name, metric in PAPER_SCORES.items():
-            values.setdefault(name, []).append(_paper_entry(session, metric, draws))
-        if ATTAINABLE in scores:  # a simulation's best possible score, to read the others against
-            values.setdefault(ATTAINABLE, []).append(_entry(scores[ATTAINABLE]))
+        own = {name: scores[name] for name in (*HEADLINES, ATTAINABLE) if name in scores}
+        entries = {name: [entry[key] for key in _ENTRY] for name, entry in own.items()}
+        bound = {ATTAINABLE: entries.pop(ATTAINABLE)} if ATTAINABLE in entries else {}
+        original = {n: _paper_entry(session, m, draws) for n, m in PAPER_SCORES.items()}
+        for name, entry in (entries | original | bound).items():
+            values.setdefault(name, []).append(entry)
     return {name: np.array(rows) for name, rows in values.items()}
-
-
-def _entry(score: dict[str, float]) -> list[float]:
-    return [score["mean"], score["mean_low"], score["mean_high"], score["n_neurons"]]
 
 
 def _paper_entry(session: ScoredSession, name: str, draws: int) -> list[float]:
@@ -256,28 +287,11 @@ def _seed_interval(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()) - reach, float(values.mean()) + reach
 
 
-def _printed_columns(original: Printed | None, metric: str, value: float) -> dict[str, float]:
-    nothing = {"printed": float("nan"), "printed_sd": float("nan"), "difference": float("nan")}
-    if original is None or metric not in PAPER_SCORES:
-        return nothing
-    if metric == "paper_mse":
-        return {**nothing, "printed": original.mse, "difference": value - original.mse}
-    return {
-        "printed": original.correlation,
-        "printed_sd": original.correlation_sd,
-        "difference": value - original.correlation,
-    }
-
-
 def _differences(
-    grid: Grid, evaluations: dict[tuple[Row, str], list[Evaluation]], draws: int
+    grid: Grid, done: Mapping[tuple[str, str], list[Evaluation]], draws: int
 ) -> pd.DataFrame:
     """Compare pairs of rows, on the sessions in which both were run with every seed."""
-    complete = {
-        (row.name, session): found
-        for (row, session), found in evaluations.items()
-        if len(found) == grid.config.seeds
-    }
+    complete = {key: found for key, found in done.items() if len(found) == grid.config.seeds}
     tables = []
     for pair in grid.table.pairs:
         shared = [s for s in grid.session_ids if all((name, s) in complete for name in pair)]
@@ -287,71 +301,11 @@ def _differences(
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def join_sessions(sessions: Sequence[Sequence[Evaluation]]) -> list[Evaluation]:
-    """Turn evaluations of one session each into one of all sessions, for each seed.
-
-    Args:
-        sessions: For each session one evaluation a seed.
-    """
-    return [
-        Evaluation(pd.concat([e.table for e in seed]), {}, tuple(e.sessions[0] for e in seed))
-        for seed in zip(*sessions, strict=True)
-    ]
-
-
-def _title(grid: Grid) -> str:
-    number = grid.table.name.removeprefix("table")
-    return f"Table {number}: {grid.table.title[0].lower()}{grid.table.title[1:]}"
-
-
-def row_label(grid: Grid, row: Row) -> str:
-    """Return how a row is named for people, with its shifter where rows differ in it."""
-    differs = len({r.is_shifted for r in grid.table.rows}) > 1
-    shifter = (", shifter" if row.is_shifted else ", no shifter") if differs else ""
-    return f"{row.label}{shifter}" + ("" if row.is_printed else " (not in the paper)")
-
-
-def _cell_text(part: pd.DataFrame, row: str, session_id: str) -> str:
-    found = part[(part["row"] == row) & (part["session_id"] == session_id)]
-    if not len(found):
-        return ""
-    line = found.iloc[0]
+def _text(line: pd.Series) -> str:
     text = f"{line['value']:.3f}"
-    for kind, low, high in (
-        ("time", line["block_low"], line["block_high"]),
-        ("seeds", line["seed_low"], line["seed_high"]),
-    ):
-        if np.isfinite(low):
-            text += f" ({kind} {low:.3f} to {high:.3f})"
+    for kind, start in (("time", "block"), ("seeds", "seed")):
+        if np.isfinite(line[f"{start}_low"]):
+            text += f" ({kind} {line[f'{start}_low']:.3f} to {line[f'{start}_high']:.3f})"
     if np.isfinite(line["printed"]):
         text += f"; printed {line['printed']:.3f}, {line['difference']:+.3f}"
     return text
-
-
-def _caption(result: GridResult) -> str:
-    grid, config = result.grid, result.grid.config
-    versions = {
-        "default": "our encoders in one recipe",
-        "paper": "the original's encoders and recipes",
-    }
-    where = (
-        f"{len(grid.session_ids)} simulated sessions (scale {config.scale})"
-        if grid.is_simulated
-        else f"{len(grid.session_ids)} sessions of source {grid.source.name!r} (scale "
-        f"{config.scale})"
-    )
-    n_seeds = "one seed" if config.seeds == 1 else f"{config.seeds} seeds"
-    parts = [f"Version {config.version}: {versions[config.version]}; {where}, {n_seeds}."]
-    if any(reads_photographs(row) for row in grid.rows):
-        start = "ImageNet weights" if config.pretrained else "random weights, not ImageNet's"
-        parts.append(f"ResNet-18 and EfficientNet-B0 start from {start}.")
-    if config.settings:
-        changed = ", ".join(f"{key} = {value}" for key, value in config.settings.items())
-        parts.append(f"Settings of every run: {changed}.")
-    parts.append(
-        "Values are means over neurons; intervals (95 %) are over blocks of time of these "
-        "neurons and, with several seeds, over seeds."
-    )
-    if result.failures or result.n_missing:
-        parts.append(f"{len(result.failures)} cells failed, {result.n_missing} were not run.")
-    return " ".join(parts)

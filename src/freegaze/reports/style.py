@@ -7,7 +7,9 @@ as the text of the page around it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Literal, TypeVar, cast
 
@@ -127,6 +129,14 @@ def _styled(draw: F, settings: dict[Any, Any]) -> F:
             return draw(*args, **options)
 
     return cast(F, styled)
+
+
+@contextmanager
+def any_script() -> Iterator[None]:
+    """Allow names in any script: matplotlib warns of letters that only the reader's fonts have."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def new_figure(

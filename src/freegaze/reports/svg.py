@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from freegaze.reports.style import PX_PER_INCH, RC
+from freegaze.report.style import PX_PER_INCH, RC, any_script
 
 _TAG = re.compile(r"<[a-zA-Z][^>]*>")
 _FONT = re.compile(r"font-family: [^;\"]*;? ?")
@@ -82,11 +79,3 @@ def figure_to_png(figure: Figure, pixel_ratio: float = 2.0, background: str = "w
             metadata={"Software": None},
         )
     return stream.getvalue()
-
-
-@contextmanager
-def any_script() -> Iterator[None]:
-    """Let names be in any script: matplotlib warns of letters that only the reader's fonts have."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield

@@ -1,1 +1,1 @@
-"""Figures of Xu et al. (2023)."""
+"""Figures of Xu et al. (2023), one file each."""

@@ -1,13 +1,16 @@
-"""Figure 3 as data: each neuron's correlation from vision alone, and from vision and behavior."""
+"""Figure 3: each neuron's correlation from vision alone, and from vision and behavior."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy import stats
 
 from freegaze.errors import DataError
@@ -15,103 +18,133 @@ from freegaze.evaluation.compare import ALL_SESSIONS, compare
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.shared_sessions import SharedSession, share_sessions
 from freegaze.evaluation.storage import load_evaluation
+from freegaze.jobs.fits import Fit
 from freegaze.metrics.metric import METRICS
 from freegaze.metrics.paper import PAPER_WIDTH_BINS, correlation_smoothed
-from freegaze.paper.figures.figure import correlation_name, figure_cells
-from freegaze.paper.grid import Cell, Grid
-from freegaze.paper.presets import Version
+from freegaze.paper.figure import AbstractFigure, PaperFigure, register_figure
+from freegaze.paper.presets import MULTIMODAL, VISION_ONLY, Version
 from freegaze.paper.result import join_sessions
+from freegaze.reports.style import (
+    COLUMN_PX,
+    FAINT,
+    MODEL,
+    MUTED,
+    PRINT_PX,
+    PRINT_SMALL_PX,
+    BASELINE_COLORS,
+    color_of,
+    count_ticks,
+    few_ticks,
+    label_axes,
+    marker_of,
+    new_figure,
+    print_style,
+    quiet_grid,
+)
+from freegaze.reports.wording import LEVEL, count, fixed, interval, shorten
 
-VISION, MULTIMODAL = "cnn_shifter_on", "all_prod"
+if TYPE_CHECKING:
+    from freegaze.paper.grid import Grid
+
+COLUMNS = 4
+"""Panels in a band."""
+
+BAND_PX = 255
+FEWEST_BINS, MOST_BINS = 8, 16
+VISION, MULTI = "vision alone", "vision and behavior"
+_MEANS = ["vision", "multimodal", "difference"]
+_INTERVAL = ["difference_low", "difference_high", "p"]
 
 
 @dataclass(frozen=True)
-class Figure3:
+class Correlations:
     """Vision alone against vision and behavior.
 
     Args:
-        metric: ``correlation`` of single bins, or ``paper_correlation`` after the original's
-            smoothing (Q29).
-        version: Of the grid.
-        neurons: One row a neuron: ``session_id``, ``unit_id``, ``vision``, ``multimodal`` (means
+        version: Of the figure. ``default`` compares correlations of single bins, ``paper`` those
+            after the original's smoothing (Q29).
+        neurons: One row per neuron: ``session_id``, ``unit_id``, ``vision``, ``multimodal`` (means
             over seeds, on shared bins), ``difference``.
-        tests: One row a session and, where there are several, ``all``: ``session_id``,
+        tests: One row per session and, where there are several, ``all``: ``session_id``,
             ``n_neurons``, ``vision``, ``multimodal`` (means over neurons; over sessions for
             ``all``), ``difference`` with ``difference_low``, ``difference_high`` and ``p`` from
-            paired resampling of blocks of time, neurons and seeds (NaN for ``paper_correlation``,
-            whose smoothing runs over the ends of blocks), ``p_wilcoxon`` (neurons taken as
-            independent, which they are not).
+            paired resampling of blocks of time, neurons and seeds (NaN in ``paper``, whose
+            smoothing runs over the ends of blocks), ``p_wilcoxon`` (neurons taken as independent,
+            which they are not).
     """
 
-    metric: str
     version: Version
     neurons: pd.DataFrame
     tests: pd.DataFrame
 
     @property
-    def session_ids(self) -> list[str]:
-        """Sessions in order."""
-        return list(dict.fromkeys(self.neurons["session_id"]))
-
-    @property
     def tables(self) -> Mapping[str, pd.DataFrame]:
-        """What is written beside the figure, by the end of the file's name."""
+        """Tables by the end of the file's name."""
         return {"": self.neurons, "_tests": self.tests}
 
     @property
     def caption(self) -> str:
-        """What is shown."""
-        score, test = {
-            "paper": (
-                "Pearson correlations after the original's 2 s boxcar",
-                "p: Wilcoxon's signed-rank test over neurons, as the original, which takes neurons "
-                "for independent",
-            ),
-            "default": (
-                "Pearson correlations of single bins",
-                "Intervals (95 %) and p: paired resampling of blocks of time, neurons and seeds",
-            ),
-        }[self.version]
+        """Text below the figure."""
+        score, test = (
+            "Pearson correlations of single bins",
+            (f"Intervals ({LEVEL}) and p: paired resampling of blocks of time, neurons and seeds"),
+        )
+        if self.version == "paper":
+            score = f"Pearson correlations after the original's boxcar of {PAPER_WIDTH_BINS} bins"
+            test = (
+                "p: Wilcoxon's signed-rank test over neurons, as in the original, which treats "
+                "neurons as independent"
+            )
         return (
-            "Prediction of each neuron from vision alone (CNN with shifter) and from vision and "
-            f"behavior (CNN-GRU, all_prod), on the same held-out bins. {score}; above the "
-            f"diagonal behavior helps; Δr is the mean gain. Below: how many neurons reach which "
+            f"Prediction of each neuron from vision alone ({VISION_ONLY.label} with shifter) and "
+            f"from vision and behavior ({MULTIMODAL.label}), on the same held-out bins. {score}; "
+            "above the diagonal behavior helps; Δr is the mean gain. Below: number of neurons by "
             f"correlation; triangles: means. {test}."
         )
 
+    def draw(self) -> Mapping[str, Figure]:
+        """Draw scatters of the two correlations, and histograms of both."""
+        return {"": _draw(self)}
 
-def figure3(grid: Grid, draws: int | None = None) -> Figure3:
-    """Gather Figure 3 from the cells of a grid that are done.
 
-    Args:
-        grid: The grid.
-        draws: Bootstrap draws; the scale's by default.
+class Figure3(AbstractFigure):
+    """Figure 3 in both versions."""
 
-    Returns:
-        The figure's data, of the sessions in which both rows were run with every seed.
+    def gather(self, grid: Grid, fits: Mapping[str, Sequence[Fit]]) -> Correlations:
+        """Compare the sessions in which both rows were fitted with every seed.
 
-    Raises:
-        ConfigError: If the grid lacks a row.
-        DataError: If no session is complete.
+        Source: Xu et al. (2023), Figure 3 (deviation Q41).
+        """
+        found = [_complete(own, grid.config.seeds) for own in fits.values()]
+        sessions = [s for s in grid.session_ids if all(s in own for own in found)]
+        if not sessions:
+            raise DataError(f"{grid.path}: no session has both rows of Figure 3 yet")
+        names = ("vision", "multimodal")
+        joined = [join_sessions([own[s] for s in sessions]) for own in found]
+        models = dict(zip(names, joined, strict=True))
+        return compare_neurons(models, grid.config.version, grid.scale.draws)
 
-    Source: Xu et al. (2023), Figure 3 (deviation Q41).
-    """
-    cells = figure_cells(grid, "figure3")
-    models = {row: _complete(grid, own) for row, own in cells.items()}
-    sessions = [s for s in grid.session_ids if all(s in found for found in models.values())]
-    if not sessions:
-        raise DataError(f"{grid.path}: no session has both rows of Figure 3 yet")
-    joined = {row: join_sessions([found[s] for s in sessions]) for row, found in models.items()}
-    return compare_neurons(joined, grid.config.version, draws or grid.scale.draws)
+
+register_figure(
+    PaperFigure(
+        name="figure3",
+        title="What behavior adds to the prediction of each neuron",
+        rows=(VISION_ONLY, MULTIMODAL),
+        pairs=((VISION_ONLY.name, MULTIMODAL.name),),
+        default=Figure3,
+        paper=Figure3,
+        has_all_seeds=True,
+    )
+)
 
 
 def compare_neurons(
     models: Mapping[str, Sequence[Evaluation]], version: Version, draws: int
-) -> Figure3:
+) -> Correlations:
     """Compare two models neuron by neuron.
 
     Args:
-        models: Evaluations of vision only and of the multimodal model, one a seed, by any name.
+        models: Evaluations of ``vision`` and of ``multimodal``, one per seed.
         version: ``paper`` for the original's correlation and test, else ``default``.
         draws: Bootstrap draws, for ``default``.
 
@@ -121,25 +154,21 @@ def compare_neurons(
     Raises:
         DataError: If the two share nothing, or hold too few bins for the original's smoothing.
     """
-    vision, multimodal = models
     tables = []
     for session_id, shared in share_sessions(models).items():
-        first, second = (_scores(shared, name, version) for name in (vision, multimodal))
-        tables.append(
-            pd.DataFrame(
-                {
-                    "session_id": session_id,
-                    "unit_id": shared.session.unit_ids,
-                    "vision": first,
-                    "multimodal": second,
-                    "difference": second - first,
-                }
-            )
-        )
+        scores = {name: _scores(shared, name, version) for name in models}
+        units = {"session_id": session_id, "unit_id": shared.session.unit_ids}
+        tables.append(pd.DataFrame({**units, **scores}))
     neurons = pd.concat(tables, ignore_index=True)
-    return Figure3(
-        correlation_name(version), version, neurons, _tests(neurons, models, version, draws)
-    )
+    neurons["difference"] = neurons["multimodal"] - neurons["vision"]
+    tests = _test_sessions(neurons)
+    if version == "default":
+        table = compare(models, metrics=["correlation"], draws=draws).table
+        tests = tests.merge(table[["session_id", *_INTERVAL]], on="session_id", how="left")
+    else:
+        tests[_INTERVAL] = np.nan
+    columns = ["session_id", "n_neurons", *_MEANS, *_INTERVAL, "p_wilcoxon"]
+    return Correlations(version, neurons, tests[columns])
 
 
 def wilcoxon(differences: Float[np.ndarray, " neuron"]) -> float:
@@ -148,13 +177,13 @@ def wilcoxon(differences: Float[np.ndarray, " neuron"]) -> float:
     return float(np.asarray(stats.wilcoxon(known))[1]) if len(known) else float("nan")
 
 
-def _complete(grid: Grid, cells: Sequence[Cell]) -> dict[str, list[Evaluation]]:
+def _complete(fits: Sequence[Fit], n_seeds: int) -> dict[str, list[Evaluation]]:
     """Load evaluations by session, of sessions of which every seed is done."""
     found: dict[str, list[Evaluation]] = {}
-    for cell in cells:
-        if cell.state == "done":
-            found.setdefault(cell.session_id, []).append(load_evaluation(cell.run.path))
-    return {name: seeds for name, seeds in found.items() if len(seeds) == grid.config.seeds}
+    for fit in fits:
+        if fit.state == "done":
+            found.setdefault(fit.session_id, []).append(load_evaluation(fit.run.path))
+    return {name: seeds for name, seeds in found.items() if len(seeds) == n_seeds}
 
 
 def _scores(shared: SharedSession, model: str, version: Version) -> Float[np.ndarray, " neuron"]:
@@ -170,34 +199,135 @@ def _scores(shared: SharedSession, model: str, version: Version) -> Float[np.nda
     return np.mean([correlation_smoothed(r, session.observed) for r in rates], axis=0)
 
 
-def _tests(
-    neurons: pd.DataFrame,
-    models: Mapping[str, Sequence[Evaluation]],
-    version: Version,
-    draws: int,
-) -> pd.DataFrame:
-    names = list(dict.fromkeys(neurons["session_id"]))
+def _test_sessions(neurons: pd.DataFrame) -> pd.DataFrame:
+    """Return means and Wilcoxon's p of each session, and of all where there are several."""
     known = neurons.dropna()
-    rows = {name: _test(known.loc[known["session_id"] == name]) for name in names}
-    if len(names) > 1:
-        means = {key: float(np.mean([row[key] for row in rows.values()])) for key in _MEANS}
-        rows[ALL_SESSIONS] = {**_test(known), **means}
-    columns = ["difference_low", "difference_high", "p"]
-    tests = pd.DataFrame([{"session_id": name, **row} for name, row in rows.items()])
-    if version == "default":
-        found = compare(models, metrics=["correlation"], draws=draws).table
-        tests = tests.merge(found.loc[:, ["session_id", *columns]], on="session_id", how="left")
+    groups = {name: known[known["session_id"] == name] for name in neurons["session_id"].unique()}
+    if len(groups) > 1:
+        groups[ALL_SESSIONS] = known
+    tests = pd.DataFrame(
+        {
+            "session_id": name,
+            "n_neurons": len(own),
+            **own[_MEANS].mean(),
+            "p_wilcoxon": wilcoxon(own["difference"].to_numpy()),
+        }
+        for name, own in groups.items()
+    )
+    if len(groups) > 1:
+        tests.loc[len(tests) - 1, _MEANS] = tests[_MEANS].iloc[:-1].mean()
+    return tests
+
+
+@print_style
+def _draw(data: Correlations) -> Figure:
+    n_panels = len(data.tests)
+    n_columns = min(COLUMNS, n_panels)
+    n_bands = -(-n_panels // n_columns)
+    if n_columns == 1:  # side by side, as one below the other would be too narrow for words
+        figure, axes = new_figure(1.25 * COLUMN_PX, 0.65 * BAND_PX, 1, 2)
     else:
-        tests = tests.assign(**dict.fromkeys(columns, np.nan))
-    return tests.loc[:, ["session_id", "n_neurons", *_MEANS, *columns, "p_wilcoxon"]]
+        figure, axes = new_figure(
+            PRINT_PX * n_columns / COLUMNS,
+            BAND_PX * n_bands,
+            2 * n_bands,
+            n_columns,
+            height_ratios=[5, 3] * n_bands,
+        )
+    values = data.neurons[["vision", "multimodal"]].to_numpy(float)
+    known = values[np.isfinite(values)]
+    low, high = float(np.min(known, initial=0.0)), float(np.max(known, initial=0.1))
+    limits = (low - 0.04 * (high - low), high + 0.04 * (high - low))
+    for ax in axes:
+        ax.set_visible(False)
+    for i, test in enumerate(data.tests.to_dict("records")):
+        place = i // n_columns * 2 * n_columns + i % n_columns
+        own = data.neurons
+        if test["session_id"] != ALL_SESSIONS:
+            own = own[own["session_id"] == test["session_id"]]
+        is_first = i % n_columns == 0
+        _scatter(axes[place], data, test, own, limits, is_first)
+        _histograms(axes[place + n_columns], own, limits, is_first)
+    axes[n_columns].legend(
+        loc="upper left", borderaxespad=0, handlelength=1.2, handletextpad=0.5, labelspacing=0.2
+    )
+    return figure
 
 
-_MEANS = ("vision", "multimodal", "difference")
+def _scatter(
+    ax: Axes,
+    data: Correlations,
+    test: Mapping[Hashable, Any],
+    neurons: pd.DataFrame,
+    limits: tuple[float, float],
+    is_first: bool,
+) -> None:
+    ax.set_visible(True)
+    ax.plot(limits, limits, color=FAINT, linewidth=0.8, zorder=1)
+    for number, session_id in enumerate(data.neurons["session_id"].unique()):
+        own = neurons[neurons["session_id"] == session_id]
+        ax.plot(
+            own["vision"],
+            own["multimodal"],
+            linestyle="none",
+            marker=marker_of(number),
+            color=color_of(number),
+            markersize=3.6,
+            markeredgewidth=0.3,
+            markeredgecolor="white",
+            alpha=0.85,
+        )
+    note = ax.text(0, 1.03, _note(test, data.version), transform=ax.transAxes)
+    note.set(fontsize=PRINT_SMALL_PX, linespacing=1.3, color=MUTED)
+    ax.set(xlim=limits, ylim=limits)
+    ax.set_box_aspect(1)
+    few_ticks(ax, 4, 4)
+    quiet_grid(ax, "both")
+    label_axes(ax, f"r, {VISION}", f"r, {MULTI}" if is_first else "")
+    name = str(test["session_id"])
+    title = "all sessions" if name == ALL_SESSIONS else shorten(name, 22)
+    ax.set_title(title, fontweight="bold", pad=25)
 
 
-def _test(neurons: pd.DataFrame) -> dict[str, float]:
-    return {
-        "n_neurons": len(neurons),
-        **{name: float(neurons[name].to_numpy(float).mean()) for name in _MEANS},
-        "p_wilcoxon": wilcoxon(neurons["difference"].to_numpy()),
-    }
+def _note(test: Mapping[Hashable, Any], version: Version) -> str:
+    value, low, high = (float(test[name]) for name in ("difference", *_INTERVAL[:2]))
+    p = float(test["p_wilcoxon" if version == "paper" else "p"])
+    sign = "+" if value > 0 else ""
+    reach = f" ({interval(low, high)})" if np.isfinite(low) else ""
+    chance = f", p = {p:.2g}" if np.isfinite(p) else ""
+    return f"Δr {sign}{fixed(value)}{reach}\n{count(test['n_neurons'], 'neuron')}{chance}"
+
+
+def _histograms(
+    ax: Axes, neurons: pd.DataFrame, limits: tuple[float, float], is_first: bool
+) -> None:
+    ax.set_visible(True)
+    n_bins = int(np.clip(2 * np.sqrt(len(neurons)), FEWEST_BINS, MOST_BINS))
+    edges = np.linspace(*limits, n_bins + 1)
+    for column, name, color, style in (
+        ("vision", VISION, BASELINE_COLORS[0], "--"),
+        ("multimodal", MULTI, MODEL, "-"),
+    ):
+        known = neurons[column].dropna().to_numpy(float)
+        heights, _ = np.histogram(known, edges)
+        ax.stairs(heights, edges, fill=True, color=color, alpha=0.15)
+        ax.stairs(heights, edges, color=color, linestyle=style, linewidth=1.2, label=name)
+        if len(known):
+            ax.plot(
+                known.mean(),
+                0,
+                marker="^",
+                color=color,
+                # filled or not, so that the two differ in gray
+                markerfacecolor="white" if style == "--" else color,
+                markersize=4,
+                clip_on=False,
+                zorder=3,
+            )
+    ax.set_xlim(limits)
+    highest = max(1.0, ax.dataLim.y1)
+    ax.set_ylim(0, 1.45 * highest if is_first else 1.1 * highest)  # room for the legend
+    few_ticks(ax, 4, 4)
+    count_ticks(ax, 4, "y")
+    quiet_grid(ax)
+    label_axes(ax, "correlation r", "neurons" if is_first else "")

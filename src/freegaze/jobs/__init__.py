@@ -1,0 +1,1 @@
+"""Grids of fits on disk, and the processes that share their work."""
