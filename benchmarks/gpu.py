@@ -33,7 +33,7 @@ from freegaze import __version__
 from freegaze.explanation.saliency.derivatives import behavior_saliency
 from freegaze.fitted.prediction import predict_windows
 from freegaze.models.encoder import AbstractEncoder, build_encoder
-from freegaze.paper.scales import SCALES
+from freegaze.paper.grid_config import SCALES
 from freegaze.runs.config import model_config
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources.simulation import write_simulation

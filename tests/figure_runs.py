@@ -23,7 +23,8 @@ from freegaze.explanation.storage import save_explanation
 from freegaze.fitted.encoder import FittedEncoder, FittedSession
 from freegaze.models.cnn_gru import CNNGRUConfig
 from freegaze.models.encoder import build_encoder
-from freegaze.paper.grid import Grid, GridConfig
+from freegaze.paper.grid import Grid
+from freegaze.paper.grid_config import GridConfig
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 
@@ -137,7 +138,7 @@ def make_figure_grid(
     n_neurons: int = 6,
     n_bins: int = 6000,
 ) -> Grid:
-    """Make a grid whose cells are fitted to nothing and evaluated."""
+    """Make a grid whose fits are fitted to nothing and evaluated."""
     config = GridConfig.model_validate(
         {"table": table, "scale": "tiny", "rows": rows, "version": version, "seeds": seeds}
     )
@@ -146,10 +147,10 @@ def make_figure_grid(
         for k, name in enumerate(sessions)
     }
     grid = Grid(path, config, tuple(sessions))
-    for k, cell in enumerate(grid.cells):
-        recording = recordings[cell.session_id]
+    for k, fit in enumerate(grid.fits):
+        recording = recordings[fit.session_id]
         found = evaluate(fake_fit([recording], seed=k), [recording], draws=20, paper=True)
-        save_evaluation(cell.run.path, found)
+        save_evaluation(fit.run.path, found)
     return grid
 
 

@@ -18,7 +18,8 @@ from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.storage import save_evaluation
 from freegaze.explanation.result import CLASSES, SessionExplanation
 from freegaze.fitted.encoder import FittedEncoder
-from freegaze.paper.grid import Grid, GridConfig
+from freegaze.paper.grid import Grid
+from freegaze.paper.grid_config import GridConfig
 from freegaze.paper.printed import MICE
 from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.runs.config import RunConfig
@@ -91,7 +92,7 @@ def make_run(
 
 
 def make_grid(path: Path, seeds: int = 2) -> Grid:
-    """Make a grid of the paper's own mice whose cells are fitted to nothing; one has failed."""
+    """Make a grid of the paper's own mice whose fits are fitted to nothing; one has failed."""
     rows = ("cnn_shifter_off", "cnn_shifter_on", "sensorium_shifter_off")
     config = GridConfig(table="table1", scale="tiny", rows=rows, seeds=seeds)
     recordings = {
@@ -99,11 +100,11 @@ def make_grid(path: Path, seeds: int = 2) -> Grid:
         for k, name in enumerate(MICE)
     }
     grid = Grid(path, config, MICE)
-    for k, cell in enumerate(grid.cells[:-1]):
-        recording = recordings[cell.session_id]
+    for k, fit in enumerate(grid.fits[:-1]):
+        recording = recordings[fit.session_id]
         encoder = fake_fit([recording], seed=k)
-        save_evaluation(cell.run.path, evaluate(encoder, [recording], draws=20, paper=True))
-    failed = grid.cells[-1].error_file
+        save_evaluation(fit.run.path, evaluate(encoder, [recording], draws=20, paper=True))
+    failed = grid.fits[-1].error_file
     failed.parent.mkdir(parents=True, exist_ok=True)
     failed.write_text(f"{HOSTILE}: the disk is full\n")
     return grid

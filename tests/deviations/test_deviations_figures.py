@@ -22,9 +22,10 @@ from freegaze.metrics.paper import correlation_smoothed
 from freegaze.paper import ascent
 from freegaze.paper.ascent import PaperAscent, lowpass, most_exciting
 from freegaze.paper.classes import count_modulated, modulation
-from freegaze.paper.figures.figure3 import figure3
-from freegaze.paper.figures.figure4 import FIRST_LIMIT, LIMIT, gallery_of
-from freegaze.paper.figures.figure5 import classes_of
+from freegaze.paper.figures.figure3 import compare_neurons
+from freegaze.paper.figures.figure4 import FIRST_LIMIT, LIMIT, FieldGallery
+from freegaze.paper.figures.figure5 import ContributionClasses
+from freegaze.paper.figures.figurec1 import MethodGallery
 from freegaze.paper.saliency import paper_saliency
 
 Call = tuple[np.ndarray, np.ndarray, Ascent]
@@ -69,7 +70,7 @@ def test_q36_behavior_starts_at_one_and_climbs_and_images_are_averaged(
 def test_q36_pictures_are_smoothed_and_their_colors_fixed_and_ours_are_not() -> None:
     assert (FIRST_LIMIT, LIMIT) == (0.2, 0.15)
     explanation = make_explained("s", ["a", "b"])
-    ours = gallery_of(explanation, "figure4", [("b", 0.5), ("a", 0.4)])
+    ours = FieldGallery().gallery(explanation, [("b", 0.5), ("a", 0.4)])
     assert np.isnan(ours.limit)
     field = explanation.picture("ascent", 1)
     np.testing.assert_array_equal(ours.pictures[0, 0], field)
@@ -89,7 +90,7 @@ def test_q37_behavior_is_redrawn_for_each_batch_where_ours_is_one_state(
     drawn = np.concatenate([s[0].ravel() for s in states])
     assert -1 <= drawn.min() < -0.9 < 0.9 < drawn.max() <= 1
     np.testing.assert_allclose(found.behavior, np.mean([s[0] for s in states], 0), rtol=1e-5)
-    ours = gallery_of(make_explained("s", ["a"]), "figurec1", [("a", 0.5)])
+    ours = MethodGallery().gallery(make_explained("s", ["a"]), [("a", 0.5)])
     assert ours.columns == ("ascent", "gradient", "linear")  # three ways at the same state
 
 
@@ -149,7 +150,7 @@ def test_q39_the_rule_finds_as_many_where_there_is_nothing() -> None:
     assert counts["expected_share"].round(3).tolist() == [0.317, *[0.534] * 5]
     explanation = make_explained("s", [f"unit_{i}" for i in range(4)])
     explanation.neurons["class"] = "none"  # as tests against shifted behavior say of noise
-    counts = classes_of([explanation]).counts.set_index("class")["n"]
+    counts = ContributionClasses().classes([explanation], [0.02]).counts.set_index("class")["n"]
     assert counts.drop("none").sum() == 0
 
 
@@ -169,7 +170,9 @@ def test_q40_variables_are_told_by_their_whole_names() -> None:
     assert found.names == ("th", "theta", "d_theta", "phi")
     theta = (np.abs(found.z[:, [1, 2]]) >= 1).any(1)
     np.testing.assert_array_equal(found.is_modulated[:, 1], theta)
-    signals = set(classes_of([make_explained("s", ["a"])]).saliency["signal"])
+    signals = set(
+        ContributionClasses().classes([make_explained("s", ["a"])], [0.02]).saliency["signal"]
+    )
     assert {"theta", "d_theta"} <= signals  # ours by the same names
 
 
@@ -177,8 +180,10 @@ def test_q41_smoothed_correlations_and_wilcoxon_or_single_bins_and_blocks(tmp_pa
     found, runs = {}, {}
     for version in ("paper", "default"):
         grid = make_figure_grid(tmp_path / version, ("s",), version=version, n_bins=14000)
-        found[version] = figure3(grid, draws=50)
-        runs[version] = {c.row: [load_evaluation(c.run.path)] for c in grid.cells}
+        runs[version] = {fit.row: [load_evaluation(fit.run.path)] for fit in grid.fits}
+        vision, multimodal = (runs[version][row] for row in ("cnn_shifter_on", "all_prod"))
+        models = {"vision": vision, "multimodal": multimodal}
+        found[version] = compare_neurons(models, grid.config.version, draws=50)
     for version, evaluations in runs.items():
         for column, row in (("vision", "cnn_shifter_on"), ("multimodal", "all_prod")):
             session = evaluations[row][0].session("s")

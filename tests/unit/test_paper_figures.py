@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from builders import make_recording
+from fake_encoder import fake_fit
 from figure_runs import (
     explain_from_nothing,
     make_behaving,
@@ -20,24 +24,20 @@ from freegaze.evaluation.compare import compare
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.result import CLASSES
 from freegaze.explanation.storage import save_explanation
+from freegaze.jobs.fits import run_fit
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.paper.ascent import has_most_exciting, load_most_exciting, lowpass
-from freegaze.paper.cells import is_done, run_cell
-from freegaze.paper.figures import figure as figures
-from freegaze.paper.figures.figure import (
-    FigureSettings,
-    FigureStep,
-    best_units,
-    figure_cells,
-    figure_settings,
-)
-from freegaze.paper.figures.figure3 import figure3
-from freegaze.paper.figures.figure4 import figure4
-from freegaze.paper.figures.figure5 import figure5
-from freegaze.paper.grid import Grid, GridConfig
+from freegaze.paper.figure import AbstractFigure, best_units
+from freegaze.paper.figures.figure3 import Figure3
+from freegaze.paper.figures.figure4 import AscentGallery, FieldGallery
+from freegaze.paper.figures.figure5 import ContributionClasses, SaliencyClasses
+from freegaze.paper.figures.figurec1 import MethodGallery, RepeatGallery
+from freegaze.paper.grid import Grid, GridWork
+from freegaze.paper.grid_config import GridConfig
 from freegaze.paper.presets import FIGURES, find_table, preset
 
-SHORT = FigureSettings(neurons=2, batches=1, images=2, steps=2, repeats=2, windows=50)
+NONE = pd.DataFrame()
+SHORT: dict[str, Any] = {"neurons": 2, "batches": 1, "images": 2, "steps": 2}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,12 @@ def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Grid:
 
 def names_of(config: GridConfig, figure: str) -> dict[str, list[str]]:
     grid = Grid(Path("nowhere"), config, ("mouse",))
-    return {row: [cell.name for cell in own] for row, own in figure_cells(grid, figure).items()}
+    found = grid.fits_of(find_table(figure))
+    return {row: [fit.name for fit in own] for row, own in found.items()}
+
+
+def gather(grid: Grid, figure: AbstractFigure, name: str) -> Any:
+    return figure.gather(grid, grid.fits_of(find_table(name)))
 
 
 @pytest.mark.parametrize("version", ["default", "paper"])
@@ -82,32 +87,43 @@ def test_a_grid_without_the_rows_is_named() -> None:
 
 
 def test_figure_3_takes_all_seeds_and_the_others_the_first(two_seeds: Grid) -> None:
-    assert {c.seed for own in figure_cells(two_seeds, "figure3").values() for c in own} == {0, 1}
-    assert {c.seed for c in figure_cells(two_seeds, "figure4")["all_prod"]} == {0}
+    assert {fit.seed for fit in two_seeds.select(find_table("figure3"))} == {0, 1}
+    assert {fit.seed for fit in two_seeds.select(find_table("figure4"))} == {0}
 
 
 def test_the_full_scale_is_the_originals() -> None:
-    full = figure_settings("full", {})
-    assert (full.neurons, full.batches, full.images, full.steps, full.repeats) == (
-        *(32, 100, 64, 100, 3),
-    )
-    assert full.windows is None
-    assert full.lowpass
-    tiny = figure_settings("tiny", {"steps": 7})
+    full = find_table("figurec1").configure("paper", "full", {})
+    assert (full.neurons, full.batches, full.images, full.steps) == (32, 100, 64, 100)
+    assert (full.repeats, full.lowpass) == (3, True)
+    assert find_table("figure4").configure("paper", "full", {}).repeats == 1
+    assert find_table("figure5").configure("paper", "full", {}).windows is None
+    tiny = find_table("figure4").configure("paper", "tiny", {"steps": 7})
     assert (tiny.steps, tiny.batches) == (7, 1)
-    with pytest.raises(ConfigError, match="stps"):
-        figure_settings("tiny", {"stps": 7})
+    with pytest.raises(ConfigError, match=r"figure4, version paper: unknown key 'stps' .*steps"):
+        find_table("figure4").configure("paper", "tiny", {"stps": 7})
+    with pytest.raises(ConfigError, match="is no figure"):
+        find_table("table1").configure("paper", "tiny", {"steps": 7})
+
+
+def test_a_setting_that_nothing_reads_is_an_error() -> None:
+    for name, version, setting in (
+        ("figure5", "paper", "steps"),
+        ("figure4", "default", "lowpass"),
+        ("figure3", "paper", "neurons"),
+    ):
+        with pytest.raises(ConfigError, match=f"unknown key '{setting}'"):
+            find_table(name).configure(version, "tiny", {setting: 1})
 
 
 def test_figure_3_holds_what_the_runs_say(two_seeds: Grid) -> None:
-    found = figure3(two_seeds, draws=50)
-    assert found.session_ids == ["mouse_1", "mouse_2"]
-    for session in found.session_ids:
+    found = gather(two_seeds, Figure3(), "figure3")
+    assert found.neurons["session_id"].unique().tolist() == ["mouse_1", "mouse_2"]
+    for session in ("mouse_1", "mouse_2"):
         own = found.neurons[found.neurons["session_id"] == session]
         for column, row in (("vision", "cnn_shifter_on"), ("multimodal", "all_prod")):
             scores = []
             for seed in (0, 1):
-                run = two_seeds.cell(f"{row}/{session}/seed-{seed}").run.path
+                run = two_seeds.fit(f"{row}/{session}/seed-{seed}").run.path
                 scored = load_evaluation(run).session(session)
                 scores.append(single_bin_correlation(scored.rates, scored.observed))
             np.testing.assert_allclose(own[column], np.mean(scores, 0), rtol=1e-5)
@@ -121,16 +137,15 @@ def test_figure_3_holds_what_the_runs_say(two_seeds: Grid) -> None:
 
 
 def test_the_test_of_figure_3_is_that_of_compare(two_seeds: Grid) -> None:
-    tests = figure3(two_seeds, draws=50).tests.set_index("session_id")
+    tests = gather(two_seeds, Figure3(), "figure3").tests.set_index("session_id")
     for session in ("mouse_1", "mouse_2"):
         groups = {
             row: [
-                load_evaluation(two_seeds.cell(f"{row}/{session}/seed-{k}").run.path)
-                for k in (0, 1)
+                load_evaluation(two_seeds.fit(f"{row}/{session}/seed-{k}").run.path) for k in (0, 1)
             ]
             for row in ("cnn_shifter_on", "all_prod")
         }
-        line = compare(groups, metrics=["correlation"], draws=50).table.iloc[0]
+        line = compare(groups, metrics=["correlation"], draws=two_seeds.scale.draws).table.iloc[0]
         assert np.isfinite(line["difference_low"])
         for column in ("difference", "difference_low", "difference_high", "p"):
             assert tests.loc[session, column] == pytest.approx(line[column], rel=1e-5)
@@ -138,31 +153,31 @@ def test_the_test_of_figure_3_is_that_of_compare(two_seeds: Grid) -> None:
 
 def test_sessions_without_every_seed_are_left_out(tmp_path: Path) -> None:
     grid = make_figure_grid(tmp_path, seeds=1)
-    lost = grid.cell("all_prod/mouse_2/seed-0").run.path / "evaluation" / "summary.json"
+    lost = grid.fit("all_prod/mouse_2/seed-0").run.path / "evaluation" / "summary.json"
     lost.unlink()
-    assert figure3(grid, draws=20).tests["session_id"].tolist() == ["mouse_1"]
-    (grid.cell("all_prod/mouse_1/seed-0").run.path / "evaluation" / "summary.json").unlink()
+    assert gather(grid, Figure3(), "figure3").tests["session_id"].tolist() == ["mouse_1"]
+    (grid.fit("all_prod/mouse_1/seed-0").run.path / "evaluation" / "summary.json").unlink()
     with pytest.raises(DataError, match="no session has both rows"):
-        figure3(grid)
+        gather(grid, Figure3(), "figure3")
 
 
 def explained_grid(path: Path) -> Grid:
     grid = make_figure_grid(path, table="figure4")
-    for k, cell in enumerate(grid.cells):
+    for k, fit in enumerate(grid.fits):
         units = [f"unit_{i}" for i in range(6)]
-        save_explanation(cell.run.path, make_explained(cell.session_id, units, seed=k), {})
+        save_explanation(fit.run.path, make_explained(fit.session_id, units, seed=k), {})
     return grid
 
 
 def test_default_galleries_show_fields_of_the_best_neurons(tmp_path: Path) -> None:
     grid = explained_grid(tmp_path)
-    for name, columns in (("figure4", 1), ("figurec1", 3)):
-        found = figure4(grid, name, SHORT)
+    for name, kind, columns in (("figure4", FieldGallery, 1), ("figurec1", MethodGallery, 3)):
+        found = gather(grid, kind(neurons=2), name)
         assert [s.session_id for s in found.sessions] == ["mouse_1", "mouse_2"]
         gallery = found.sessions[0]
-        best = best_units(grid.cells[0], "default", 2)
-        assert list(zip(gallery.unit_ids, gallery.correlations, strict=True)) == best
-        table = load_evaluation(grid.cells[0].run.path).table
+        best = best_units(grid.fits[0], "correlation", 2)
+        assert gallery.ranked == best
+        table = load_evaluation(grid.fits[0].run.path).table
         assert best[0][1] == table["correlation"].max()
         assert gallery.pictures.shape == (2, columns, 24, 32)
         explanation = make_explained("mouse_1", [f"unit_{i}" for i in range(6)])
@@ -177,7 +192,7 @@ def test_default_galleries_show_fields_of_the_best_neurons(tmp_path: Path) -> No
 
 
 def test_default_classes_are_counted(tmp_path: Path) -> None:
-    found = figure5(explained_grid(tmp_path), SHORT)
+    found = gather(explained_grid(tmp_path), ContributionClasses(), "figure5")
     counts = found.counts.set_index(["session_id", "class"])
     assert set(found.counts["session_id"]) == {"mouse_1", "mouse_2", "all"}
     assert [kind for name, kind in counts.index if name == "all"] == list(CLASSES)
@@ -187,12 +202,40 @@ def test_default_classes_are_counted(tmp_path: Path) -> None:
     assert len(found.saliency) == 2 * 6 * 8
 
 
-def test_an_explanation_is_asked_for_where_there_is_none(tmp_path: Path) -> None:
+def test_the_caption_gives_the_false_discovery_rate_that_was_used(tmp_path: Path) -> None:
+    grid = explained_grid(tmp_path)
+    assert "false discovery rate 2 %" in gather(grid, ContributionClasses(), "figure5").caption
+    for fit, rate in zip(grid.fits, (0.1, 0.05), strict=True):
+        units = [f"unit_{i}" for i in range(6)]
+        settings = {"false_discovery_rate": rate}
+        save_explanation(fit.run.path, make_explained(fit.session_id, units), settings)
+    caption = gather(grid, ContributionClasses(), "figure5").caption
+    assert "false discovery rate 5 % or 10 %" in caption
+
+
+def test_a_session_without_gaze_shifts_leaves_the_others_theirs(tmp_path: Path) -> None:
+    explained = [make_explained("a", ["x"]), replace(make_explained("b", ["y"]), gaze_shifts=NONE)]
+    found = ContributionClasses().classes(explained, [0.02])
+    assert found.tables["_gaze_shifts"]["session_id"].unique().tolist() == ["a"]
+    assert set(found.draw()) == {"", "_gaze_shifts_a"}
+    assert set(ContributionClasses().classes(explained[1:], [0.02]).draw()) == {""}
+
+
+def test_a_session_is_explained_where_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     grid = make_figure_grid(tmp_path, ("mouse_1",), table="figure4")
-    step = FigureStep("figure4", SHORT, "default", explain_from_nothing)
-    assert not is_done(grid.cells[0], step)
+    figure, (fit,) = FieldGallery(neurons=2), grid.fits
+    work = GridWork(grid, figure)
+    assert not work.is_done(fit)
     with pytest.raises(CheckpointError, match="no explanation in"):
-        figure4(grid, "figure4", SHORT)
+        gather(grid, figure, "figure4")
+    recording = make_recording(session_id="mouse_1", n_neurons=6)
+    monkeypatch.setattr("freegaze.paper.figure.explain", explain_from_nothing)
+    monkeypatch.setattr(Grid, "encoder", lambda *_: fake_fit([recording]))
+    monkeypatch.setattr(Grid, "recordings", lambda *_: [recording])
+    assert run_fit(work, fit) == "done"
+    assert len(gather(grid, figure, "figure4").sessions[0].ranked) == 2
 
 
 @pytest.fixture
@@ -200,38 +243,40 @@ def paper_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grid:
     """A grid of the paper's version, whose run holds an encoder that is fitted to nothing."""
     grid = make_figure_grid(tmp_path, ("s",), table="figure4", version="paper", n_neurons=3)
     recording = make_behaving("s")
-    monkeypatch.setattr(figures, "cell_encoder", lambda *_: paper_fit(recording))
-    monkeypatch.setattr(figures, "cell_recordings", lambda *_: [recording])
+    monkeypatch.setattr(Grid, "encoder", lambda *_: paper_fit(recording))
+    monkeypatch.setattr(Grid, "recordings", lambda *_: [recording])
     return grid
 
 
 def test_paper_galleries_are_means_of_ascents_smoothed_and_at_fixed_levels(
     paper_grid: Grid,
 ) -> None:
-    cell = paper_grid.cells[0]
-    for name, repeats in (("figure4", 1), ("figurec1", 2)):
-        step = FigureStep(name, SHORT, "paper")
-        assert not is_done(cell, step)
-        assert run_cell(paper_grid, cell, step=step) == "done"
-        assert is_done(cell, step)
-        found = figure4(paper_grid, name, SHORT)
+    fit = paper_grid.fits[0]
+    for name, figure in (
+        ("figure4", AscentGallery(**SHORT)),
+        ("figurec1", RepeatGallery(**SHORT, repeats=2)),
+    ):
+        work, repeats = GridWork(paper_grid, figure), figure.repeats
+        assert not work.is_done(fit)
+        assert run_fit(work, fit) == "done"
+        assert work.is_done(fit)
+        found = gather(paper_grid, figure, name)
         (gallery,) = found.sessions
         assert gallery.limit == 0.15
         assert gallery.columns == tuple(f"repeat {k + 1}" for k in range(repeats))
-        kept = load_most_exciting(
-            cell.run.path, gallery.unit_ids[0], figures.ascent_of(name, SHORT), repeats
-        )
+        unit = gallery.ranked[0][0]
+        kept = load_most_exciting(fit.run.path, unit, figure.protocol, repeats)
         np.testing.assert_allclose(gallery.pictures[0, -1], lowpass(kept.video[0]), rtol=1e-6)
         line = found.tables[""].iloc[repeats - 1]
         assert (line["start"], line["end"]) == (kept.start, kept.end)
-        assert "1 batches of 2 images, 2 steps (the original: 100 of 64" in found.caption
-    assert run_cell(paper_grid, cell, step=step) == "done"
+        assert "1 batches of 2 images, 2 steps (the original: 100 batches of 64" in found.caption
+        assert run_fit(work, fit) == "done"
 
 
 def test_paper_classes_follow_from_kept_saliency(paper_grid: Grid) -> None:
-    step = FigureStep("figure5", SHORT, "paper")
-    assert run_cell(paper_grid, paper_grid.cells[0], step=step) == "done"
-    found = figure5(paper_grid, SHORT)
+    figure = SaliencyClasses(windows=50)
+    assert run_fit(GridWork(paper_grid, figure), paper_grid.fits[0]) == "done"
+    found = gather(paper_grid, figure, "figure5")
     assert found.counts["variable"].tolist()[0] == "speed"
     assert len(found.counts) == 6
     wide = found.saliency.pivot(index="unit_id", columns="signal", values="value")
@@ -239,43 +284,42 @@ def test_paper_classes_follow_from_kept_saliency(paper_grid: Grid) -> None:
     expected = (wide[["roll", "d_roll"]].abs() >= 1).any(axis=1)
     assert found.neurons.set_index("unit_id")["roll"].equals(expected.rename("roll"))
     assert "50 test windows" in found.caption
-    assert not len(found.gaze_shifts)
+    assert set(found.draw()) == {""}
 
 
-def test_a_step_that_fails_fails_the_cell_and_keeps_the_fit(
+def test_what_a_figure_computes_fails_the_fit_and_keeps_the_run(
     paper_grid: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = paper_grid.cells[0]
+    fit = paper_grid.fits[0]
 
     def broken(*_: object, **__: object) -> None:
         raise DataError("the disk is full")
 
-    monkeypatch.setattr(figures, "keep_most_exciting", broken)
-    step = FigureStep("figure4", SHORT, "paper")
-    assert run_cell(paper_grid, cell, step=step) == "failed"
-    assert cell.error == "the disk is full"
-    assert cell.state == "done"
-    assert run_cell(paper_grid, cell) == "done"  # as for a table
+    monkeypatch.setattr("freegaze.paper.figures.figure4.keep_most_exciting", broken)
+    assert run_fit(GridWork(paper_grid, AscentGallery(**SHORT)), fit) == "failed"
+    assert fit.error == "the disk is full"
+    assert fit.state == "done"
+    assert run_fit(GridWork(paper_grid), fit) == "done"  # as for a table
 
 
 def test_kept_results_that_are_broken_are_named(paper_grid: Grid) -> None:
-    cell = paper_grid.cells[0]
-    path = figures.saliency_file(cell.run.path, SHORT)
+    fit, figure = paper_grid.fits[0], SaliencyClasses(windows=50)
+    path = figure.saliency_file(fit.run.path)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PK\x03\x04")
     with pytest.raises(CheckpointError, match="missing or broken; run this again"):
-        figure5(paper_grid, SHORT)
-    assert not FigureStep("figure5", SHORT, "paper").is_done(cell)
-    assert not has_most_exciting(cell.run.path, ["unit_0"], figures.ascent_of("figure4", SHORT))
+        gather(paper_grid, figure, "figure5")
+    assert not figure.is_done(fit)
+    assert not has_most_exciting(fit.run.path, ["unit_0"], AscentGallery(**SHORT).protocol)
 
 
 def test_neurons_without_a_correlation_come_last(tmp_path: Path) -> None:
     grid = make_figure_grid(tmp_path, ("s",), table="figure4", n_neurons=3)
-    folder = grid.cells[0].run.path / "evaluation"
+    folder = grid.fits[0].run.path / "evaluation"
     table = pd.read_parquet(folder / "scores.parquet")
     table["correlation"] = [0.1, np.nan, 0.3]
     table.to_parquet(folder / "scores.parquet", index=False)
     (folder / "checksums.sha256").unlink()
-    assert [unit for unit, _ in best_units(grid.cells[0], "default", 9)] == [
+    assert [unit for unit, _ in best_units(grid.fits[0], "correlation", 9)] == [
         *("unit_2", "unit_0", "unit_1"),
     ]

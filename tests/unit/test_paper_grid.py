@@ -1,4 +1,4 @@
-"""Grids on disk, how their cells are run, and the tables that come out."""
+"""Grids on disk, how their fits are run, and the tables that come out."""
 
 from __future__ import annotations
 
@@ -19,17 +19,11 @@ from scipy import stats
 from freegaze.errors import CheckpointError, ConfigError, RegistryError
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.storage import load_evaluation
+from freegaze.jobs.fits import run_fit
+from freegaze.jobs.workers import FitProgress, run_fits
 from freegaze.metrics.paper import smooth_paper
-from freegaze.paper.cells import CellProgress, job_commands, run_cell, run_cells
-from freegaze.paper.grid import (
-    GRID_FILE,
-    Grid,
-    GridConfig,
-    cell_config,
-    open_grid,
-    read_grid_config,
-    start_grid,
-)
+from freegaze.paper.grid import Grid, GridWork, open_grid, start_grid
+from freegaze.paper.grid_config import GRID_FILE, GridConfig, fit_config, read_grid_config
 from freegaze.paper.printed import MICE, printed
 from freegaze.paper.result import collect, difference_frame, markdown, save_result
 from freegaze.runs.config import SourceConfig
@@ -74,8 +68,8 @@ def quick_config(sessions: Path, **changes: object) -> GridConfig:
 @pytest.fixture(scope="module")
 def finished(sessions: Path, tmp_path_factory: pytest.TempPathFactory) -> Grid:
     grid = start_grid(tmp_path_factory.mktemp("grid"), quick_config(sessions))
-    for cell in grid.cells:
-        assert run_cell(grid, cell) == "done"
+    for fit in grid.fits:
+        assert run_fit(GridWork(grid), fit) == "done"
     return grid
 
 
@@ -85,23 +79,22 @@ def table_of(grid: Grid) -> pd.DataFrame:
 
 def test_a_grid_is_rows_by_sessions_by_seeds(sessions: Path, tmp_path: Path) -> None:
     grid = start_grid(tmp_path, quick_config(sessions, seeds=2))
-    assert len(grid.cells) == 2 * 2 * 2
-    assert [c.seed for c in grid.cells] == [0] * 4 + [1] * 4
-    cell = grid.cell("cnn_shifter_on/mouse_2/seed-1")
-    config = grid.run_config(cell)
+    assert len(grid.fits) == 2 * 2 * 2
+    assert [c.seed for c in grid.fits] == [0] * 4 + [1] * 4
+    fit = grid.fit("cnn_shifter_on/mouse_2/seed-1")
+    config = grid.run_config(fit)
     assert config.training.seed == 1
     assert config.training.max_passes == 1
     assert config.source.options["sessions"] == ["mouse_2"]
     assert open_grid(tmp_path) == grid
-    assert len(job_commands(grid, grid.cells, "table1")) == 8
     with pytest.raises(RegistryError, match="ROW/SESSION/seed-K"):
-        grid.cell("cnn_shifter_on/mouse_3/seed-0")
+        grid.fit("cnn_shifter_on/mouse_3/seed-0")
 
 
 def test_the_scale_bounds_passes_but_never_raises_them(sessions: Path) -> None:
     source = SourceConfig(name="simulation", path=sessions)
     passes = {
-        scale: cell_config(
+        scale: fit_config(
             GridConfig(table="table2", scale=scale, version="paper"), source, "all_prod", "s", 0
         ).training.max_passes
         for scale in ("tiny", "full")
@@ -115,24 +108,24 @@ def test_the_originals_units_are_its_own_lists_in_the_paper_version_only() -> No
         config = GridConfig.model_validate(
             {"table": "table1", "version": version, "source": source}
         )
-        cell = cell_config(config, source, "cnn_shifter_on", MICE[0], 0)
-        assert cell.source.options.get("units") == units
-        assert cell.data.min_rate_hz == rate
+        fit = fit_config(config, source, "cnn_shifter_on", MICE[0], 0)
+        assert fit.source.options.get("units") == units
+        assert fit.data.min_rate_hz == rate
 
 
 def test_without_photographs_networks_start_from_random_weights() -> None:
     source = SourceConfig(name="simulation", path=Path("data"))
     for pretrained, weights in ((True, "imagenet"), (False, "none")):
         config = GridConfig(table="table1", pretrained=pretrained)
-        cell = cell_config(config, source, "resnet18_shifter_on", "s", 0)
-        assert cell.model["core"]["weights"] == weights
+        fit = fit_config(config, source, "resnet18_shifter_on", "s", 0)
+        assert fit.model["core"]["weights"] == weights
 
 
 def test_a_folder_keeps_to_one_question(sessions: Path, tmp_path: Path) -> None:
     config = quick_config(sessions)
     start_grid(tmp_path, config)
     before = (tmp_path / GRID_FILE).read_bytes()
-    with pytest.raises(ConfigError, match="seeds 1, asked for now is 3"):
+    with pytest.raises(ConfigError, match="seeds 1, requested is 3"):
         start_grid(tmp_path, quick_config(sessions, seeds=3))
     assert (tmp_path / GRID_FILE).read_bytes() == before
     assert read_grid_config(tmp_path) == config
@@ -168,61 +161,64 @@ def test_a_folder_without_a_grid_is_named(tmp_path: Path) -> None:
         open_grid(tmp_path)
 
 
-def test_a_done_cell_is_never_run_again(finished: Grid) -> None:
-    cell = finished.cells[0]
-    files = {p: p.stat().st_mtime_ns for p in cell.run.path.rglob("*") if p.is_file()}
-    assert run_cell(finished, cell) == "done"
-    assert {p: p.stat().st_mtime_ns for p in cell.run.path.rglob("*") if p.is_file()} == files
+def test_a_done_fit_is_never_run_again(finished: Grid) -> None:
+    fit = finished.fits[0]
+    files = {p: p.stat().st_mtime_ns for p in fit.run.path.rglob("*") if p.is_file()}
+    assert run_fit(GridWork(finished), fit) == "done"
+    assert {p: p.stat().st_mtime_ns for p in fit.run.path.rglob("*") if p.is_file()} == files
 
 
 def test_workers_give_what_one_process_gives(
     finished: Grid, sessions: Path, tmp_path: Path
 ) -> None:
     grid = start_grid(tmp_path, quick_config(sessions))
-    news: list[CellProgress] = []
-    outcomes = run_cells(grid, grid.cells, jobs=2, watch=news.append)
+    news: list[FitProgress] = []
+    outcomes = run_fits(GridWork(grid), grid.fits, n_workers=2, watch=news.append)
     assert set(outcomes.values()) == {"done"}
-    assert {n.cell.name for n in news if n.what == "done"} == {c.name for c in grid.cells}
+    assert {n.fit.name for n in news if n.what == "done"} == {c.name for c in grid.fits}
     pd.testing.assert_frame_equal(table_of(grid), table_of(finished), rtol=1e-4)
-    assert run_cells(grid, grid.cells, jobs=2) == outcomes  # nothing is left, no worker starts
+    assert (
+        run_fits(GridWork(grid), grid.fits, n_workers=2) == outcomes
+    )  # nothing is left, no worker starts
 
 
-def test_a_worker_that_dies_fails_its_cell_and_not_the_others(
+def test_a_worker_that_dies_fails_its_fit_and_not_the_others(
     sessions: Path, tmp_path: Path, finished: Grid
 ) -> None:
     grid = start_grid(tmp_path, quick_config(sessions))
     killed: list[str] = []
 
-    def kill_the_first(news: CellProgress) -> None:
+    def kill_the_first(news: FitProgress) -> None:
         if news.what == "running" and not killed:
-            killed.append(news.cell.name)
+            killed.append(news.fit.name)
             (child,) = multiprocessing.active_children()
             assert child.pid is not None
             os.kill(child.pid, signal.SIGKILL)
 
-    outcomes = run_cells(grid, grid.cells, jobs=1, watch=kill_the_first)
+    outcomes = run_fits(GridWork(grid), grid.fits, n_workers=1, watch=kill_the_first)
     assert [name for name, outcome in outcomes.items() if outcome == "failed"] == killed
     assert len(outcomes) == 4
-    assert "status -9" in grid.cell(killed[0]).error
+    assert "status -9" in grid.fit(killed[0]).error
     result = collect(grid, draws=20)
     assert list(result.failures) == killed
     assert killed[0] in markdown(result)
-    assert run_cell(grid, grid.cell(killed[0])) == "done"  # tried again, from where it was
-    assert grid.cell(killed[0]).error == ""
+    assert run_fit(GridWork(grid), grid.fit(killed[0])) == "done"  # tried again, from where it was
+    assert grid.fit(killed[0]).error == ""
     pd.testing.assert_frame_equal(table_of(grid), table_of(finished), rtol=1e-4)
 
 
 ORPHAN = """
 import pickle, sys
 from multiprocessing import Pipe
-import freegaze.paper.cells as cells
+import freegaze.jobs.workers as workers
+from freegaze.paper.grid import GridWork
 
 grid = pickle.load(open(sys.argv[1], "rb"))
 ours, theirs = Pipe()
-cells._end_with_parent = lambda: None  # which may come late
-cells._fit_and_evaluate = lambda grid, cell, progress: (ours.close(), progress("fitting", 0, 1))
-ours.send(grid.cells[0].name)
-cells._work(grid, 1, None, theirs)
+workers._end_with_parent = lambda: None  # which may come late
+GridWork._fit_and_evaluate = lambda _, fit, progress: (ours.close(), progress("fitting", 0, 1))
+ours.send(grid.fits[0])
+workers._serve(GridWork(grid), 1, theirs)
 """
 
 
@@ -233,22 +229,22 @@ def test_an_orphan_does_not_fail_its_cell(sessions: Path, tmp_path: Path) -> Non
     command = [sys.executable, "-c", ORPHAN, str(tmp_path / "grid.pickle")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
-    left = [p.name for p in (tmp_path / "grid" / "cells").rglob("*") if p.is_file()]
+    left = [p.name for p in (tmp_path / "grid" / "fits").rglob("*") if p.is_file()]
     assert left == ["seed-0.lock"]
-    assert grid.cells[0].state == "waiting"
+    assert grid.fits[0].state == "waiting"
 
 
 def test_workers_end_with_the_process_that_started_them(sessions: Path, tmp_path: Path) -> None:
     start_grid(tmp_path, quick_config(sessions))
     script = (
         "import sys, pathlib, multiprocessing\n"
-        "from freegaze.paper.cells import run_cells\n"
-        "from freegaze.paper.grid import open_grid\n"
+        "from freegaze.jobs.workers import run_fits\n"
+        "from freegaze.paper.grid import GridWork, open_grid\n"
         "if __name__ == '__main__':\n"
         "    def watch(news):\n"
         "        print(multiprocessing.active_children()[0].pid, flush=True); input()\n"
         "    grid = open_grid(pathlib.Path(sys.argv[1]))\n"
-        "    run_cells(grid, grid.cells, 1, watch)\n"
+        "    run_fits(GridWork(grid), grid.fits, 1, watch)\n"
     )
     (tmp_path / "run.py").write_text(script)
     parent = subprocess.Popen(
@@ -280,33 +276,33 @@ def _is_gone(pid: int, seconds: float = 10) -> bool:
     return False
 
 
-def test_a_cell_of_another_process_is_left_to_it(sessions: Path, tmp_path: Path) -> None:
+def test_a_fit_of_another_process_is_left_to_it(sessions: Path, tmp_path: Path) -> None:
     grid = start_grid(tmp_path, quick_config(sessions))
-    with grid.cells[0].claimed() as is_ours:
+    with grid.fits[0].claimed() as is_ours:
         assert is_ours
-        assert run_cell(grid, grid.cells[0]) == "taken"
-        outcomes = run_cells(grid, grid.cells[:1])
-    assert outcomes == {grid.cells[0].name: "taken"}
-    assert grid.cells[0].state == "waiting"
+        assert run_fit(GridWork(grid), grid.fits[0]) == "taken"
+        outcomes = run_fits(GridWork(grid), grid.fits[:1])
+    assert outcomes == {grid.fits[0].name: "taken"}
+    assert grid.fits[0].state == "waiting"
 
 
-def test_a_cell_that_fails_says_why_and_the_others_go_on(
+def test_a_fit_that_fails_says_why_and_the_others_go_on(
     finished: Grid, sessions: Path, tmp_path: Path
 ) -> None:
     grid = start_grid(tmp_path, quick_config(sessions))
-    broken = grid.cells[1]
+    broken = grid.fits[1]
     broken.run.path.mkdir(parents=True)
     (broken.run.path / "config.yaml").write_text("model: [unclosed\n")
-    outcomes = [run_cell(grid, cell) for cell in grid.cells]
+    outcomes = [run_fit(GridWork(grid), fit) for fit in grid.fits]
     assert outcomes == ["done", "failed", "done", "done"]
     assert "config.yaml" in broken.error
     (broken.run.path / "config.yaml").unlink()
     broken.run.path.rmdir()
-    assert run_cell(grid, broken) == "done"
+    assert run_fit(GridWork(grid), broken) == "done"
     pd.testing.assert_frame_equal(table_of(grid), table_of(finished), rtol=1e-4)
 
 
-def test_a_bug_in_a_cell_is_kept_whole(
+def test_a_bug_in_a_fit_is_kept_whole(
     sessions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grid = start_grid(tmp_path, quick_config(sessions))
@@ -314,10 +310,10 @@ def test_a_bug_in_a_cell_is_kept_whole(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("one by nothing")
 
-    monkeypatch.setattr("freegaze.paper.cells.evaluate", broken)
-    assert run_cell(grid, grid.cells[0]) == "failed"
-    assert grid.cells[0].error == "ZeroDivisionError: one by nothing"
-    assert "Traceback" in grid.cells[0].error_file.read_text()
+    monkeypatch.setattr("freegaze.paper.grid.evaluate", broken)
+    assert run_fit(GridWork(grid), grid.fits[0]) == "failed"
+    assert grid.fits[0].error == "ZeroDivisionError: one by nothing"
+    assert "Traceback" in grid.fits[0].error_file.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -327,7 +323,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Grid:
 
 def evaluations_of(grid: Grid, row: str, session: str) -> list[Evaluation]:
     return [
-        load_evaluation(c.run.path) for c in grid.cells if (c.row, c.session_id) == (row, session)
+        load_evaluation(c.run.path) for c in grid.fits if (c.row, c.session_id) == (row, session)
     ]
 
 
@@ -389,7 +385,7 @@ def test_pairs_are_compared_where_both_are_complete(tmp_path: Path) -> None:
     assert set(zip(whole.differences["first"], whole.differences["second"], strict=True)) == {
         ("cnn_shifter_off", "cnn_shifter_on")
     }
-    lost = grid.cell(f"cnn_shifter_on/{MICE[0]}/seed-1")
+    lost = grid.fit(f"cnn_shifter_on/{MICE[0]}/seed-1")
     (lost.run.path / "evaluation" / "summary.json").unlink()
     part = collect(grid, draws=20)
     assert (part.n_missing, len(part.failures)) == (1, 1)

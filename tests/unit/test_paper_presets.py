@@ -8,9 +8,9 @@ from freegaze.dataset.dims import EncoderDims
 from freegaze.dataset.features import FEATURE_SETS
 from freegaze.errors import RegistryError
 from freegaze.models.encoder import MODELS, build_encoder
+from freegaze.paper.grid_config import SCALES, find_scale
 from freegaze.paper.presets import TABLES, find_table, preset, reads_photographs
 from freegaze.paper.printed import MICE, printed
-from freegaze.paper.scales import SCALES, find_scale
 from freegaze.runs.config import RunConfig, model_config
 from type_checks import unchecked
 

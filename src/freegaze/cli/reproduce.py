@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from freegaze.cli.arguments import Quiet, Settings
-from freegaze.cli.grid_progress import grid_progress
-from freegaze.cli.progress import progress_bar
+from freegaze.cli.progress import grid_progress, progress_bar
 from freegaze.cli.tables import print_frame
 from freegaze.errors import ConfigError, FreegazeError
 
 if TYPE_CHECKING:
-    from freegaze.paper.cells import Outcome
-    from freegaze.paper.figures.figure import FigureStep
-    from freegaze.paper.grid import Cell, Grid, GridConfig
+    from freegaze.jobs.fits import Fit, Outcome
+    from freegaze.paper.grid import Grid, GridWork
+    from freegaze.paper.presets import Table
+    from freegaze.paper.result import GridResult
 
 FIGURE_PREFIX = "figure."
 
@@ -30,7 +31,9 @@ def command(
             metavar="WHAT", help="table1, table2, table3, figure3, figure4, figure5 or figurec1."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the grid; continued if begun.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the grid; an existing one continues.")
+    ] = None,
     scale: Annotated[
         str | None, typer.Option(help="tiny (minutes), small (an hour) or full (the paper).")
     ] = None,
@@ -42,7 +45,10 @@ def command(
         typer.Option(metavar="SOURCE PATH", help="Recordings, e.g. xu2023 data/xu2023."),
     ] = None,
     rows: Annotated[
-        list[str] | None, typer.Option("--row", help="Only this row; may be given many times.")
+        list[str] | None,
+        typer.Option(
+            "--row", help="Only this row, of the table or of an existing grid; may be repeated."
+        ),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Fits of each row and session.")] = None,
     pretrained: Annotated[
@@ -53,24 +59,36 @@ def command(
         ),
     ] = None,
     settings: Settings = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", "--jobs", min=1, help="Worker processes.")
+    ] = 1,
     emit_jobs: Annotated[
-        Path | None, typer.Option(help="Write one command a cell to this file; run nothing.")
+        Path | None, typer.Option(help="Write one command per fit to this file; run nothing.")
     ] = None,
-    cell: Annotated[
-        str | None, typer.Option(help="Run this one cell, ROW/SESSION/seed-K, of a grid begun.")
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            "--fit", "--cell", help="Run one fit, ROW/SESSION/seed-K, of an existing grid."
+        ),
     ] = None,
+    list_rows: Annotated[bool, typer.Option("--rows", help="List the rows; run nothing.")] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Print states and scores so far; run nothing.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run a table or figure of the paper: every row, session and seed, then what they show.
+    """Run the fits of a table or figure of the paper, then write the table or figure.
 
-    Cells that are done are kept; a grid that was stopped goes on where it was, and a cell that
-    fails does not end the others. A figure may be drawn in the folder of any grid that holds its
-    rows; --set figure.NAME=VALUE changes how it is made, any other --set the fits.
+    A fit is one row, session and seed. Fits that are done are kept, a stopped grid continues, and a
+    fit that fails does not end the others. A figure may be drawn in the folder of any grid that
+    holds its rows. `--set figure.NAME=VALUE` is a setting of the figure, any other `--set` one of
+    the fits.
 
     For example:
 
         freegaze reproduce table1 --scale tiny --out grids/table1
+
+        freegaze reproduce table1 --out grids/table1 --status
 
         freegaze reproduce table3 --source xu2023 data/xu2023 --version paper --out grids/table3
 
@@ -78,129 +96,132 @@ def command(
 
         freegaze reproduce figure4 --out grids/table2 --set figure.neurons=12
     """
-    from freegaze.files.atomic import write_file
-    from freegaze.paper.cells import is_done, job_commands, run_cells
-    from freegaze.paper.grid import start_grid
+    from freegaze.config import read_setting
+    from freegaze.paper.grid import GridWork, open_grid, start_grid
+    from freegaze.paper.grid_config import grid_config
+    from freegaze.paper.presets import find_table
 
-    of_fits, of_figure = _split_settings(settings or [])
-    if cell is not None:
-        _run_one(out, name, cell, of_figure, quiet)
+    table, values = find_table(name), dict(map(read_setting, settings or ()))
+    of_figure = {key: values.pop(key) for key in [*values] if key.startswith(FIGURE_PREFIX)}
+    own = {key.removeprefix(FIGURE_PREFIX): value for key, value in of_figure.items()}
+    if list_rows:
+        print_frame(f"{name}: {table.title}", table.frame)
         return
-    asked = {
-        "scale": scale,
-        "version": version,
-        "rows": rows or None,
-        "seeds": seeds,
-        "pretrained": pretrained,
-        "source": None if source is None else {"name": source[0], "path": source[1].resolve()},
-        "settings": of_fits or None,
-    }
-    config = _config(out, name, {k: v for k, v in asked.items() if v is not None})
-    step = _step(config, name, of_figure)
-    with progress_bar(quiet) as progress:
-        grid = start_grid(out, config, progress)
-    cells = _cells(grid, name)
-    left = [cell for cell in cells if not is_done(cell, step)]
+    if out is None:
+        raise ConfigError("the folder of the grid is missing; give --out FOLDER")
+    if status or fit is not None:
+        grid = open_grid(out)
+        figure = table.configure(grid.config.version, grid.config.scale, own)
+        if figure is None and grid.table is not table:
+            raise ConfigError(f"{out} holds a grid of {grid.config.table}, not of {name}")
+        work = GridWork(grid, figure)
+        if fit is None:
+            _print_status(work, grid.select(table))
+        else:
+            _run_one(work, grid.fit(fit), quiet)
+        return
+    given = None if source is None else {"name": source[0], "path": source[1].resolve()}
+    asked = {"scale": scale, "version": version, "seeds": seeds, "source": given}
+    asked |= {"pretrained": pretrained, "settings": values or None}
+    config = grid_config(out, table, asked, rows or ())
+    figure = table.configure(config.version, config.scale, own)
+    grid = start_grid(out, config)
+    work, fits = GridWork(grid, figure), grid.select(table, rows or ())
     if emit_jobs is not None:
-        verb = shlex.join([name, *_set_options(of_figure)])
-        commands = job_commands(grid, left, verb)
-        write_file(emit_jobs, "".join(line + "\n" for line in commands))
-        typer.echo(f"{emit_jobs}: {len(commands)} commands, one a cell")
+        options = [f"--set={key}={json.dumps(value)}" for key, value in of_figure.items()]
+        _emit(work, fits, emit_jobs, shlex.join([name, *options]))
         return
-    with grid_progress(name, len(cells), len(cells) - len(left), quiet) as watch:
-        outcomes = run_cells(grid, cells, jobs, watch, step)
+    outcomes = _run(work, fits, workers, name, quiet)
+    if figure is not None:
+        _draw(work, table, outcomes)
+    else:
+        _report(grid)
+
+
+def _emit(work: GridWork, fits: Sequence[Fit], path: Path, verb: str) -> None:
+    from freegaze.files.atomic import write_file
+
+    _simulate(work.grid, quiet=True)
+    start = f"freegaze reproduce {verb} --out {work.grid.path.resolve()} --quiet --fit"
+    lines = [f"{start} {fit.name}\n" for fit in fits if not work.is_done(fit)]
+    write_file(path, "".join(lines))
+    typer.echo(f"{path}: {len(lines)} commands, one per fit")
+
+
+def _simulate(grid: Grid, quiet: bool) -> None:
+    from freegaze.paper.grid import missing_sessions, simulate_sessions
+
+    if missing_sessions(grid):
+        with progress_bar(quiet) as progress:
+            simulate_sessions(grid, progress)
+
+
+def _run(
+    work: GridWork, fits: Sequence[Fit], workers: int, name: str, quiet: bool
+) -> dict[str, Outcome]:
+    from freegaze.jobs.workers import run_fits
+
+    left = [fit for fit in fits if not work.is_done(fit)]
+    if not left:
+        return {}
+    if not quiet:
+        from freegaze.paper.duration import describe_plan
+
+        typer.echo(describe_plan(work, fits, workers), err=True)
+    _simulate(work.grid, quiet)
+    with grid_progress(name, len(fits), len(fits) - len(left), quiet) as watch:
+        outcomes = run_fits(work, left, workers, watch)
     n_taken = sum(outcome == "taken" for outcome in outcomes.values())
     if n_taken:
-        typer.echo(f"{n_taken} cells are being run by another process; run this again afterwards")
-    if step is None:
-        _report(grid)
-    else:
-        _draw(grid, step, cells, outcomes)
+        typer.echo(f"{n_taken} fits are being run by another process; run this again afterwards")
+    return outcomes
 
 
-def _split_settings(settings: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Tell settings of fits from those of a figure."""
-    from freegaze.config import read_setting
+def _run_one(work: GridWork, fit: Fit, quiet: bool) -> None:
+    from freegaze.jobs.fits import run_fit
 
-    values = dict(map(read_setting, settings))
-    of_figure = {k: v for k, v in values.items() if k.startswith(FIGURE_PREFIX)}
-    of_fits = {k: v for k, v in values.items() if k not in of_figure}
-    return of_fits, {k.removeprefix(FIGURE_PREFIX): v for k, v in of_figure.items()}
-
-
-def _set_options(of_figure: dict[str, Any]) -> list[str]:
-    options = ((f"--set={FIGURE_PREFIX}{key}=", value) for key, value in of_figure.items())
-    return [f"{start}{json.dumps(value)}" for start, value in options]
-
-
-def _config(out: Path, name: str, asked: dict[str, Any]) -> GridConfig:
-    """Return what is asked; a grid that was begun answers for options that are left out."""
-    from freegaze.config import build_config
-    from freegaze.paper.figures.figure import is_figure
-    from freegaze.paper.grid import GRID_FILE, GridConfig, read_grid_config
-    from freegaze.paper.presets import find_table
-
-    begun = (out / GRID_FILE).is_file()
-    values = read_grid_config(out).model_dump(mode="json") if begun else {}
-    keeps_table = begun and is_figure(find_table(name))  # a figure fits grids of other names
-    table = values["table"] if keeps_table else find_table(name).name
-    return build_config(GridConfig, {**values, **asked, "table": table}, where="reproduce")
-
-
-def _step(config: GridConfig, name: str, of_figure: dict[str, Any]) -> FigureStep | None:
-    from freegaze.paper.figures.figure import FigureStep, figure_settings, is_figure
-    from freegaze.paper.presets import find_table
-
-    if not is_figure(find_table(name)):
-        if of_figure:
-            raise ConfigError(f"{name} is no figure; leave --set {FIGURE_PREFIX}... out")
-        return None
-    settings = figure_settings(config.scale, of_figure)
-    return FigureStep(name, settings, config.version)
-
-
-def _cells(grid: Grid, name: str) -> list[Cell]:
-    from freegaze.paper.figures.figure import figure_cells, is_figure
-    from freegaze.paper.presets import find_table
-
-    if not is_figure(find_table(name)):
-        return list(grid.cells)
-    return [cell for own in figure_cells(grid, name).values() for cell in own]
-
-
-def _run_one(out: Path, name: str, cell_name: str, of_figure: dict[str, Any], quiet: bool) -> None:
-    from freegaze.paper.cells import run_cell
-    from freegaze.paper.figures.figure import is_figure
-    from freegaze.paper.grid import open_grid
-    from freegaze.paper.presets import find_table
-
-    grid = open_grid(out)
-    if not is_figure(find_table(name)) and grid.config.table != name:
-        raise ConfigError(f"{out} holds a grid of {grid.config.table}, not of {name}")
-    cell, step = grid.cell(cell_name), _step(grid.config, name, of_figure)
     with progress_bar(quiet) as progress:
-        outcome = run_cell(grid, cell, progress, step)
+        outcome = run_fit(work, fit, progress)
     if outcome == "failed":
-        raise FreegazeError(f"cell {cell_name} failed: {cell.error}")
-    what = "another process works on it" if outcome == "taken" else "done"
-    typer.echo(f"{cell_name}: {what}")
+        raise FreegazeError(f"fit {fit.name} failed: {fit.error}")
+    typer.echo(f"{fit.name}: {'another process works on it' if outcome == 'taken' else 'done'}")
 
 
-def _draw(grid: Grid, step: FigureStep, cells: list[Cell], outcomes: dict[str, Outcome]) -> None:
-    from freegaze.paper.cells import is_done
-    from freegaze.paper.figures.files import write_paper_figure
+def _draw(work: GridWork, table: Table, outcomes: dict[str, Outcome]) -> None:
+    from freegaze.paper.figure import write_figure
 
-    failed = [cell for cell in cells if outcomes[cell.name] == "failed"]
-    for cell in failed:
-        typer.echo(f"failed: {cell.name}: {cell.error}", err=True)
+    shown = work.grid.select(table)
+    failed = [fit for fit in shown if outcomes.get(fit.name) == "failed"]
+    for fit in failed:
+        typer.echo(f"failed: {fit.name}: {fit.error}", err=True)
     if failed:
         raise FreegazeError(
-            f"{len(failed)} of {len(cells)} cells failed, so {step.figure} was not drawn; run the "
+            f"{len(failed)} of {len(shown)} fits failed, so {table.name} was not drawn; run the "
             "command again to try them once more"
         )
-    if all(is_done(cell, step) for cell in cells):
-        for path in write_paper_figure(grid, step.figure, step.settings):
+    n_left = sum(not work.is_done(fit) for fit in shown)
+    if n_left:
+        typer.echo(f"{n_left} of {len(shown)} fits are not done, so {table.name} was not drawn")
+    else:
+        assert work.figure is not None, "only figures are drawn"
+        for path in write_figure(work.grid, table, work.figure):
             typer.echo(str(path))
+
+
+def _print_status(work: GridWork, fits: Sequence[Fit]) -> None:
+    from freegaze.paper.result import collect, state_frame
+
+    result = collect(work.grid)
+    print_frame(f"{work.grid.table.title}: fits", state_frame(work, fits))
+    _print_scores(result)
+    for name, why in result.failures.items():
+        typer.echo(f"failed: {name}: {why}")
+
+
+def _print_scores(result: GridResult) -> None:
+    if len(result.scores):
+        for metric in ("bits_per_spike", "correlation"):
+            print_frame(metric, result.wide(metric))
 
 
 def _report(grid: Grid) -> None:
@@ -210,18 +231,18 @@ def _report(grid: Grid) -> None:
     result = collect(grid)
     for name, why in result.failures.items():
         typer.echo(f"failed: {name}: {why}", err=True)
-    if len(result.scores):
-        for metric in ("bits_per_spike", "correlation"):
-            print_frame(metric, result.wide(metric))
-        if len(result.differences):
-            differences = difference_frame(result)
-            pooled = differences["session"] == differences["session"].iloc[-1]
-            columns = [name for name in differences.columns if name != "session"]
-            print_frame("Paired differences with 95 % intervals", differences.loc[pooled, columns])
+    _print_scores(result)
+    if len(result.differences):
+        differences = difference_frame(result)
+        pooled = differences["session"] == differences["session"].iloc[-1]
+        print_frame(
+            "Paired differences with 95 % intervals",
+            differences.loc[pooled].drop(columns="session"),
+        )
     for path in (*save_result(result), write_grid_page(result)):
         typer.echo(str(path))
     if result.failures:
         raise FreegazeError(
-            f"{len(result.failures)} of {len(grid.cells)} cells failed; the table is of the "
-            "others. Run the command again to try the failed ones once more"
+            f"{len(result.failures)} of {len(grid.fits)} fits failed; the table is of the others. "
+            "Run the command again to try the failed ones once more"
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from filelock import FileLock, Timeout
 
@@ -87,6 +87,7 @@ class Fit:
             lock.release()
 
 
+@runtime_checkable
 class Work(Protocol):
     """What is done for each fit of a grid.
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from urllib.parse import quote
 
 import matplotlib as mpl
@@ -18,8 +18,8 @@ from freegaze.config import StrictConfig, build_config
 from freegaze.errors import DataError
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.explain import explain
-from freegaze.explanation.storage import ABOUT, session_folder
-from freegaze.files.atomic import atomic_file
+from freegaze.explanation.storage import EXPLANATION, session_folder
+from freegaze.files.atomic import write_file
 from freegaze.jobs.fits import Fit
 from freegaze.paper.presets import FIGURES, Table, Version
 from freegaze.progress import Progress
@@ -37,6 +37,7 @@ _FORMATS: dict[str, dict[str, Any]] = {
 }
 
 
+@runtime_checkable
 class FigureData(Protocol):
     """What a figure shows."""
 
@@ -93,7 +94,7 @@ class ExplainedFigure(AbstractFigure):
 
     def is_done(self, fit: Fit) -> bool:
         """Return whether the session is explained."""
-        return (session_folder(fit.run.path, fit.session_id) / ABOUT).is_file()
+        return EXPLANATION.is_whole(session_folder(fit.run.path, fit.session_id))
 
     def compute(self, grid: Grid, fit: Fit, progress: Progress | None = None) -> None:
         """Explain the session; what was done of it is kept."""
@@ -108,28 +109,19 @@ class PaperFigure(Table):
     Args:
         default: The figure as this package makes it.
         paper: The figure as the original made it.
-        has_all_seeds: Whether it shows every seed of its rows, not the first only.
     """
 
     default: type[AbstractFigure]
     paper: type[AbstractFigure]
     has_all_seeds: bool = False
+    is_figure: ClassVar[bool] = True
 
     def configure(
-        self, version: Version, scale: str = "full", values: Mapping[str, Any] | None = None
+        self, version: Version, scale: str, settings: Mapping[str, Any]
     ) -> AbstractFigure:
-        """Return one version of the figure with its settings.
-
-        Args:
-            version: ``default`` or ``paper``.
-            scale: ``tiny``, ``small`` or ``full``.
-            values: Settings other than those of the scale.
-
-        Raises:
-            ConfigError: If there is no such setting.
-        """
+        """Return the figure in one version with its settings; see ``Table.configure``."""
         kind = self.paper if version == "paper" else self.default
-        known = {**kind.smaller.get(scale, {}), **(values or {})}
+        known = {**kind.smaller.get(scale, {}), **settings}
         return build_config(kind, known, where=f"{self.name}, version {version}")
 
 
@@ -143,7 +135,7 @@ def register_figure(figure: PaperFigure) -> PaperFigure:
     return figure
 
 
-def write_figure(grid: Grid, figure: PaperFigure, version: AbstractFigure) -> list[Path]:
+def write_figure(grid: Grid, figure: Table, version: AbstractFigure) -> list[Path]:
     """Write a figure into a grid's folder.
 
     Args:
@@ -184,8 +176,7 @@ def save_data(data: FigureData, stem: Path, source: str = "") -> list[Path]:
     }
     texts[f"{stem}.md"] = f"{data.caption} {source}".strip() + "\n"
     for path, text in texts.items():
-        with atomic_file(Path(path), overwrite=True) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_file(Path(path), text)
     return [*paths, *map(Path, texts)]
 
 
@@ -210,8 +201,7 @@ def save_drawing(drawing: Figure, stem: Path) -> list[Path]:
         with mpl.rc_context({**PRINT_RC, "svg.hashsalt": stem.name}), any_script():
             drawing.savefig(stream, format=suffix, facecolor="white", **options)
         paths.append(stem.with_name(f"{stem.name}.{suffix}"))
-        with atomic_file(paths[-1], overwrite=True) as partial:
-            partial.write_bytes(stream.getvalue())
+        write_file(paths[-1], stream.getvalue())
     return paths
 
 

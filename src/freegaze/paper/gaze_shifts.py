@@ -45,9 +45,12 @@ def draw_gaze_shifts(shifts: pd.DataFrame, title: str) -> Figure:
         for direction, own in shifts.groupby("direction", sort=False)
         for kind in KINDS
     }
-    events = shifts.groupby("direction", sort=False)["n_events"].max()
+    events = {
+        str(direction): int(own["n_events"].to_numpy().max())
+        for direction, own in shifts.groupby("direction", sort=False)
+    }
     offsets_s = np.unique(shifts["offset_s"].to_numpy(float))
-    first = ratios[str(events.index[0]), "predicted"]
+    first = next(own for (_, kind), own in ratios.items() if kind == "predicted")
     order = np.argsort(np.nan_to_num(first, nan=-np.inf).argmax(1), kind="stable")
     n_columns, maps_px = len(ratios), max(SHORTEST_PX, LINE_PX * len(first))
     figure, axes = new_figure(PRINT_PX, 150 + maps_px, 2, n_columns, height_ratios=[75, maps_px])
@@ -61,7 +64,7 @@ def draw_gaze_shifts(shifts: pd.DataFrame, title: str) -> Figure:
         top = figure.add_subplot(grid[0, 2 * i : 2 * i + 2], facecolor="none", sharey=shared)
         shared = shared or top
         for kind, (color, style) in KINDS.items():
-            values = ratios[str(direction), kind]
+            values = ratios[direction, kind]
             silent = ~np.isfinite(values).any()
             mean = np.ones(len(offsets_s)) if silent else np.nanmean(values, 0)
             top.plot(offsets_s, mean, style, color=color, label=kind)

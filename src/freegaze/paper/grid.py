@@ -14,80 +14,41 @@ Version 0.1 named the folder of fits ``cells``; such a grid is read and continue
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
-from pydantic import Field, PositiveInt
 
-from freegaze.config import StrictConfig, build_config, dump_yaml, read_config
+from freegaze.config import dump_yaml
 from freegaze.errors import CheckpointError, ConfigError, RegistryError
 from freegaze.evaluation.evaluate import evaluate
 from freegaze.evaluation.storage import save_evaluation
-from freegaze.files.atomic import atomic_file
+from freegaze.files.atomic import write_file
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.fitted.storage import load_encoder
 from freegaze.jobs.fits import Fit
-from freegaze.paper.figure import AbstractFigure, PaperFigure
-from freegaze.paper.presets import (
-    Row,
+from freegaze.paper.figure import AbstractFigure
+from freegaze.paper.grid_config import (
+    GRID_FILE,
+    GridConfig,
     Scale,
-    Table,
-    Version,
     find_scale,
-    find_table,
-    preset,
-    reads_photographs,
+    fit_config,
+    read_grid_config,
 )
+from freegaze.paper.presets import Row, Table, find_table, preset
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
+from freegaze.registry import nearest_names
 from freegaze.reports.wording import count
-from freegaze.runs.config import RunConfig, SourceConfig, resolve_config
+from freegaze.runs.config import RunConfig, SourceConfig
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources import open_recordings
 from freegaze.sources.simulation import write_simulation
 from freegaze.training.fit import resume, train
 from freegaze.training.processes import make_accelerator
-
-GRID_FILE = "grid.yaml"
-PAPER_FRAME_SIZE = (60, 80)
-"""(height, width) that the original's encoders need: three strides of 2 leave 3 x 5."""
-
-
-class GridConfig(StrictConfig):
-    """Configuration of a grid.
-
-    Args:
-        table: ``table1``, ``table2`` or ``table3``; or a figure, whose rows it then runs.
-        scale: ``tiny``, ``small`` or ``full``; sizes of simulated sessions, and most passes.
-        version: ``default``, or ``paper`` for the original's encoders and recipes.
-        rows: Names of the rows to run; all by default.
-        seeds: Fits of each row and session; the seeds are 0, 1, ...
-        pretrained: Whether networks made for photographs start from ImageNet weights, which are
-            downloaded once, or from random ones.
-        source: Recordings to run on; simulated sessions by default.
-        settings: Settings of every run by dotted name, ``{"training.precision": "bfloat16"}``.
-    """
-
-    table: str
-    scale: str = "small"
-    version: Version = "default"
-    rows: tuple[str, ...] = ()
-    seeds: PositiveInt = 1
-    pretrained: bool = True
-    source: SourceConfig | None = None
-    settings: dict[str, Any] = Field(default_factory=dict)
-
-    @property
-    def simulations(self) -> list[SimulationConfig]:
-        """Configurations of the simulated sessions; none where a source is given."""
-        if self.source is not None:
-            return []
-        size = PAPER_FRAME_SIZE if self.version == "paper" else None
-        return find_scale(self.scale).simulations(size)
 
 
 @dataclass(frozen=True)
@@ -161,31 +122,47 @@ class Grid:
             f"{self.fits[0].name}"
         )
 
-    def fits_of(self, figure: PaperFigure) -> dict[str, list[Fit]]:
-        """Return the fits that a figure shows, by the name of the figure's row.
+    def fits_of(self, table: Table) -> dict[str, list[Fit]]:
+        """Return the fits that a table or figure shows, by the name of its row.
 
-        Any grid will do that holds rows of the same configuration, such as Table 2 for Figure 3.
+        A figure may be drawn from any grid with rows of the same configuration, such as Figure 3
+        from Table 2.
 
         Raises:
             ConfigError: If a row is missing.
         """
-        version = self.config.version
+        version, found = self.config.version, {}
         own = {row.name: preset(self.table.name, row.name, version) for row in self.rows}
-        found = {}
-        for row in figure.rows:
-            wanted = preset(figure.name, row.name, version)
+        for row in table.rows if table.is_figure else self.rows:
+            wanted = preset(table.name, row.name, version)
             same = next((name for name, config in own.items() if config == wanted), None)
             if same is None:
                 raise ConfigError(
                     f"{self.path} holds a grid of {self.table.name} without the row {row.name!r} "
-                    f"that {figure.name} shows; choose another folder"
+                    f"that {table.name} shows; choose another folder"
                 )
-            found[row.name] = [
-                fit
-                for fit in self.fits
-                if fit.row == same and (figure.has_all_seeds or fit.seed == 0)
-            ]
+            fits = [fit for fit in self.fits if fit.row == same]
+            found[row.name] = [fit for fit in fits if table.has_all_seeds or fit.seed == 0]
         return found
+
+    def select(self, table: Table, rows: Sequence[str] = ()) -> list[Fit]:
+        """Return the fits that a table or figure shows, in the order in which they are run.
+
+        Args:
+            table: The table or figure.
+            rows: Names of the grid's rows to keep; all by default.
+
+        Raises:
+            ConfigError: If a row is missing.
+            RegistryError: If the grid does not hold one of ``rows``.
+        """
+        known = [row.name for row in self.rows]
+        for name in rows:
+            if name not in known:
+                near = nearest_names(name, known)
+                raise RegistryError(f"the grid in {self.path} has no row {name!r} ({near})")
+        shown = {fit for fits in self.fits_of(table).values() for fit in fits}
+        return [fit for fit in self.fits if fit in shown and (not rows or fit.row in rows)]
 
     def run_config(self, fit: Fit) -> RunConfig:
         """Return the configuration of a fit.
@@ -254,39 +231,6 @@ class GridWork:
         save_evaluation(fit.run.path, evaluate(encoder, recordings, draws=draws, paper=True))
 
 
-def fit_config(
-    config: GridConfig, source: SourceConfig, row: str, session_id: str, seed: int
-) -> RunConfig:
-    """Return the configuration of one fit of a grid.
-
-    Args:
-        config: The grid's configuration.
-        source: Source of its sessions.
-        row: Name of the row.
-        session_id: The session.
-        seed: Seed of the fit.
-
-    Raises:
-        ConfigError: If the grid's settings do not fit the row's encoder.
-        RegistryError: If a name is unknown.
-    """
-    values = preset(config.table, row, config.version).model_dump(mode="json")
-    options = {**source.options, "sessions": [session_id]}
-    if config.version == "paper" and source.name == "xu2023":
-        options = {"units": "paper", **options}
-        values["data"]["min_rate_hz"] = 0.0  # the original's own lists of units, not a rate
-    values["source"] = {"name": source.name, "path": source.path, "options": options}
-    values["training"]["seed"] = seed
-    most = find_scale(config.scale).max_passes
-    if most is not None:
-        values["training"]["max_passes"] = min(most, values["training"]["max_passes"])
-    if not config.pretrained and reads_photographs(find_table(config.table).row(row)):
-        values["model"]["core"]["weights"] = "none"
-    for key, value in config.settings.items():
-        _set(values, key, value)
-    return resolve_config(build_config(RunConfig, values, where=f"row {row!r}"))
-
-
 def start_grid(path: Path, config: GridConfig) -> Grid:
     """Begin a grid, or continue the one in the folder if it has the same configuration.
 
@@ -311,8 +255,7 @@ def start_grid(path: Path, config: GridConfig) -> Grid:
         fit_config(config, source, row.name, "any", 0)  # a wrong setting shows before hours of work
     grid = Grid(path, config, _session_ids(path, config))
     if not is_begun:
-        with atomic_file(path / GRID_FILE) as partial:
-            partial.write_text(dump_yaml(config), encoding="utf-8")
+        write_file(path / GRID_FILE, dump_yaml(config))
     return grid
 
 
@@ -331,22 +274,10 @@ def open_grid(path: Path) -> Grid:
     missing = missing_sessions(grid)
     if missing:
         raise CheckpointError(
-            f"{path} lacks the simulated session {missing[0].session_id!r}; run `freegaze reproduce "
-            f"{config.table} --out {path}` once, which simulates it"
+            f"{path} lacks the simulated session {missing[0].session_id!r}; run `freegaze "
+            f"reproduce {config.table} --out {path}` once, which simulates it"
         )
     return grid
-
-
-def read_grid_config(path: Path) -> GridConfig:
-    """Read the configuration of a grid.
-
-    Raises:
-        CheckpointError: If there is no grid in the folder.
-        ConfigError: If its file is damaged.
-    """
-    if not (path / GRID_FILE).is_file():
-        raise CheckpointError(f"{path} holds no grid (no {GRID_FILE}); check the path")
-    return read_config(GridConfig, path / GRID_FILE)
 
 
 def missing_sessions(grid: Grid) -> list[SimulationConfig]:
@@ -393,13 +324,3 @@ def _check_same(path: Path, config: GridConfig) -> None:
 
 def _own_source(path: Path) -> SourceConfig:
     return SourceConfig(name="simulation", path=(path / "sessions").resolve())
-
-
-def _set(values: dict[str, Any], key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    node: Any = values
-    for part in path:
-        node = node.get(part) if isinstance(node, Mapping) else None
-    if not isinstance(node, dict) or not path:
-        raise ConfigError(f"settings: no option {key!r}; name one such as training.precision")
-    node[last] = value

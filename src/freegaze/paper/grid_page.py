@@ -16,11 +16,11 @@ from freegaze.paper.result import ATTAINABLE, GridResult, row_label
 from freegaze.reports.page import Page, Panel, Section, wide_panel, write_page
 from freegaze.reports.sections.comparison import build_differences
 from freegaze.reports.style import (
+    BASELINE_COLORS,
     INK,
     MARKERS,
     PAPER,
     SMALL_PX,
-    BASELINE_COLORS,
     few_ticks,
     house_style,
     label_axes,
@@ -71,7 +71,7 @@ def write_grid_page(result: GridResult) -> Path:
         DataError: If it cannot be written.
     """
     grid = result.grid
-    n_done = len(grid.cells) - len(result.failures) - result.n_missing
+    n_done = len(grid.fits) - len(result.failures) - result.n_missing
     sections = [_scores(result)] if len(result.scores) else []
     if len(result.differences):
         labels = {row.name: row_label(grid, row) for row in grid.rows}
@@ -79,17 +79,18 @@ def write_grid_page(result: GridResult) -> Path:
         pooled = str(named["session_id"].iloc[-1])  # all sessions, or the only one
         sections.append(build_differences(named, drawn=pooled))
     if result.failures:
-        sections.append(
-            Section("failures", "Failed cells", {"rows": list(result.failures.items())})
-        )
+        sections.append(Section("failures", "Failed fits", {"rows": list(result.failures.items())}))
     page = Page(
         kicker=f"freegaze reproduce {grid.table.name}",
         title=grid.table.title,
         summary=result.caption,
         facts=[
-            (f"{n_done} of {len(grid.cells)}", "cells done"),
+            (f"{n_done} of {len(grid.fits)}", "fits done"),
             (count(len(grid.rows), "row"), "of the table"),
-            (count(len(grid.session_ids), "session"), "simulated" if grid.is_simulated else "real"),
+            (
+                count(len(grid.session_ids), "session"),
+                "real" if grid.config.source else "simulated",
+            ),
         ],
         sections=sections,
         footer="Written by freegaze reproduce; Xu et al. (2023), NeurIPS 36.",
@@ -116,7 +117,7 @@ def _scores(result: GridResult) -> Section:
 
 
 def _panel(result: GridResult, metric: str) -> Panel:
-    part = result.of_metric(metric)
+    part = result.scores.loc[result.scores["metric"] == metric]
     sessions = result.grid.session_ids
     rows = [
         _row_scores(part, row.name, row_label(result.grid, row), sessions)

@@ -1,4 +1,4 @@
-"""Rows of the paper's tables with their configurations, and the scales of a reproduction.
+"""Rows of the paper's tables and figures, and their configurations.
 
 Each row comes in two versions. ``paper`` has every quirk of the original that can be reproduced.
 ``default`` is this package's encoder of the same kind in one common recipe, so that rows differ
@@ -7,18 +7,18 @@ only in what the table is about.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
+
+import pandas as pd
 
 from freegaze.config import build_config
-from freegaze.errors import RegistryError
+from freegaze.errors import ConfigError, RegistryError
 from freegaze.models.encoder import MODELS
 from freegaze.paper.published import paper_config
 from freegaze.registry import Registry, nearest_names
 from freegaze.runs.config import RunConfig, resolve_config
-from freegaze.simulation.tracks import STANDARD_SESSIONS, SimulationConfig
 
 Version = Literal["default", "paper"]
 
@@ -57,6 +57,7 @@ class Table:
         pairs: Names of rows to compare, (first, second): differences are second minus first.
         varies_history: Whether rows differ in their history, which then is the row's own in both
             versions.
+        has_all_seeds: Whether every seed of its rows is shown, not the first only.
     """
 
     name: str
@@ -64,6 +65,8 @@ class Table:
     rows: tuple[Row, ...]
     pairs: tuple[tuple[str, str], ...] = ()
     varies_history: bool = False
+    has_all_seeds: bool = True
+    is_figure: ClassVar[bool] = False
 
     def row(self, name: str) -> Row:
         """Return a row by name.
@@ -75,6 +78,36 @@ class Table:
         if name not in rows:
             raise RegistryError(f"{self.name} has no row {name!r} ({nearest_names(name, [*rows])})")
         return rows[name]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows, one line each."""
+        return pd.DataFrame(
+            {
+                "row": row.name,
+                "label": row.label,
+                "model": row.model,
+                "behavior": row.behavior,
+                "shifter": "yes" if row.is_shifted else "no",
+                "in the paper": "yes" if row.is_printed else "no",
+            }
+            for row in self.rows
+        )
+
+    def configure(self, version: Version, scale: str, settings: Mapping[str, Any]) -> Any:
+        """Return the figure in one version with its settings; ``None`` for a table.
+
+        Args:
+            version: ``default`` or ``paper``.
+            scale: ``tiny``, ``small`` or ``full``.
+            settings: Settings other than those of the scale.
+
+        Raises:
+            ConfigError: If there is no such setting.
+        """
+        if settings:
+            raise ConfigError(f"{self.name} is no figure; leave --set figure.... out")
+        return None
 
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -150,14 +183,7 @@ VISION_ONLY = TABLES["table1"].row("cnn_shifter_on")
 MULTIMODAL = TABLES["table2"].row("all_prod")
 
 
-def _import_figures() -> None:
-    package = importlib.import_module("freegaze.paper.figures")
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"{package.__name__}.{module.name}")
-
-
-FIGURES: Registry[Table] = Registry("figure", _import_figures)
+FIGURES: Registry[Table] = Registry("figure", "freegaze.paper.figures")
 """The figures by name, each a file of ``freegaze.paper.figures``, with the rows they show."""
 
 
@@ -257,64 +283,3 @@ def reads_photographs(row: Row) -> bool:
     """Return whether the row's encoder starts from weights that were trained on photographs."""
     core = MODELS.get(row.model).Config.model_fields.get("core")
     return core is not None and getattr(core.default, "kind", "") == "timm"
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Sizes of a reproduction.
-
-    Args:
-        max_passes: Passes over the training windows at most; ``None`` leaves the recipe's own.
-        minutes: Length of each simulated session; ``None`` for the standard ones' own.
-        n_neurons: Units of each simulated session; ``None`` for the standard ones' own, of which
-            the filter at 3 Hz leaves as many as in the original.
-        frame_size: (height, width) of simulated frames in pixels.
-        n_segments: Stretches of each simulated session, 70 % training and 30 % test.
-        draws: Bootstrap draws.
-    """
-
-    max_passes: int | None
-    minutes: float | None
-    n_neurons: tuple[int, int, int] | None
-    frame_size: tuple[int, int]
-    n_segments: int
-    draws: int
-
-    def simulations(self, frame_size: tuple[int, int] | None = None) -> list[SimulationConfig]:
-        """Return the configurations of the three simulated sessions.
-
-        Args:
-            frame_size: (height, width) of their frames, where not the scale's own.
-        """
-        numbers = self.n_neurons or (None, None, None)
-        return [
-            SimulationConfig(
-                minutes=self.minutes or standard.minutes,
-                n_neurons=n or standard.n_neurons,
-                seed=standard.seed,
-                track=standard.track,
-                frame_size=frame_size or self.frame_size,
-                n_segments=self.n_segments,
-                session_id=f"mouse_{standard.seed}",
-            )
-            for standard, n in zip(STANDARD_SESSIONS.values(), numbers, strict=True)
-        ]
-
-
-SCALES: dict[str, Scale] = {
-    "tiny": Scale(3, 3.0, (8, 8, 8), (30, 40), 6, 200),
-    "small": Scale(6, 10.0, (105, 50, 76), (60, 80), 10, 1000),
-    "full": Scale(None, None, None, (60, 80), 10, 1000),
-}
-"""``tiny`` shows that everything works, ``small`` shows what is what, ``full`` is the paper."""
-
-
-def find_scale(name: str) -> Scale:
-    """Return a scale by name.
-
-    Raises:
-        RegistryError: If there is none.
-    """
-    if name not in SCALES:
-        raise RegistryError(f"no scale {name!r} ({nearest_names(name, list(SCALES))})")
-    return SCALES[name]

@@ -17,11 +17,12 @@ from freegaze.evaluation.evaluation import Evaluation, interval_text
 from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.files.artifact import write_sealed
+from freegaze.jobs.fits import Fit
 from freegaze.metrics.bootstrap import draw_blocks, resample
 from freegaze.metrics.intervals import LEVEL, mean_interval
 from freegaze.metrics.metric import METRICS
 from freegaze.metrics.paper import PAPER_WIDTH_BINS, smooth_paper
-from freegaze.paper.grid import Grid
+from freegaze.paper.grid import Grid, GridWork
 from freegaze.paper.presets import Row, reads_photographs
 from freegaze.paper.printed import printed
 
@@ -142,6 +143,19 @@ def collect(grid: Grid, draws: int | None = None) -> GridResult:
     )
 
 
+def state_frame(work: GridWork, fits: Sequence[Fit]) -> pd.DataFrame:
+    """Return the number of fits by row and state.
+
+    Args:
+        work: The grid, and a figure that may need more of each fit than its evaluation.
+        fits: The fits to count.
+    """
+    states = ["failed" if fit.error else "done" if work.is_done(fit) else "waiting" for fit in fits]
+    counts = pd.crosstab(pd.Series([fit.row for fit in fits], name="row"), pd.Series(states))
+    columns = ["done", "failed", "waiting"]
+    return counts.reindex(columns=columns, fill_value=0).reset_index()
+
+
 def save_result(result: GridResult) -> list[Path]:
     """Write a grid's tables beside its fits, as CSV and Markdown.
 
@@ -221,8 +235,7 @@ def _score_lines(
     for metric, values in _values(session_id, evaluations, draws).items():
         mean, low, high, _ = values.mean(0)
         known = {"paper_correlation": "correlation", "paper_mse": "mse"}.get(metric, "")
-        one = getattr(original, known, np.nan)
-        has_sd = metric == "paper_correlation" and original is not None
+        one: float = getattr(original, known, np.nan)
         seed_low, seed_high = _seed_interval(values[:, 0])
         lines.append(
             {
@@ -238,7 +251,7 @@ def _score_lines(
                 "n_seeds": len(values),
                 "n_neurons": int(values[0, 3]),
                 "printed": one,
-                "printed_sd": original.correlation_sd if has_sd else np.nan,
+                "printed_sd": getattr(original, f"{known}_sd", np.nan),
                 "difference": mean - one,
             }
         )

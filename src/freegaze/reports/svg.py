@@ -9,7 +9,7 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from freegaze.report.style import PX_PER_INCH, RC, any_script
+from freegaze.reports.style import PX_PER_INCH, RC, any_script
 
 _TAG = re.compile(r"<[a-zA-Z][^>]*>")
 _FONT = re.compile(r"font-family: [^;\"]*;? ?")

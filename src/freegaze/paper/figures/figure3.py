@@ -25,13 +25,13 @@ from freegaze.paper.figure import AbstractFigure, PaperFigure, register_figure
 from freegaze.paper.presets import MULTIMODAL, VISION_ONLY, Version
 from freegaze.paper.result import join_sessions
 from freegaze.reports.style import (
+    BASELINE_COLORS,
     COLUMN_PX,
     FAINT,
     MODEL,
     MUTED,
     PRINT_PX,
     PRINT_SMALL_PX,
-    BASELINE_COLORS,
     color_of,
     count_ticks,
     few_ticks,
@@ -119,9 +119,8 @@ class Figure3(AbstractFigure):
         sessions = [s for s in grid.session_ids if all(s in own for own in found)]
         if not sessions:
             raise DataError(f"{grid.path}: no session has both rows of Figure 3 yet")
-        names = ("vision", "multimodal")
-        joined = [join_sessions([own[s] for s in sessions]) for own in found]
-        models = dict(zip(names, joined, strict=True))
+        vision, multimodal = (join_sessions([own[s] for s in sessions]) for own in found)
+        models = {"vision": vision, "multimodal": multimodal}
         return compare_neurons(models, grid.config.version, grid.scale.draws)
 
 
@@ -168,7 +167,7 @@ def compare_neurons(
     else:
         tests[_INTERVAL] = np.nan
     columns = ["session_id", "n_neurons", *_MEANS, *_INTERVAL, "p_wilcoxon"]
-    return Correlations(version, neurons, tests[columns])
+    return Correlations(version, neurons, tests.loc[:, columns])
 
 
 def wilcoxon(differences: Float[np.ndarray, " neuron"]) -> float:
@@ -202,7 +201,8 @@ def _scores(shared: SharedSession, model: str, version: Version) -> Float[np.nda
 def _test_sessions(neurons: pd.DataFrame) -> pd.DataFrame:
     """Return means and Wilcoxon's p of each session, and of all where there are several."""
     known = neurons.dropna()
-    groups = {name: known[known["session_id"] == name] for name in neurons["session_id"].unique()}
+    names = list(neurons["session_id"].unique())
+    groups = {name: known.loc[known["session_id"] == name] for name in names}
     if len(groups) > 1:
         groups[ALL_SESSIONS] = known
     tests = pd.DataFrame(
@@ -210,7 +210,7 @@ def _test_sessions(neurons: pd.DataFrame) -> pd.DataFrame:
             "session_id": name,
             "n_neurons": len(own),
             **own[_MEANS].mean(),
-            "p_wilcoxon": wilcoxon(own["difference"].to_numpy()),
+            "p_wilcoxon": wilcoxon(own["difference"].to_numpy(float)),
         }
         for name, own in groups.items()
     )
@@ -244,7 +244,7 @@ def _draw(data: Correlations) -> Figure:
         place = i // n_columns * 2 * n_columns + i % n_columns
         own = data.neurons
         if test["session_id"] != ALL_SESSIONS:
-            own = own[own["session_id"] == test["session_id"]]
+            own = own.loc[own["session_id"] == test["session_id"]]
         is_first = i % n_columns == 0
         _scatter(axes[place], data, test, own, limits, is_first)
         _histograms(axes[place + n_columns], own, limits, is_first)

@@ -389,11 +389,11 @@ def _scale_bar(ax: Axes, gallery: SessionGallery, wide_px: float) -> None:
     length = next(n for n in (100, 50, 20, 10, 5, 2, 1, 0) if n <= across / 2) or across / 2
     share = length / across * wide_px / PRINT_PX
     left = MARGIN_PX / PRINT_PX
-    small = {"fontsize": PRINT_SMALL_PX}
     ax.set(xlim=(0, 1), ylim=(0, BAR_PX - GAP_PX))
     ax.plot([left, left + share], [26, 26], color=INK, linewidth=1.6, solid_capstyle="butt")
-    ax.text(
-        left, 22, f"{length:g}" + (" px" if gallery.deg_per_px is None else "°"), va="top", **small
-    )
-    text = f"{shorten(gallery.session_id)}: above each, neuron and its correlation"
-    ax.text(left + wide_px / PRINT_PX + 0.03, 22, text, va="center", color=MUTED, **small)
+    unit = " px" if gallery.deg_per_px is None else "°"
+    length_text = ax.text(left, 22, f"{length:g}{unit}", va="top")
+    words = f"{shorten(gallery.session_id)}: above each, neuron and its correlation"
+    explanation = ax.text(left + wide_px / PRINT_PX + 0.03, 22, words, va="center", color=MUTED)
+    for text in (length_text, explanation):
+        text.set_fontsize(PRINT_SMALL_PX)

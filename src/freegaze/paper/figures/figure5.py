@@ -128,7 +128,7 @@ class ContributionClasses(ExplainedFigure):
             explanations: One per session.
             rates: False discovery rates of the explanations.
         """
-        neurons = _stack(explanations, "neurons")[["session_id", "unit_id", "class"]]
+        neurons = _stack(explanations, "neurons").loc[:, ["session_id", "unit_id", "class"]]
         saliency = _stack(explanations, "saliency").rename(columns={"absolute": "value"})
         counts = [_count(own, name) for name, own in neurons.groupby("session_id", sort=False)]
         if len(counts) > 1:
@@ -136,7 +136,7 @@ class ContributionClasses(ExplainedFigure):
         percent = " or ".join(f"{100 * rate:g} %" for rate in rates)
         return ClassCounts(
             counts=pd.concat(counts, ignore_index=True),
-            saliency=saliency[["session_id", "unit_id", "signal", "value", "signed"]],
+            saliency=saliency.loc[:, ["session_id", "unit_id", "signal", "value", "signed"]],
             neurons=neurons,
             caption=(
                 "Share of neurons to whose prediction on held-out bins one group of behavior adds "
@@ -265,7 +265,7 @@ def _all_modulated(counts: pd.DataFrame) -> pd.DataFrame:
     total["share"] = total["n_modulated"] / total["n_neurons"]
     total["share_good"] = total["n_modulated_good"] / total["n_good"]
     total["share_good_of_all"] = total["n_modulated_good"] / total["n_neurons"]
-    return total[list(counts.columns)]
+    return total.loc[:, list(counts.columns)]
 
 
 @print_style
@@ -308,7 +308,7 @@ def _bars(ax: Axes, counts: pd.DataFrame) -> None:
     sessions = [name for name in counts["session_id"].unique() if name != ALL_SESSIONS]
     shares = counts.pivot(index=kind, columns="session_id", values="share")
     shares = 100 * shares.reindex(counts[kind].unique())
-    whole = counts[counts["session_id"] == counts["session_id"].iloc[-1]]
+    whole = counts.loc[counts["session_id"] == counts["session_id"].iloc[-1]]
     labels = {"share": "all neurons", "share_good": "good neurons"}
     bars = {label: whole[name] for name, label in labels.items() if name in whole}
     width, places = 0.8 / len(bars), np.arange(len(whole))
@@ -338,8 +338,8 @@ def _bars(ax: Axes, counts: pd.DataFrame) -> None:
         )
     if "expected_share" in whole:
         expected = 100 * whole["expected_share"]
-        ends = {"color": INK, "linestyle": ":", "label": "in noise"}
-        ax.hlines(expected, places - 0.42, places + 0.42, **ends)
+        ends = places - 0.42, places + 0.42
+        ax.hlines(expected, *ends, color=INK, linestyle=":", label="in noise")
     ax.set_xticks(places, [str(name).replace("_", " ") for name in whole[kind]])
     ax.tick_params(axis="x", length=0, labelcolor=INK)
     ax.set_ylim(0, None)
