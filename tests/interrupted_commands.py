@@ -17,7 +17,7 @@ from freegaze.sources.source import open_recordings
 
 PROGRAM = """
 import freegaze.cli.app as app
-import freegaze.explanation.explain, freegaze.paper.cells, freegaze.reports, freegaze.workflow
+import freegaze.explanation.explain, freegaze.paper.grid, freegaze.reports, freegaze.workflow
 import freegaze.sources.targets
 print('ready', flush=True)
 app.run()
@@ -97,7 +97,7 @@ def fitted(run: Path) -> dict[str, Any]:
 def reproduced(grid: Path) -> dict[str, Any]:
     names = ("table.csv", "differences.csv", "table.md", "grid.yaml")
     found: dict[str, Any] = {name: (grid / name).read_bytes() for name in names}
-    for run in (path.parent for path in grid.glob("cells/*/*/*/config.yaml")):
+    for run in (path.parent for path in grid.glob("fits/*/*/*/config.yaml")):
         found |= {f"{run.relative_to(grid)}/{k}": v for k, v in fitted(run).items()}
         found[f"{run.relative_to(grid)}/evaluation"] = tree(run / "evaluation")
     assert len(found) == len(names) + 2 * 5

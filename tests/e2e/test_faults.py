@@ -255,7 +255,7 @@ def test_two_processes_at_once_make_one_result(
     for process in both:
         process.communicate()
     assert {process.returncode for process in both} in ({0}, {0, 2})
-    if name == "reproduce":  # the first to end may not have waited for the other's cells
+    if name == "reproduce":  # the first to end may not have waited for the other's fits
         third = start_command(words)
         third.communicate()
         assert third.returncode == 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +30,7 @@ def files_of(out: Path) -> dict[str, bytes]:
 def test_two_rows_at_scale_tiny_end_in_a_table(freegaze, tmp_path):
     out = tmp_path / "grid"
     told = freegaze(
-        *("reproduce", "table3", "--scale", "tiny", "--jobs", 2, "--quiet", "--out", out),
+        *("reproduce", "table3", "--scale", "tiny", "--workers", 2, "--quiet", "--out", out),
         *("--row", "history_1", "--row", "history_4"),
     ).stdout
     table = pd.read_csv(out / "table.csv")
@@ -78,6 +80,42 @@ def test_asking_again_changes_nothing_and_takes_what_was_asked(freegaze, reprodu
     assert {p: p.stat().st_mtime_ns for p in weights} == weights
 
 
+def test_rows_are_listed_and_states_and_scores_so_far_printed(freegaze, reproduced) -> None:
+    told = freegaze("reproduce", "table2", "--rows").stdout
+    assert all(row.name in told for row in TABLES["table2"].rows)
+    before = {p: p.stat().st_mtime_ns for p in reproduced.rglob("*") if p.is_file()}
+    told = freegaze("reproduce", "table2", "--status", "--out", reproduced).stdout
+    assert {p: p.stat().st_mtime_ns for p in reproduced.rglob("*") if p.is_file()} == before
+    assert re.search(r"S +│ +1 +│ +0 +│ +0 ", told)
+    assert "bits_per_spike" in told
+    told = freegaze("reproduce", "table2", "--status", status=2)
+    assert "--out" in told.stderr
+
+
+def test_a_row_selects_within_a_grid(freegaze, asked, tmp_path) -> None:
+    out = tmp_path / "grid"
+    freegaze(*asked, "--out", out, "--emit-jobs", tmp_path / "jobs.txt")
+    told = freegaze("reproduce", "table2", "--row", "S", "--out", out)
+    plan = " ".join(told.stderr.split())
+    assert "1 fit of table2" in plan
+    assert "0 done, 1 to run, at most about" in plan
+    assert {p.parent.parent.parent.name for p in out.rglob("encoder.safetensors")} == {"S"}
+    told = freegaze("reproduce", "table2", "--status", "--out", out).stdout
+    assert re.search(r"cnn +│ +0 +│ +0 +│ +1 ", told)
+    told = freegaze("reproduce", "table2", "--row", "orig", "--out", out, status=2)
+    assert "has no row 'orig'" in told.stderr
+
+
+def test_a_grid_of_version_0_1_is_continued(freegaze, reproduced, tmp_path) -> None:
+    old = tmp_path / "grid"
+    shutil.copytree(reproduced, old)
+    (old / "fits").rename(old / "cells")
+    files = files_of(old)
+    freegaze("reproduce", "table2", "--out", old, "--quiet")
+    assert files_of(old) == files
+    assert not (old / "fits").exists()
+
+
 def test_another_question_needs_another_folder(freegaze, reproduced):
     told = freegaze("reproduce", "table2", "--seeds", 2, "--out", reproduced, status=2)
     assert "choose another folder" in told.stderr
@@ -88,7 +126,7 @@ def test_another_question_needs_another_folder(freegaze, reproduced):
 def test_independent_commands_make_the_same_table(freegaze, asked, reproduced, tmp_path):
     out, jobs = tmp_path / "grid", tmp_path / "jobs.txt"
     freegaze(*asked, "--out", out, "--emit-jobs", jobs)
-    assert not (out / "cells").exists()
+    assert not (out / "fits").exists()
     commands = [shlex.split(line) for line in jobs.read_text().splitlines()]
     assert len(commands) == 2
     n_threads = torch.get_num_threads()
@@ -103,19 +141,19 @@ def test_independent_commands_make_the_same_table(freegaze, asked, reproduced, t
     assert files_of(out) == files_of(reproduced)
 
 
-def test_a_failing_cell_does_not_end_the_others(freegaze, asked, tmp_path):
+def test_a_failing_fit_does_not_end_the_others(freegaze, asked, tmp_path):
     out = tmp_path / "grid"
     freegaze(*asked, "--out", out, "--emit-jobs", tmp_path / "jobs.txt")
-    cell = shlex.split((tmp_path / "jobs.txt").read_text().splitlines()[0])[-1]
-    run = out / "cells" / cell
+    fit = shlex.split((tmp_path / "jobs.txt").read_text().splitlines()[0])[-1]
+    run = out / "fits" / fit
     run.mkdir(parents=True)
     (run / "config.yaml").write_text("model: [unclosed\n")
     told = freegaze("reproduce", "table2", "--out", out, "--quiet", status=2)
-    assert f"failed: {cell}" in told.stderr
-    assert "1 of 2 cells failed" in told.stderr
+    assert f"failed: {fit}" in told.stderr
+    assert "1 of 2 fits failed" in told.stderr
     assert set(pd.read_csv(out / "table.csv")["row"]) == {"S"}
-    assert "Failed cells" in (out / "table.html").read_text()
-    told = freegaze("reproduce", "table2", "--cell", cell, "--out", out, "--quiet", status=2)
+    assert "Failed fits" in (out / "table.html").read_text()
+    told = freegaze("reproduce", "table2", "--fit", fit, "--out", out, "--quiet", status=2)
     assert "config.yaml" in told.stderr
 
 
@@ -128,11 +166,11 @@ def test_a_failing_cell_does_not_end_the_others(freegaze, asked, tmp_path):
         (("table1", "--set", "training.precision"), "a.b=value"),
         (("table1", "--set", "training.precision=float8"), "training.precision"),
         (("table1", "--source", "xu2024", "nowhere"), "xu2023"),
-        (("table1", "--cell", "cnn/mouse_1/seed-0"), "holds no grid"),
+        (("table1", "--fit", "cnn/mouse_1/seed-0"), "holds no grid"),
     ],
 )
 def test_a_wrong_question_gets_one_line(freegaze, tmp_path, arguments, words):
     told = freegaze("reproduce", *arguments, "--out", tmp_path / "grid", "--quiet", status=2)
     assert words in told.stderr
     assert "Traceback" not in told.stderr
-    assert not list(tmp_path.glob("grid/cells/*"))
+    assert not list(tmp_path.glob("grid/fits/*"))

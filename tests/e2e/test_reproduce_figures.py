@@ -22,7 +22,7 @@ from freegaze.paper.presets import FIGURES
 
 PROGRAM = [sys.executable, "-c", "import freegaze.cli as c; c.main()"]
 QUICK = ("--scale", "tiny", *SMALL, *SMALL_CORE)
-ASCENT = ("--set", "figure.steps=3", "--set", "figure.images=2", "--set", "figure.windows=64")
+ASCENT = ("--set", "figure.steps=3", "--set", "figure.images=2")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def paper_grid(freegaze, mouse: Path, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("grid") / "paper"
     freegaze(
         *("reproduce", "figure5", "--version", "paper", "--source", "simulation", mouse, *QUICK),
-        *(*ASCENT, "--out", out),
+        *("--set", "figure.windows=64", "--out", out),
     )
     return out
 
@@ -55,7 +55,7 @@ def test_figure_3_shows_what_the_runs_say(drawn: Path) -> None:
     assert "<svg" in (drawn / "figure3.svg").read_text()
     table = pd.read_csv(drawn / "figure3.csv")
     for column, row in (("vision", "cnn_shifter_on"), ("multimodal", "all_prod")):
-        (run,) = (drawn / "cells" / row).glob("*/seed-0")
+        (run,) = (drawn / "fits" / row).glob("*/seed-0")
         evaluation = load_evaluation(run)
         session = evaluation.sessions[0]
         assert table["unit_id"].astype(str).tolist() == list(session.unit_ids)
@@ -76,7 +76,7 @@ def test_drawing_again_fits_nothing_and_changes_nothing(freegaze, drawn: Path) -
 
 
 @pytest.mark.slow
-def test_default_figures_reuse_the_cells_and_ask_for_an_explanation(
+def test_default_figures_reuse_the_fits_and_ask_for_an_explanation(
     freegaze, drawn: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "grid"
@@ -149,7 +149,7 @@ def test_a_killed_figure_4_continues(freegaze, paper_grid: Path, tmp_path: Path)
     ("arguments", "words"),
     [
         (("figure6",), "figure5"),
-        (("figure4", "--set", "figure.batch=2"), "batches"),
+        (("figure4", "--version", "paper", "--set", "figure.batch=2"), "batches"),
         (("table1", "--set", "figure.batches=2"), "is no figure"),
         (("figure4", "--row", "cnn_shifter_on"), "all_prod"),
     ],

@@ -11,8 +11,8 @@ from freegaze.reports.wording import count, duration
 from freegaze.sources import open_recordings
 
 SECONDS = {
-    "default": {"resnet18": 3.0, "efficientnet_b0": 4.0},
-    "paper": {"autoencoder": 10.8, "resnet18": 12.0, "efficientnet_b0": 20.0},
+    "default": {"resnet18": 6.9, "efficientnet_b0": 5.9},
+    "paper": {"autoencoder": 10.8, "resnet18": 9.5, "efficientnet_b0": 15.0},
 }
 """Processor seconds per pass and 1,000 bins of a session with 60 x 80 frames, by version and model.
 
