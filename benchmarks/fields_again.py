@@ -22,7 +22,7 @@ from jaxtyping import Float
 from freegaze.evaluation.displacement import displacement_against_truth
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.fields.fields import ascents, gradients, typical_norm
+from freegaze.explanation.fields.fields import METHODS
 from freegaze.explanation.fields.gradients import INVARIANT, summarize_field
 from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.truth import correlate, moved_fields, subspace_overlap
@@ -74,10 +74,7 @@ def main() -> None:
 def retest(name: str, session: ExplainedSession, good: np.ndarray) -> list[dict[str, object]]:
     """Compare what two seeds give, by method."""
     configs = [ExplainConfig(seed=seed) for seed in (0, 1)]
-    pairs = {"gradient": [gradients(session, config) for config in configs]}
-    norm = typical_norm(session, configs[0])
-    climbed = [[ascents(session, config, int(n), norm) for n in good] for config in configs]
-    pairs["ascent"] = [_stack(found, len(session.recording.unit_ids), good) for found in climbed]
+    pairs = {m: [METHODS[m].find(session, c) for c in configs] for m in ("gradient", "ascent")}
     invariance = pairs["gradient"][0]["invariance"]
     rows = []
     for method, (one, other) in pairs.items():
@@ -111,7 +108,7 @@ def beside_paper(
     """Compare the original's pictures and the default's with the truth."""
     (movement,) = displacement_against_truth(session.encoder, [session.recording]).values()
     true = moved_fields(truth.receptive_field, movement.shift_px, movement.rotation_deg)
-    default = gradients(session, ExplainConfig())
+    default = METHODS["gradient"].find(session, ExplainConfig())
     rows = []
     for n in neurons:
         start = perf_counter()
@@ -146,14 +143,6 @@ def cross_correlation(
     products = np.fft.irfft2(np.conj(np.fft.rfft2(flat)) * np.fft.rfft2(others), picture.shape)
     norms = np.linalg.norm(flat) * np.linalg.norm(others, axis=(1, 2))
     return products / np.maximum(norms, 1e-30)[:, None, None]
-
-
-def _stack(found: list, n_neurons: int, good: np.ndarray) -> dict[str, np.ndarray]:
-    stacked = {}
-    for key in ("field", "pair"):
-        stacked[key] = np.zeros((n_neurons, *found[0][key].shape), np.float32)
-        stacked[key][good] = [part[key] for part in found]
-    return stacked
 
 
 if __name__ == "__main__":

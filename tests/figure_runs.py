@@ -60,6 +60,7 @@ def make_explained(
         bin_width_s=0.05,
         lag=1,
         deg_per_px=3.0,
+        parts={},
         fields=noisy,
         pairs={},
         neurons=pd.DataFrame(

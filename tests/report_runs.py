@@ -167,6 +167,7 @@ def make_explanation(
         bin_width_s=recording.bin_width_s,
         lag=1,
         deg_per_px=deg_per_px,
+        parts={},
         fields=fields,
         pairs={"gradient": np.stack([pictures, quadrature], 1).astype(np.float32)},
         neurons=_neuron_rows(units, rng),

@@ -265,11 +265,12 @@ def explain(
     *,
     config: ExplainConfig | Path | str | None = None,
     settings: Mapping[str, Any] | None = None,
+    only: Sequence[str] | None = None,
     against: Sequence[str] | Sequence[Recording] = (),
     device: str = "auto",
     progress: Progress | None = None,
 ) -> list[SessionExplanation]:
-    """Find receptive fields, saliency, tuning and contributions of a run's neurons.
+    """Compute receptive fields, saliency, contributions and tuning of a run's neurons.
 
     Results are kept in the run folder, neuron by neuron: after an interruption the same call
     continues.
@@ -280,6 +281,8 @@ def explain(
             says by default.
         config: Settings as an ``ExplainConfig``, or the path of a YAML file with them.
         settings: Settings by name, which override ``config``.
+        only: Parts to compute, such as ``["fields.gradient", "tuning"]`` (see
+            ``freegaze.explanation.explain.PARTS``); all by default. Other parts are kept.
         against: Recordings of the same units to compare receptive fields with, or how they differ
             from the run's recordings (see ``open_against``).
         device: Where to compute, if ``run`` is a folder.
@@ -307,7 +310,7 @@ def explain(
     if against and not others:
         others = open_against(folder, [str(change) for change in against])
     with RunFolder(folder).locked():
-        found = [explain_session(encoder, r, folder, chosen, progress) for r in sessions]
+        found = [explain_session(encoder, r, folder, chosen, progress, only=only) for r in sessions]
         for explanation in found if against else ():
             other = pick_other(explanation.session_id, others)
             save_comparison(folder, compare_with(explanation, other))

@@ -14,12 +14,11 @@ from builders import make_recording
 from fake_encoder import fake_fit
 from figure_runs import make_behaving, paper_fit
 from freegaze.errors import CheckpointError
-from freegaze.explanation.behaving import gaze_shift_table, tuning_table
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.contributions.contributions import Contributing, contribution_tables
+from freegaze.explanation.contributions.contributions import _Predictors, contribution_tables
 from freegaze.explanation.contributions.groups import class_of, grouped_columns
 from freegaze.explanation.explain import explain
-from freegaze.explanation.result import METHODS
+from freegaze.explanation.fields.fields import METHODS
 from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.storage import (
     EXPLANATION,
@@ -28,6 +27,7 @@ from freegaze.explanation.storage import (
     load_explanations,
     session_folder,
 )
+from freegaze.explanation.tuning.tuning import tuning_tables
 from freegaze.files.pieces import Pieces
 from freegaze.models.callables import seen_by_retina
 from freegaze.recording.recording import Recording, ResponseKind, Segment
@@ -104,11 +104,10 @@ ROLES = ("train", "validation", "test", "train", "test")
 def test_who_follows_speed_is_found_and_who_follows_nothing_is_not(kind: ResponseKind) -> None:
     recording = modulated(kind=kind)
     session = ExplainedSession(fake_fit([recording]), recording)
-    source = Contributing(session, np.ones((len(session.targets[None]), 3)))
-    config = ExplainConfig(n_shifts=400, false_discovery_rate=0.05)
-    found = [source.neuron(n, config) for n in range(3)]
-    table, about = contribution_tables(session, found, config)
-    assert about["class"].tolist() == ["speed", "none", "none"]
+    session.drive = np.ones((len(session.targets[None]), 3))
+    found = contribution_tables(session, ExplainConfig(n_shifts=400, false_discovery_rate=0.05))
+    table = found["contributions"]
+    assert found["neurons"]["class"].tolist() == ["speed", "none", "none"]
     speed = table[table["group"] == "speed"].set_index("unit_id")
     assert speed["deviance"].iloc[0] > 0.05
     assert abs(speed["deviance"].iloc[1]) < 0.02
@@ -120,7 +119,8 @@ def test_recent_means_do_not_cross_segments() -> None:
     segments = [Segment(*bins, role) for role, bins in edges.items()]
     recording = make_recording(segments=segments)
     session = ExplainedSession(fake_fit([recording], history=1), recording)
-    source = Contributing(session, np.ones((len(session.targets[None]), 4)))
+    session.drive = np.ones((len(session.targets[None]), 4))
+    source = _Predictors(session)
     signal = np.where(np.arange(400) < 200, 100.0, np.arange(400) % 7)
     recent = source._recent(signal, 3)
     first = int(np.flatnonzero(source.seen == 200)[0])
@@ -133,7 +133,7 @@ def test_tuning_is_a_mean_over_alike_bins() -> None:
     recording = make_recording(n_bins=900, n_neurons=2)
     session = ExplainedSession(fake_fit([recording]), recording)
     prediction = session.encoder.predict(recording, targets=session.targets["test"])
-    table = tuning_table(session, prediction)
+    table = tuning_tables(session)["tuning"]
     seen = recording.column("speed")[prediction.targets - 1]
     one = table[(table["signal"] == "speed") & (table["unit_id"] == "unit_1")]
     assert one["n_bins"].sum() == len(seen)
@@ -157,19 +157,15 @@ def test_gaze_shifts_to_either_side_are_told_apart() -> None:
         base, behavior=behavior, behavior_names=names, behavior_units=units, responses=responses
     )
     session = ExplainedSession(fake_fit([recording]), recording)
-    prediction = session.encoder.predict(recording, targets=session.targets["test"])
-    table = gaze_shift_table(session, prediction).set_index("direction")
+    table = tuning_tables(session)["gaze_shifts"].set_index("direction")
     for direction, after, size in (("left", 1, 4), ("right", 3, 7)):
         part = table.loc[direction]
         assert (part["n_events"] == 1).all()
         top = part.iloc[int(part["observed"].to_numpy().argmax())]
         assert top["offset_s"] == pytest.approx(after * 0.05)
         assert top["observed"] == size
-    without = gaze_shift_table(
-        ExplainedSession(fake_fit([base]), base),
-        fake_fit([base]).predict(base, targets=session.targets["test"]),
-    )
-    assert not len(without)
+    without = tuning_tables(ExplainedSession(fake_fit([base]), base))
+    assert not len(without["gaze_shifts"])
 
 
 def test_an_explanation_is_kept_whole_and_read_again(tmp_path: Path) -> None:

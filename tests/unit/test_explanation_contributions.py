@@ -14,7 +14,7 @@ from fake_encoder import fake_fit
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.contributions.contributions import (
     NUMBERS,
-    Contributing,
+    _Predictors,
     contribution_tables,
 )
 from freegaze.explanation.contributions.groups import class_of, grouped_columns
@@ -42,7 +42,13 @@ def laid_out(
         numbers = np.arange(len(row) * len(NUMBERS), dtype=float).reshape(len(row), -1)
         numbers[:, NUMBERS.index("p")] = row
         neurons.append({"numbers": numbers, "whole": np.array([0.1, 0.2, 0.3])})
-    return contribution_tables(session, neurons, ExplainConfig(false_discovery_rate=rate))
+    session.keep_by_neuron = lambda *_: neurons
+    return tables_of(session, ExplainConfig(false_discovery_rate=rate))
+
+
+def tables_of(session: ExplainedSession, config: ExplainConfig) -> tuple[pd.DataFrame, ...]:
+    found = contribution_tables(session, config)
+    return found["contributions"], found["neurons"]
 
 
 def test_vision_does_not_make_the_tests_of_behavior_lenient() -> None:
@@ -68,7 +74,7 @@ def test_rows_keep_neuron_and_group() -> None:
     assert table["group"].tolist() == ["vision", "eye", "speed"] * 2
     assert table["p"].tolist() == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
     assert table["correlation"].tolist() == [1.0, 8.0, 15.0] * 2
-    assert about.iloc[1].tolist() == [0.1, 0.2, 0.3, "none"]
+    assert about.iloc[1].tolist() == ["unit_1", 0.1, 0.2, 0.3, "none"]
 
 
 def test_no_p_is_no_discovery() -> None:
@@ -109,7 +115,8 @@ def test_trailing_means_are_plain_means_within_segments(bins: int) -> None:
     roles = ("train", "train", "validation", "test")
     segments = [Segment(*e, role) for e, role in zip(edges, roles, strict=True)]
     session = session_of(make_recording(n_bins=300, segments=segments))
-    source = Contributing(session, np.ones((len(session.targets[None]), 4)))
+    session.drive = np.ones((len(session.targets[None]), 4))
+    source = _Predictors(session)
     signal = np.random.default_rng(0).normal(size=300)
     recent = source._recent(signal, bins)
     for seen, value in zip(source.seen, recent, strict=True):
@@ -127,11 +134,8 @@ def test_a_product_of_speed_and_vision_is_of_class_speed_and_multiplicative() ->
     rate[:, 0] *= np.exp(0.8 * gain)
     recording = replace(base, responses=rng.poisson(rate).astype(np.float32))
     session = session_of(recording)
-    source = Contributing(session, vision[session.targets[None]])
-    config = ExplainConfig(n_shifts=400, false_discovery_rate=0.05)
-    table, about = contribution_tables(
-        session, [source.neuron(n, config) for n in range(3)], config
-    )
+    session.drive = vision[session.targets[None]]
+    table, about = tables_of(session, ExplainConfig(n_shifts=400, false_discovery_rate=0.05))
     assert about["class"].tolist() == ["speed", "none", "none"]
     assert about["multiplicative_bits"].iloc[0] > 0.005
     seen = table[table["group"] == "vision"]
@@ -154,7 +158,8 @@ def test_models_are_fitted_on_training_and_validation_bins_and_scored_on_others(
     monkeypatch.setattr(
         "freegaze.explanation.contributions.contributions.neuron_contributions", watched
     )
-    Contributing(session, drive).neuron(2, ExplainConfig(n_shifts=4))
+    session.drive = drive
+    _Predictors(session).fit(2, n_shifts=4)
     (data,) = given
     targets = session.targets
     fitted = np.concatenate([targets["train"], targets["validation"]])
@@ -172,7 +177,8 @@ def test_bins_know_their_trial_where_segments_are_trials() -> None:
     for trial in (True, False):
         segments = [Segment(*e, role, trial) for e, role in zip(edges, roles, strict=True)]
         session = session_of(make_recording(n_bins=300, segments=segments))
-        source = Contributing(session, np.ones((len(session.targets[None]), 4)))
+        session.drive = np.ones((len(session.targets[None]), 4))
+        source = _Predictors(session)
         if not trial:
             assert source.trials is None
             continue
@@ -186,9 +192,8 @@ def test_a_neuron_that_never_fires_adds_nothing() -> None:
     responses = base.responses.copy()
     responses[:, 1] = 0
     session = session_of(replace(base, responses=responses))
-    source = Contributing(session, np.ones((len(session.targets[None]), 2)))
-    config = ExplainConfig(n_shifts=40)
-    table, about = contribution_tables(session, [source.neuron(n, config) for n in (0, 1)], config)
+    session.drive = np.ones((len(session.targets[None]), 2))
+    table, about = tables_of(session, ExplainConfig(n_shifts=40))
     silent = table[table["unit_id"] == "unit_1"]
     assert silent["deviance"].isna().all()
     assert not silent["is_significant"].any()

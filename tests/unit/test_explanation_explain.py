@@ -15,11 +15,18 @@ import torch
 from builders import make_recording
 from fake_encoder import built_fit, fake_fit
 from figure_runs import make_behaving
-from freegaze.errors import DataError
+from freegaze.errors import ConfigError, DataError
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.explain import _fingerprint, explain
+from freegaze.explanation.explain import (
+    PARTS,
+    _fingerprint,
+    explain,
+    missing_parts,
+    named_parts,
+)
+from freegaze.explanation.fields.fields import METHODS
 from freegaze.explanation.fields.gabor import Gabor
-from freegaze.explanation.result import CLASSES, METHODS, SessionExplanation
+from freegaze.explanation.result import CLASSES, SessionExplanation
 from freegaze.explanation.storage import TABLES, load_explanations, session_folder, settings_of
 from freegaze.recording.recording import Recording, ResponseKind
 
@@ -39,7 +46,7 @@ def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
         y, x = np.unravel_index(np.abs(pictures[0]).argmax(), pictures[0].shape)
         return Gabor((float(x), float(y)), (2.0, 2.0), 0.0, 0.1, 0.0, 0.5, pictures)
 
-    monkeypatch.setattr("freegaze.explanation.fields.fields.fit_gabor", guess)
+    monkeypatch.setattr("freegaze.explanation.fields.gabor.fit_gabor", guess)
 
 
 def check(found: SessionExplanation, recording: Recording) -> None:
@@ -216,15 +223,84 @@ def test_a_fuller_explanation_replaces_the_first_only_when_it_is_whole(tmp_path:
     recording = make_recording(n_bins=600, n_neurons=2)
     encoder = fake_fit([recording])
     explain(encoder, recording, tmp_path, QUICK)
-    other = QUICK.model_copy(update={"n_saliency_windows": 9})
+    changes = {"n_saliency_windows": 9, "n_shifts": 6}
+    other = QUICK.model_copy(update=changes)
     with pytest.raises(StoppedError):
-        explain(encoder, recording, tmp_path, other, stopped_after(4))
+        explain(encoder, recording, tmp_path, other, stopped_after(2))
     before = settings_of(tmp_path, "s")
     assert before is not None
     assert before["n_saliency_windows"] == 6
     explain(encoder, recording, tmp_path, other)
     after = settings_of(tmp_path, "s")
-    assert after == {**before, "n_saliency_windows": 9}
+    assert after == {**before, **changes}
+
+
+def test_parts_computed_one_by_one_are_those_computed_together(tmp_path: Path) -> None:
+    recording = make_behaving("s", n_neurons=2)
+    encoder = built_fit([recording], "cnn", STILL)
+    whole = explain(encoder, recording, tmp_path / "whole", QUICK)
+    assert list(whole.parts) == list(PARTS)
+    assert missing_parts(whole) == []
+    folder, done = tmp_path / "parts", set()
+    steps = [
+        (["tuning"], "tuning", set()),
+        (["fields.linear"], "fields.linear", {"linear"}),
+        (["fields.ascent", "saliency"], "saliency", {"linear", "ascent", "gradient"}),
+        (["fields"], "fields.gabor", set(METHODS)),
+        (["contributions", "tuning"], "contributions", set(METHODS)),
+    ]
+    for only, part, methods in steps:
+        found = explain(encoder, recording, folder, QUICK, only=only)
+        done |= set(named_parts(only))
+        assert set(found.parts) == done
+        assert part in done
+        assert set(missing_parts(found)) == set(PARTS) - done
+        assert set(found.fields) == methods
+        assert set(found.receptive_fields["method"]) == methods
+        assert bool(len(found.contributions)) == ("contributions" in done)
+        assert ("class" in found.neurons) == ("contributions" in done)
+        assert not (session_folder(folder, "s") / "pieces").exists()
+        (read,) = load_explanations(folder)
+        assert read.parts == found.parts
+    for name in TABLES:
+        files = [session_folder(tmp_path / k, "s") / f"{name}.csv" for k in ("whole", "parts")]
+        assert files[0].read_bytes() == files[1].read_bytes(), name
+    for method, field in whole.fields.items():
+        np.testing.assert_array_equal(read.fields[method], field)
+        np.testing.assert_array_equal(read.pairs.get(method), whole.pairs.get(method))
+
+
+def test_only_parts_with_changed_settings_are_computed_again(tmp_path: Path) -> None:
+    recording = make_recording(n_bins=600, n_neurons=2)
+    encoder = fake_fit([recording])
+    explain(encoder, recording, tmp_path, QUICK)
+    told: list[str] = []
+
+    def progress(what: str, *_: int) -> None:
+        told.append(what)
+
+    other = QUICK.model_copy(update={"n_saliency_windows": 9})
+    explain(encoder, recording, tmp_path, other, progress, only=["tuning"])
+    assert told == []
+    found = explain(encoder, recording, tmp_path, other, progress)
+    assert set(told) == {"saliency"}
+    assert found.parts["saliency"] == {"seed": 0, "n_saliency_windows": 9}
+
+
+def test_parts_are_not_added_to_those_of_other_weights(tmp_path: Path) -> None:
+    recording = make_recording(n_bins=400, n_neurons=2)
+    explain(fake_fit([recording]), recording, tmp_path, QUICK, only=["tuning"])
+    other = fake_fit([recording], seed=1)
+    with pytest.raises(DataError, match="other weights, data or another version.*anew"):
+        explain(other, recording, tmp_path, QUICK, only=["saliency"])
+    (kept,) = load_explanations(tmp_path)
+    assert list(kept.parts) == ["tuning"]
+    assert list(explain(other, recording, tmp_path, QUICK).parts) == list(PARTS)
+
+
+def test_an_unknown_part_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"'fields\.gradients'.*fields\.gradient"):
+        named_parts(["fields.gradients"])
 
 
 def test_sessions_of_one_encoder_are_explained_each_by_itself(tmp_path: Path) -> None:

@@ -12,13 +12,8 @@ from fake_encoder import built_fit
 from figure_runs import make_behaving
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.fields.ascent import Ascent, ascend
-from freegaze.explanation.fields.fields import (
-    ascents,
-    describe_field,
-    field_table,
-    gabor_models,
-    typical_norm,
-)
+from freegaze.explanation.fields.fields import METHODS
+from freegaze.explanation.fields.gabor import describe_field
 from freegaze.explanation.fields.gabor_models import GaborModels
 from freegaze.explanation.session import ExplainedSession
 from freegaze.recording.recording import ResponseKind
@@ -31,7 +26,7 @@ def test_numbers_of_a_field_by_hand() -> None:
     y, x = np.mgrid[:20, :24]
     blob = np.exp(-((x - 15) ** 2 + (y - 8) ** 2) / (2 * 2.5**2)) * np.cos(0.8 * (x - 15))
     field = np.array([0.2, 1.0, -0.5, 0.1])[:, None, None] * blob
-    row = describe_field(field, None, False, lag=1, bin_width_s=0.05, deg_per_px=1.5)
+    row = describe_field(field, lag=1, bin_width_s=0.05, deg_per_px=1.5)
     # The latest bin lies one lag before the target, the second of four two bins before that.
     assert row["delay_s"] == pytest.approx(3 * 0.05)
     assert row["separability"] == pytest.approx(1)
@@ -43,11 +38,11 @@ def test_numbers_of_a_field_by_hand() -> None:
     assert row["frequency_cpd"] == pytest.approx(row["frequency_cpp"] / 1.5)
     assert row["sigma_along_deg"] == pytest.approx(1.5 * row["sigma_along_px"])
     assert row["explained"] > 0.99
-    plain = describe_field(field, None, False, lag=1, bin_width_s=0.05, deg_per_px=None)
+    plain = describe_field(field, lag=1, bin_width_s=0.05, deg_per_px=None)
     assert not any(key.endswith(("_deg", "_cpd")) for key in set(plain) - set(GABOR_ANGLES))
     # A phase-invariant cell is described by its pair, which lies elsewhere.
     pair = np.stack([np.roll(blob, -6, 1), np.roll(blob, -6, 1)])
-    moved = describe_field(field, pair, True, lag=1, bin_width_s=0.05, deg_per_px=None)
+    moved = describe_field(field, pair, lag=1, bin_width_s=0.05, deg_per_px=None)
     assert moved["center_x_px"] == pytest.approx(9, abs=0.05)
     assert moved["delay_s"] == row["delay_s"]
 
@@ -56,11 +51,10 @@ GABOR_ANGLES = ("orientation_deg", "phase_deg")
 
 
 def test_a_flat_field_has_no_numbers_and_a_row_all_the_same() -> None:
-    row = describe_field(np.zeros((3, 8, 9)), None, False, 1, 0.05, 1.5)
+    row = describe_field(np.zeros((3, 8, 9)), bin_width_s=0.05, deg_per_px=1.5)
     assert np.isnan(list(row.values())).all()
-    table = field_table([{"unit_id": "a", "method": "linear", **row}], 1.5)
-    assert len(table) == 1
-    assert table.drop(columns=["unit_id", "method"]).isna().all(axis=None)
+    seen = describe_field(np.eye(9)[None].repeat(3, 0), bin_width_s=0.05, deg_per_px=1.5)
+    assert list(row) == list(seen)
 
 
 def test_ascents_start_elsewhere_for_each_neuron_and_keep_the_norm(
@@ -69,10 +63,9 @@ def test_ascents_start_elsewhere_for_each_neuron_and_keep_the_norm(
     recording = make_behaving("s", n_neurons=2)
     core = {"channels": [4], "kernels": [5], "strides": [2]}
     session = ExplainedSession(built_fit([recording], "cnn", {"core": core}), recording)
-    norm = typical_norm(session, CONFIG)
     bins = session.bins(session.sample("train", 6, 0))
     norms = [float(np.linalg.norm(v.numpy())) for v in session.retinal_video(bins)]
-    assert norm == pytest.approx(np.sort(norms)[2], rel=1e-5)  # torch's median: the lower middle
+    norm = np.sort(norms)[2]  # torch's median: the lower middle
     starts: list[torch.Tensor] = []
     ends: list[np.ndarray] = []
 
@@ -84,16 +77,17 @@ def test_ascents_start_elsewhere_for_each_neuron_and_keep_the_norm(
         return found
 
     monkeypatch.setattr("freegaze.explanation.fields.fields.ascend", watched)
-    for neuron in (0, 1, 0):
-        found = ascents(session, CONFIG, neuron, norm)
-        np.testing.assert_allclose(np.linalg.norm(ends[-1].reshape(2, -1), axis=1), norm, rtol=1e-4)
-        np.testing.assert_allclose(found["field"], ends[-1].mean(0), rtol=1e-6)
+    for _ in range(2):
+        found = METHODS["ascent"].find(session, CONFIG)
+        for neuron, end in enumerate(ends[-2:]):
+            np.testing.assert_allclose(np.linalg.norm(end.reshape(2, -1), axis=1), norm, rtol=1e-4)
+            np.testing.assert_allclose(found["field"][neuron], end.mean(0), rtol=1e-6)
     assert torch.equal(starts[0], starts[2])
     assert not torch.equal(starts[0], starts[1])
     assert not torch.equal(starts[0][0], starts[0][1])
     np.testing.assert_array_equal(ends[0], ends[2])
-    ascents(session, CONFIG.model_copy(update={"seed": 1}), 0, norm)
-    assert not torch.equal(starts[0], starts[3])
+    METHODS["ascent"].find(session, CONFIG.model_copy(update={"seed": 1}))
+    assert not torch.equal(starts[0], starts[4])
 
 
 @pytest.mark.parametrize("kind", [ResponseKind.SPIKE_COUNTS, ResponseKind.FLUORESCENCE])
@@ -116,7 +110,8 @@ def test_gabor_models_are_told_what_behavior_does(
         return GaborModels(np.zeros(2, bool), np.zeros((2, 3, 4, 5)), np.zeros((2, 2, 4, 5)))
 
     monkeypatch.setattr("freegaze.explanation.fields.fields.fit_gabor_models", watched)
-    found = gabor_models(session, whole / gains)
+    session.drive = whole / gains
+    found = METHODS["gabor"].find(session, CONFIG)
     assert set(found) == {"field", "pair", "is_energy"}
     drive = (whole / gains)[np.isin(session.targets[None], training)]
     bins = torch.from_numpy(training[:2])

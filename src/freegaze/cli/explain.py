@@ -1,4 +1,4 @@
-"""``freegaze explain``: what each neuron of a fitted run cares about."""
+"""``freegaze explain``: receptive fields, saliency, contributions and tuning of a run."""
 
 from __future__ import annotations
 
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 def command(
     run: RunPath,
     settings: Settings = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART,...",
+            help="Compute these parts and keep all others as they are: fields, or one method such "
+            "as fields.gradient; saliency; contributions; tuning.",
+        ),
+    ] = None,
     against: Annotated[
         list[str] | None,
         typer.Option(
@@ -30,16 +38,18 @@ def command(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Find receptive fields, saliency, tuning and contributions of a run's neurons.
+    """Compute receptive fields, saliency, contributions and tuning of a run's neurons.
 
-    Results are kept neuron by neuron: stopped, the same command goes on. `freegaze report` then
-    shows them.
+    Results are kept neuron by neuron: if the command is stopped, the same command continues.
+    `freegaze report` shows them.
 
     For example:
 
         freegaze explain runs/cnn_gru
 
         freegaze explain runs/cnn_gru --set n_windows=1000 --set n_starts=16
+
+        freegaze explain runs/cnn_gru --only fields.gradient,tuning
 
         freegaze explain runs/niell --against hfwn
     """
@@ -52,13 +62,15 @@ def command(
         found = explain(
             run,
             settings=dict(map(read_setting, settings or ())),
+            only=None if only is None else only.replace(",", " ").split(),
             against=against or (),
             device=device,
             progress=progress,
         )
     for explanation in found:
-        title = f"Neurons of {explanation.session_id} by what adds to them"
-        print_frame(title, _summary(explanation))
+        if len(explanation.contributions):
+            title = f"Unique contributions in {explanation.session_id}"
+            print_frame(title, _summary(explanation))
         typer.echo(str(session_folder(run, explanation.session_id)))
         comparison = load_comparison(run, explanation.session_id) if against else None
         if comparison is not None:

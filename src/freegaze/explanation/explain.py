@@ -1,26 +1,29 @@
-"""Explain a run: put each session before every explainer, and keep what they find."""
+"""Explanations of fitted encoders: compute the parts that are asked for, and keep them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from freegaze.explanation.behaving import (
-    gaze_shift_table,
-    saliency,
-    saliency_table,
-    tuning_table,
-)
+from freegaze.errors import ConfigError, DataError
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.contributions.contributions import Contributing, contribution_tables
-from freegaze.explanation.fields import fields
-from freegaze.explanation.result import METHODS, SessionExplanation
+from freegaze.explanation.contributions.contributions import contribution_tables
+from freegaze.explanation.fields.against import COMPARED, COMPARISON
+from freegaze.explanation.fields.fields import METHODS, receptive_fields
+from freegaze.explanation.result import (
+    COLUMNS,
+    NEURON_COLUMNS,
+    SessionExplanation,
+    empty_table,
+)
+from freegaze.explanation.saliency.saliency import saliency_table
 from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.storage import (
     load_explanation,
@@ -28,12 +31,28 @@ from freegaze.explanation.storage import (
     session_folder,
     settings_of,
 )
-from freegaze.files.pieces import Arrays, Pieces
+from freegaze.explanation.tuning.tuning import tuning_tables
+from freegaze.files.pieces import Pieces
 from freegaze.fitted.encoder import FittedEncoder
-from freegaze.models.callables import undisturbed
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
+from freegaze.registry import nearest_names
 from freegaze.runs.run_folder import recording_checksum
+
+FIELDS = "fields"
+
+PARTS: Mapping[str, tuple[str, ...]] = {
+    **{f"{FIELDS}.{name}": method.settings for name, method in METHODS.items()},
+    "saliency": ("seed", "n_saliency_windows"),
+    "contributions": ("n_shifts", "false_discovery_rate"),
+    "tuning": (),
+}
+"""Parts of an explanation that can be computed one by one, with the settings that each depends on;
+``fields`` stands for all of its methods."""
+
+NEEDS = {f"{FIELDS}.ascent": f"{FIELDS}.gradient"}
+"""Parts that another part is needed for: the gradient decides which neurons are phase-invariant,
+whose ascents are described by a pair of images."""
 
 
 def explain(
@@ -42,164 +61,159 @@ def explain(
     run_folder: Path | str,
     config: ExplainConfig | None = None,
     progress: Progress | None = None,
+    *,
+    only: Sequence[str] | None = None,
 ) -> SessionExplanation:
-    """Find receptive fields, saliency, tuning and contributions of a session's neurons.
+    """Compute receptive fields, saliency, tuning and contributions of a session's neurons.
 
-    What is found is kept neuron by neuron in the run's folder: a stopped explanation goes on where
-    it was, and a finished one is read.
+    Results are kept in the run's folder, long computations neuron by neuron: a stopped explanation
+    goes on where it was, and a finished one is read. Parts that were computed before with the same
+    settings are kept.
 
     Args:
         encoder: The fitted encoder.
         recording: A session that it was fitted on.
         run_folder: The run.
-        config: How; by default the protocol of ``docs/reference/looking_inside.md``.
-        progress: Told of every step.
+        config: Settings; by default the protocol of ``docs/reference/looking_inside.md``.
+        progress: Receives every step as (description, done, total).
+        only: Names of the parts to compute (see ``PARTS``); all by default.
 
     Returns:
-        The explanation, which is also on disk, see ``freegaze.explanation.storage``.
+        All parts of the explanation that the run's folder then holds, see
+        ``freegaze.explanation.storage``.
 
     Raises:
-        DataError: If the session was not fitted, or the disk refuses.
+        ConfigError: If there is no such part.
+        DataError: If the session was not fitted, the disk refuses, or other parts are kept that
+            belong to other weights, data or another version.
 
     Example:
         >>> encoder = freegaze.load_encoder("runs/demo")  # doctest: +SKIP
         >>> explain(encoder, recording, "runs/demo").neurons["class"]  # doctest: +SKIP
     """
+    asked = named_parts(only)
     config = config or ExplainConfig()
-    settings = {
-        **config.model_dump(mode="json"),
-        "version": version("freegaze"),
-        "fingerprint": _fingerprint(encoder, recording),
-    }
-    mark = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    pieces = Pieces(session_folder(run_folder, recording.session_id) / "pieces" / mark)
-    if settings_of(run_folder, recording.session_id) == settings:
-        pieces.remove()  # a process that was killed at the very end left them
-        return load_explanation(run_folder, recording.session_id)
-    work = _Work(encoder, recording, config, pieces, progress or (lambda *_: None))
-    explanation = work.run()
+    own = {"version": version("freegaze"), "fingerprint": _fingerprint(encoder, recording)}
+    settings = {**config.model_dump(mode="json"), **own}
+    folder = session_folder(run_folder, recording.session_id)
+    before = settings_of(run_folder, recording.session_id)
+    is_same = before is not None and all(before.get(key) == own[key] for key in own)
+    kept = load_explanation(run_folder, recording.session_id) if is_same else None
+    if before is not None and not is_same and set(asked) != set(PARTS):
+        raise DataError(
+            f"the explanation in {folder} belongs to other weights, data or another version of "
+            f"freegaze, so that parts cannot be added; explain all of it anew (`freegaze explain "
+            f"{run_folder}`), or remove that folder first"
+        )
+    wanted = {part: values for part, values in _all_parts(settings).items() if part in asked}
+    known = {} if kept is None or before is None else kept.parts or _all_parts(before)
+    missing = [p for p in asked if known.get(p) != wanted[p]]
+    mark = hashlib.sha256(json.dumps([settings, asked], sort_keys=True).encode()).hexdigest()[:12]
+    pieces = Pieces(folder / "pieces" / mark)
+    if kept is not None and not missing:
+        pieces.remove()  # left by a process that was killed at the very end
+        return kept
+    session = ExplainedSession(encoder, recording, pieces, progress)
+    found = _compute(session, config, missing, kept)
+    parts = {**known, **wanted}
+    explanation = replace(
+        _merged(session, kept, found), parts={p: parts[p] for p in PARTS if p in parts}
+    )
+    if {f"{FIELDS}.{method}" for method in COMPARED} & set(missing):
+        (folder / COMPARISON.about).unlink(missing_ok=True)  # it belongs to other fields
     save_explanation(run_folder, explanation, settings)
-    pieces.remove()
+    pieces.remove(others=not missing_parts(explanation))
     return explanation
 
 
-class _Work:
-    """The steps of one session's explanation."""
+def named_parts(names: Sequence[str] | None) -> list[str]:
+    """Return the parts that some names stand for, in the order of ``PARTS``; all for ``None``.
 
-    def __init__(
-        self,
-        encoder: FittedEncoder,
-        recording: Recording,
-        config: ExplainConfig,
-        pieces: Pieces,
-        progress: Progress,
-    ) -> None:
-        self.session = ExplainedSession(encoder, recording)
-        self.config, self.pieces, self.progress = config, pieces, progress
-        self.n_neurons = self.session.recording.n_neurons
-        self.looks = encoder.encoder.inputs in ("video", "both")
+    Args:
+        names: Names of parts, or ``fields`` for all methods.
 
-    def run(self) -> SessionExplanation:
-        session, recording = self.session, self.session.recording
-        found = self._fields()
-        neurons, contributions = self._contributions(found)
-        self.progress("saliency", 0, 1)
-        derivatives = self.pieces.get("saliency", lambda: saliency(session, self.config))
-        self.progress("tuning", 0, 1)
-        with undisturbed(session.encoder):  # whatever mode it came in
-            prediction = session.encoder.predict(recording, targets=session.targets["test"])
-        return SessionExplanation(
-            session_id=recording.session_id,
-            unit_ids=recording.unit_ids,
-            bin_width_s=recording.bin_width_s,
-            lag=session.lag,
-            deg_per_px=recording.deg_per_px,
-            fields={m: found[m]["field"] for m in METHODS if m in found},
-            pairs={m: found[m]["pair"] for m in METHODS if m in found and "pair" in found[m]},
-            neurons=neurons,
-            receptive_fields=self._describe(found, neurons["is_invariant"].to_numpy()),
-            saliency=saliency_table(session, derivatives),
-            contributions=contributions,
-            tuning=tuning_table(session, prediction),
-            gaze_shifts=gaze_shift_table(session, prediction),
-        )
+    Raises:
+        ConfigError: If there is no such part.
 
-    def _fields(self) -> dict[str, Arrays]:
-        found: dict[str, Arrays] = {}
-        if self.looks:
-            self.progress("gradients", 0, 1)
-            found["gradient"] = self.pieces.get(
-                "gradient", lambda: fields.gradients(self.session, self.config)
+    Example:
+        >>> named_parts(["tuning", "fields.ascent"])
+        ['fields.gradient', 'fields.ascent', 'tuning']
+    """
+    if names is None:
+        return list(PARTS)
+    known = [FIELDS, *PARTS]
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"no part of an explanation is called {name!r} ({nearest_names(name, known)})"
             )
-            norm = fields.typical_norm(self.session, self.config)
-            ends = self._by_neuron(
-                "ascent", lambda n: fields.ascents(self.session, self.config, n, norm)
-            )
-            found["ascent"] = {key: np.stack([end[key] for end in ends]) for key in ends[0]}
-        self.progress(METHODS["gabor"], 0, 1)
-        found["gabor"] = self.pieces.get(
-            "gabor", lambda: fields.gabor_models(self.session, self._drive())
-        )
-        for method, find in fields.SESSION_WIDE.items():
-            self.progress(METHODS[method], 0, 1)
-            found[method] = self.pieces.get(method, lambda find=find: find(self.session))
-        return found
+    wanted = {*names, *(NEEDS[name] for name in names if name in NEEDS)}
+    return [p for p in PARTS if p in wanted or (FIELDS in wanted and p.startswith(f"{FIELDS}."))]
 
-    def _drive(self) -> np.ndarray:
-        """Return the visual drive in every window, computed once."""
-        self.progress("visual drive", 0, 1)
-        return self.pieces.get("drive", lambda: {"drive": self.session.visual_drive()})["drive"]
 
-    def _contributions(self, found: dict[str, Arrays]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        source = Contributing(self.session, self._drive())
-        numbers = self._by_neuron("contribution", lambda n: source.neuron(n, self.config))
-        contributions, about = contribution_tables(self.session, numbers, self.config)
-        gradient = found.get("gradient", {})
-        invariance = gradient.get("invariance", np.full(self.n_neurons, np.nan))
-        first = {
-            "unit_id": list(self.session.recording.unit_ids),
-            "invariance": invariance,
-            "is_invariant": fields.is_invariant(invariance),
-        }
-        return pd.concat([pd.DataFrame(first), about], axis=1), contributions
+def missing_parts(explanation: SessionExplanation) -> list[str]:
+    """Return the names of the parts that were not computed."""
+    return [part for part in PARTS if explanation.parts and part not in explanation.parts]
 
-    def _describe(self, found: dict[str, Arrays], is_invariant: np.ndarray) -> pd.DataFrame:
-        recording = self.session.recording
-        shown = [method for method in METHODS if method in found]
 
-        def rows(neuron: int) -> Arrays:
-            kept = {}
-            for method in shown:
-                pair = found[method].get("pair")
-                is_pair = found[method].get("is_energy", is_invariant)  # models know their own kind
-                row = fields.describe_field(
-                    found[method]["field"][neuron],
-                    None if pair is None else pair[neuron],
-                    bool(is_pair[neuron]),
-                    self.session.lag,
-                    recording.bin_width_s,
-                    recording.deg_per_px,
-                )
-                kept |= {f"{method}/{key}": np.array(value) for key, value in row.items()}
-            return kept
+def _all_parts(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {part: {key: settings[key] for key in keys} for part, keys in PARTS.items()}
 
-        table = []
-        described = self._by_neuron("gabor", rows)
-        for unit, kept in zip(recording.unit_ids, described, strict=True):
-            for method in shown:
-                start = f"{method}/"
-                row = {
-                    k.removeprefix(start): float(v) for k, v in kept.items() if k.startswith(start)
-                }
-                table.append({"unit_id": unit, "method": method, **row})
-        return fields.field_table(table, recording.deg_per_px)
 
-    def _by_neuron(self, name: str, compute: Callable[[int], Arrays]) -> list[Arrays]:
-        kept = []
-        for neuron in range(self.n_neurons):
-            kept.append(self.pieces.get(f"{name}_{neuron:04d}", lambda n=neuron: compute(n)))
-            self.progress(name, neuron + 1, self.n_neurons)
-        return kept
+def _compute(
+    session: ExplainedSession,
+    config: ExplainConfig,
+    parts: Sequence[str],
+    kept: SessionExplanation | None,
+) -> list[dict[str, Any]]:
+    """Return what each question found, by attributes of ``SessionExplanation``."""
+    found = []
+    methods = [p.removeprefix(f"{FIELDS}.") for p in parts if p.startswith(f"{FIELDS}.")]
+    if methods:
+        known = None if kept is None else kept.neurons.get("is_invariant")
+        is_invariant = None if known is None else known.to_numpy(bool)
+        found.append(receptive_fields(session, config, methods, is_invariant))
+    if "contributions" in parts:
+        found.append(contribution_tables(session, config))
+    if "saliency" in parts:
+        found.append({"saliency": saliency_table(session, config)})
+    if "tuning" in parts:
+        found.append(tuning_tables(session))
+    return found
+
+
+def _merged(
+    session: ExplainedSession, kept: SessionExplanation | None, found: Sequence[dict[str, Any]]
+) -> SessionExplanation:
+    """Add what was found to what was kept; order by neurons, methods and columns."""
+    recording = session.recording
+    values: dict[str, Any] = {name: empty_table(name) for name in COLUMNS}
+    values |= {"fields": {}, "pairs": {}, "neurons": pd.DataFrame({"unit_id": recording.unit_ids})}
+    new = [] if kept is None else [{name: getattr(kept, name) for name in values}]
+    for part in [*new, *found]:
+        for name, value in part.items():
+            before = values[name]
+            if name in ("fields", "pairs"):
+                value = {m: {**before, **value}[m] for m in METHODS if m in before or m in value}
+            elif name == "neurons":
+                value = pd.DataFrame({**dict(before), **dict(value)})
+            elif name == "receptive_fields" and len(before):
+                value = pd.concat([before[~before["method"].isin(value["method"])], value])
+            values[name] = value
+    names = {"unit_id": list(recording.unit_ids), "method": list(METHODS)}
+    values["receptive_fields"] = values["receptive_fields"].sort_values(
+        list(names), key=lambda column: column.map(names[column.name].index), ignore_index=True
+    )
+    values["neurons"] = values["neurons"][[c for c in NEURON_COLUMNS if c in values["neurons"]]]
+    return SessionExplanation(
+        session_id=recording.session_id,
+        unit_ids=recording.unit_ids,
+        bin_width_s=recording.bin_width_s,
+        lag=session.lag,
+        deg_per_px=recording.deg_per_px,
+        parts={},
+        **values,
+    )
 
 
 def _fingerprint(encoder: FittedEncoder, recording: Recording) -> str:

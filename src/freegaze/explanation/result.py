@@ -1,34 +1,55 @@
-"""What an explanation holds: fields as arrays, everything else as tables that anyone can read."""
+"""The explanation of one session: receptive fields as arrays, everything else as tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-METHODS: Mapping[str, str] = {
-    "gradient": "averaged gradient of the encoder",
-    "gabor": "Gabor model of the responses, retinal video",
-    "ascent": "most exciting retinal image",
-    "linear": "smooth linear fit, retinal video",
-    "linear_camera": "smooth linear fit, camera video",
-    "triggered": "spike-triggered average, retinal video",
-    "triggered_camera": "spike-triggered average, camera video",
-}
-"""Ways to a receptive field and what they are, in the order in which they are shown."""
-
 CLASSES = ("head", "eye", "speed", "pupil", "mixed", "none")
-"""What behavior adds to a neuron: one group; several, or a column of no group; nothing."""
+"""Classes of neurons by the groups of behavior with a significant contribution: one group;
+``mixed`` for several groups or a column of no group; ``none`` for no group."""
+
+TEXT = ("unit_id", "method", "signal", "base", "unit", "group", "direction", "class")
+"""Columns of words; all others hold numbers."""
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "neurons": ("unit_id",),
+    "receptive_fields": ("unit_id", "method", "delay_s", "separability"),
+    "saliency": ("unit_id", "signal", "base", "absolute", "signed", "via_gaze", "integrated"),
+    "contributions": (
+        *("unit_id", "group", "deviance", "correlation", "only_deviance", "only_correlation"),
+        *("statistic", "p", "p_tail", "is_significant"),
+    ),
+    "tuning": (
+        *("unit_id", "signal", "unit", "level", "observed", "observed_se", "predicted", "n_bins"),
+    ),
+    "gaze_shifts": ("unit_id", "direction", "offset_s", "observed", "predicted", "n_events"),
+}
+"""Tables of an explanation with the columns that each always has."""
+
+NEURON_COLUMNS = (
+    *("unit_id", "invariance", "is_invariant"),
+    *("deviance", "correlation", "multiplicative_bits", "class"),
+)
+"""Columns of ``neurons`` where all parts were computed."""
+
+
+def empty_table(name: str) -> pd.DataFrame:
+    """Return a table of an explanation without rows."""
+    return pd.DataFrame({c: pd.Series(dtype=object if c in TEXT else float) for c in COLUMNS[name]})
 
 
 @dataclass(frozen=True, eq=False)
 class SessionExplanation:
-    """What a fitted encoder and the recording say about the neurons of one session.
+    """Results of ``explain`` for the neurons of one session.
 
-    Tables name neurons by ``unit_id``. Responses and rates are counts (or values) a bin.
+    Tables name neurons by ``unit_id``. Responses and rates are counts (or values) per bin. What was
+    not computed is missing from ``fields``, and its table has no rows.
 
     Args:
         session_id: The session.
@@ -36,37 +57,40 @@ class SessionExplanation:
         bin_width_s: Width of a bin in seconds.
         lag: Target bin minus the latest bin of a window.
         deg_per_px: Calibration of the camera, or ``None``.
-        fields: Receptive fields by method (see ``METHODS``), a picture for each bin of the window,
-            oldest first: (neuron, history, height, width). All but those of ``camera`` lie on the
-            retina: on frames as the shifter moves them.
-        pairs: Two pictures that span what each phase-invariant neuron looks for, by method
+        parts: Names of the computed parts (see ``freegaze.explanation.explain.PARTS``), each with
+            the settings it was computed with; empty for all of them (version 0.1.0).
+        fields: Receptive fields by method (see ``freegaze.explanation.fields.fields.METHODS``), one
+            image for each bin of the window, oldest first: (neuron, history, height, width). All
+            but those of ``camera`` are in coordinates of the retinal frame.
+        pairs: Two images that span the receptive field of a phase-invariant neuron, by method
             (``gradient``, ``gabor``, ``ascent``): (neuron, 2, height, width).
-        neurons: One row a neuron: ``unit_id``, ``invariance`` (0 linear to 1 phase-invariant),
-            ``is_invariant``, ``deviance`` and ``correlation`` (of the model that contributions
-            start from), ``multiplicative_bits`` (a bin, by which behavior that multiplies vision
-            beats behavior that adds), ``class`` (see ``CLASSES``).
-        receptive_fields: One row a neuron and method: ``unit_id``, ``method``, ``delay_s`` (from
-            the strongest picture to the predicted bin), ``separability``, and of the Gabor fit
+        neurons: One row per neuron: ``unit_id``; with ``fields.gradient`` also ``invariance`` (0
+            linear to 1 phase-invariant) and ``is_invariant``; with ``contributions`` also
+            ``deviance`` and ``correlation`` (of the full regression model),
+            ``multiplicative_bits`` (per bin, gain of the model in which behavior multiplies vision
+            over the one in which it adds), ``class`` (see ``CLASSES``).
+        receptive_fields: One row per neuron and method: ``unit_id``, ``method``, ``delay_s`` (from
+            the strongest image to the predicted bin), ``separability``, and of the Gabor fit
             ``center_x_px``, ``center_y_px`` (of the envelope, from the top left pixel),
-            ``energy_x_px``, ``energy_y_px`` (middle of the function's squares), ``sigma_along_px``,
-            ``sigma_across_px``, ``orientation_deg``, ``frequency_cpp`` (cycles a pixel),
-            ``phase_deg``, ``explained`` (its share of the field's squares, 1 for ``gabor``);
+            ``energy_x_px``, ``energy_y_px`` (center of the squared function), ``sigma_along_px``,
+            ``sigma_across_px``, ``orientation_deg``, ``frequency_cpp`` (cycles per pixel),
+            ``phase_deg``, ``explained`` (share of the field's sum of squares, 1 for ``gabor``);
             where the camera is calibrated also ``center_x_deg``, ``center_y_deg`` (from the middle
             of the frame), ``sigma_along_deg``, ``sigma_across_deg``, ``frequency_cpd``.
-        saliency: One row a neuron and signal: ``unit_id``, ``signal``, ``base`` (the recorded
-            column behind it), ``absolute`` and ``signed`` (mean derivative of the rate, in counts a
-            bin for one training sd, the retinal image held still), ``via_gaze`` (mean size of what
-            comes through the shifter), ``integrated`` (mean size of integrated gradients from the
-            training mean).
-        contributions: One row a neuron and group (``vision``, ``eye``, ``head``, ``speed``,
-            ``pupil``): ``unit_id``, ``group``, ``deviance`` and ``correlation`` (what the group
-            adds on test bins), ``only_deviance``, ``only_correlation`` (what it explains by
-            itself), ``statistic``, ``p``, ``p_tail``, ``is_significant``.
-        tuning: One row a neuron, signal and level: ``unit_id``, ``signal``, ``unit``, ``level``,
+        saliency: One row per neuron and signal: ``unit_id``, ``signal``, ``base`` (the recorded
+            column behind it), ``absolute`` and ``signed`` (mean derivative of the rate, in counts
+            per bin for one training sd, the retinal image held still), ``via_gaze`` (mean size of
+            the derivative through the shifter), ``integrated`` (mean size of integrated gradients
+            from the training mean).
+        contributions: One row per neuron and group (``vision``, ``eye``, ``head``, ``speed``,
+            ``pupil``): ``unit_id``, ``group``, ``deviance`` and ``correlation`` (unique
+            contribution of the group on test bins), ``only_deviance``, ``only_correlation`` (of a
+            model of the group alone), ``statistic``, ``p``, ``p_tail``, ``is_significant``.
+        tuning: One row per neuron, signal and level: ``unit_id``, ``signal``, ``unit``, ``level``,
             ``observed``, ``observed_se``, ``predicted``, ``n_bins``.
-        gaze_shifts: One row a neuron, direction (``left``, where gaze velocity is positive, or
+        gaze_shifts: One row per neuron, direction (``left``, where gaze velocity is positive, or
             ``right``) and time: ``unit_id``, ``direction``, ``offset_s``, ``observed``,
-            ``predicted``, ``n_events``; empty where there is no eye or no head velocity.
+            ``predicted``, ``n_events``; no rows without eye angle or head velocity.
     """
 
     session_id: str
@@ -74,6 +98,7 @@ class SessionExplanation:
     bin_width_s: float
     lag: int
     deg_per_px: float | None
+    parts: Mapping[str, Mapping[str, Any]]
     fields: Mapping[str, Float[np.ndarray, "neuron history height width"]]
     pairs: Mapping[str, Float[np.ndarray, "neuron 2 height width"]]
     neurons: pd.DataFrame
@@ -93,6 +118,6 @@ class SessionExplanation:
         )
 
     def picture(self, method: str, neuron: int) -> Float[np.ndarray, "height width"]:
-        """Return a field at its strongest moment."""
+        """Return the image of a receptive field at its strongest bin."""
         field = self.fields[method][neuron]
         return field[int((field.astype(np.float64) ** 2).sum((1, 2)).argmax())]

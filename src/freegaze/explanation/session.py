@@ -1,8 +1,8 @@
-"""One session of a fitted encoder as the tensors and arrays that explainers take."""
+"""One session of a fitted encoder as the tensors and arrays that explanations are computed from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -13,32 +13,68 @@ from torch import Tensor
 from freegaze.dataset.batches import sequence_chunks
 from freegaze.dataset.behavior import fit_behavior_transform
 from freegaze.dataset.windows import input_bins
+from freegaze.files.pieces import Arrays, Pieces
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.models.callables import gaze_given, undisturbed
-from freegaze.recording.recording import Recording
+from freegaze.progress import Progress
+from freegaze.recording.recording import Recording, ResponseKind
 
 WINDOWS_AT_ONCE = 256
-"""Bounds memory where whole recordings are gone through."""
+"""Windows predicted together; bounds memory over whole recordings."""
 
 
 class ExplainedSession:
-    """A recording, prepared as for the fit, and ways to look at it.
+    """A recording, prepared as for the fit, with the arrays that explanations need.
 
     Args:
         encoder: The fitted encoder.
         recording: A session that it was fitted on.
+        pieces: Where long computations are kept; nowhere by default.
+        progress: Receives every step as (description, done, total).
 
     Raises:
         DataError: If the session was not fitted, or lacks fitted neurons.
     """
 
-    def __init__(self, encoder: FittedEncoder, recording: Recording) -> None:
+    def __init__(
+        self,
+        encoder: FittedEncoder,
+        recording: Recording,
+        pieces: Pieces | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         self.encoder = encoder
         self.recording = encoder.match_neurons(recording)
         self.session_id = recording.session_id
         self.tensors = encoder.tensors(recording)
         self.behavior = encoder.session(recording).preparation.behavior
         self.history, self.lag = encoder.data.history, encoder.data.lag
+        self.pieces, self.progress = pieces, progress or (lambda *_: None)
+
+    def keep(self, name: str, compute: Callable[[], Arrays], label: str | None = None) -> Arrays:
+        """Return arrays from the disk, or compute and keep them.
+
+        Args:
+            name: Name of the piece.
+            compute: Computes its arrays.
+            label: Description for the progress; the name by default.
+        """
+        self.progress(label or name, 0, 1)
+        return compute() if self.pieces is None else self.pieces.get(name, compute)
+
+    def keep_by_neuron(self, name: str, compute: Callable[[int], Arrays]) -> list[Arrays]:
+        """Return one group of arrays per neuron, each from the disk or computed and kept."""
+        kept, n = [], self.recording.n_neurons
+        for neuron in range(n):
+            piece, find = f"{name}_{neuron:04d}", lambda neuron=neuron: compute(neuron)
+            kept.append(find() if self.pieces is None else self.pieces.get(piece, find))
+            self.progress(name, neuron + 1, n)
+        return kept
+
+    @property
+    def has_counts(self) -> bool:
+        """Whether responses are counts, and not values that can be negative."""
+        return self.recording.response_kind != ResponseKind.FLUORESCENCE
 
     @cached_property
     def targets(self) -> dict[str | None, Integer[np.ndarray, " window"]]:
@@ -47,17 +83,21 @@ class ExplainedSession:
         return {role: self.encoder.targets(self.recording, role) for role in roles}
 
     @cached_property
+    def training_bins(self) -> Integer[np.ndarray, " bin"]:
+        """Training bins of the recording."""
+        return self.encoder.split(self.recording).bins("train")
+
+    @cached_property
     def recorded_signals(self) -> Float[np.ndarray, "time column"]:
         """All recorded behavior columns, standardized over training bins, without gaps."""
-        training = self.encoder.split(self.recording).bins("train")
-        names = self.recording.behavior_names
-        known = tuple(n for n in names if np.isfinite(self.recording.column(n)[training]).any())
-        transform = fit_behavior_transform(self.recording, known, training)
-        columns = transform.signals(self.recording)
-        out = np.zeros((self.recording.n_bins, len(names)), dtype=np.float32)
-        out[:, [names.index(n) for n in known]] = columns[
-            :, [transform.signal_names.index(n) for n in known]
-        ]
+        recording, names = self.recording, self.recording.behavior_names
+        known = tuple(
+            n for n in names if np.isfinite(recording.column(n)[self.training_bins]).any()
+        )
+        transform = fit_behavior_transform(recording, known, self.training_bins)
+        out = np.zeros((recording.n_bins, len(names)), dtype=np.float32)
+        place = [names.index(name) for name in transform.signal_names]
+        out[:, place] = transform.signals(recording)
         return out
 
     def sample(self, role: str, n: int, seed: int) -> Integer[np.ndarray, " window"]:
@@ -82,18 +122,30 @@ class ExplainedSession:
     def retinal_video(
         self, bins: Integer[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch 1 height width"]:
-        """Return frames as the encoder's shifter moves them."""
+        """Return retinal frames: the camera's frames as the encoder's shifter moves them."""
         flat = bins.flatten()
         features = self.behavior.features(self.signals(flat))
         with torch.no_grad(), undisturbed(self.encoder):
             seen = self.encoder.encoder.see(self.video(flat), features, self.session_id)
         return seen.float().unflatten(0, bins.shape)
 
+    def retinal_frames(
+        self, bins: Integer[np.ndarray, " bin"]
+    ) -> Float[Tensor, "bin height width"]:
+        """Return the retinal frames of some bins."""
+        return self.retinal_video(self._numbers(bins))[:, 0]
+
+    def camera_frames(self, bins: Integer[np.ndarray, " bin"]) -> Float[Tensor, "bin height width"]:
+        """Return the camera's frames of some bins, scaled as for the fit."""
+        return self.video(self._numbers(bins))[:, 0]
+
+    def _numbers(self, bins: np.ndarray) -> Integer[Tensor, " bin"]:
+        return torch.from_numpy(np.ascontiguousarray(bins)).to(self.encoder.device)
+
     @cached_property
     def training_signals(self) -> Float[np.ndarray, "time signal"]:
         """Behavior signals of training bins, scaled as for the fit."""
-        training = self.encoder.split(self.recording).bins("train")
-        return self.tensors.signals.cpu().numpy()[training]
+        return self.tensors.signals.cpu().numpy()[self.training_bins]
 
     @cached_property
     def median_features(self) -> Float[Tensor, " feature"]:
@@ -106,11 +158,21 @@ class ExplainedSession:
         """Return windows of the median behavior."""
         return self.median_features.expand(n, self.history, -1)
 
+    def rates(self, targets: Integer[np.ndarray, " window"]) -> Float[np.ndarray, "window neuron"]:
+        """Predict windows with the recorded behavior, in evaluation mode."""
+        with undisturbed(self.encoder):
+            return self.encoder.predict(self.recording, targets=targets).rates
+
+    @cached_property
+    def drive(self) -> Float[np.ndarray, "window neuron"]:
+        """Visual drive in every window of ``targets[None]``, computed once and kept."""
+        return self.keep("drive", lambda: {"drive": self.visual_drive()}, "visual drive")["drive"]
+
     def visual_drive(self) -> Float[np.ndarray, "window neuron"]:
-        """Predict every window from vision alone: gaze as it was, behavior else at its median."""
+        """Predict every window with recorded gaze and all other behavior at its median."""
         parts = []
         model = self.encoder.encoder
-        for first, n in self._stretches():
+        for first, n in sequence_chunks(self.targets[None], WINDOWS_AT_ONCE):
             bins = torch.arange(first - self.lag - self.history + 1, first - self.lag + n)
             bins = bins.to(self.encoder.device)
             video, still = self.video(bins)[None], self.median_features.expand(1, len(bins), -1)
@@ -118,6 +180,3 @@ class ExplainedSession:
             with torch.no_grad(), undisturbed(self.encoder), gaze:
                 parts.append(model.predict_sequence(video, still, self.session_id)[0].float().cpu())
         return torch.cat(parts).numpy()
-
-    def _stretches(self) -> Iterator[tuple[int, int]]:
-        return sequence_chunks(self.targets[None], WINDOWS_AT_ONCE)

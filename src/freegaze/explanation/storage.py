@@ -71,8 +71,8 @@ def save_explanation(
         "lag": explanation.lag,
         "deg_per_px": explanation.deg_per_px,
         "settings": dict(settings),
+        "parts": explanation.parts,
     }
-    (folder / "against.json").unlink(missing_ok=True)  # a comparison of other fields
     tables = {name: getattr(explanation, name) for name in TABLES}
     EXPLANATION.write(folder, Content(about, tables, arrays))
     return folder
@@ -138,6 +138,7 @@ def _build(content: Content) -> SessionExplanation:
         bin_width_s=float(about["bin_width_s"]),
         lag=int(about["lag"]),
         deg_per_px=None if scale is None else float(scale),
+        parts=about.get("parts", {}),
         fields=content.group("fields"),
         pairs=content.group("pairs"),
         **content.tables,

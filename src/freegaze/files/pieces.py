@@ -6,6 +6,7 @@ import hashlib
 import io
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -48,9 +49,15 @@ class Pieces:
             save_piece(path, arrays)
         return arrays
 
-    def remove(self) -> None:
-        """Remove all pieces, those of other settings too."""
-        shutil.rmtree(self.folder.parent, ignore_errors=True)
+    def remove(self, others: bool = True) -> None:
+        """Remove all pieces.
+
+        Args:
+            others: Remove those of other settings too.
+        """
+        shutil.rmtree(self.folder.parent if others else self.folder, ignore_errors=True)
+        with suppress(OSError):  # it is not empty, or gone
+            self.folder.parent.rmdir()
 
 
 def save_piece(path: Path, arrays: Arrays) -> None:

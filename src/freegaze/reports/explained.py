@@ -12,9 +12,16 @@ import pandas as pd
 from jaxtyping import Float
 
 from freegaze.evaluation.scored_session import ScoredSession
-from freegaze.explanation.result import CLASSES, METHODS, SessionExplanation
+from freegaze.explanation.fields.fields import METHODS
+from freegaze.explanation.result import CLASSES, SessionExplanation
 from freegaze.reports.inputs import ReportInputs, per_second, response_unit
 from freegaze.reports.sections.traces import rank_neurons
+
+
+def method_label(method: str) -> str:
+    """Return the name of a method for readers."""
+    return METHODS[method].label if method in METHODS else method
+
 
 SHOWN_FIRST = ("gradient", "ascent", "linear")
 """The way to a field that stands for a neuron: the first that gave one; others come after."""

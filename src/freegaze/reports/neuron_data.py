@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Float
 
 from freegaze.evaluation.scored_session import ScoredSession
-from freegaze.explanation.result import METHODS, SessionExplanation
+from freegaze.explanation.fields.fields import METHODS
+from freegaze.explanation.result import SessionExplanation
 from freegaze.metrics.correlation import boxcar_bins, smooth_boxcar
-from freegaze.reports.explained import ExplainedNeuron
+from freegaze.reports.explained import ExplainedNeuron, method_label
 from freegaze.reports.inputs import response_label, response_unit
 from freegaze.reports.pictures import diverging_png, symmetric_limit
 from freegaze.reports.sections.fields import FIELD_UNITS, outline_of
@@ -149,7 +150,7 @@ def _fields(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
         found.append(
             {
                 "method": method.replace("_", ", "),
-                "title": METHODS.get(method, method),
+                "title": method_label(method),
                 "limit": number(limit, 2),
                 "unit": FIELD_UNITS.get(method, ""),
                 "n": n_bins,

@@ -1,8 +1,10 @@
-"""What vision and each group of behavior add to a session's neurons."""
+"""Unique contributions of vision and behavior to a session's neurons."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.contributions.groups import class_of, grouped_columns
 from freegaze.explanation.contributions.regression import (
     VISION,
+    Contribution,
     ContributionData,
     discoveries,
     neuron_contributions,
@@ -22,7 +25,7 @@ from freegaze.explanation.contributions.regression import (
 )
 from freegaze.explanation.session import ExplainedSession
 from freegaze.files.pieces import Arrays
-from freegaze.recording.recording import ResponseKind, Segment
+from freegaze.recording.recording import Segment
 
 BEHAVIOR_BINS = 3
 """Behavior counts as its mean over the window's last bins: it acts within about 0.1 s."""
@@ -40,25 +43,52 @@ COARSE_SIZE, N_COARSE = (6, 8), 12
 sees, and what a drive misses of it would count for the eye. On the virtual mouse (track ``affine``,
 40 minutes) they lower false discoveries of eye position from 7 to 2 of 39 neurons."""
 
-NUMBERS = (
-    *("deviance", "correlation", "only_deviance", "only_correlation"),
-    *("statistic", "p", "p_tail"),
-)
-"""What is kept of a ``Contribution``, and the columns of the table."""
+NUMBERS = tuple(field.name for field in fields(Contribution) if field.name != "group")
+"""Numbers of a ``Contribution``, and columns of the table."""
 
 
-class Contributing:
-    """The arrays that contributions of all neurons are computed from.
+def contribution_tables(
+    session: ExplainedSession, config: ExplainConfig
+) -> dict[str, pd.DataFrame]:
+    """Compute the unique contributions of vision and of each group of behavior.
+
+    False discoveries are controlled over neurons and groups of behavior together, and over neurons
+    for vision by itself: nearly every neuron is visual, which would make the other tests lenient.
 
     Args:
         session: The session.
-        drive: Its visual drive in every window, (window, neuron).
+        config: Number of shifts and rate of false discoveries.
+
+    Returns:
+        ``contributions`` of a ``SessionExplanation``, and its columns of ``neurons``.
+    """
+    predictors = _Predictors(session)
+    found = session.keep_by_neuron(
+        "contribution", partial(predictors.fit, n_shifts=config.n_shifts)
+    )
+    units, groups = session.recording.unit_ids, [VISION, *predictors.groups]
+    numbers = np.stack([arrays["numbers"] for arrays in found])
+    p, rate = numbers[:, :, NUMBERS.index("p")], config.false_discovery_rate
+    is_real = np.hstack([discoveries(p[:, :1], rate), discoveries(p[:, 1:], rate)])
+    index = pd.MultiIndex.from_product([units, groups], names=["unit_id", "group"])
+    table = pd.DataFrame(numbers.reshape(len(index), -1), index, NUMBERS).reset_index()
+    table["is_significant"] = is_real.ravel()
+    whole = np.stack([arrays["whole"] for arrays in found])
+    neurons = pd.DataFrame(whole, columns=["deviance", "correlation", "multiplicative_bits"])
+    neurons.insert(0, "unit_id", units)
+    neurons["class"] = [class_of(np.array(groups[1:])[row[1:]].tolist()) for row in is_real]
+    return {"contributions": table, "neurons": neurons}
+
+
+class _Predictors:
+    """Columns of the regressions, the same for all neurons but for the visual drive.
+
+    Args:
+        session: The session.
     """
 
-    def __init__(
-        self, session: ExplainedSession, drive: Float[np.ndarray, "window neuron"]
-    ) -> None:
-        self.session, self.drive = session, drive.astype(np.float64)
+    def __init__(self, session: ExplainedSession) -> None:
+        self.session, self.drive = session, session.drive.astype(np.float64)
         self.targets = session.targets[None]
         self.seen = self.targets - session.lag
         segments = session.recording.segments
@@ -67,28 +97,24 @@ class Contributing:
         self.groups = self._groups()
         self.scene = np.column_stack([*self._scene(), self._components(), self._coarse_retina()])
 
-    def neuron(self, neuron: int, config: ExplainConfig) -> Arrays:
-        """Return a neuron's contributions as plain numbers; see ``contribution_tables``."""
+    def fit(self, neuron: int, n_shifts: int) -> Arrays:
+        """Return a neuron's contributions: ``NUMBERS`` by group, and those of the full model."""
         session = self.session
-        in_role = {
-            role: np.isin(self.targets, session.targets[role])
-            for role in ("train", "validation", "test")
-        }
-        counts = session.recording.response_kind != ResponseKind.FLUORESCENCE
-        found = neuron_contributions(
-            ContributionData(
-                session.recording.responses[self.targets, neuron].astype(np.float64),
-                self.drive[:, neuron],
-                self.groups,
-                self.scene,
-                in_role["train"] | in_role["validation"],
-                in_role["test"],
-                "poisson" if counts else "gaussian",
-                session.recording.bin_width_s,
-                self.trials,
-            ),
-            n_shifts=config.n_shifts,
+        train, validation, test = (
+            np.isin(self.targets, session.targets[role]) for role in ("train", "validation", "test")
         )
+        data = ContributionData(
+            responses=session.recording.responses[self.targets, neuron].astype(np.float64),
+            drive=self.drive[:, neuron],
+            groups=self.groups,
+            nuisance=self.scene,
+            is_training=train | validation,
+            is_test=test,
+            family="poisson" if session.has_counts else "gaussian",
+            bin_width_s=session.recording.bin_width_s,
+            trials=self.trials,
+        )
+        found = neuron_contributions(data, n_shifts=n_shifts)
         numbers = [[getattr(group, name) for name in NUMBERS] for group in found.groups]
         whole = [found.deviance, found.correlation, found.multiplicative]
         return {"numbers": np.array(numbers), "whole": np.array(whole)}
@@ -121,7 +147,7 @@ class Contributing:
     def _components(self) -> Float[np.ndarray, "window component"]:
         """Return the leading principal components of all neurons' log drives."""
         drive = self.drive
-        if self.session.recording.response_kind != ResponseKind.FLUORESCENCE:
+        if self.session.has_counts:
             drive = np.log(np.maximum(drive, 1e-4))
         sd = drive.std(0)
         return _principal((drive - drive.mean(0)) / np.where(sd > 0, sd, 1.0), N_COMPONENTS)
@@ -140,49 +166,6 @@ class Contributing:
         """Yield all bins of the recording, some at a time."""
         device = self.session.encoder.device
         yield from torch.arange(self.session.recording.n_bins, device=device).split(2048)
-
-
-def contribution_tables(
-    session: ExplainedSession, neurons: list[Arrays], config: ExplainConfig
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Lay out contributions, test them together, and name each neuron's class.
-
-    False discoveries are controlled over neurons and groups of behavior together, and over neurons
-    for vision by itself: nearly every neuron sees, which would make the other tests lenient.
-
-    Args:
-        session: The session.
-        neurons: What ``Contributing.neuron`` returned for each neuron.
-        config: The rate of false discoveries.
-
-    Returns:
-        ``SessionExplanation.contributions``, and the columns ``deviance``, ``correlation``,
-        ``multiplicative_bits`` and ``class`` of ``neurons``.
-    """
-    groups = [VISION, *grouped_columns(session.recording.behavior_names)]
-    numbers = np.stack([neuron["numbers"] for neuron in neurons])
-    p = numbers[:, :, NUMBERS.index("p")]
-    rate = config.false_discovery_rate
-    is_real = np.concatenate([discoveries(p[:, :1], rate), discoveries(p[:, 1:], rate)], axis=1)
-    units = np.array(session.recording.unit_ids, dtype=object)
-    table = pd.DataFrame(
-        {"unit_id": np.repeat(units, len(groups)), "group": np.tile(groups, len(units))}
-    )
-    for i, name in enumerate(NUMBERS):
-        table[name] = numbers[:, :, i].ravel()
-    table["is_significant"] = is_real.ravel()
-    whole = np.stack([neuron["whole"] for neuron in neurons])
-    classes = [
-        class_of([g for g, real in zip(groups[1:], row[1:], strict=True) if real])
-        for row in is_real
-    ]
-    about = {
-        "deviance": whole[:, 0],
-        "correlation": whole[:, 1],
-        "multiplicative_bits": whole[:, 2],
-        "class": classes,
-    }
-    return table, pd.DataFrame(about)
 
 
 def _principal(

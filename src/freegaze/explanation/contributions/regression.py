@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 from scipy.fft import next_fast_len
 from scipy.special import expit, xlogy
-from scipy.stats import gamma
+from scipy.stats import false_discovery_control, gamma
 
 from freegaze.errors import ConfigError, DataError, ShapeError
 from freegaze.metrics.checks import run_bounds
@@ -218,10 +218,9 @@ def discoveries(
         >>> discoveries(np.array([[0.001, 0.02], [0.5, 0.9]])).tolist()
         [[True, True], [False, False]]
     """
-    flat = np.sort(p[np.isfinite(p)])
-    passed = flat <= rate * np.arange(1, len(flat) + 1) / max(len(flat), 1)
-    limit = flat[passed][-1] if passed.any() else -1.0
-    return np.isfinite(p) & (p <= limit)
+    is_test, found = np.isfinite(p), np.zeros(p.shape, dtype=bool)
+    found[is_test] = false_discovery_control(p[is_test]) <= rate
+    return found
 
 
 def signal_columns(signal: Float[np.ndarray, " time"]) -> Float[np.ndarray, "time 2"]:

@@ -39,6 +39,9 @@ COMPARISON = Artifact(
     has_parquet=False,
 )
 
+COMPARED = ("linear", "triggered")
+"""Methods that need no encoder, whose fields are compared."""
+
 HELD_OUT = 0.2
 """Last share of the other recording, which chooses how smooth its linear fields are."""
 
@@ -74,8 +77,13 @@ def compare_with(explanation: SessionExplanation, other: Recording) -> FieldComp
         other: Another recording with neurons of the same names.
 
     Raises:
-        DataError: If fewer than two neurons are in both, or the other recording is too short.
+        DataError: If linear fields were not computed, fewer than two neurons are in both, or the other recording is too short.
     """
+    if missing := [method for method in COMPARED if method not in explanation.fields]:
+        raise DataError(
+            f"the explanation of {explanation.session_id!r} has no fields of {missing[0]!r} to "
+            "compare; compute them with `freegaze explain RUN --only fields`"
+        )
     units = [u for u in explanation.unit_ids if u in other.unit_ids]
     if len(units) < 2:
         raise DataError(

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from freegaze.errors import ConfigError, ShapeError
+from freegaze.explanation.fields.gradients import blur
 from freegaze.models.callables import (
     Predict,
     of_session,
@@ -374,20 +375,6 @@ def laplacian(video: Tensor) -> Tensor:
     """Filter each frame with the discrete Laplacian, without its border."""
     kernel = video.new_tensor(LAPLACE)[None, None]
     return F.conv2d(video.flatten(0, 1), kernel).unflatten(0, video.shape[:2])
-
-
-def blur(video: Tensor, sigma_px: float) -> Tensor:
-    """Smooth each frame by a Gaussian; beyond the border it is zero."""
-    if sigma_px == 0:
-        return video
-    reach = int(np.ceil(3 * sigma_px))
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1).to(video) / sigma_px) ** 2)
-    kernel = kernel / kernel.sum()
-    flat = video.flatten(0, 1)
-    flat = F.conv2d(flat, kernel[None, None, :, None], padding=(reach, 0))
-    return F.conv2d(flat, kernel[None, None, None], padding=(0, reach)).unflatten(
-        0, video.shape[:2]
-    )
 
 
 def _check_climbable(call: Predict, neurons: Tensor, video: Tensor, behavior: Tensor) -> None:

@@ -1,242 +1,293 @@
-"""Receptive fields of a session's neurons, by every method."""
+"""Receptive fields of a session's neurons, by every method of ``METHODS``.
+
+To add a method: write it in a file of its own as a function of arrays or callables, add a function
+here that calls it with a session, and enter that in ``METHODS``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Integer
-from torch import Tensor
+from jaxtyping import Float
 
-from freegaze.errors import DataError, ShapeError
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.fields.ascent import Converged, FixedNorm, SmoothClimb, ascend, blur
-from freegaze.explanation.fields.gabor import Gabor, fit_gabor
+from freegaze.explanation.fields.ascent import Converged, FixedNorm, SmoothClimb, ascend
+from freegaze.explanation.fields.gabor import describe_field
 from freegaze.explanation.fields.gabor_models import fit_gabor_models
-from freegaze.explanation.fields.gradients import (
-    INVARIANT,
-    gradient_fields,
-    separate,
-    summarize_field,
-)
+from freegaze.explanation.fields.gradients import INVARIANT, blur, gradient_fields, separate
 from freegaze.explanation.fields.linear import (
     Frames,
-    LinearFields,
     smooth_linear_fit,
     spike_triggered_average,
 )
 from freegaze.explanation.session import ExplainedSession
 from freegaze.files.pieces import Arrays
-from freegaze.models.callables import undisturbed
-from freegaze.recording.recording import ResponseKind
 
 START_BLUR_PX = 2.0
-"""Starting images of an ascent are white noise smoothed by this: finer grain is beyond any cell."""
+"""Standard deviation of the Gaussian that smooths the white noise an ascent starts from: finer
+grain is beyond the resolution of any neuron of mouse V1."""
 
 MIN_DRIVE, MAX_GAIN = 1e-4, 5.0
-"""Counts a bin below which a visual drive is none, and the most that behavior is believed to
-multiply or divide a rate by: beyond that one of the two predictions is next to nothing."""
+"""Counts per bin below which a visual drive counts as none, and the largest factor by which
+behavior is taken to multiply or divide a rate: beyond it one of both predictions is close to 0."""
 
 
-def gradients(session: ExplainedSession, config: ExplainConfig) -> Arrays:
-    """Average the encoder's gradients over training windows, behavior at its median."""
-    targets = session.sample("train", config.n_windows, config.seed)
-    video = session.retinal_video(session.bins(targets))
-    found = gradient_fields(
-        session.encoder,
-        video,
-        session.still(len(targets)),
-        session=session.session_id,
-        blur_px=config.blur_px,
-    )
-    pairs = [_pair(subspace) for subspace in found.subspace]
-    return {"field": found.mean, "pair": np.stack(pairs), "invariance": found.invariance}
+@dataclass(frozen=True)
+class FieldMethod:
+    """A method for receptive fields.
+
+    Args:
+        label: Name for readers.
+        unit: Unit of the field; one unit of video is one of the scaled frames.
+        find: Computes ``field`` (neuron, history, height, width) and, where the method has them,
+            ``pair`` (neuron, 2, height, width), ``invariance`` and ``is_energy`` (neuron,).
+        settings: Settings of ``ExplainConfig`` that the field depends on.
+        is_of_encoder: Whether the field is computed from the encoder; one that does not read the
+            video then has none.
+    """
+
+    label: str
+    unit: str
+    find: Callable[[ExplainedSession, ExplainConfig], Arrays]
+    settings: tuple[str, ...] = ()
+    is_of_encoder: bool = False
 
 
-def typical_norm(session: ExplainedSession, config: ExplainConfig) -> float:
-    """Return the median norm of a training window's retinal images, all bins together."""
-    targets = session.sample("train", config.n_windows, config.seed)
-    return float(session.retinal_video(session.bins(targets)).flatten(1).norm(dim=1).median())
-
-
-def ascents(session: ExplainedSession, config: ExplainConfig, neuron: int, norm: float) -> Arrays:
-    """Climb to a neuron's most exciting retinal images from several starts.
-
-    The field is the mean over starts: for a phase-invariant cell it says little, and the pair spans
-    where the starts ended.
+def receptive_fields(
+    session: ExplainedSession,
+    config: ExplainConfig,
+    methods: Iterable[str],
+    is_invariant: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """Compute and describe the receptive fields of all neurons.
 
     Args:
         session: The session.
-        config: Starts and steps.
-        neuron: Its number.
-        norm: Of every image, so that none is stranger than what the encoder was fitted on.
+        config: Settings.
+        methods: Names of methods, see ``METHODS``.
+        is_invariant: Which neurons are phase-invariant, where it is known; by default
+            ``gradient`` decides, and without it all are described by their field.
+
+    Returns:
+        ``fields``, ``pairs`` and ``receptive_fields`` of a ``SessionExplanation``, and with the
+        method ``gradient`` the table ``neurons``.
     """
-    generator = torch.Generator().manual_seed(config.seed * 100_003 + neuron)
-    shape = (config.n_starts, session.history, 1, *session.recording.frame_size)
-    starts = blur(torch.randn(shape, generator=generator), START_BLUR_PX)
-    found = ascend(
-        session.encoder,
-        torch.full((config.n_starts,), neuron, device=session.encoder.device),
-        starts.to(session.encoder.device),
-        session.still(config.n_starts),
-        climb=SmoothClimb(blur_px=config.blur_px),
-        stopping=Converged(max_steps=config.ascent_steps),
-        postprocess=(FixedNorm(norm),),
-        session=session.session_id,
-    )
-    return {
-        "field": found.video.mean(0),
-        "pair": _pair(found.video),
-        "n_gradients": np.array(found.n_gradients),
+    recording, methods = session.recording, [m for m in METHODS if m in set(methods)]
+    reads_video = session.encoder.encoder.inputs in ("video", "both")
+    found = {
+        name: METHODS[name].find(session, config)
+        for name in methods
+        if reads_video or not METHODS[name].is_of_encoder
     }
+    parts: dict[str, Any] = {
+        "fields": {name: arrays["field"] for name, arrays in found.items()},
+        "pairs": {name: a["pair"] for name, a in found.items() if "pair" in a},
+    }
+    nobody = np.zeros(recording.n_neurons, dtype=bool)
+    if "gradient" in methods:
+        unknown = np.full(recording.n_neurons, np.nan)
+        invariance = found.get("gradient", {}).get("invariance", unknown)
+        is_invariant = np.nan_to_num(invariance) > INVARIANT
+        parts["neurons"] = pd.DataFrame(
+            {
+                "unit_id": recording.unit_ids,
+                "invariance": invariance,
+                "is_invariant": is_invariant,
+            }
+        )
+    tables = []
+    for name, arrays in found.items():
+        by_pair = arrays.get("is_energy", is_invariant) if "pair" in arrays else None
+        describe = partial(_describe, session, arrays, nobody if by_pair is None else by_pair)
+        rows = session.keep_by_neuron(f"{name}_fit", describe)
+        table = pd.DataFrame([{key: float(value) for key, value in row.items()} for row in rows])
+        table.insert(0, "method", name)
+        table.insert(0, "unit_id", recording.unit_ids)
+        tables.append(table)
+    if tables:
+        parts["receptive_fields"] = pd.concat(tables, ignore_index=True)
+    return parts
 
 
-def linear(session: ExplainedSession, frames: Frames) -> Arrays:
-    """Fit smooth linear fields; validation bins choose how smooth."""
+def _describe(session: ExplainedSession, found: Arrays, by_pair: np.ndarray, neuron: int) -> Arrays:
+    row = describe_field(
+        found["field"][neuron],
+        found["pair"][neuron] if by_pair[neuron] else None,
+        lag=session.lag,
+        bin_width_s=session.recording.bin_width_s,
+        deg_per_px=session.recording.deg_per_px,
+    )
+    return {key: np.array(value) for key, value in row.items()}
+
+
+def _gradient(session: ExplainedSession, config: ExplainConfig) -> Arrays:
+    """Average the encoder's gradients over training windows, behavior at its median."""
+
+    def find() -> Arrays:
+        targets = session.sample("train", config.n_windows, config.seed)
+        found = gradient_fields(
+            session.encoder,
+            session.retinal_video(session.bins(targets)),
+            session.still(len(targets)),
+            session=session.session_id,
+            blur_px=config.blur_px,
+        )
+        pairs = np.stack([_pair(subspace) for subspace in found.subspace])
+        return {"field": found.mean, "pair": pairs, "invariance": found.invariance}
+
+    return session.keep("gradient", find, "gradients")
+
+
+def _ascent(session: ExplainedSession, config: ExplainConfig) -> Arrays:
+    """Optimize each neuron's retinal images from several starts.
+
+    The field is the mean over starts, which means little for a phase-invariant neuron; the pair
+    spans the final images. All images have the median norm of a training window, so that none is
+    stranger than what the encoder was fitted on.
+    """
+    targets = session.sample("train", config.n_windows, config.seed)
+    norms = session.retinal_video(session.bins(targets)).flatten(1).norm(dim=1)
+    norm = FixedNorm(float(norms.median()))
+    shape = (config.n_starts, session.history, 1, *session.recording.frame_size)
+    device = session.encoder.device
+
+    def find(neuron: int) -> Arrays:
+        generator = torch.Generator().manual_seed(config.seed * 100_003 + neuron)
+        starts = blur(torch.randn(shape, generator=generator), START_BLUR_PX)
+        found = ascend(
+            session.encoder,
+            torch.full((config.n_starts,), neuron, device=device),
+            starts.to(device),
+            session.still(config.n_starts),
+            climb=SmoothClimb(blur_px=config.blur_px),
+            stopping=Converged(max_steps=config.ascent_steps),
+            postprocess=(norm,),
+            session=session.session_id,
+        )
+        return {
+            "field": found.video.mean(0),
+            "pair": _pair(found.video),
+            "n_gradients": np.array(found.n_gradients),
+        }
+
+    ends = session.keep_by_neuron("ascent", find)
+    return {key: np.stack([end[key] for end in ends]) for key in ends[0]}
+
+
+def _gabor(session: ExplainedSession, _: ExplainConfig) -> Arrays:
+    """Fit Gabor models to responses on retinal video, given the encoder's effect of behavior."""
+    drive = session.drive
+
+    def find() -> Arrays:
+        targets, training = session.targets[None], session.targets["train"]
+        place = np.searchsorted(targets, training)
+        rates, visual = session.rates(targets)[place], drive[place]
+        responses, gain = session.recording.responses[training], None
+        if session.has_counts:
+            gain = np.clip(rates / np.maximum(visual, MIN_DRIVE), 1 / MAX_GAIN, MAX_GAIN)
+        else:  # values of any sign have no gain: the effect of behavior is subtracted
+            responses = responses - (rates - visual)
+        found = fit_gabor_models(
+            session.retinal_frames,
+            training,
+            responses,
+            session.history,
+            session.lag,
+            gain=gain,
+            noise="poisson" if session.has_counts else "gaussian",
+        )
+        return {"field": found.field, "pair": found.pair, "is_energy": found.is_energy}
+
+    return session.keep("gabor", find, METHODS["gabor"].label)
+
+
+def _linear(session: ExplainedSession, _: ExplainConfig, *, name: str) -> Arrays:
+    """Fit smooth linear fields; validation bins choose the penalty."""
     training, validation = session.targets["train"], session.targets["validation"]
     responses = session.recording.responses
-    return _kept(
-        smooth_linear_fit(
-            *(frames, training, responses[training]),
-            *(validation, responses[validation], session.history, session.lag),
+
+    def find() -> Arrays:
+        found = smooth_linear_fit(
+            _frames(session, name),
+            training,
+            responses[training],
+            validation,
+            responses[validation],
+            session.history,
+            session.lag,
         )
-    )
+        return {"field": found.fields.astype(np.float32)}
+
+    return session.keep(name, find, METHODS[name].label)
 
 
-def triggered(session: ExplainedSession, frames: Frames) -> Arrays:
+def _triggered(session: ExplainedSession, _: ExplainConfig, *, name: str) -> Arrays:
     """Average the frames before spikes of training bins."""
     training = session.targets["train"]
     responses = session.recording.responses[training]
-    return _kept(spike_triggered_average(frames, training, responses, session.history, session.lag))
+
+    def find() -> Arrays:
+        found = spike_triggered_average(
+            _frames(session, name), training, responses, session.history, session.lag
+        )
+        return {"field": found.fields.astype(np.float32)}
+
+    return session.keep(name, find, METHODS[name].label)
 
 
-def _kept(fields: LinearFields) -> Arrays:
-    return {"field": fields.fields.astype(np.float32)}
+def _frames(session: ExplainedSession, method: str) -> Frames:
+    return session.camera_frames if method.endswith("_camera") else session.retinal_frames
 
 
-def gabor_models(session: ExplainedSession, drive: Float[np.ndarray, "window neuron"]) -> Arrays:
-    """Fit Gabor models to responses on retinal video; what behavior does is the encoder's word.
-
-    Args:
-        session: The session.
-        drive: Its visual drive in every window.
-    """
-    targets, training = session.targets[None], session.targets["train"]
-    with undisturbed(session.encoder):
-        rates = session.encoder.predict(session.recording, targets=targets).rates
-    place = np.searchsorted(targets, training)
-    rates, drive = rates[place], drive[place]
-    responses = session.recording.responses[training]
-    is_count = session.recording.response_kind != ResponseKind.FLUORESCENCE
-    gain = None
-    if is_count:
-        gain = np.clip(rates / np.maximum(drive, MIN_DRIVE), 1 / MAX_GAIN, MAX_GAIN)
-    else:  # values of any sign have no gain: what behavior adds is taken away
-        responses = responses - (rates - drive)
-    found = fit_gabor_models(
-        partial(retinal_frames, session),
-        *(training, responses, session.history, session.lag),
-        gain=gain,
-        noise="poisson" if is_count else "gaussian",
-    )
-    return {"field": found.field, "pair": found.pair, "is_energy": found.is_energy}
-
-
-def retinal_frames(session: ExplainedSession, bins: Integer[np.ndarray, " bin"]) -> Tensor:
-    """Return frames as the shifter moved them, (bin, height, width)."""
-    return session.retinal_video(_numbers(session, bins))[:, 0]
-
-
-def camera_frames(session: ExplainedSession, bins: Integer[np.ndarray, " bin"]) -> Tensor:
-    """Return frames as the camera saw them, (bin, height, width)."""
-    return session.video(_numbers(session, bins))[:, 0]
-
-
-def _numbers(session: ExplainedSession, bins: np.ndarray) -> Integer[Tensor, " bin"]:
-    return torch.from_numpy(np.ascontiguousarray(bins)).to(session.encoder.device)
-
-
-SESSION_WIDE: dict[str, Callable[[ExplainedSession], Arrays]] = {
-    "linear": lambda s: linear(s, partial(retinal_frames, s)),
-    "linear_camera": lambda s: linear(s, partial(camera_frames, s)),
-    "triggered": lambda s: triggered(s, partial(retinal_frames, s)),
-    "triggered_camera": lambda s: triggered(s, partial(camera_frames, s)),
-}
-"""Methods that find the fields of all neurons at once, without gradients."""
-
-
-def describe_field(
-    field: Float[np.ndarray, "history height width"],
-    pair: Float[np.ndarray, "2 height width"] | None,
-    is_invariant: bool,
-    lag: int,
-    bin_width_s: float,
-    deg_per_px: float | None,
-) -> dict[str, float]:
-    """Return the numbers of one field, see ``SessionExplanation.receptive_fields``.
-
-    Args:
-        field: In space and time.
-        pair: What spans a phase-invariant field, where the method finds it.
-        is_invariant: Whether to fit the pair instead of the field.
-        lag: Target bin minus the latest bin.
-        bin_width_s: Width of a bin in seconds.
-        deg_per_px: Calibration, or ``None``.
-    """
-    summary = summarize_field(field)
-    delay = (lag + len(field) - 1 - summary.peak) * bin_width_s if field.any() else float("nan")
-    pictures = pair if is_invariant and pair is not None else summary.spatial[None]
-    row = {"delay_s": delay, "separability": summary.separability}
-    try:
-        gabor = fit_gabor(pictures)
-    except (DataError, ShapeError):  # a flat field has no Gabor function; its numbers stay away
-        return row
-    return row | _gabor_row(gabor, field.shape[1:], deg_per_px)
-
-
-def _gabor_row(gabor: Gabor, size: tuple[int, ...], deg_per_px: float | None) -> dict[str, float]:
-    (x, y), (along, across) = gabor.center_px, gabor.sigma_px
-    energy_x, energy_y = gabor.energy_px
-    row = {
-        "center_x_px": x,
-        "center_y_px": y,
-        "energy_x_px": energy_x,
-        "energy_y_px": energy_y,
-        "sigma_along_px": along,
-        "sigma_across_px": across,
-        "orientation_deg": gabor.orientation_deg,
-        "frequency_cpp": gabor.frequency,
-        "phase_deg": gabor.phase_deg,
-        "explained": gabor.explained,
-    }
-    if deg_per_px is not None:
-        row |= {
-            "center_x_deg": (x - (size[1] - 1) / 2) * deg_per_px,
-            "center_y_deg": (y - (size[0] - 1) / 2) * deg_per_px,
-            "sigma_along_deg": along * deg_per_px,
-            "sigma_across_deg": across * deg_per_px,
-            "frequency_cpd": gabor.frequency / deg_per_px,
-        }
-    return row
-
-
-def is_invariant(invariance: Float[np.ndarray, " neuron"]) -> np.ndarray:
-    """Tell which neurons count as phase-invariant."""
-    return np.nan_to_num(invariance) > INVARIANT
-
-
-def field_table(rows: list[dict[str, object]], deg_per_px: float | None) -> pd.DataFrame:
-    """Return the rows with every column that a fit could have given, NaN where it gave none."""
-    columns = ["unit_id", "method", "delay_s", "separability"]
-    blank = Gabor((0.0, 0.0), (1.0, 1.0), 0.0, 1.0, 0.0, 0.0, np.zeros((1, 1, 1)))
-    columns += list(_gabor_row(blank, (1, 1), deg_per_px))
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _pair(pictures: Float[np.ndarray, "picture history height width"]) -> np.ndarray:
-    """Return the two pictures in space that span some pictures in space and time best."""
-    flat = pictures.reshape(-1, *pictures.shape[-2:])
+def _pair(images: Float[np.ndarray, "image history height width"]) -> np.ndarray:
+    """Return the two images in space that best span some images in space and time."""
+    flat = images.reshape(-1, *images.shape[-2:])
     return separate(flat, 2)[0].astype(np.float32)
+
+
+RATE_UNIT, VIDEO_UNIT = "responses/bin per unit of video", "units of video"
+
+METHODS: Mapping[str, FieldMethod] = {
+    "gradient": FieldMethod(
+        "averaged gradient of the encoder",
+        RATE_UNIT,
+        _gradient,
+        settings=("seed", "n_windows", "blur_px"),
+        is_of_encoder=True,
+    ),
+    "gabor": FieldMethod("Gabor model of the responses, retinal video", "of length 1", _gabor),
+    "ascent": FieldMethod(
+        "most exciting retinal image",
+        VIDEO_UNIT,
+        _ascent,
+        settings=("seed", "n_windows", "blur_px", "n_starts", "ascent_steps"),
+        is_of_encoder=True,
+    ),
+    "linear": FieldMethod(
+        "smooth linear fit, retinal video",
+        RATE_UNIT,
+        partial(_linear, name="linear"),
+    ),
+    "linear_camera": FieldMethod(
+        "smooth linear fit, camera video",
+        RATE_UNIT,
+        partial(_linear, name="linear_camera"),
+    ),
+    "triggered": FieldMethod(
+        "spike-triggered average, retinal video",
+        VIDEO_UNIT,
+        partial(_triggered, name="triggered"),
+    ),
+    "triggered_camera": FieldMethod(
+        "spike-triggered average, camera video",
+        VIDEO_UNIT,
+        partial(_triggered, name="triggered_camera"),
+    ),
+}
+"""Methods by name, in the order in which they are shown."""

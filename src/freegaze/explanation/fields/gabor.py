@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import least_squares
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.explanation.fields.gradients import summarize_field
 
 MIN_SIDE_PX = 4
 """Pictures with a shorter side hold no more numbers than a Gabor function has."""
@@ -223,3 +224,59 @@ def _describe(
         explained=float(1 - ((scaled - fitted) ** 2).sum()),
         pictures=fitted * scale,
     )
+
+
+def describe_field(
+    field: Float[np.ndarray, "history height width"],
+    pair: Float[np.ndarray, "2 height width"] | None = None,
+    *,
+    lag: int = 1,
+    bin_width_s: float,
+    deg_per_px: float | None = None,
+) -> dict[str, float]:
+    """Return delay, separability and the fitted Gabor function of a receptive field.
+
+    Args:
+        field: The field in space and time, oldest bin first.
+        pair: Two images to fit instead of the field, for a phase-invariant neuron.
+        lag: Target bin minus the latest bin.
+        bin_width_s: Width of a bin in seconds.
+        deg_per_px: Calibration of the camera, or ``None``.
+
+    Returns:
+        Columns of ``SessionExplanation.receptive_fields``; NaN where a field is flat.
+    """
+    summary = summarize_field(field)
+    delay = (lag + len(field) - 1 - summary.peak) * bin_width_s if field.any() else np.nan
+    try:
+        gabor = fit_gabor(summary.spatial[None] if pair is None else pair)
+        (x, y), (along, across) = gabor.center_px, gabor.sigma_px
+        energy, turn, phase = gabor.energy_px, gabor.orientation_deg, gabor.phase_deg
+        frequency, explained = gabor.frequency, gabor.explained
+    except (DataError, ShapeError):  # a flat field has no Gabor function
+        x = y = along = across = turn = phase = frequency = explained = np.nan
+        energy = (np.nan, np.nan)
+    row = {
+        "delay_s": delay,
+        "separability": summary.separability,
+        "center_x_px": x,
+        "center_y_px": y,
+        "energy_x_px": energy[0],
+        "energy_y_px": energy[1],
+        "sigma_along_px": along,
+        "sigma_across_px": across,
+        "orientation_deg": turn,
+        "frequency_cpp": frequency,
+        "phase_deg": phase,
+        "explained": explained,
+    }
+    if deg_per_px is not None:
+        height, width = field.shape[1:]
+        row |= {
+            "center_x_deg": (x - (width - 1) / 2) * deg_per_px,
+            "center_y_deg": (y - (height - 1) / 2) * deg_per_px,
+            "sigma_along_deg": along * deg_per_px,
+            "sigma_across_deg": across * deg_per_px,
+            "frequency_cpd": frequency / deg_per_px,
+        }
+    return row

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from freegaze.errors import ConfigError, ShapeError
-from freegaze.explanation.fields.ascent import blur
 from freegaze.models.callables import Predict, of_session, seen_by_retina, undisturbed
 
 INVARIANT = 0.7
@@ -168,6 +168,20 @@ def _moments(
         mean.reshape(shape).astype(np.float32),
         pair.reshape(2, *shape).astype(np.float32),
         share,
+    )
+
+
+def blur(video: Tensor, sigma_px: float) -> Tensor:
+    """Smooth each frame by a Gaussian; beyond the border it is zero."""
+    if sigma_px == 0:
+        return video
+    reach = int(np.ceil(3 * sigma_px))
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1).to(video) / sigma_px) ** 2)
+    kernel = kernel / kernel.sum()
+    flat = video.flatten(0, 1)
+    flat = F.conv2d(flat, kernel[None, None, :, None], padding=(reach, 0))
+    return F.conv2d(flat, kernel[None, None, None], padding=(0, reach)).unflatten(
+        0, video.shape[:2]
     )
 
 

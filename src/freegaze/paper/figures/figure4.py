@@ -15,7 +15,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from pydantic import PositiveFloat, PositiveInt
 
-from freegaze.explanation.result import METHODS, SessionExplanation
+from freegaze.explanation.fields.fields import METHODS
+from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.storage import load_explanation
 from freegaze.jobs.fits import Fit
 from freegaze.paper.ascent import (
@@ -185,7 +186,7 @@ class FieldGallery(ExplainedFigure):
     @property
     def caption(self) -> str:
         """Text below the figure."""
-        names = "; ".join(METHODS[method] for method in self.methods)
+        names = "; ".join(METHODS[method].label for method in self.methods)
         return (
             f"Receptive fields of the best neurons ({names}) on the retinal frame, behavior at its "
             "training median, in the strongest bin; sorted by the correlation of single bins. "

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from freegaze.explanation.fields.against import in_words, load_comparison
-from freegaze.explanation.result import METHODS
-from freegaze.reports.explained import ExplainedNeuron
+from freegaze.reports.explained import ExplainedNeuron, method_label
 from freegaze.reports.inputs import ReportInputs, score_label
 from freegaze.reports.page import Section
 from freegaze.reports.pictures import DIVERGING, css_gradient, diverging_png, symmetric_limit
@@ -74,7 +73,7 @@ def build_fields(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
         return None
     shown = [n.first_method() for n in neurons]
     words = [
-        f"{METHODS.get(m, m)} ({count(shown.count(m), 'neuron')})"
+        f"{method_label(m)} ({count(shown.count(m), 'neuron')})"
         for m in dict.fromkeys(m for m in shown if m is not None)
     ]
     lead = (
@@ -146,7 +145,7 @@ def _card(neuron: ExplainedNeuron, metric: str) -> Card | None:
     return Card(
         href=neuron.href,
         unit_id=neuron.unit_id,
-        description=f"Receptive field of neuron {neuron.unit_id}: {METHODS.get(method, method)}, "
+        description=f"Receptive field of neuron {neuron.unit_id}: {method_label(method)}, "
         f"scale {number(-limit, 2)} to {number(limit, 2)} {FIELD_UNITS.get(method, '')}; {name} "
         f"{fixed(neuron.score, 2)}",
         score=fixed(neuron.score, 2),

@@ -13,9 +13,10 @@ from builders import make_recording
 from fake_encoder import SpeedEncoder, built_fit, fake_fit
 from figure_runs import make_behaving
 from freegaze.dataset.behavior import fit_behavior_transform
-from freegaze.explanation.behaving import saliency, saliency_table, tuning_table
 from freegaze.explanation.config import ExplainConfig
+from freegaze.explanation.saliency.saliency import saliency_table
 from freegaze.explanation.session import ExplainedSession
+from freegaze.explanation.tuning.tuning import tuning_tables
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
 
@@ -40,7 +41,7 @@ def raw_fit(recording: Recording, weight: np.ndarray, bias: np.ndarray) -> Fitte
 
 def explained(recording: Recording, encoder: FittedEncoder) -> pd.DataFrame:
     session = ExplainedSession(encoder, recording)
-    return saliency_table(session, saliency(session, CONFIG))
+    return saliency_table(session, CONFIG)
 
 
 def test_saliency_is_for_one_sd_and_does_not_know_the_unit() -> None:
@@ -109,7 +110,7 @@ def test_tuning_is_a_plain_mean_over_levels() -> None:
     recording = make_recording(n_bins=1500, n_neurons=3, lost_share=0.1)
     session = ExplainedSession(fake_fit([recording]), recording)
     prediction = session.encoder.predict(recording, targets=session.targets["test"])
-    table = tuning_table(session, prediction)
+    table = tuning_tables(session)["tuning"]
     assert list(table["signal"].unique()) == ["speed", "theta", "phi"]
     for signal in ("speed", "theta"):
         value = recording.column(signal)[prediction.targets - 1].astype(np.float64)
@@ -136,11 +137,10 @@ def test_without_behavior_there_is_nothing_to_tabulate() -> None:
     base = make_recording(n_bins=600)
     recording = replace(base, behavior=base.behavior[:, :0], behavior_names=(), behavior_units=())
     session = ExplainedSession(built_fit([recording], "mean_rate"), recording)
-    table = saliency_table(session, saliency(session, CONFIG))
+    table = saliency_table(session, CONFIG)
     assert not len(table)
     assert {"unit_id", "signal", "base", "absolute", "via_gaze", "integrated"} <= set(table)
-    prediction = session.encoder.predict(recording, targets=session.targets["test"])
-    tuning = tuning_table(session, prediction)
+    tuning = tuning_tables(session)["tuning"]
     assert not len(tuning)
     assert {"unit_id", "signal", "level", "observed", "predicted", "n_bins"} <= set(tuning)
 
@@ -149,6 +149,6 @@ def test_without_behavior_there_is_nothing_to_tabulate() -> None:
 def test_saliency_takes_as_many_windows_as_there_are(n: int) -> None:
     recording = make_recording(n_bins=300, n_neurons=2)
     session = ExplainedSession(fake_fit([recording]), recording)
-    found = saliency(session, ExplainConfig(n_saliency_windows=n))
-    assert found["absolute"].shape == (2, 1)
+    found = saliency_table(session, ExplainConfig(n_saliency_windows=n))
+    assert found["unit_id"].tolist() == ["unit_0", "unit_1"]
     assert np.isfinite(found["integrated"]).all()
