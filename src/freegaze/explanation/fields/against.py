@@ -77,7 +77,8 @@ def compare_with(explanation: SessionExplanation, other: Recording) -> FieldComp
         other: Another recording with neurons of the same names.
 
     Raises:
-        DataError: If linear fields were not computed, fewer than two neurons are in both, or the other recording is too short.
+        DataError: If linear fields were not computed, fewer than two neurons are in both, or the
+            other recording is too short.
     """
     if missing := [method for method in COMPARED if method not in explanation.fields]:
         raise DataError(
