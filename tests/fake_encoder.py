@@ -31,7 +31,7 @@ class SpeedEncoder(AbstractEncoder):
 
     def __init__(self, config, sessions):
         super().__init__(config, sessions)
-        self.heads = nn.ModuleDict({k: nn.Linear(1, d.n_neurons) for k, d in sessions.items()})
+        self.add_heads(lambda dims: nn.Linear(1, dims.n_neurons))
 
     @classmethod
     def required_features(cls, config, recorded):
@@ -41,7 +41,7 @@ class SpeedEncoder(AbstractEncoder):
         return behavior
 
     def respond(self, features, session=None):
-        return nn.functional.softplus(self.heads[self.session_name(session)](features[:, -1]))
+        return nn.functional.softplus(self.head(session)(features[:, -1]))
 
 
 def fake_fit(

@@ -32,7 +32,7 @@ def raw_fit(recording: Recording, weight: np.ndarray, bias: np.ndarray) -> Fitte
     preparation = replace(fitted.preparation, behavior=behavior)
     encoder.sessions["s"] = replace(fitted, preparation=preparation)
     assert isinstance(encoder.encoder, SpeedEncoder)
-    head = encoder.encoder.heads["s"]
+    head = encoder.encoder.head("s")
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weight)[:, None])
         head.bias.copy_(torch.from_numpy(bias))

@@ -172,7 +172,7 @@ class AbstractEncoder(nn.Module, ABC):
 
     def gaze(self, session: str | None = None) -> GazeCorrection | None:
         """Return a session's gaze correction, or ``None`` for an encoder without one."""
-        return self.head(session).gaze
+        return getattr(self.head(session), "gaze", None)
 
     def shift(
         self, behavior: Float[Tensor, "batch feature"], session: str | None = None
