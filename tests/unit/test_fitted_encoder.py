@@ -100,7 +100,8 @@ def test_an_encoder_file_with_another_meaning_is_one_clear_error(
     change(state)
     copy = tmp_path / "run"
     copy.mkdir()
-    (copy / "config.yaml").write_bytes((run / "config.yaml").read_bytes())
+    for name in ("config.yaml", "manifest.json"):
+        (copy / name).write_bytes((run / name).read_bytes())
     save_tensors(copy / "encoder.safetensors", weights, state)
     with pytest.raises(CheckpointError, match=message):
         load_encoder(copy)
