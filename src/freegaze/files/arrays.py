@@ -17,6 +17,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,19 @@ UNREADABLE = (
     OverflowError,
     MemoryError,
     RecursionError,
-    RuntimeError,  # zipfile's word for an encrypted member, or one packed in a way it does not know
+    IndexError,
+    AttributeError,
+    SystemError,
+    RuntimeError,  # zipfile's error for an encrypted member, or an unknown compression
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What parsing a broken file can raise in numpy, zipfile and zlib."""
+"""What parsing a broken file can raise in numpy, zipfile, zlib, h5py and pandas."""
+
+_MAX_EXPANSION = 200
+_EXPANSION_FLOOR_BYTES = 1 << 28
+"""Recorded data never shrink 200-fold; checked above 256 MiB, where a zip bomb starts to hurt."""
 
 _LAST_CODE_POINT = 0x10FFFF
 _SURROGATES = (0xD800, 0xDFFF)
@@ -91,14 +99,9 @@ def read_npy_header(path: Path) -> ArrayHeader:
         DataError: If the file is missing, no ``.npy``, shorter or longer than its header says, or
             holds anything but plain numbers or text.
     """
-    try:
-        with path.open("rb") as file:
-            header = parse_header(file)
+    with parsing(path), path.open("rb") as file:
+        header = parse_header(file)
         size = path.stat().st_size
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; check the path, or restore the file") from None
-    except UNREADABLE as error:
-        raise unreadable(path, error) from None
     check_size(header, size, str(path))
     return header
 
@@ -113,12 +116,9 @@ def read_npy(path: Path) -> np.ndarray:
         DataError: As ``read_npy_header``, or if there is too little memory.
     """
     header = read_npy_header(path)
-    try:
-        with path.open("rb") as file:
-            file.seek(header.offset)
-            return read_data(file, header, str(path))
-    except UNREADABLE as error:
-        raise unreadable(path, error) from None
+    with parsing(path), path.open("rb") as file:
+        file.seek(header.offset)
+        return read_data(file, header, str(path))
 
 
 def npy_chunks(path: Path) -> Iterator[np.ndarray]:
@@ -143,10 +143,8 @@ def npy_chunks(path: Path) -> Iterator[np.ndarray]:
         file.seek(header.offset)
         for start in range(0, n_rows, rows):
             piece = replace(header, shape=(min(rows, n_rows - start), *row))
-            try:
+            with parsing(path):
                 array = read_data(file, piece, str(path))
-            except UNREADABLE as error:
-                raise unreadable(path, error) from None
             yield array
 
 
@@ -166,11 +164,8 @@ def map_npy(path: Path) -> np.ndarray:
     if not header.n_bytes or not header.dtype.isnative or header.dtype.kind == "U":
         return read_npy(path)
     order = "F" if header.is_fortran else "C"
-    try:
-        mapped = np.memmap(path, header.dtype, "c", header.offset, header.shape, order)
-    except UNREADABLE as error:
-        raise unreadable(path, error) from None
-    return np.asarray(mapped)
+    with parsing(path):
+        return np.asarray(np.memmap(path, header.dtype, "c", header.offset, header.shape, order))
 
 
 def write_npy(
@@ -244,17 +239,30 @@ def file_sha256(path: Path) -> str:
     Raises:
         DataError: If it cannot be read.
     """
+    with parsing(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def parsing(path: Path) -> Iterator[None]:
+    """Turn whatever a parser raises over a broken file into one line that names it.
+
+    Args:
+        path: The file that is read within.
+
+    Raises:
+        DataError: If the file does not exist or cannot be read.
+    """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
+        yield
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; check the path, or restore the file") from None
+    except UNREADABLE as error:
         raise unreadable(path, error) from None
 
 
 def unreadable(path: Path, error: BaseException) -> DataError:
     """Turn what a parser raised into one line about the file."""
-    if isinstance(error, DataError):
-        return error
     first = " ".join(str(error).split())[:200] or type(error).__name__
     return DataError(f"{path} cannot be read ({first}); is it complete? Copy or write it again")
 
@@ -290,6 +298,24 @@ def check_size(header: ArrayHeader, size: int, where: str) -> None:
         raise DataError(
             f"{where} {what}: shape {header.shape} of {header.dtype} takes {expected} bytes, there "
             f"are {size}; copy or write it again"
+        )
+
+
+def check_expansion(where: str, n_stored: int, n_bytes: int) -> None:
+    """Make sure that an array is not far larger than what a compressed file stores of it.
+
+    Args:
+        where: File and array, for the message.
+        n_stored: Bytes in the file.
+        n_bytes: Bytes of the array.
+
+    Raises:
+        DataError: If it is.
+    """
+    if n_bytes > max(_EXPANSION_FLOOR_BYTES, _MAX_EXPANSION * n_stored):
+        raise DataError(
+            f"{where} expands from {n_stored} to {n_bytes} bytes, more than recorded data do; if "
+            "it is genuine, write it uncompressed"
         )
 
 

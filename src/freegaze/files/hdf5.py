@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,21 @@ import h5py
 import numpy as np
 
 from freegaze.errors import DataError
-from freegaze.files.arrays import CHUNK_BYTES, UNREADABLE, is_plain_dtype, unreadable
+from freegaze.files.arrays import (
+    CHUNK_BYTES,
+    UNREADABLE,
+    check_expansion,
+    is_plain_dtype,
+    parsing,
+)
 from freegaze.files.hdf5_scan import check_hdf5, look_through
 
-_BROKEN = (*UNREADABLE, AttributeError, SystemError)
 _FILTERS = (1, 2, 3, 32000)
 """deflate, shuffle, fletcher32 and h5py's lzf; others may be loaded from elsewhere."""
 _MAX_DEPTH = 8
 _MAX_OBJECTS = 100_000
 """Groups may hold each other in a circle; recordings hold some hundred arrays."""
 _MAX_NAMES = 1000
-_MAX_EXPANSION = 200
-_EXPANSION_FLOOR_BYTES = 1 << 28
-"""As for ``.npz``: recorded data never shrink 200-fold; checked above 256 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +77,10 @@ class Hdf5Reader:
         self._names: set[str] = set()
         self._n_objects = 0
         look_through(path)  # what lies in other files is told when it is asked for
-        try:
-            self._file = h5py.File(path, "r", locking="best-effort")
-        except _BROKEN as error:
-            raise unreadable(path, error) from None
-        try:
+        with parsing(path), ExitStack() as stack:
+            self._file = stack.enter_context(h5py.File(path, "r", locking="best-effort"))
             self._walk(self._file, "")
-        except BaseException as error:
-            self._file.close()
-            if isinstance(error, _BROKEN):
-                raise unreadable(path, error) from None
-            raise
+            stack.pop_all()  # left open unless the walk fails
 
     def __enter__(self) -> Hdf5Reader:
         return self
@@ -112,10 +107,8 @@ class Hdf5Reader:
             DataError: If it is not there, is not plain, or is damaged.
         """
         dataset = self._dataset(name)
-        try:
+        with parsing(self.path):
             array = np.asarray(dataset[()])
-        except _BROKEN as error:
-            raise unreadable(self.path, error) from None
         return array.astype(array.dtype.newbyteorder("="), copy=False)
 
     def chunks(self, name: str) -> Iterator[np.ndarray]:
@@ -129,10 +122,8 @@ class Hdf5Reader:
         rows = max(1, CHUNK_BYTES // row_bytes)
         dataset = self._dataset(name)
         for start in range(0, header.shape[0], rows):
-            try:
+            with parsing(self.path):
                 piece = np.asarray(dataset[start : start + rows])
-            except _BROKEN as error:
-                raise unreadable(self.path, error) from None
             yield piece.astype(piece.dtype.newbyteorder("="), copy=False)
 
     def on_disk(self, name: str) -> h5py.Dataset:
@@ -155,12 +146,10 @@ class Hdf5Reader:
         """
         if name not in self._names:
             raise DataError(f"{self.path} holds no list of names {name!r}")
-        try:
+        with parsing(self.path):
             dataset = self._file[name]
             assert isinstance(dataset, h5py.Dataset)
             return tuple(str(text) for text in dataset.asstr()[()])
-        except _BROKEN as error:
-            raise unreadable(self.path, error) from None
 
     def _header(self, name: str) -> Hdf5Header:
         if name in self.unread:
@@ -171,13 +160,11 @@ class Hdf5Reader:
 
     def _dataset(self, name: str) -> h5py.Dataset:
         self._header(name)
-        try:
+        with parsing(self.path):
             dataset = self._file[name]
             assert isinstance(dataset, h5py.Dataset)
-            check_expansion(dataset)
-        except _BROKEN as error:
-            raise unreadable(self.path, error) from None
-        return dataset
+            check_dataset(dataset)
+            return dataset
 
     def _walk(self, group: h5py.Group, path: str, depth: int = 0) -> None:
         for key in map(str, group):
@@ -216,7 +203,7 @@ class Hdf5Reader:
                 self.unread[name] = f"unknown compression {unknown[0]}; write it with gzip"
             else:
                 self.headers[name] = Hdf5Header(tuple(int(n) for n in shape), dtype)
-        except _BROKEN as error:
+        except UNREADABLE as error:
             self.unread[name] = " ".join(str(error).split())[:200] or type(error).__name__
 
 
@@ -247,11 +234,11 @@ def read_whole(dataset: Any) -> np.ndarray:
         DataError: If it is too large to be genuine.
     """
     if isinstance(dataset, h5py.Dataset):
-        check_expansion(dataset)
+        check_dataset(dataset)
     return np.asarray(dataset[()] if isinstance(dataset, h5py.Dataset) else dataset)
 
 
-def check_expansion(dataset: h5py.Dataset) -> None:
+def check_dataset(dataset: h5py.Dataset) -> None:
     """Make sure that an array is not far larger than what the file stores of it.
 
     Raises:
@@ -259,12 +246,7 @@ def check_expansion(dataset: h5py.Dataset) -> None:
     """
     path = Path(dataset.file.filename)
     n_stored = min(dataset.id.get_storage_size(), path.stat().st_size)
-    floor = max(_EXPANSION_FLOOR_BYTES, _MAX_EXPANSION * n_stored)
     n_bytes = math.prod(dataset.shape or (0,)) * dataset.dtype.itemsize
     n_chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
-    if max(n_bytes, n_chunk) > floor:
-        raise DataError(
-            f"{path}: {(dataset.name or '').lstrip('/')} expands from {n_stored} to "
-            f"{max(n_bytes, n_chunk)} bytes, more than recorded data do; if it is genuine, write "
-            "it uncompressed"
-        )
+    where = f"{path}: {(dataset.name or '').lstrip('/')}"
+    check_expansion(where, n_stored, max(n_bytes, n_chunk))

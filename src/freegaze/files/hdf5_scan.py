@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from freegaze.errors import DataError
-from freegaze.files.arrays import unreadable
+from freegaze.files.arrays import parsing, unreadable
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -52,9 +52,8 @@ print(json.dumps([error, [name.lstrip("/") for name in outside]]))
 def is_hdf5(path: Path) -> bool:
     """Whether a file begins as HDF5 does."""
     try:
-        with path.open("rb") as file:
-            return file.read(len(SIGNATURE)) == SIGNATURE
-    except (OSError, ValueError):
+        return _has_signature(path)
+    except DataError:
         return False
 
 
@@ -71,14 +70,7 @@ def look_through(path: Path) -> tuple[str, ...]:
         DataError: If it is missing, no HDF5 file, damaged, or one on which libhdf5 hangs or
             crashes.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(SIGNATURE))
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; check the path") from None
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error) from None
-    if start != SIGNATURE:
+    if not _has_signature(path):
         raise DataError(
             f"{path} is no HDF5 file (wrong first bytes); check the path, or copy it again"
         )
@@ -114,3 +106,8 @@ def check_hdf5(path: Path) -> None:
         raise DataError(
             f"{path}: {outside[0]} lies in another file; store the values themselves in this one"
         )
+
+
+def _has_signature(path: Path) -> bool:
+    with parsing(path), path.open("rb") as file:
+        return file.read(len(SIGNATURE)) == SIGNATURE

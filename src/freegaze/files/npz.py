@@ -11,17 +11,13 @@ import numpy as np
 
 from freegaze.errors import DataError
 from freegaze.files.arrays import (
-    UNREADABLE,
     ArrayHeader,
+    check_expansion,
     check_size,
     parse_header,
+    parsing,
     read_data,
-    unreadable,
 )
-
-_MAX_EXPANSION = 200
-_EXPANSION_FLOOR_BYTES = 1 << 28
-"""Recorded data never shrink 200-fold; checked above 256 MiB, where a zip bomb starts to hurt."""
 
 
 class NpzReader:
@@ -49,12 +45,8 @@ class NpzReader:
         self.path = path
         self.headers: dict[str, ArrayHeader] = {}
         self._members: dict[str, zipfile.ZipInfo] = {}
-        try:
+        with parsing(path):
             self._zip = zipfile.ZipFile(path)
-        except FileNotFoundError:
-            raise DataError(f"{path} does not exist; check the path") from None
-        except UNREADABLE as error:
-            raise unreadable(path, error) from None
         try:
             for member in self._zip.infolist():
                 self._enter(member)
@@ -79,15 +71,12 @@ class NpzReader:
         """
         if name not in self.headers:
             raise DataError(f"{self.path} holds no array {name!r}")
-        try:
-            with self._open(self._members[name]) as file:
-                header = parse_header(file)
-                array = read_data(file, header, f"{self.path}: {name}")
-                if file.read(1):  # reading to the end makes zipfile compare the checksum
-                    raise ValueError(f"{name} is longer than its header says")
-                return array
-        except UNREADABLE as error:
-            raise unreadable(self.path, error) from None
+        with parsing(self.path), self._open(self._members[name]) as file:
+            header = parse_header(file)
+            array = read_data(file, header, f"{self.path}: {name}")
+            if file.read(1):  # reading to the end makes zipfile compare the checksum
+                raise ValueError(f"{name} is longer than its header says")
+            return array
 
     def _open(self, member: zipfile.ZipInfo) -> io.BufferedIOBase:
         return cast(io.BufferedIOBase, self._zip.open(member))  # a ZipExtFile, which is one
@@ -99,18 +88,10 @@ class NpzReader:
             raise DataError(f"{where}: an .npz holds each NAME.npy once and nothing else")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise DataError(f"{where}: unknown compression; write it with np.savez_compressed")
-        try:
-            with self._open(member) as file:
-                header = parse_header(file)
-        except UNREADABLE as error:
-            raise unreadable(self.path, error) from None
+        with parsing(self.path), self._open(member) as file:
+            header = parse_header(file)
         check_size(header, member.file_size, where)
-        floor = max(_EXPANSION_FLOOR_BYTES, _MAX_EXPANSION * member.compress_size)
-        if header.n_bytes > floor:
-            raise DataError(
-                f"{where} expands from {member.compress_size} to {header.n_bytes} bytes, more than "
-                f"recorded data do; if it is genuine, write it uncompressed (np.savez)"
-            )
+        check_expansion(where, member.compress_size, header.n_bytes)
         self.headers[name] = header
         self._members[name] = member
 

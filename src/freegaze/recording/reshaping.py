@@ -44,7 +44,7 @@ def resize_video(
     if min(size) < 1:
         raise ConfigError(f"a frame has at least one pixel, got size {size[0]} x {size[1]}")
     height, width = recording.frame_size
-    rows, columns = _area_weights(height, size[0]), _area_weights(width, size[1])
+    rows, columns = area_weights(height, size[0]), area_weights(width, size[1])
     n_frames = len(recording.frames)
     frames = new_frames((n_frames, *size), scratch)
     for start in range(0, n_frames, _PIECE):
@@ -106,8 +106,13 @@ def cut_segments(recording: Recording, n_segments: int, test: float) -> Recordin
     return recording.with_segments(segments)
 
 
-def _area_weights(n_old: int, n_new: int) -> Float[np.ndarray, "n_new n_old"]:
-    """Share of each old pixel in each new one, along one axis; rows sum to 1."""
+def area_weights(n_old: int, n_new: int) -> Float[np.ndarray, "n_new n_old"]:
+    """Return the share of each old pixel in each new one, along one axis; rows sum to 1.
+
+    Args:
+        n_old: Pixels of the given frame along the axis.
+        n_new: Pixels of the resized frame.
+    """
     edges = np.arange(n_new + 1) * n_old / n_new
     low, high = edges[:-1, None], edges[1:, None]
     old = np.arange(n_old)

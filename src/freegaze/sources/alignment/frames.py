@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Integer, UInt8
 
 from freegaze.errors import DataError
 from freegaze.files.arrays import new_frames
+from freegaze.recording.reshaping import area_weights
 from freegaze.sources.alignment.bins import Bins
 
 FrameRule = Literal["mean", "middle", "nearest"]
@@ -129,15 +130,19 @@ def read_pictures(
     wanted, first = np.unique(plan.frames, return_index=True)
     stop = np.r_[first[1:], len(plan.frames)]
     out: np.ndarray | None = None
-    resize: _Resize | None = None
+    rows = columns = np.ones((1, 1), np.float32)
     sums: dict[int, np.ndarray] = {}
     n_left = plan.n_parts.copy()
     for i, (_, frame) in enumerate(reader.read(wanted)):
         if out is None:
             size = frame_size or frame.shape
-            resize = None if size == frame.shape else _Resize(frame.shape, size)
+            rows, columns = (
+                area_weights(n_old, n_new).astype(np.float32)
+                for n_old, n_new in zip(frame.shape, size, strict=True)
+            )
             out = new_frames((len(plan.n_parts), *size))
-        picture = frame if resize is None else resize(frame)
+        is_same = frame.shape == out.shape[1:]
+        picture = frame if is_same else rows @ frame.astype(np.float32) @ columns.T
         for target in plan.pictures[first[i] : stop[i]].tolist():
             n_left[target] -= 1
             if plan.n_parts[target] > 1:
@@ -154,25 +159,6 @@ def read_pictures(
     if out is None or n_left.any():
         raise DataError(f"the video gave fewer frames than the {len(wanted)} wanted of it")
     return out
-
-
-class _Resize:
-    """Scales frames: each new pixel is the mean of the area of old ones that it covers."""
-
-    def __init__(self, old: tuple[int, ...], new: tuple[int, int]) -> None:
-        self.rows, self.columns = (
-            _overlaps(n_old, n_new) for n_old, n_new in zip(old, new, strict=True)
-        )
-
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
-        return self.rows @ frame.astype(np.float32) @ self.columns.T
-
-
-def _overlaps(n_old: int, n_new: int) -> np.ndarray:
-    """Share of each old pixel in each new one, (n_new, n_old), rows of sum 1."""
-    old, new = np.arange(n_old + 1) / n_old, np.arange(n_new + 1) / n_new
-    shared = np.minimum(new[1:, None], old[None, 1:]) - np.maximum(new[:-1, None], old[None, :-1])
-    return (np.maximum(shared, 0.0) * n_new).astype(np.float32)
 
 
 def _to_bytes(picture: np.ndarray) -> np.ndarray:

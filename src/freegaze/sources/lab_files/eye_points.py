@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 
 from freegaze.errors import DataError, ShapeError
-from freegaze.files.hdf5 import check_expansion, opened_hdf5, read_whole
+from freegaze.files.arrays import parsing
+from freegaze.files.hdf5 import check_dataset, opened_hdf5, read_whole
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.streams import SampleStream, make_samples
 from freegaze.sources.lab_files.config import DeepLabCutConfig, PupilConfig, SleapConfig
 from freegaze.sources.lab_files.pupil import fit_pupil
-from freegaze.sources.lab_files.tables import parsing, times_of, to_numbers
+from freegaze.sources.lab_files.tables import times_of, to_numbers
 
 _MOST_FRAMES = 100_000_000
 """More than a week at 120 Hz; a frame number above it is not one."""
@@ -199,7 +200,7 @@ def _read_sleap_h5(file: Path, track: str | None) -> Points:
         known = [_text(n) for n in read_whole(store.get("track_names", ()))]
         known = known or [str(i) for i in range(tracks.shape[0])]
         picked = known.index(_pick_track(file, known, track))
-        check_expansion(tracks)
+        check_dataset(tracks)
         xy = np.asarray(tracks[picked], np.float64).transpose(2, 1, 0)
         if "point_scores" in store:
             scores = read_whole(store["point_scores"])[picked].astype(np.float64).T

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from freegaze.errors import DataError, ShapeError
-from freegaze.files.arrays import read_npy
+from freegaze.files.arrays import parsing, read_npy
 from freegaze.recording.recording import ResponseKind
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.clock import ClockConfig, read_times
@@ -21,7 +21,6 @@ from freegaze.sources.lab_files.config import (
     Suite2pConfig,
 )
 from freegaze.sources.lab_files.tables import (
-    parsing,
     pick_column,
     read_csv,
     times_of,

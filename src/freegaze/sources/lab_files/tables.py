@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +9,11 @@ import numpy as np
 import pandas as pd
 
 from freegaze.errors import DataError
-from freegaze.files.arrays import UNREADABLE, read_npy, unreadable
+from freegaze.files.arrays import parsing, read_npy
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.clock import read_times
 from freegaze.sources.alignment.streams import SampleStream, make_samples, regular_times
 from freegaze.sources.lab_files.config import CsvConfig, NpyConfig, TimedConfig
-
-
-@contextmanager
-def parsing(file: Path) -> Iterator[None]:
-    """Turn whatever a parser raises over a broken file into one line that names it."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise DataError(f"{file} does not exist; check the path, or restore the file") from None
-    except (*UNREADABLE, IndexError, AttributeError) as error:
-        raise unreadable(file, error) from None
 
 
 def read_csv(file: Path, separator: str = ",") -> pd.DataFrame:

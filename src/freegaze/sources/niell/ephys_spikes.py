@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from freegaze.errors import DataError
+from freegaze.files.arrays import parsing
 from freegaze.sources.alignment.clock import read_times
-from freegaze.sources.lab_files.tables import parsing
 
 
 @dataclass(frozen=True)

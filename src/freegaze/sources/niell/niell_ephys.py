@@ -23,6 +23,7 @@ import numpy as np
 from pydantic import Field
 
 from freegaze.errors import DataError
+from freegaze.files.arrays import parsing
 from freegaze.files.hdf5 import Hdf5Reader
 from freegaze.recording.columns import find_column
 from freegaze.recording.recording import Recording
@@ -37,7 +38,7 @@ from freegaze.sources.alignment.streams import (
     make_samples,
     without_columns,
 )
-from freegaze.sources.lab_files.tables import parsing, read_timestamps
+from freegaze.sources.lab_files.tables import read_timestamps
 from freegaze.sources.niell.ephys_clocks import (
     correct_zone,
     estimate_board_clock,

@@ -12,7 +12,7 @@ import h5py
 
 from freegaze.errors import DataError, FreegazeError
 from freegaze.files.arrays import unreadable
-from freegaze.files.hdf5 import check_expansion
+from freegaze.files.hdf5 import check_dataset
 from freegaze.files.hdf5_scan import check_hdf5
 
 
@@ -72,5 +72,5 @@ def check_columns(table: Any, *names: str) -> Any:
         name = column.name.removesuffix("_index")  # ragged columns have one
         is_read = column is table.id or not names or name in names
         if is_read and isinstance(column.data, h5py.Dataset):
-            check_expansion(column.data)
+            check_dataset(column.data)
     return table
