@@ -25,6 +25,17 @@ Device = Annotated[
     str, typer.Option(help="Where to compute: auto (a GPU where there is one), cpu, cuda, cuda:1.")
 ]
 
+OwnModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="FILE.py:CLASS", help="The run's encoder, if it is in a file of yours."
+    ),
+]
+AcceptsChange = Annotated[
+    bool,
+    typer.Option("--accept-changed-model", help="Go on though the source of --model has changed."),
+]
+
 
 def read_options(given: list[str] | None) -> dict[str, Any]:
     """Read the options of a source, ``name=value`` each, the value in YAML.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freegaze.cli.arguments import Quiet, Settings, SourceName
+from freegaze.cli.arguments import AcceptsChange, Quiet, Settings, SourceName
 from freegaze.cli.progress import progress_bar
 from freegaze.errors import ConfigError
 
@@ -20,13 +21,17 @@ def command(
     out: Annotated[Path | None, typer.Option("--out", help="New folder for the run.")] = None,
     source: SourceName = "auto",
     model: Annotated[
-        str | None, typer.Option("--model", help="Encoder; `freegaze models` lists them.")
+        str | None,
+        typer.Option(
+            "--model", help="Encoder: a name that `freegaze models` lists, or FILE.py:CLASS."
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="YAML file.")] = None,
     settings: Settings = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Continue this run.")
     ] = None,
+    accept_changed_model: AcceptsChange = False,
     quiet: Quiet = False,
 ) -> None:
     """Fit an encoder to a recording, or continue a fit that was stopped.
@@ -39,6 +44,10 @@ def command(
 
         freegaze train --resume runs/first
 
+        freegaze train data/mouse --model mine.py:Mine --out runs/mine
+
+        freegaze train --resume runs/mine --model mine.py:Mine
+
         torchrun --nproc-per-node 2 -m freegaze train data/mouse --out runs/by_two
     """
     from freegaze.runs.recordings import open_run_recordings, open_source
@@ -48,8 +57,19 @@ def command(
 
     with progress_bar(quiet or not is_first_process()) as progress:
         if resume is not None:
-            run = resume_run(resume, open_run_recordings(resume), progress)
+            given: dict[str, Any] = {"PATH": path, "--out": out, "--config": config}
+            given["--source"] = None if source == "auto" else source
+            run = resume_run(
+                resume,
+                open_run_recordings(resume),
+                progress,
+                model=model,
+                loss=_loss_to_resume(given, settings or []),
+                accept_changed_model=accept_changed_model,
+            )
         else:
+            if accept_changed_model:
+                raise ConfigError("--accept-changed-model goes with --resume; leave it out")
             run_config = _config(path, source, model, config, settings or [])
             if out is None:
                 raise ConfigError("give the run a folder with --out, for example --out runs/first")
@@ -63,16 +83,42 @@ def command(
     )
 
 
+def _loss_to_resume(given: Mapping[str, Any], settings: list[str]) -> str | None:
+    """Return the loss of the user's own; refuse options that a run which was begun cannot take."""
+    from freegaze.config import read_setting
+
+    values = dict(map(read_setting, settings))
+    loss = values.pop("training.loss", None)
+    unread = [name for name, value in given.items() if value is not None]
+    unread += [f"--set {name}" for name in values]
+    if unread:
+        raise ConfigError(
+            f"--resume continues a run with the settings it was begun with; leave out "
+            f"{', '.join(unread)}, or start a new run"
+        )
+    return loss
+
+
+def _known(setting: str) -> str:
+    """Load the loss that a setting gives as FILE.py:function; return the setting for the run."""
+    from freegaze.config import read_setting
+    from freegaze.runs.own_code import use_loss
+
+    name, value = read_setting(setting)
+    return f"{name}={use_loss(value)}" if name == "training.loss" else setting
+
+
 def _config(
     path: Path | None, source: str, model: str | None, config: Path | None, settings: list[str]
 ) -> RunConfig:
     from freegaze.config import read_config
     from freegaze.runs.config import RunConfig
+    from freegaze.runs.own_code import use_model
     from freegaze.sources import detect_source
 
-    overrides = list(settings)
+    overrides = [_known(setting) for setting in settings]
     if model is not None:
-        overrides.insert(0, f"model.name={model}")
+        overrides.insert(0, f"model.name={use_model(model)}")
     if path is not None:
         resolved = path.resolve()
         overrides.append(f"source.name={detect_source(path) if source == 'auto' else source}")
