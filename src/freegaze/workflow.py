@@ -28,6 +28,7 @@ from freegaze.recording.recording import Recording
 from freegaze.registry import nearest_names
 from freegaze.reports import write_readme_figure, write_report
 from freegaze.runs.config import RunConfig
+from freegaze.runs.own_code import Model, use_loss, use_model
 from freegaze.runs.recordings import open_against, open_run_recordings, source_of
 from freegaze.runs.run_folder import RunFolder
 from freegaze.simulation import SimulationConfig
@@ -93,7 +94,7 @@ def fit(
     recordings: Recording | Sequence[Recording],
     run_dir: Path | str,
     *,
-    model: str | None = None,
+    model: Model | None = None,
     config: RunConfig | Path | str | None = None,
     settings: Mapping[str, Any] | None = None,
     device: str | None = None,
@@ -104,9 +105,11 @@ def fit(
     Args:
         recordings: One session, or several that share a core.
         run_dir: New folder for configuration, checkpoints and the fitted encoder.
-        model: Registered name of the encoder; by default that of ``config``, else ``cnn_gru``.
+        model: Registered name of the encoder, a class of your own, or ``FILE.py:Class``, whose file
+            is executed; by default the encoder of ``config``, else ``cnn_gru``.
         config: Settings as a ``RunConfig``, or the path of a YAML file with them.
-        settings: Settings by dotted name, which override ``config``.
+        settings: Settings by dotted name, which override ``config``. ``training.loss`` may be a
+            function of (predicted, observed), or ``FILE.py:function``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``; short for the setting ``training.device``.
         progress: Called with (description, done, total) after each step.
 
@@ -126,7 +129,9 @@ def fit(
     """
     sessions = _as_list(recordings)
     given = dict(settings or {})
-    given |= {} if model is None else {"model.name": model}
+    given |= {} if model is None else {"model.name": use_model(model)}
+    if "training.loss" in given:
+        given["training.loss"] = use_loss(given["training.loss"])
     given |= {} if device is None else {"training.device": device}
     overrides = [f"{key}={json.dumps(value, default=str)}" for key, value in given.items()]
     start = Path(config) if isinstance(config, str) else config

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import Device, Quiet, RunPath
+from freegaze.cli.arguments import AcceptsChange, Device, OwnModel, Quiet, RunPath
 from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame
 
@@ -16,6 +16,8 @@ def command(
     draws: Annotated[int, typer.Option(help="Number of bootstrap draws for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Fixes the draws.")] = 0,
     paper: Annotated[bool, typer.Option("--paper", help="Add the scores of Xu et al.")] = False,
+    model: OwnModel = None,
+    accept_changed_model: AcceptsChange = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -29,11 +31,11 @@ def command(
         freegaze evaluate runs/first
     """
     from freegaze.evaluation.evaluation import summary_frame
+    from freegaze.fitted.storage import load_encoder
     from freegaze.workflow import evaluate
 
+    encoder = load_encoder(run, device, model, accept_changed_model)
     with progress_bar(quiet) as progress:
-        evaluation = evaluate(
-            run, draws=draws, seed=seed, paper=paper, device=device, progress=progress
-        )
+        evaluation = evaluate(encoder, draws=draws, seed=seed, paper=paper, progress=progress)
     print_frame(f"Scores of {run}", summary_frame(evaluation))
     typer.echo(f"one row per neuron: {run / 'evaluation' / 'scores.csv'}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from freegaze.cli.arguments import Device, Quiet, RunPath, Settings
+from freegaze.cli.arguments import AcceptsChange, Device, OwnModel, Quiet, RunPath, Settings
 from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame
 
@@ -35,6 +35,8 @@ def command(
             "run's file, or what differs (path=, source=, options); many times.",
         ),
     ] = None,
+    model: OwnModel = None,
+    accept_changed_model: AcceptsChange = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -56,15 +58,16 @@ def command(
     from freegaze.config import read_setting
     from freegaze.explanation.fields.against import in_words, load_comparison
     from freegaze.explanation.storage import session_folder
+    from freegaze.fitted.storage import load_encoder
     from freegaze.workflow import explain
 
+    encoder = load_encoder(run, device, model, accept_changed_model)
     with progress_bar(quiet) as progress:
         found = explain(
-            run,
+            encoder,
             settings=dict(map(read_setting, settings or ())),
             only=None if only is None else only.replace(",", " ").split(),
             against=against or (),
-            device=device,
             progress=progress,
         )
     for explanation in found:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import RunPath
+from freegaze.cli.arguments import AcceptsChange, OwnModel, RunPath
 
 
 class Layout(StrEnum):
@@ -26,6 +26,8 @@ def command(
     session: Annotated[
         str | None, typer.Option("--session", help="Whose head, where there are several.")
     ] = None,
+    model: OwnModel = None,
+    accept_changed_model: AcceptsChange = False,
 ) -> None:
     """Write a run's weights as the original's classes load them.
 
@@ -38,6 +40,7 @@ def command(
     from freegaze.fitted.storage import load_encoder
     from freegaze.paper.published import export_published, save_published
 
-    weights = export_published(load_encoder(run), session)
+    encoder = load_encoder(run, model=model, accept_changed_model=accept_changed_model)
+    weights = export_published(encoder, session)
     save_published(out, weights)
     typer.echo(f"{out}: {len(weights)} weights in the layout {layout.value}")

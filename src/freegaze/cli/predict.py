@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import Device, Quiet, RunPath
+from freegaze.cli.arguments import AcceptsChange, Device, OwnModel, Quiet, RunPath
 from freegaze.cli.progress import progress_bar
 
 
@@ -20,6 +20,8 @@ def command(
         str, typer.Option(help="Bins to predict: test, validation, train or all.")
     ] = "test",
     session: Annotated[str | None, typer.Option(help="Predict this session only.")] = None,
+    model: OwnModel = None,
+    accept_changed_model: AcceptsChange = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -31,9 +33,11 @@ def command(
 
         freegaze predict runs/first --out predictions.nwb
     """
+    from freegaze.fitted.storage import load_encoder
     from freegaze.workflow import predict
 
+    encoder = load_encoder(run, device, model, accept_changed_model)
     bins = None if role == "all" else role
     with progress_bar(quiet) as progress:
-        predict(run, role=bins, session=session, out=out, device=device, progress=progress)
+        predict(encoder, role=bins, session=session, out=out, progress=progress)
     typer.echo(str(out))

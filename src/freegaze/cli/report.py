@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import Device, Quiet, RunPath
+from freegaze.cli.arguments import AcceptsChange, Device, OwnModel, Quiet, RunPath
 from freegaze.cli.progress import progress_bar
 
 
@@ -20,6 +20,8 @@ def command(
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Also draw an overview into this PNG.")
     ] = None,
+    model: OwnModel = None,
+    accept_changed_model: AcceptsChange = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -29,12 +31,12 @@ def command(
 
         freegaze report runs/cnn_gru --against runs/glm
     """
+    from freegaze.fitted.storage import load_encoder
     from freegaze.workflow import report
 
+    encoder = load_encoder(run, device, model, accept_changed_model)
     with progress_bar(quiet) as progress:
-        page = report(
-            run, against=against or (), out=out, picture=picture, device=device, progress=progress
-        )
+        page = report(encoder, against=against or (), out=out, picture=picture, progress=progress)
     for file in (picture, page):
         if file is not None:
             typer.echo(str(file))
