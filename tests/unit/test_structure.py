@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,6 +132,22 @@ def test_files_are_short():
     lengths = {path: len(path.read_text().splitlines()) for path in SOURCE.rglob("*.py")}
     assert [path.name for path, length in lengths.items() if length > 400] == []
     assert sorted(lengths.values())[len(lengths) // 2] < 150
+
+
+NO_TITLE = re.compile(
+    r"^(what|how|why|who|whom|whose|whether|when|where|which|is|are|do|does|can|from|into|in|on"
+    r"|at|by|with|to)\b|\?|[:;] (what|how|why|whether|which|where|is|are|do|does)\b",
+    re.IGNORECASE,
+)
+"""Beginnings of questions, clauses and prepositional phrases; a question behind a colon."""
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: p.name)
+def test_a_title_is_a_noun_phrase_or_an_imperative(path: Path):
+    title = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+    title = re.sub(r"^``[^`]*``(, ``[^`]*``)*( and ``[^`]*``)?: ", "", title)  # a verb's name
+    assert not NO_TITLE.search(title), title
+    assert title.endswith(".")
 
 
 def names_for_type_checkers(module: ModuleType) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``freegaze doctor``: is this machine ready?"""
+"""``freegaze doctor``: check of the installation and of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``freegaze inspect``: what a recording holds, and whether it can be trusted."""
+"""``freegaze inspect``: contents and quality of a recording."""
 
 from __future__ import annotations
 

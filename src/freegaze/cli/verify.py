@@ -1,4 +1,4 @@
-"""``freegaze verify``: whether any byte has changed since it was written."""
+"""``freegaze verify``: comparison of files with their checksums."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From a recording to windows: features, splits, scaling, batches."""
+"""Preparation of recordings for encoders: features, splits, scaling, windows, batches."""

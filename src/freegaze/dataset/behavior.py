@@ -1,4 +1,4 @@
-"""From recorded columns to features: lost tracking, derivatives, products, standardization."""
+"""Behavior features of recorded columns: lost tracking, derivatives, products, scaling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How recordings become windows: settings of data and split."""
+"""Settings of data and split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is one run better than another? Paired differences on the same bins of the same neurons."""
+"""Paired differences between runs, on the same bins of the same neurons."""
 
 from __future__ import annotations
 

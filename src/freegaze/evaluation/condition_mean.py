@@ -1,4 +1,4 @@
-"""Predictions without a model: what the same condition evoked at the same time of other trials."""
+"""Baseline: mean response to the same condition at the same time of other trials."""
 
 from __future__ import annotations
 

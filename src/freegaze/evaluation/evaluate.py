@@ -1,4 +1,4 @@
-"""The table of scores: how well each neuron is predicted, how sure that is, and against what."""
+"""Evaluation of an encoder: scores of every neuron with intervals, baselines and chance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation holds: one row of scores a neuron, their summary, and what was scored."""
+"""Result of an evaluation: a table of one row per neuron, its summary, and the scored bins."""
 
 from __future__ import annotations
 

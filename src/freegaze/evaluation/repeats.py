@@ -1,4 +1,4 @@
-"""Which bins of trials show the same stimulus, so that noise can be told from signal."""
+"""Repeats of a stimulus within the trials of a recording, for noise ceilings."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a fitted encoder says about each neuron: computed once, kept neuron by neuron."""
+"""Explanation of a fitted encoder: fields, saliency, tuning and contributions of each neuron."""

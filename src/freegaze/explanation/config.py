@@ -1,4 +1,4 @@
-"""How a run is explained."""
+"""Settings of an explanation."""
 
 from __future__ import annotations
 

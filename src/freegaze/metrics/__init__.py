@@ -1,4 +1,4 @@
-"""How well predictions fit recordings: pure functions on arrays of shape (time, neuron).
+"""Scores of predictions: pure functions of arrays of shape (time, neuron).
 
 ``scores`` has all scores of a recording with their intervals, ``comparison`` the paired difference
 of two models, ``nulls`` what chance would score, ``ceilings`` what could be reached, and ``paper``

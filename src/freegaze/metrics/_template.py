@@ -1,4 +1,4 @@
-"""To add a score: copy this file beside itself as ``<your_score>.py`` and change what is below.
+"""Template of a metric: copy this file as ``<your_metric>.py`` and replace every part.
 
 Every module of this folder whose name has no leading underscore is imported when the registry is
 first asked, so that nothing else needs to be edited: tables, intervals, comparisons, nulls, the

@@ -1,4 +1,4 @@
-"""Time cut into blocks: what intervals and tests resample, because bins are not independent.
+"""Blocks of time, the units that intervals and tests resample, as bins are not independent.
 
 Neighboring bins of a recording share slow states of the animal, so that resampling bins gives
 intervals that are far too short. Blocks of 20 s and more keep those states inside.

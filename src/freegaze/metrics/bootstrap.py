@@ -1,4 +1,4 @@
-"""Resampled recordings: what the scores would have been, had other blocks of time been recorded.
+"""Bootstrap of scores over blocks of time.
 
 A score is a function of sums over bins, so that a resampled recording is a weighted sum of its
 blocks, and 1,000 of them are one matrix product of (draws x blocks) with (blocks x statistics x

@@ -1,4 +1,4 @@
-"""How much of a neuron's response could be predicted at all, where stimuli repeat.
+"""Noise ceilings of neurons, from repeated stimuli.
 
 After Sahani and Linden (2003), a response is a signal common to all repeats plus noise, and
 "explainable" variance is the signal's. All functions take ``repeats`` of shape (repeat, time,

@@ -1,4 +1,4 @@
-"""What every metric asks of its arrays, checked once at the door."""
+"""Checks of the arrays that metrics take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is one model better than another? Paired differences on the same bins, resampled at every level.
+"""Paired differences between models on the same bins, resampled over blocks, neurons and seeds.
 
 Neurons of one recording share the animal's states and the stimulus: hundreds of neurons are not
 hundreds of independent votes. Time blocks are therefore drawn first, for all neurons at once, then

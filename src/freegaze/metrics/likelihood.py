@@ -1,4 +1,4 @@
-"""How probable the recorded spikes are at the predicted rates, against the training mean."""
+"""Poisson likelihood of recorded spikes at the predicted rates, against the training mean."""
 
 from __future__ import annotations
 

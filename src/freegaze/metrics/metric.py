@@ -1,4 +1,4 @@
-"""What a score per neuron is, and the registry in which scores are found by name."""
+"""Metrics, each a score per neuron, and their registry."""
 
 from __future__ import annotations
 

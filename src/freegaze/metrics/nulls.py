@@ -1,4 +1,4 @@
-"""What a prediction would score by chance: against the wrong minutes, or the wrong trials.
+"""Null scores of a prediction: against shifted time, or against shuffled trials.
 
 Two slow signals that have nothing to do with each other correlate in any one recording. These
 nulls keep the slowness of both and break only their alignment. Shifts are linear: a circular one

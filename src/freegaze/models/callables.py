@@ -1,4 +1,4 @@
-"""What explainers take: a function from video and behavior to rates, left as it was found."""
+"""Callables for explanations: functions from video and behavior to rates."""
 
 from __future__ import annotations
 

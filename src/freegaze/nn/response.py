@@ -1,4 +1,4 @@
-"""From unbounded numbers to expected responses, and back for the start of a fit."""
+"""Response links: unbounded numbers to expected responses, and their inverses."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is only about Xu et al. (2023)."""
+"""Reproduction of Xu et al. (2023): tables, figures, published weights."""

@@ -1,4 +1,4 @@
-"""What the notebooks of Xu et al. (2023) print for each row and mouse; one seed each.
+"""Scores that the notebooks of Xu et al. (2023) print for each row and mouse; one seed each.
 
 Correlations are the original's: per neuron, after its 2 s boxcar, mean and standard deviation over
 neurons. Errors are its mean squared error of smoothed counts a bin. Rows that no notebook prints

@@ -1,4 +1,4 @@
-"""Checks of the behavior columns: what is missing, for how long, when, and what never changes."""
+"""Checks of the behavior columns: missing samples, long gaps, constant columns."""
 
 from __future__ import annotations
 

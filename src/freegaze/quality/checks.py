@@ -1,4 +1,4 @@
-"""Is a recording fit for use? Red, amber and green checks, each with its number and a sentence."""
+"""Quality of a recording: red, amber and green checks, each with a number and a sentence."""
 
 from __future__ import annotations
 

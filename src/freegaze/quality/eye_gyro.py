@@ -1,4 +1,4 @@
-"""How much later than the gyroscope does the eye camera tell of a turn of the head?
+"""Lag of the eye camera behind the gyroscope, from their correlation.
 
 The eye counters the head, so the velocities of both have the same shape. Where their clocks differ,
 one is shifted against the other; where the clocks drift, the shift grows from minute to minute.

@@ -1,4 +1,4 @@
-"""Does the eye counter the head, in time? It tests the clocks of eye camera and gyro."""
+"""Check of the clocks of eye camera and gyroscope: eye movements that counter head rotation."""
 
 from __future__ import annotations
 

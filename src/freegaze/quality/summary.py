@@ -1,4 +1,4 @@
-"""What a recording holds, as plain nested values for printing."""
+"""Summary of a recording, as plain nested values for printing."""
 
 from __future__ import annotations
 

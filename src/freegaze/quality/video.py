@@ -1,4 +1,4 @@
-"""Check of the video: does it stand still?"""
+"""Check of the video for frames that do not change."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The recording room: what was measured, and how it becomes windows for an encoder."""
+"""Recordings: the data model and the store."""

@@ -1,4 +1,4 @@
-"""The manifest of a store: what is not an array, which arrays there are, and their checksums."""
+"""The manifest of a store: plain values, names of arrays, and checksums."""
 
 from __future__ import annotations
 

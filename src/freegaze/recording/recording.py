@@ -1,4 +1,4 @@
-"""What was recorded: video, behavior and responses on one clock of equal bins."""
+"""Recordings: video, behavior and responses on one clock of equal bins."""
 
 from __future__ import annotations
 

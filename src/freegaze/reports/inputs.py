@@ -1,4 +1,4 @@
-"""What a report is made of, and look-ups in it that several sections share."""
+"""Inputs of a report, and look-ups that several sections share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page of one neuron draws, as plain values: the script of the report reads them as JSON.
+"""Values that the page of one neuron draws, as JSON for the script of the report.
 
 Numbers are rounded to what a figure of a few hundred pixels shows; missing ones are ``None``.
 """

@@ -1,4 +1,4 @@
-"""The picture of a README: what a run gives, at a glance."""
+"""Overview of a run as one picture, for example for a README."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every figure looks: one palette, one type size, few lines.
+"""Style of all figures: one palette, one type size, few lines.
 
 Colors are those of Okabe and Ito, which stay apart for the color-blind; nothing is told by color
 alone. Sizes are in CSS pixels, so that a figure's text is as large

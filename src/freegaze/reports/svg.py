@@ -1,4 +1,4 @@
-"""From a figure to bytes: SVG to set into a page, PNG to set anywhere; the same bytes each time."""
+"""Figures as bytes, SVG for a page and PNG for elsewhere, the same bytes each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a run: what was asked, on what, how it went, and what came out.
+"""The run folder: configuration, provenance, passes, checkpoint and fitted encoder.
 
 config.yaml            resolved configuration
 manifest.json          its hash, the commit, package versions, checksums of the data

@@ -1,4 +1,4 @@
-"""How the virtual mouse walks and holds its head.
+"""Walking and head posture of the virtual mouse.
 
 The time constants and spreads below were tuned until the measured signals show the statistics of a
 freely moving mouse (see the realism card); a comment says which entry each one serves.

@@ -1,4 +1,4 @@
-"""How the eye moves in the head: it counters head rotation, and jumps when it has gone too far.
+"""Eye movements in the head: compensation of head rotation, and saccades.
 
 theta follows its set point 9 + 0.4 (pitch + 18) - 0.15 (roll - 5) and counters yaw; phi and torsion
 counter roll and pitch by following them. Angles are in degrees, signs as in ``rotation``.

@@ -1,4 +1,4 @@
-"""How much of what can be predicted each group of behavior signals carries, in truth."""
+"""True shares of the predictable response that each group of behavior signals carries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the instruments make of the body: noise, delay, and moments when the eye is not tracked."""
+"""Measurement of the body by instruments: noise, delay, and lost tracking of the eye."""
 
 from __future__ import annotations
 

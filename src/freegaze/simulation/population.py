@@ -1,4 +1,4 @@
-"""The neurons: what each one is, drawn once, before anything is seen."""
+"""The population: parameters of each neuron, drawn once at the start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The realism card: what the virtual mouse does, side by side with what real mice did."""
+"""The realism card: statistics of the virtual mouse beside those of real mice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What falls on the retina: the world through the eye, or the camera picture moved by an affine.
+"""Retinal frames: the world through the eye, or camera frames under an affine map.
 
 Warp convention, the same for the truth and for any image shifter that should undo the gaze: with x
 to the right and y down, what the camera has at pixel ``p`` the retina has at ``M p``, where

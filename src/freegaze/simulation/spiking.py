@@ -1,4 +1,4 @@
-"""From expected counts to spikes: Poisson, with a dead time, or more variable than Poisson."""
+"""Spike counts from expected counts: Poisson, with a dead time, or more variable than Poisson."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of real mice, and how close the virtual one has to come."""
+"""Published statistics of real mice, and the tolerances for the virtual one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How hard the task is, and the configuration of one simulated session."""
+"""Tracks, which set the difficulty, and the configuration of one simulated session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where recordings come from: one file a format or data set, found by name."""
+"""Sources of recordings: one file or folder per format or data set, found by name."""
 
 from freegaze.sources.source import (
     SOURCES,

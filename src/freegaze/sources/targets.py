@@ -1,4 +1,4 @@
-"""Into which formats a recording can be written, what each cannot hold, and the way there.
+"""Targets of a conversion: formats to write, and what each cannot store.
 
 A target is one row at the end of this file; ``freegaze convert`` and ``freegaze targets`` follow.
 """

@@ -1,1 +1,1 @@
-"""Losses, the loop, checkpoints, the run folder."""
+"""Fitting: objective, optimizer, loop, processes."""

@@ -1,4 +1,4 @@
-"""What training minimizes."""
+"""Losses of a fit."""
 
 from __future__ import annotations
 

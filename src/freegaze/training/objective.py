@@ -1,4 +1,4 @@
-"""What a step minimizes, as one module: a fit in several processes sees all weights at once."""
+"""The objective of a training step: loss of a batch and penalties, in one module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What vision and each group of behavior signals add to a neuron's responses, and whether for real.
+"""Unique contributions of groups of predictors to responses, with their significance.
 
 Vision is frozen: each neuron's visual drive comes from a fitted encoder. On it and on behavior a
 small generalized linear model is fitted anew, with and without each group. Chance is what a group

@@ -1,4 +1,4 @@
-"""Do two sets of receptive fields of the same neurons agree, wherever the retina lay in each?"""
+"""Agreement of two sets of receptive fields of the same neurons, up to a common displacement."""
 
 from __future__ import annotations
 

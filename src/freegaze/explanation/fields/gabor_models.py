@@ -1,4 +1,4 @@
-"""Gabor models of responses: where a cell looks, asked of its spikes and not of an encoder."""
+"""Gabor models of receptive fields, fitted directly to responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receptive fields of a fitted encoder: how its rates change with the retinal image."""
+"""Receptive fields of a fitted encoder: derivatives of its rates by the retinal frame."""
 
 from __future__ import annotations
 

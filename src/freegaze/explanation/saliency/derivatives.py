@@ -1,4 +1,4 @@
-"""How each neuron's predicted rate changes with each behavior signal and with the picture."""
+"""Derivatives of each neuron's predicted rate by each behavior signal and by the frame."""
 
 from __future__ import annotations
 

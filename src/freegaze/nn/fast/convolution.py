@@ -1,4 +1,4 @@
-"""Convolutions of one input channel, and derivatives of others: where PyTorch's own are slow."""
+"""Convolutions of one input channel, and gradients of others, faster than PyTorch's own."""
 
 from __future__ import annotations
 

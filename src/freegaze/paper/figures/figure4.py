@@ -1,4 +1,4 @@
-"""Figure 4: what excites the best neurons most, as galleries. Figure C1 has the same galleries."""
+"""Figure 4: most exciting inputs of the best neurons, as galleries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure 5: which behavior modulates how many neurons, and how saliency is spread over neurons."""
+"""Drawing of Figure 5: neurons by the behavior that modulates them, and their saliency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure C1: whether what excites a neuron depends on how it is found."""
+"""Figure C1: most exciting inputs of the best neurons, found in three ways."""
 
 from __future__ import annotations
 

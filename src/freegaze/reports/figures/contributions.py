@@ -1,4 +1,4 @@
-"""What vision and behavior add to each neuron, and how many neurons follow what."""
+"""Figure of unique contributions per neuron, and of the numbers of neurons by class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the shifter moves the picture, against where the eye looked and where it should have."""
+"""Figure of the shifter's displacement beside gaze and the true displacement."""
 
 from __future__ import annotations
 

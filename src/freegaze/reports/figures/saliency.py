@@ -1,4 +1,4 @@
-"""How much each neuron's rate changes with each behavior signal, all at a glance."""
+"""Figure of the saliency of each behavior signal for each neuron."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well each neuron is predicted, by itself and against another model."""
+"""Figures of scores per neuron, alone and against another model."""
 
 from __future__ import annotations
 

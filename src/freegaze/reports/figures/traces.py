@@ -1,4 +1,4 @@
-"""What was recorded and what was predicted, in time."""
+"""Figure of recorded and predicted responses over time."""
 
 from __future__ import annotations
 

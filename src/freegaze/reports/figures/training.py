@@ -1,4 +1,4 @@
-"""How the loss fell."""
+"""Figure of the loss against passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What vision and each group of behavior signals add to every neuron."""
+"""Section of the report: unique contributions of vision and behavior groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the shifter moves the picture, against where the eye looked."""
+"""Section of the report: displacement by the shifter, beside gaze."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every neuron looks for: its receptive field at its strongest moment, best first."""
+"""Section of the report: receptive fields at their strongest moment, best neurons first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was fitted on what, and all that is needed to do it again."""
+"""Section of the report: encoder, data and provenance of the fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the recording can be trusted: red, amber and green checks, and their time courses."""
+"""Section of the report: quality of the recording, as checks with their time courses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much each neuron's predicted rate changes with each behavior signal."""
+"""Section of the report: saliency of behavior signals."""
 
 from __future__ import annotations
 

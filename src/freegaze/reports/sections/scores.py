@@ -1,4 +1,4 @@
-"""How well each neuron is predicted, beside the baselines."""
+"""Section of the report: scores of neurons, beside the baselines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was recorded and predicted in time, for the best and the worst neurons."""
+"""Section of the report: recorded and predicted responses over time."""
 
 from __future__ import annotations
 

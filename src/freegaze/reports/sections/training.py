@@ -1,4 +1,4 @@
-"""How the fit went."""
+"""Section of the report: training curves."""
 
 from __future__ import annotations
 

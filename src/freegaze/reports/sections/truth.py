@@ -1,4 +1,4 @@
-"""What only a simulation can show: how near the fit came to what is true."""
+"""Section of the report: comparison with the truth of a simulation."""
 
 from __future__ import annotations
 

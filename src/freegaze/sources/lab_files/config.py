@@ -1,4 +1,4 @@
-"""What the YAML of the source ``files`` may say."""
+"""Keys of the YAML of the source ``files``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of a folder are one session."""
+"""Grouping of a folder's files into sessions."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Neurodata Without Borders: what a file holds, reading it, writing it. Needs the extra ``nwb``."""
+"""Neurodata Without Borders: listing, reading and writing files; needs the extra ``nwb``."""

@@ -1,4 +1,4 @@
-"""What the user may choose when opening an NWB file."""
+"""Options of opening an NWB file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an NWB file holds: every series and table by its path, and finding one by name."""
+"""Contents of an NWB file: every series and table by its path, and look-up by name."""
 
 from __future__ import annotations
 
