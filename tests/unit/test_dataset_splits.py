@@ -157,3 +157,10 @@ def test_a_share_that_is_less_than_a_bin_is_refused():
 def test_history_below_one_is_an_error():
     with pytest.raises(DataError, match="at least 1"):
         window_targets([Segment(0, 5)], 0)
+
+
+def test_a_short_trial_hides_no_test_bin_behind_it():
+    segments = [Segment(0, 20, "train"), Segment(20, 21, "test", True), Segment(21, 40, "test")]
+    recording = make_recording(n_bins=40, bin_width_s=1.0, segments=segments)
+    split = split_recording(recording, "given", gap_s=3.0, needed=("train", "test"))
+    assert split.bins("train").tolist() == list(range(18))  # 18 and 19 are within 3 bins of bin 21

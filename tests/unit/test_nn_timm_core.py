@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from freegaze.errors import CheckpointError, ConfigError
-from freegaze.models.parts.pretrained import load_pretrained_core
 from freegaze.nn.timm_core import TimmCoreConfig, create_network
 
 SMALL = "mobilenetv3_small_050"
@@ -46,7 +45,7 @@ def pretrained(tmp_path, **options):
     torch.save(color.state_dict(), tmp_path / "color.pth")
     config = TimmCoreConfig(network=SMALL, weights=str(tmp_path / "color.pth"), **options)
     core = config.build().eval()
-    load_pretrained_core(core, config)
+    core.load_pretrained()
     return color.eval(), core
 
 
@@ -71,16 +70,17 @@ def test_weights_of_another_network_are_refused(tmp_path):
     pretrained(tmp_path)
     config = TimmCoreConfig(network="resnet18", weights=str(tmp_path / "color.pth"))
     with pytest.raises(CheckpointError, match="lacks the weight .conv1.weight."):
-        load_pretrained_core(config.build(), config)
+        config.build().load_pretrained()
 
 
 def test_imagenet_weights_offline_are_one_clear_error(monkeypatch, tmp_path):
     def cannot_connect(*args, **kwargs):
         raise OSError("no connection\nand more lines")
 
-    monkeypatch.setattr("freegaze.models.parts.pretrained.create_network", cannot_connect)
-    config = TimmCoreConfig(network=SMALL)
+    core = TimmCoreConfig(network=SMALL).build()
+    monkeypatch.setattr("freegaze.nn.timm_core.create_network", cannot_connect)
     with pytest.raises(ConfigError, match=r"\(no connection\); connect once, or set"):
-        load_pretrained_core(config.build(), config)
+        core.load_pretrained()
+    monkeypatch.undo()
     random = TimmCoreConfig(network=SMALL, weights="none")
-    load_pretrained_core(random.build(), random)
+    random.build().load_pretrained()

@@ -120,7 +120,7 @@ def _assign_tails(
 def _assign_blocks(
     codes: np.ndarray, recording: Recording, validation: float, test: float, n_blocks: int
 ) -> None:
-    fold = _fold_of_bins(recording, n_blocks)
+    fold = _times(recording) * n_blocks // recording.n_bins  # a trial is never cut
     for k in range(n_blocks):
         block = np.flatnonzero(fold == k)
         first = _cut(recording, block, 1 - test - validation)
@@ -130,20 +130,22 @@ def _assign_blocks(
         codes[block[second:]] = ROLES.index("test")
 
 
-def _fold_of_bins(recording: Recording, n_folds: int) -> np.ndarray:
-    """Number of each bin's fold; a trial belongs to one fold as a whole."""
-    place = np.arange(recording.n_bins)
+def _times(recording: Recording) -> np.ndarray:
+    """Return each bin's index; for the bins of a trial, the trial's first bin."""
+    times = np.arange(recording.n_bins)
     for segment in recording.segments:
         if segment.trial:
-            place[segment.start : segment.stop] = segment.start
-    return place * n_folds // recording.n_bins
+            times[segment.start : segment.stop] = segment.start
+    return times
 
 
 def _apart(codes: np.ndarray, recording: Recording, gap_s: float) -> np.ndarray:
     """Leave out training bins near other roles, and validation bins near test bins."""
     gap = int(np.ceil(gap_s / recording.bin_width_s))
     out = codes.copy()
-    island = _island_of_bins(recording)
+    is_trial = np.array([segment.trial for segment in recording.segments])
+    # A trial has a time axis of its own.
+    island = np.where(is_trial[recording.segment_index()], _times(recording), -1)
     for near, role in ((1, "train"), (2, "validation")):
         others = np.flatnonzero(codes >= near)
         distance = distance_to(others, island)
@@ -151,30 +153,23 @@ def _apart(codes: np.ndarray, recording: Recording, gap_s: float) -> np.ndarray:
     return out
 
 
-def _island_of_bins(recording: Recording) -> np.ndarray:
-    """Label bins on one time axis: each trial by itself, all other bins together."""
-    labels = np.zeros(recording.n_bins, dtype=np.int64)
-    for i, segment in enumerate(recording.segments):
-        if segment.trial:
-            labels[segment.start : segment.stop] = i + 1
-    return labels
-
-
 def distance_to(bins: np.ndarray, island: np.ndarray) -> np.ndarray:
     """Return the distance of each bin to the nearest of ``bins`` on its island, or infinity.
 
     Args:
-        bins: Indices in order of time.
+        bins: Their indices.
         island: A label of each bin; distances are between bins of one label.
     """
-    place = np.arange(len(island))
-    distance = np.full(len(island), np.inf)
-    if len(bins):
-        after = np.searchsorted(bins, place)
-        for neighbor in (bins[np.maximum(after - 1, 0)], bins[np.minimum(after, len(bins) - 1)]):
-            here = np.where(island[neighbor] == island, np.abs(place - neighbor), np.inf)
-            distance = np.minimum(distance, here)
-    return distance
+    n_bins = len(island)
+    if not len(bins):
+        return np.full(n_bins, np.inf)
+    # Islands are laid out further apart than any two bins of one.
+    place = np.arange(n_bins) + 2 * n_bins * np.unique(island, return_inverse=True)[1]
+    there = np.sort(place[bins])
+    after = np.searchsorted(there, place)
+    sides = there[np.maximum(after - 1, 0)], there[np.minimum(after, len(there) - 1)]
+    distance = np.abs(place - sides).min(0)
+    return np.where(distance < n_bins, distance, np.inf)
 
 
 def _cut(recording: Recording, bins: np.ndarray, share: float) -> int:

@@ -15,7 +15,7 @@ from freegaze.config import StrictConfig
 from freegaze.dataset.dims import EncoderDims
 from freegaze.errors import ConfigError
 from freegaze.models.encoder import AbstractEncoder, register_model
-from freegaze.models.parts.gaze import GazeCorrection, ImageShifterChoice, shifter_columns
+from freegaze.models.parts.gaze import GazeCorrection, ImageShifterChoice
 from freegaze.models.parts.head import KernelHead, PositiveLink
 from freegaze.nn.cores import ConvCore, CoreConfig
 from freegaze.nn.fast.batch_norm import BatchNorm2d
@@ -158,7 +158,7 @@ class Autoencoder(AbstractEncoder):
     @classmethod
     def reads(cls, config: AutoencoderConfig) -> Sequence[str | Sequence[str]]:
         """Return the features of the shifter."""
-        return [shifter_columns(config.shifter)]
+        return [config.shifter.columns]
 
     def encode(
         self,

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 
 from freegaze.config import StrictConfig
 from freegaze.dataset.dims import EncoderDims
-from freegaze.errors import ConfigError
 from freegaze.models.encoder import AbstractEncoder, register_model
 from freegaze.models.parts.columns import Columns
-from freegaze.models.parts.gaze import GazeCorrection, ImageShifterChoice, shifter_columns
+from freegaze.models.parts.gaze import GazeCorrection, ImageShifterChoice
 from freegaze.models.parts.head import Head
 from freegaze.nn.penalties import roughness
 from freegaze.nn.precision import at_least_float32
+from freegaze.nn.readouts import coarse_size
 from freegaze.nn.shifter import ShifterConfig
 from freegaze.nn.temporal import LaggedLinear
 
@@ -94,7 +94,7 @@ class GLMHead(Head):
         self.position: LaggedLinear | None = None
         if config.kind != "position":
             self.gaze = GazeCorrection(config.shifter, dims)
-            self.field_size = _field_size(dims.frame_size, config.downsample, config.crop)
+            self.field_size = coarse_size(dims.frame_size, config.downsample, config.crop)
             n_pixels = self.field_size[0] * self.field_size[1]
             scale = n_pixels**-0.5 if config.scale_steps else 1.0
             self.vision = LaggedLinear(all_bins, n_pixels, dims.n_neurons, scale)
@@ -124,19 +124,6 @@ class GLMHead(Head):
             position = self.position.sum_window(features[..., n_vision:])
         return vision, position
 
-    def penalties(self) -> dict[str, Tensor]:
-        """Return the unweighted penalties: mean over neurons of sums over visual weights."""
-        if self.vision is None:
-            return {}
-        weight = self.vision.scaled_weight()
-        fields = weight.unflatten(2, self.field_size)
-        n_neurons = weight.shape[1]
-        return {
-            "smoothness": roughness(fields).mean(),
-            "l1": weight.abs().sum() / n_neurons,
-            "l2": weight.square().sum() / n_neurons,
-        }
-
 
 @register_model("glm")
 class GLM(AbstractEncoder):
@@ -158,7 +145,7 @@ class GLM(AbstractEncoder):
     @classmethod
     def reads(cls, config: GLMConfig) -> Sequence[str | Sequence[str]]:
         """Return the position features, then those of the shifter."""
-        gaze = () if config.kind == "position" else shifter_columns(config.shifter)
+        gaze = () if config.kind == "position" else config.shifter.columns
         return [_position(config), gaze]
 
     def encode(
@@ -188,24 +175,18 @@ class GLM(AbstractEncoder):
         return head.link_response(vision + position)
 
     def penalties(self, session: str | None = None) -> dict[str, Tensor]:
-        """Return smoothness, L1 and L2, each the mean over neurons of a sum over weights."""
-        values = self.head(session).penalties()
-        return {
-            name: strength * values[name]
-            for name, strength in self.strengths.items()
-            if strength and name in values
+        """Return smoothness, L1 and L2 of visual weights, each summed per neuron."""
+        head = self.head(session)
+        if head.vision is None:
+            return {}
+        weight = head.vision.scaled_weight()
+        values = {
+            "smoothness": roughness(weight.unflatten(2, head.field_size)).mean(),
+            "l1": weight.abs().sum() / weight.shape[1],
+            "l2": weight.square().sum() / weight.shape[1],
         }
+        return {name: s * values[name] for name, s in self.strengths.items() if s}
 
 
 def _position(config: GLMConfig) -> str | tuple[str, ...]:
     return () if config.kind == "vision" else config.position
-
-
-def _field_size(frame_size: tuple[int, int], downsample: int, crop: int) -> tuple[int, int]:
-    height, width = (side // downsample - 2 * crop for side in frame_size)
-    if min(height, width) < 1:
-        raise ConfigError(
-            f"frames of {frame_size[0]} x {frame_size[1]} px leave nothing after `downsample` "
-            f"{downsample} and `crop` {crop}; lower one of them"
-        )
-    return height, width

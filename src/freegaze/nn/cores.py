@@ -55,6 +55,9 @@ class AbstractCore(nn.Module, ABC):
         """Return penalties on the weights by name, each already weighted."""
         return {}
 
+    def load_pretrained(self) -> None:
+        """Load weights trained elsewhere at the start of a fit; by default a no-op."""
+
 
 def set_fast(module: nn.Module, is_fast: bool) -> None:
     """Choose between hand-written and plain gradients in all cores of a module.

@@ -104,6 +104,26 @@ class FactorizedReadout(AbstractReadout):
         return values if self.bias is None else values + self.bias
 
 
+def coarse_size(frame_size: tuple[int, int], downsample: int, crop: int = 0) -> tuple[int, int]:
+    """Return (height, width) of a receptive field over averaged pixels.
+
+    Args:
+        frame_size: (height, width) of the frames in pixels.
+        downsample: Pixels, down and across, that are averaged into one.
+        crop: Averaged pixels that are cut off at each border.
+
+    Raises:
+        ConfigError: If nothing is left of the frame.
+    """
+    height, width = (side // downsample - 2 * crop for side in frame_size)
+    if min(height, width) < 1:
+        raise ConfigError(
+            f"frames of {frame_size[0]} x {frame_size[1]} px leave nothing after `downsample` "
+            f"{downsample}{f' and `crop` {crop}' if crop else ''}; lower it"
+        )
+    return height, width
+
+
 class PixelReadout(nn.Module):
     """Weighs the pixels of the frame for every neuron: a linear receptive field beside a core.
 
@@ -120,14 +140,8 @@ class PixelReadout(nn.Module):
 
     def __init__(self, frame_size: tuple[int, int], downsample: int, n_neurons: int) -> None:
         super().__init__()
-        height, width = (side // downsample for side in frame_size)
-        if min(height, width) < 1:
-            raise ConfigError(
-                f"frames of {frame_size[0]} x {frame_size[1]} px leave nothing after `downsample` "
-                f"{downsample}; lower it"
-            )
         self.downsample = downsample
-        self.field = nn.Parameter(torch.zeros(n_neurons, height, width))
+        self.field = nn.Parameter(torch.zeros(n_neurons, *coarse_size(frame_size, downsample)))
 
     def forward(
         self, frames: Float[Tensor, "batch 1 height width"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -116,13 +116,14 @@ class ShifterConfig(StrictConfig):
 
 
 class NoShifterConfig(StrictConfig):
-    """No shifter: frames are seen as the head camera saw them.
+    """No shifter: frames stay as the head camera recorded them.
 
     Args:
         kind: ``"none"``.
     """
 
     kind: Literal["none"] = "none"
+    columns: ClassVar[tuple[str, ...]] = ()
 
 
 class ReadoutShifterConfig(StrictConfig):

@@ -1,7 +1,8 @@
-"""Networks made for photographs as cores; the only place that knows timm."""
+"""Networks of timm as cores; the only module that imports timm."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from freegaze.config import StrictConfig
 from freegaze.errors import ConfigError
 from freegaze.nn.cores import AbstractCore
 from freegaze.registry import nearest_names
+from freegaze.weights import load_weights, read_state_dict
 
 NO_WEIGHTS, IMAGENET = "none", "imagenet"
 
@@ -56,7 +58,8 @@ class TimmCoreConfig(StrictConfig):
         Raises:
             ConfigError: If timm has no such network, or it has fewer stages.
         """
-        return TimmCore(n_planes, self.network, self.stages, self.downsample)
+        sizes = (n_planes, self.network, self.stages, self.downsample)
+        return TimmCore(*sizes, self.weights, self.first_layer)
 
 
 class TimmCore(AbstractCore):
@@ -67,13 +70,24 @@ class TimmCore(AbstractCore):
         network: timm's name.
         n_stages: Stages kept, or ``None`` for the whole network and an average over the frame.
         downsample: Pixels of the frame, down and across, that are averaged into one first.
+        weights: See ``TimmCoreConfig``.
+        first_layer: See ``TimmCoreConfig``.
 
     Raises:
         ConfigError: If timm has no such network, or it has fewer stages.
     """
 
-    def __init__(self, n_planes: int, network: str, n_stages: int | None, downsample: int) -> None:
+    def __init__(
+        self,
+        n_planes: int,
+        network: str,
+        n_stages: int | None,
+        downsample: int,
+        weights: str,
+        first_layer: str,
+    ) -> None:
         super().__init__()
+        self.weights, self.first_layer = weights, first_layer
         self.n_planes, self.name, self.n_stages = n_planes, network, n_stages
         self.downsample = downsample
         self.network = create_network(network, n_planes)
@@ -114,6 +128,38 @@ class TimmCore(AbstractCore):
         finally:
             self.train(was_training)
         return maps.shape[1], maps.shape[2], maps.shape[3]
+
+    def load_pretrained(self) -> None:
+        """Load the weights that a fit starts from.
+
+        Raises:
+            ConfigError: If ImageNet weights can be neither downloaded nor found in timm's cache.
+            CheckpointError: If a file cannot be read, or is of another network.
+        """
+        if self.weights == NO_WEIGHTS:
+            return
+        is_file = self.weights != IMAGENET
+        state = read_state_dict(Path(self.weights)) if is_file else self._imagenet_weights()
+        own = self.network.state_dict()
+        first_layer = f"{self.network.pretrained_cfg['first_conv']}.weight"
+        if self.first_layer == "new":
+            state[first_layer] = own[first_layer]
+        elif first_layer in state and state[first_layer].shape != own[first_layer].shape:
+            # The filters of a file are of color: their sum is the filter of a gray frame.
+            summed = state[first_layer].sum(1, keepdim=True)
+            state[first_layer] = summed.expand(-1, self.n_planes, -1, -1) / self.n_planes
+        of_core = {name: state[name] for name in own if name in state}  # without the classifier
+        load_weights(self.network, of_core, f"core.weights {self.weights!r} of {self.name!r}")
+
+    def _imagenet_weights(self) -> dict[str, Tensor]:
+        try:
+            return create_network(self.name, self.n_planes, pretrained=True).state_dict()
+        except (OSError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(
+                f"ImageNet weights of {self.name!r} could not be downloaded ({reason}); connect "
+                "once, or set `core.weights` to a file of them, or to `none`"
+            ) from None
 
 
 def create_network(name: str, n_planes: int, pretrained: bool = False) -> Any:

@@ -25,11 +25,6 @@ ShifterChoice = Annotated[
 ]
 
 
-def shifter_columns(choice: ShifterChoice) -> tuple[str, ...]:
-    """Return the behavior features that a shifter reads; none without one."""
-    return () if isinstance(choice, NoShifterConfig) else choice.columns
-
-
 class GazeCorrection(nn.Module):
     """Moves a session's frames, or the positions of its readout, or neither.
 
@@ -57,7 +52,7 @@ class GazeCorrection(nn.Module):
         self.shifter = choice.build(dims.frame_size) if is_image else None
         is_readout = isinstance(choice, ReadoutShifterConfig)
         self.readout_shifter = choice.build() if is_readout else None
-        self.columns = Columns(dims, shifter_columns(choice), "the shifter")
+        self.columns = Columns(dims, choice.columns, "the shifter")
         self.px_per_position = px_per_position
 
     def forward(

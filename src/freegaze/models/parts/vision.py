@@ -15,16 +15,15 @@ from freegaze.dataset.dims import EncoderDims
 from freegaze.errors import ConfigError
 from freegaze.models.encoder import AbstractEncoder
 from freegaze.models.parts.columns import Columns
-from freegaze.models.parts.gaze import GazeCorrection, ShifterChoice, shifter_columns
+from freegaze.models.parts.gaze import GazeCorrection, ShifterChoice
 from freegaze.models.parts.head import KernelHead, PositiveLink
-from freegaze.models.parts.pretrained import load_pretrained_core
 from freegaze.nn.cores import AbstractCore, CoreConfig
 from freegaze.nn.gaussian import GaussianReadoutConfig
 from freegaze.nn.penalties import roughness
 from freegaze.nn.readouts import FactorizedReadoutConfig, LinearReadoutConfig, PixelReadout
 from freegaze.nn.separable import SeparableCoreConfig
 from freegaze.nn.shifter import ShifterConfig
-from freegaze.nn.timm_core import TimmCore, TimmCoreConfig
+from freegaze.nn.timm_core import TimmCoreConfig
 
 CoreChoice: TypeAlias = Annotated[
     CoreConfig | SeparableCoreConfig | TimmCoreConfig, Discriminator("kind")
@@ -153,13 +152,12 @@ class VisionEncoder(AbstractEncoder):
     def __init__(self, config: VisionConfig, sessions: Mapping[str, EncoderDims]) -> None:
         super().__init__(config, sessions)
         self.core = config.core.build(1 + len(config.planes))
-        self.core_config = config.core
         self.add_heads(lambda dims: self.Head(config, self.core, dims))
 
     @classmethod
     def reads(cls, config: Any) -> Sequence[str | Sequence[str]]:
         """Return the features of the shifter, then those of the planes."""
-        return [shifter_columns(config.shifter), config.planes]
+        return [config.shifter.columns, config.planes]
 
     def encode(
         self,
@@ -198,5 +196,4 @@ class VisionEncoder(AbstractEncoder):
             ConfigError: If they cannot be downloaded.
             CheckpointError: If their file is broken, or of another network.
         """
-        if isinstance(self.core, TimmCore) and isinstance(self.core_config, TimmCoreConfig):
-            load_pretrained_core(self.core, self.core_config)
+        self.core.load_pretrained()
