@@ -60,7 +60,7 @@ def read_entries(kind: str, package: str) -> dict[str, Entry]:
             text = path.read_text("utf-8")
             if any(f"{callee}(" in text for callee in callees):
                 module = ".".join((package, *path.relative_to(root).with_suffix("").parts))
-                found = _entries_of(_tree(str(path)), module, callees)
+                found = _entries_of(_tree(path), module, callees)
                 entries |= {entry.name: entry for entry in found}
     return entries
 
@@ -123,12 +123,16 @@ def _constant(name: str, value: ast.expr | None) -> dict[str, Any]:
     return {name: value.value} if isinstance(value, ast.Constant) else {}
 
 
-def _origin(module: str) -> str | None:
-    """File of a module of freegaze."""
-    spec = find_spec(module) if module.startswith(f"{__package__}.") else None
-    return None if spec is None else spec.origin
+def _origin(module: str) -> Path | None:
+    """File of a module of freegaze, found without an import of its package."""
+    names = module.split(".")
+    if names[0] != __package__:
+        return None
+    path = Path(__file__).parent.joinpath(*names[1:])
+    files = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
 
 
 @cache
-def _tree(path: str) -> ast.Module:
-    return ast.parse(Path(path).read_text("utf-8"))
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))

@@ -92,6 +92,7 @@ def test_python_takes_a_class_and_a_function(mouse, tmp_path):
     forget_own()
     with pytest.raises(freegaze_package.FreegazeError, match="model=..."):
         freegaze_package.load_encoder(tmp_path / "run")
+    model = load_own(f"{files[0]}:Mine")
     again = freegaze_package.load_encoder(tmp_path / "run", model=model)
     first, second = (e.predict(recordings[0], "test").rates for e in (encoder, again))
     np.testing.assert_array_equal(first, second)
