@@ -25,6 +25,7 @@ from freegaze.models.cnn_gru import CNNGRUConfig
 from freegaze.models.encoder import build_encoder
 from freegaze.paper.grid import Grid
 from freegaze.paper.grid_config import GridConfig
+from freegaze.paper.scores import paper_scores
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 
@@ -150,7 +151,8 @@ def make_figure_grid(
     grid = Grid(path, config, tuple(sessions))
     for k, fit in enumerate(grid.fits):
         recording = recordings[fit.session_id]
-        found = evaluate(fake_fit([recording], seed=k), [recording], draws=20, paper=True)
+        encoder = fake_fit([recording], seed=k)
+        found = evaluate(encoder, [recording], draws=20, extra_score=paper_scores)
         save_evaluation(fit.run.path, found)
     return grid
 

@@ -270,8 +270,8 @@ FAULTS = (
     Fault(
         "bits per spike are nats",
         "metrics/likelihood.py",
-        "gain / np.where(has_spikes, spikes, 1) / np.log(2)",
-        "gain / np.where(has_spikes, spikes, 1)",
+        "return gain_nats / np.log(2), counts",
+        "return gain_nats, counts",
         "tests/unit/test_metrics_likelihood.py",
     ),
     Fault(
@@ -305,8 +305,8 @@ FAULTS = (
     Fault(
         "noise is the variance over time",
         "metrics/ceilings.py",
-        "return _as_repeats(repeats).var(0, ddof=1).mean(0)",
-        "return _as_repeats(repeats).var(1, ddof=1).mean(0)",
+        "residual = observed - _group_means(observed, index, counts)[index]",
+        "residual = observed - observed.mean(0)",
         "tests/unit/test_metrics_ceilings.py",
     ),
     Fault(

@@ -21,6 +21,7 @@ from freegaze.fitted.encoder import FittedEncoder
 from freegaze.paper.grid import Grid
 from freegaze.paper.grid_config import GridConfig
 from freegaze.paper.printed import MICE
+from freegaze.paper.scores import paper_scores
 from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.runs.config import RunConfig
 from freegaze.runs.run_folder import RunFolder
@@ -103,7 +104,8 @@ def make_grid(path: Path, seeds: int = 2) -> Grid:
     for k, fit in enumerate(grid.fits[:-1]):
         recording = recordings[fit.session_id]
         encoder = fake_fit([recording], seed=k)
-        save_evaluation(fit.run.path, evaluate(encoder, [recording], draws=20, paper=True))
+        found = evaluate(encoder, [recording], draws=20, extra_score=paper_scores)
+        save_evaluation(fit.run.path, found)
     failed = grid.fits[-1].error_file
     failed.parent.mkdir(parents=True, exist_ok=True)
     failed.write_text(f"{HOSTILE}: the disk is full\n")

@@ -23,6 +23,7 @@ from freegaze.explanation.storage import is_explained, load_explanations
 from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.fitted.storage import load_encoder
 from freegaze.metrics.bootstrap import DRAWS
+from freegaze.paper.scores import paper_scores
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 from freegaze.registry import nearest_names
@@ -194,7 +195,7 @@ def evaluate(
         role=role,
         predictions=predictions,
         condition=condition,
-        paper=paper,
+        extra_score=paper_scores if paper else None,
         progress=progress,
     )
     if encoder.run is not None and role == "test":

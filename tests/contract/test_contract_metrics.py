@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from freegaze.errors import ConfigError, RegistryError, ShapeError
+from freegaze.evaluation.evaluate import score_sessions
 from freegaze.metrics.blocks import TimeBlocks, cut_blocks
 from freegaze.metrics.metric import ALL_KINDS, METRICS, ScoreContext, metrics_for
-from freegaze.metrics.scores import score_neurons
+from scored_arrays import scored_arrays
 from type_checks import unchecked
 
 N_BINS, N_NEURONS, BIN_WIDTH_S = 600, 5, 0.5
@@ -73,11 +74,12 @@ def check_constant_neuron(metric, predicted, observed, context, score):
         got = metric(predicted, changed, context)
         assert np.isnan(got[2])
         np.testing.assert_array_equal(np.delete(got, 2), np.delete(score, 2))
-        scores = score_neurons(predicted, changed, context, [metric.name], draws=50)[metric.name]
-        assert np.isnan(scores.value[2])
-        assert np.isnan(scores.low[2])
-        assert scores.n_undefined == 1
-        np.testing.assert_allclose(scores.mean.value, np.nanmean(got))
+        evaluation = score_sessions([scored_arrays(predicted, changed, context)], draws=50)
+        assert np.isnan(evaluation.table[metric.name][2])
+        assert np.isnan(evaluation.table[f"{metric.name}_low"][2])
+        summary = evaluation.summary["pooled"]["scores"][metric.name]
+        assert summary["n_undefined"] == 1
+        np.testing.assert_allclose(summary["mean"], np.nanmean(got))
 
 
 @unchecked()

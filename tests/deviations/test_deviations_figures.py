@@ -18,7 +18,6 @@ from freegaze.explanation.fields.ascent import Ascent, ascend
 from freegaze.explanation.saliency.derivatives import behavior_saliency
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.metrics.metric import METRICS
-from freegaze.metrics.paper import correlation_smoothed
 from freegaze.paper import ascent
 from freegaze.paper.ascent import PaperAscent, lowpass, most_exciting
 from freegaze.paper.classes import count_modulated, modulation
@@ -27,6 +26,7 @@ from freegaze.paper.figures.figure4 import FIRST_LIMIT, LIMIT, FieldGallery
 from freegaze.paper.figures.figure5 import ContributionClasses
 from freegaze.paper.figures.figurec1 import MethodGallery
 from freegaze.paper.saliency import paper_saliency
+from freegaze.paper.scores import correlation_smoothed
 
 Call = tuple[np.ndarray, np.ndarray, Ascent]
 

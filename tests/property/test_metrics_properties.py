@@ -9,10 +9,9 @@ from freegaze.metrics.blocks import cut_blocks, relabel_runs
 from freegaze.metrics.bootstrap import draw_blocks, resample
 from freegaze.metrics.correlation import single_bin_correlation, smooth_boxcar
 from freegaze.metrics.intervals import mean_interval, median_weights, neuron_intervals
-from freegaze.metrics.likelihood import bits_per_spike, deviance_explained, poisson_deviance
+from freegaze.metrics.likelihood import bits_per_spike, deviance_explained
 from freegaze.metrics.metric import METRICS, ScoreContext
 from freegaze.metrics.nulls import time_shift_null
-from freegaze.metrics.scores import score_neurons
 
 relaxed = settings(deadline=None, max_examples=50)  # a busy machine is no failure
 N_BINS, N_NEURONS = 40, 3
@@ -23,6 +22,12 @@ rates = arrays(  # on a grid: variances of 1e-12 are lost in any sum
 )
 scales = st.floats(0.01, 100)
 labels = arrays(np.int64, N_BINS, elements=st.integers(0, 2))
+
+
+def context_of(baseline):
+    return ScoreContext(baseline, np.zeros(N_BINS, int), 1.0)
+
+
 spike_metrics = st.sampled_from(
     [n for n in METRICS if "spike_counts" in METRICS.get(n).response_kinds]
 )
@@ -41,8 +46,10 @@ def test_correlation_ignores_scale_and_offset_and_turns_with_sign(x, y, a, b, of
 @given(rates, counts)
 @relaxed
 def test_deviance_is_never_negative_and_zero_for_the_truth(rate, count):
-    assert (poisson_deviance(rate, count) >= 0).all()
-    np.testing.assert_allclose(poisson_deviance(count, count), 0, atol=1e-5)  # the floor on rates
+    context = context_of(np.ones(N_NEURONS))
+    assert (deviance_explained.per_bin(rate, count, context)[0] >= 0).all()
+    deviance = deviance_explained.per_bin(count, count, context)[0].sum(0)
+    np.testing.assert_allclose(deviance, 0, atol=1e-5)  # the floor on rates
 
 
 @given(counts, arrays(np.float64, N_NEURONS, elements=st.floats(0.01, 10)))
@@ -50,7 +57,7 @@ def test_deviance_is_never_negative_and_zero_for_the_truth(rate, count):
 def test_the_training_mean_explains_nothing(count, baseline):
     flat = np.broadcast_to(baseline, count.shape)
     for score in (bits_per_spike, deviance_explained):
-        got = score(flat, count, baseline)
+        got = score(flat, count, context_of(baseline))
         np.testing.assert_allclose(got[np.isfinite(got)], 0, atol=1e-12)
         np.testing.assert_array_equal(np.isnan(got), (count == count[0]).all(0))
 
@@ -60,7 +67,8 @@ def test_the_training_mean_explains_nothing(count, baseline):
 def test_poisson_scores_ignore_the_unit_of_inferred_spikes(rate, count, unit):
     rate, baseline = rate + 0.1, np.array([0.5, 1.0, 2.0])  # away from the floor
     for score in (bits_per_spike, deviance_explained):
-        one, other = score(rate, count, baseline), score(unit * rate, unit * count, unit * baseline)
+        one = score(rate, count, context_of(baseline))
+        other = score(unit * rate, unit * count, context_of(unit * baseline))
         np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-9)
 
 
@@ -127,15 +135,21 @@ def test_resampled_sums_are_scores_of_repeated_bins(name, rate, count, ids, seed
 def test_the_order_of_neurons_does_not_matter(name, rate, count, order):
     order = np.array(order)
     context = ScoreContext(np.array([0.5, 1.0, 2.0]), np.repeat(np.arange(8), 5), 5.0)
-    one = score_neurons(rate, count, context, [name], draws=20)[name]
-    other = score_neurons(
-        rate[:, order], count[:, order], context.select_neurons(order), [name], draws=20
-    )[name]
+    metric, blocks = METRICS.get(name), cut_blocks(context.segment_ids, 5.0)
+    counts = draw_blocks(blocks.n_blocks, 20, np.random.default_rng(0))
+
+    def score(neurons):
+        chosen = context.select_neurons(neurons)
+        sums = metric.statistics(rate[:, neurons], count[:, neurons], chosen, blocks)
+        drawn = resample(sums, metric.from_statistics, counts)
+        return neuron_intervals(drawn, metric.scale), mean_interval(drawn).value
+
+    (one, mean), (other, mean_again) = score(np.arange(N_NEURONS)), score(order)
     for side in ("value", "low", "high"):
         np.testing.assert_allclose(
             getattr(other, side), getattr(one, side)[order], rtol=1e-6, atol=1e-9
         )
-    np.testing.assert_allclose(other.mean.value, one.mean.value, rtol=1e-9)
+    np.testing.assert_allclose(mean_again, mean, rtol=1e-9)
 
 
 @given(spike_metrics, rates, counts)

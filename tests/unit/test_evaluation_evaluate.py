@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import poisson
 
 from builders import make_recording, make_trial_recording
 from fake_encoder import fake_fit
@@ -15,8 +16,7 @@ from freegaze.evaluation.evaluation import summary_frame
 from freegaze.evaluation.scored_session import scored_session
 from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.correlation import single_bin_correlation
-from freegaze.metrics.likelihood import bits_per_spike
-from freegaze.metrics.paper import correlation_smoothed, mse_smoothed, r2_paper
+from freegaze.paper.scores import correlation_smoothed, mse_smoothed, paper_scores, r2_paper
 from freegaze.recording.recording import ResponseKind, Segment
 from type_checks import unchecked
 
@@ -43,8 +43,9 @@ def test_table_holds_hand_computed_scores_of_test_bins():
     assert set(table["n_bins"]) == {2997}
     np.testing.assert_allclose(table["correlation"], single_bin_correlation(rates, observed))
     baseline = recording.responses[:1500].mean(0, dtype=np.float64)
+    gain = (poisson.logpmf(observed, rates) - poisson.logpmf(observed, baseline)).sum(0)
     np.testing.assert_allclose(
-        table["bits_per_spike"], bits_per_spike(rates, observed, baseline), rtol=1e-5
+        table["bits_per_spike"], gain / np.log(2) / observed.sum(0), rtol=1e-5
     )
     np.testing.assert_allclose(table["rate_hz"], baseline / 0.05, rtol=1e-6)
     assert (table["correlation_low"] < table["correlation"]).all()
@@ -199,13 +200,13 @@ def test_fluorescence_has_no_rate_and_no_poisson_scores():
 
 def test_paper_option_adds_the_original_scores():
     session = perfect(make_recording(n_bins=4600, segments=LONG))
-    evaluation = score_sessions([session], draws=10, paper=True)
+    evaluation = score_sessions([session], draws=10, extra_score=paper_scores)
     rates, observed = session.rates, session.observed
     np.testing.assert_array_equal(
         evaluation.table["paper_correlation"], correlation_smoothed(rates, observed)
     )
     paper = evaluation.summary["sessions"]["s"]["paper"]
-    assert paper["mse"] == pytest.approx(mse_smoothed(rates, observed))
+    assert paper["mse"] == pytest.approx(mse_smoothed(rates, observed).mean())
     assert paper["mse"] == pytest.approx(evaluation.table["paper_mse"].mean())
     assert paper["r2"] == pytest.approx(r2_paper(rates, observed))
 
@@ -213,7 +214,7 @@ def test_paper_option_adds_the_original_scores():
 def test_paper_option_refuses_fewer_bins_than_its_boxcar():
     session = perfect(make_recording(n_bins=4600, segments=LONG)).select(np.arange(40))
     with pytest.raises(DataError, match="41 bins, but only 40"):
-        score_sessions([session], draws=10, paper=True)
+        score_sessions([session], draws=10, extra_score=paper_scores)
 
 
 def test_a_session_given_twice_or_never_is_refused():

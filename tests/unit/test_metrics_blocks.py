@@ -3,7 +3,7 @@ import pytest
 
 from freegaze.errors import DataError, ShapeError
 from freegaze.metrics.blocks import TimeBlocks, cut_blocks, relabel_runs, trial_blocks
-from freegaze.metrics.checks import as_pair, as_per_neuron, as_rates, is_constant, run_bounds
+from freegaze.metrics.checks import as_pair, as_per_neuron, as_rates, is_constant
 
 
 def segments(*lengths):
@@ -65,14 +65,6 @@ def test_a_hole_and_a_new_segment_both_start_a_run():
     keep = np.array([True, True, False, True, True, True, False])
     got = relabel_runs(np.array([4, 4, 4, 4, 4, 9, 9]), keep)
     np.testing.assert_array_equal(got, [0, 0, 1, 1, 2])
-
-
-def test_a_label_that_comes_back_is_a_new_run():
-    first, stop = run_bounds(np.array([3, 3, 1, 3]))
-    np.testing.assert_array_equal(first, [0, 2, 3])
-    np.testing.assert_array_equal(stop, [2, 3, 4])
-    with pytest.raises(ShapeError, match="at least one bin"):
-        run_bounds(np.empty(0, dtype=int))
 
 
 def test_constants_are_found_whatever_their_value():

@@ -4,11 +4,12 @@ import pytest
 from freegaze.errors import ConfigError, ShapeError
 from freegaze.metrics.correlation import (
     boxcar_bins,
-    correlation_from_statistics,
+    pearson,
     single_bin_correlation,
     smooth_boxcar,
     smoothed_correlation,
 )
+from freegaze.metrics.metric import ScoreContext
 from type_checks import unchecked
 
 
@@ -31,7 +32,7 @@ def test_a_large_mean_costs_no_digits():
 def test_sums_that_hold_only_rounding_error_have_no_correlation():
     constant = 0.1 * np.ones(7)
     sums = [7, constant.sum(), 3.0, (constant**2).sum(), 5.0, 0.3]
-    assert np.isnan(correlation_from_statistics(np.array(sums)[:, None])).all()
+    assert np.isnan(pearson(list(np.array(sums)[:, None]))).all()
 
 
 def test_the_boxcar_is_two_seconds_to_the_nearest_bin():
@@ -72,7 +73,7 @@ def test_smoothed_correlation_pools_all_bins_of_all_segments():
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(2, 40, 2))
     ids = np.repeat([0, 1], 20)
-    got = smoothed_correlation(x, y, ids, bin_width_s=0.5)
+    got = smoothed_correlation(x, y, ScoreContext(np.ones(2), ids, 0.5))
     smooth = [smooth_plainly(v, 4, ids) for v in (x, y)]
     expected = [np.corrcoef(smooth[0][:, i], smooth[1][:, i])[0, 1] for i in range(2)]
     np.testing.assert_allclose(got, expected)

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
+from freegaze.evaluation.evaluate import score_sessions
 from freegaze.metrics.correlation import boxcar_bins
 from freegaze.metrics.metric import ScoreContext
-from freegaze.metrics.scores import score_neurons
+from scored_arrays import scored_arrays
 
 BIN_WIDTH_S = 0.048
 FAST_S, HIDDEN_S = 0.3, 1.0
@@ -122,20 +123,21 @@ def _mean_y_log_y(m, variance):
 def measure(case, n_datasets, draws, seed):
     """Return the coverage of each score over independent data sets."""
     predicted, counts, context = simulate(case, n_datasets, np.random.default_rng(seed))
-    scores = score_neurons(predicted, counts, context, SCORES, draws=draws, seed=seed)
+    session = scored_arrays(predicted, counts, context)
+    table = score_sessions([session], draws=draws, seed=seed).table
     truth = true_scores(case)
     return {
-        name: np.mean((s.low <= truth[name]) & (truth[name] <= s.high))
-        for name, s in scores.items()
+        n: np.mean((table[f"{n}_low"] <= truth[n]) & (truth[n] <= table[f"{n}_high"]))
+        for n in SCORES
     }
 
 
 def test_the_closed_forms_are_the_limit_of_long_recordings():
     case = Case(300, 77.0)
     predicted, counts, context = simulate(case, 6, np.random.default_rng(0))
-    scores = score_neurons(predicted, counts, context, SCORES, draws=200)
+    table = score_sessions([scored_arrays(predicted, counts, context)], draws=2).table
     for name, truth in true_scores(case).items():
-        got = scores[name].value
+        got = table[name]
         error = got.std(ddof=1) / np.sqrt(len(got))
         assert abs(got.mean() - truth) < 4 * error, name  # t with 5 degrees: p < 0.01
 
@@ -174,11 +176,12 @@ def measure_population(n_datasets, draws, n_neurons=12):
     hits = {(name, which): 0 for name in SCORES for which in ("mean", "median")}
     for seed in range(n_datasets):
         data = simulate(case, n_neurons, np.random.default_rng(seed), n_shared=1)
-        scores = score_neurons(*data, SCORES, draws=draws, seed=seed)
+        evaluation = score_sessions([scored_arrays(*data)], draws=draws, seed=seed)
+        scores = evaluation.summary["sessions"]["s"]["scores"]
         for name, which in hits:
             truth = getattr(np, which)([t[name] for t in truths])
-            interval = getattr(scores[name], which)
-            hits[name, which] += interval.low <= truth <= interval.high
+            low, high = scores[name][f"{which}_low"], scores[name][f"{which}_high"]
+            hits[name, which] += low <= truth <= high
     return {key: hit / n_datasets for key, hit in hits.items()}
 
 

@@ -21,11 +21,11 @@ from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.jobs.fits import run_fit
 from freegaze.jobs.workers import FitProgress, run_fits
-from freegaze.metrics.paper import smooth_paper
 from freegaze.paper.grid import Grid, GridWork, open_grid, start_grid
 from freegaze.paper.grid_config import GRID_FILE, GridConfig, fit_config, read_grid_config
 from freegaze.paper.printed import MICE, printed
 from freegaze.paper.result import collect, difference_frame, markdown, save_result
+from freegaze.paper.scores import smooth_paper
 from freegaze.runs.config import SourceConfig
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources.simulation import write_simulation

@@ -1,16 +1,15 @@
-"""Evaluation of an encoder: scores of every neuron with intervals, baselines and chance."""
+"""Scores of a fitted encoder, or of given predictions, on held-out bins."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from freegaze.errors import DataError
 from freegaze.evaluation.evaluation import Evaluation
-from freegaze.evaluation.neuron_scores import score_session
+from freegaze.evaluation.neuron_scores import ExtraScore, score_neurons
 from freegaze.evaluation.population_scores import summarize
 from freegaze.evaluation.scored_session import ScoredSession, scored_session
 from freegaze.fitted.encoder import FittedEncoder, Prediction
@@ -28,7 +27,7 @@ def evaluate(
     role: str = "test",
     predictions: Sequence[Prediction] | None = None,
     condition: str | None = None,
-    paper: bool = False,
+    extra_score: ExtraScore | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score every neuron on held-out bins.
@@ -38,12 +37,13 @@ def evaluate(
         recordings: Sessions it was fitted on.
         draws: Resampled recordings that intervals are made of.
         seed: Fixes the draws.
-        role: Bins to score; anything but ``test`` flatters.
+        role: Bins to score; scores of other bins than ``test`` are too high.
         predictions: Predictions made before, one for each recording, of the scored bins at least;
-            computed for all bins if left out, as further bins tell what comes by chance.
+            computed for all bins if left out, as further bins serve to estimate chance.
         condition: Annotation that tells which trials repeat a stimulus; by default those do that
             show the same frames.
-        paper: Whether to add the original's own scores (deviations Q29, Q30).
+        extra_score: Computes further scores of each session, such as
+            ``freegaze.paper.scores.paper_scores``.
         progress: Called with (description, done, total) after each session's prediction and scores.
 
     Returns:
@@ -61,9 +61,9 @@ def evaluate(
         made_before = made.get(recording.session_id)
         scored.append(_score_with(encoder, recording, role, made_before, condition))
     report("scoring", len(sessions), 2 * len(sessions))
-    evaluation = score_sessions(scored, draws=draws, seed=seed, paper=paper, role=role)
+    found = score_sessions(scored, draws=draws, seed=seed, extra_score=extra_score, role=role)
     report("scoring", 2 * len(sessions), 2 * len(sessions))
-    return evaluation
+    return found
 
 
 def score_sessions(
@@ -71,7 +71,7 @@ def score_sessions(
     *,
     draws: int = DRAWS,
     seed: int = 0,
-    paper: bool = False,
+    extra_score: ExtraScore | None = None,
     role: str = "test",
 ) -> Evaluation:
     """Score predictions that already lie beside what was recorded.
@@ -80,7 +80,7 @@ def score_sessions(
         sessions: The scored bins of each session.
         draws: Resampled recordings that intervals are made of.
         seed: Fixes the draws.
-        paper: Whether to add the original's own scores.
+        extra_score: Computes further scores of each session.
         role: What the bins are, for the record.
 
     Returns:
@@ -94,12 +94,14 @@ def score_sessions(
         raise DataError(f"expected one or more sessions, each once, got {ids}")
     streams = np.random.SeedSequence(seed).spawn(len(ids))  # sessions are resampled independently
     scores = {
-        session.session_id: score_session(session, draws, np.random.default_rng(stream), paper)
+        session.session_id: score_neurons(
+            session, draws, np.random.default_rng(stream), extra_score
+        )
         for session, stream in zip(sessions, streams, strict=True)
     }
-    options: Mapping[str, Any] = {"role": role, "draws": draws, "seed": seed}
     table = pd.concat([s.table() for s in scores.values()], ignore_index=True)
-    return Evaluation(table, {**options, **summarize(scores, sessions)}, tuple(sessions))
+    summary = {"role": role, "draws": draws, "seed": seed, **summarize(scores, sessions)}
+    return Evaluation(table, summary, tuple(sessions))
 
 
 def _score_with(

@@ -1,4 +1,4 @@
-"""One row of scores a neuron, for one session.
+"""Scores of each neuron of one session, one row per neuron.
 
 Columns, where X is the name of a registered metric that applies to the kind of response:
 
@@ -10,24 +10,25 @@ correlation_null, correlation_p        correlation by chance (shifted, or agains
 noise_ceiling, feve, cc_norm           where trials repeat a stimulus (neurons with enough signal)
 R_X                                    score of a reference R (a simulation's oracle, attainable)
 X_fraction, _low, _high                score / score of ``attainable`` (correlation, bits per spike)
-paper_correlation, paper_mse           the original's own (option)
+E_...                                  scores that the caller adds (``ExtraScores`` of name E)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
-from freegaze.evaluation.paper_scores import paper_scores
 from freegaze.evaluation.repeats import NOT_REPEATED
 from freegaze.evaluation.scored_session import ScoredSession
-from freegaze.metrics.bootstrap import BlockDraws, draw_counts, resample
+from freegaze.metrics.blocks import TimeBlocks
+from freegaze.metrics.bootstrap import BlockDraws, draw_blocks, resample
+from freegaze.metrics.ceilings import cc_norm, feve, noise_ceiling
 from freegaze.metrics.intervals import neuron_intervals
 from freegaze.metrics.metric import METRICS, SPIKES, Metric, metrics_for
-from freegaze.metrics.repeated_trials import trial_cc_norm, trial_ceiling, trial_feve
 from freegaze.metrics.scales import IDENTITY, Scale
 
 ATTAINABLE = "attainable"
@@ -35,26 +36,45 @@ ATTAINABLE = "attainable"
 
 SMALLEST_ATTAINABLE = {"correlation": 0.05, "bits_per_spike": 0.01}
 """A fraction of less than this is NaN: both parts are then noise (a correlation of 0.05 is two
-standard errors from zero over 1,600 independent bins), and their ratio says nothing."""
+standard errors from zero over 1,600 independent bins)."""
 
 SMALLEST_EXPLAINABLE = 0.15
 """FEVE and CC_norm of neurons with a smaller share of explainable variance are NaN, as their
 denominators may be anything. Source: Cadena et al. (2019), PLOS Comput. Biol. 15, e1006897."""
 
 
+@dataclass(frozen=True)
+class ExtraScores:
+    """Scores of one session that the caller of an evaluation adds.
+
+    Args:
+        name: Prefix of the columns, and name of their summary.
+        columns: Scores of each neuron by name, (neuron,) each.
+        summary: Scores of the session by name.
+    """
+
+    name: str
+    columns: Mapping[str, Float[np.ndarray, " neuron"]]
+    summary: Mapping[str, float]
+
+
+ExtraScore = Callable[[ScoredSession], ExtraScores]
+"""Computes further scores from the scored bins of a session."""
+
+
 @dataclass
-class SessionScores:
-    """Scores of one session, as they are gathered.
+class NeuronScores:
+    """Scores of one session's neurons, as they are gathered.
 
     Args:
         columns: Columns of the table by name, (neuron,) each.
         draws: Resampled scores by name, of those that have intervals.
-        paper: The original's scores of the session; empty without the option.
+        extra: What the caller added, if anything.
     """
 
-    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    columns: dict[str, np.ndarray]
     draws: dict[str, BlockDraws] = field(default_factory=dict)
-    paper: Mapping[str, float] = field(default_factory=dict)
+    extra: ExtraScores | None = None
 
     def add(self, name: str, draws: BlockDraws, scale: Scale) -> None:
         """Add a score with its interval."""
@@ -67,35 +87,42 @@ class SessionScores:
         }
 
     def table(self) -> pd.DataFrame:
-        """Return one row a neuron."""
+        """Return one row per neuron."""
         return pd.DataFrame(self.columns)
 
 
-def score_session(
-    session: ScoredSession, draws: int, rng: np.random.Generator, paper: bool = False
-) -> SessionScores:
-    """Compute every score of every neuron.
+def score_neurons(
+    session: ScoredSession,
+    draws: int,
+    rng: np.random.Generator,
+    extra_score: ExtraScore | None = None,
+) -> NeuronScores:
+    """Compute every score of every neuron of a session.
 
     Args:
         session: The scored bins.
         draws: Number of resampled recordings.
         rng: Source of chance.
-        paper: Whether to add the original's own scores.
+        extra_score: Computes further scores.
 
     Returns:
-        Columns of the table, resampled scores, and the session's paper scores.
+        Columns of the table and resampled scores.
     """
-    scores = SessionScores(_identity(session))
-    counts = draw_counts(session.blocks.n_blocks, draws, rng)
-    _add_metrics(scores, session, counts)
-    _add_tracked(scores, session, draws, rng)
-    scores.columns |= session.chance.columns()
-    _add_ceilings(scores, session)
+    scores = NeuronScores(_identity(session))
+    blocks, keep = session.blocks, session.is_tracked
+    counts = draw_blocks(blocks.n_blocks, draws, rng)
+    _add_metrics(scores, session, blocks, counts)
+    if not keep.all():
+        scores.columns["n_bins_tracked"] = np.full(len(session.unit_ids), keep.sum())
+    if keep.any() and not keep.all():  # blocks are cut before bins are left out, to stay long
+        tracked = blocks.select(keep)
+        again = draw_blocks(tracked.n_blocks, draws, rng)
+        _add_metrics(scores, session.select(keep), tracked, again, "_tracked")
+    scores.columns |= session.chance.columns() | _ceilings(session)
     _add_references(scores, session, counts)
-    if paper:
-        found = paper_scores(session.rates, session.observed)
-        scores.columns |= {f"paper_{name}": values for name, values in found.columns.items()}
-        scores.paper = found.summary
+    if extra_score is not None:
+        scores.extra = extra_score(session)
+        scores.columns |= {f"{scores.extra.name}_{k}": v for k, v in scores.extra.columns.items()}
     return scores
 
 
@@ -115,46 +142,35 @@ def _metrics(session: ScoredSession) -> list[Metric]:
     return [METRICS.get(name) for name in metrics_for(session.response_kind)]
 
 
-def _add_metrics(scores: SessionScores, session: ScoredSession, counts: np.ndarray) -> None:
-    for metric in _metrics(session):
-        sums = metric.statistics(session.rates, session.observed, session.context, session.blocks)
-        scores.add(metric.name, resample(sums, metric.from_statistics, counts), metric.scale)
-
-
-def _add_tracked(
-    scores: SessionScores, session: ScoredSession, draws: int, rng: np.random.Generator
+def _add_metrics(
+    scores: NeuronScores,
+    session: ScoredSession,
+    blocks: TimeBlocks,
+    counts: np.ndarray,
+    suffix: str = "",
 ) -> None:
-    """Score the bins with good tracking alone; blocks are cut before, so that they stay long."""
-    keep = session.is_tracked
-    if keep.all():
-        return
-    scores.columns["n_bins_tracked"] = np.full(len(session.unit_ids), keep.sum())
-    if not keep.any():
-        return
-    blocks, context = session.blocks.select(keep), session.context.select_bins(keep)
-    counts = draw_counts(blocks.n_blocks, draws, rng)
     for metric in _metrics(session):
-        sums = metric.statistics(session.rates[keep], session.observed[keep], context, blocks)
+        sums = metric.statistics(session.rates, session.observed, session.context, blocks)
         drawn = resample(sums, metric.from_statistics, counts)
-        scores.add(f"{metric.name}_tracked", drawn, metric.scale)
+        scores.add(f"{metric.name}{suffix}", drawn, metric.scale)
 
 
-def _add_ceilings(scores: SessionScores, session: ScoredSession) -> None:
+def _ceilings(session: ScoredSession) -> dict[str, np.ndarray]:
     keep = session.repeat_cells != NOT_REPEATED
-    cells = session.repeat_cells[keep]
-    if len(np.unique(cells)) < 2:
-        return
+    groups = session.repeat_cells[keep]
+    if len(np.unique(groups)) < 2:
+        return {}
     rates, observed = session.rates[keep], session.observed[keep]
-    ceiling = trial_ceiling(observed, cells)
+    ceiling = noise_ceiling(observed, groups)
     has_signal = ceiling**2 >= SMALLEST_EXPLAINABLE
-    scores.columns |= {
+    return {
         "noise_ceiling": ceiling,
-        "feve": np.where(has_signal, trial_feve(rates, observed, cells), np.nan),
-        "cc_norm": np.where(has_signal, trial_cc_norm(rates, observed, cells), np.nan),
+        "feve": np.where(has_signal, feve(rates, observed, groups), np.nan),
+        "cc_norm": np.where(has_signal, cc_norm(rates, observed, groups), np.nan),
     }
 
 
-def _add_references(scores: SessionScores, session: ScoredSession, counts: np.ndarray) -> None:
+def _add_references(scores: NeuronScores, session: ScoredSession, counts: np.ndarray) -> None:
     for reference, rates in session.references.items():
         for metric in _metrics(session):
             value = metric(rates, session.observed, session.context)
@@ -174,10 +190,10 @@ def _fraction_draws(session: ScoredSession, metric: Metric, counts: np.ndarray) 
     ]
     n_each, smallest = sums[0].shape[1], SMALLEST_ATTAINABLE[metric.name]
 
-    def ratio(statistics: np.ndarray) -> np.ndarray:
+    def fraction(statistics: np.ndarray) -> np.ndarray:
         score = metric.from_statistics(statistics[..., :n_each, :])
         attainable = metric.from_statistics(statistics[..., n_each:, :])
         is_large = attainable >= smallest
         return np.where(is_large, score / np.where(is_large, attainable, 1), np.nan)
 
-    return resample(np.concatenate(sums, axis=1), ratio, counts)
+    return resample(np.concatenate(sums, axis=1), fraction, counts)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from freegaze.evaluation.evaluation import POOLED
-from freegaze.evaluation.neuron_scores import SessionScores
+from freegaze.evaluation.neuron_scores import NeuronScores
 from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.metrics.bootstrap import BlockDraws
 from freegaze.metrics.intervals import LEVEL, Interval, mean_interval, median_interval
@@ -18,7 +18,7 @@ NOT_SCORES = ("session_id", "unit_id", "rate_hz", "n_bins", "n_bins_tracked")
 
 
 def summarize(
-    scores: Mapping[str, SessionScores], sessions: Sequence[ScoredSession]
+    scores: Mapping[str, NeuronScores], sessions: Sequence[ScoredSession]
 ) -> dict[str, Any]:
     """Summarize all scores.
 
@@ -29,7 +29,7 @@ def summarize(
     Returns:
         Plain values: ``level``, ``sessions`` by id and ``pooled``, each with ``n_neurons``,
         ``n_bins``, ``n_blocks``, ``scores`` by name, and a session's ``chance`` (how it was found)
-        and ``paper`` (where asked for). An entry of
+        and further scores under their name. An entry of
         ``scores`` has ``mean`` and ``median`` over the neurons that have the score, their intervals
         ``_low`` and ``_high`` (over other minutes of these neurons: blocks of time are
         resampled, shared by all neurons; NaN for scores without interval), ``n_neurons`` and
@@ -41,7 +41,7 @@ def summarize(
     return {"level": LEVEL, "sessions": parts, POOLED: _part(list(scores.values()), sessions)}
 
 
-def _part(scores: Sequence[SessionScores], sessions: Sequence[ScoredSession]) -> dict[str, Any]:
+def _part(scores: Sequence[NeuronScores], sessions: Sequence[ScoredSession]) -> dict[str, Any]:
     names = [n for s in scores for n in s.columns if not _is_aside(n)]
     part: dict[str, Any] = {
         "n_neurons": sum(len(s.unit_ids) for s in sessions),
@@ -51,12 +51,12 @@ def _part(scores: Sequence[SessionScores], sessions: Sequence[ScoredSession]) ->
     }
     if len(sessions) == 1:
         part["chance"] = {"method": sessions[0].chance.method, "n_null": sessions[0].chance.n_null}
-    if len(scores) == 1 and scores[0].paper:
-        part["paper"] = dict(scores[0].paper)
+    if len(scores) == 1 and scores[0].extra:
+        part[scores[0].extra.name] = dict(scores[0].extra.summary)
     return part
 
 
-def _entry(name: str, scores: Sequence[SessionScores]) -> dict[str, float | int]:
+def _entry(name: str, scores: Sequence[NeuronScores]) -> dict[str, float | int]:
     having = [s for s in scores if name in s.columns]
     values = np.concatenate([s.columns[name] for s in having])
     known = values[np.isfinite(values)]

@@ -1,4 +1,4 @@
-"""Anyone's predictions, scored like our own."""
+"""Scores of predictions that any program made."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from freegaze.dataset.splits import Split, split_recording
 from freegaze.errors import DataError
 from freegaze.evaluation.evaluate import score_sessions
 from freegaze.evaluation.evaluation import Evaluation
+from freegaze.evaluation.neuron_scores import ExtraScore
 from freegaze.evaluation.prediction_files import load_predictions
 from freegaze.evaluation.scored_session import ScoredSession, scored_session
 from freegaze.fitted.encoder import Prediction
@@ -26,13 +27,13 @@ def score_predictions(
     draws: int = DRAWS,
     seed: int = 0,
     condition: str | None = None,
-    paper: bool = False,
+    extra_score: ExtraScore | None = None,
 ) -> Evaluation:
     """Score predictions that any program made, on the recordings' test bins.
 
-    Rows for other bins serve only to tell what correlation comes by chance. Baselines come from
-    training bins. As it is not known what a model looked at, a bin counts as tracked when it is
-    itself.
+    Rows for other bins serve only to estimate the correlation by chance. Baseline rates are means
+    over training bins. As the inputs of the predictions are unknown, a bin counts as tracked when
+    its own behavior was tracked.
 
     Args:
         path: The ``.npz``, see ``freegaze.evaluation.prediction_files``.
@@ -40,8 +41,8 @@ def score_predictions(
         splits: Roles of the bins by session; by default the recording's own, or the default split.
         draws: Resampled recordings that intervals are made of.
         seed: Fixes the draws.
-        condition: Annotation that tells which trials repeat a stimulus.
-        paper: Whether to add the original's own scores.
+        condition: Annotation that names the stimulus of each trial.
+        extra_score: Computes further scores of each session.
 
     Returns:
         Table, summary and the scored bins.
@@ -61,7 +62,7 @@ def score_predictions(
         for r in sessions
         if r.session_id in predictions
     ]
-    return score_sessions(scored, draws=draws, seed=seed, paper=paper)
+    return score_sessions(scored, draws=draws, seed=seed, extra_score=extra_score)
 
 
 def _score_external(

@@ -1,4 +1,4 @@
-"""The scored bins of one session: predictions beside observations, and all that scores ask for."""
+"""The scored bins of one session: predictions, observations, and what else scores need."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
+from freegaze.contiguous import run_ids
 from freegaze.dataset.behavior import tracked_bins
 from freegaze.dataset.windows import input_bins
 from freegaze.errors import DataError, ShapeError
@@ -27,16 +28,16 @@ class ScoredSession:
         session_id: The session.
         unit_ids: The source's name of each neuron.
         targets: The scored bins, in order of time, (window,).
-        rates: Predicted responses a bin, (window, neuron).
+        rates: Predicted responses per bin, (window, neuron).
         observed: Recorded responses of the same bins.
-        baseline: Mean response a bin of each neuron over training bins, (neuron,).
+        baseline: Mean response per bin of each neuron over training bins, (neuron,).
         segment_ids: Number of the recording's segment that each scored bin lies in, (window,).
         is_trial: Whether that segment is a trial, (window,).
         is_tracked: Whether all behavior was tracked in all inputs of the window, (window,).
         repeat_cells: Number of the stimulus and time in trial, -1 where not repeated, (window,).
         bin_width_s: Width of a bin in seconds.
         response_kind: What the responses are.
-        chance: Correlations that the predictions get by chance.
+        chance: Correlations of the predictions by chance.
         references: Expected responses known from elsewhere (``oracle``, ``attainable``).
 
     Raises:
@@ -69,18 +70,17 @@ class ScoredSession:
 
     @property
     def run_ids(self) -> Integer[np.ndarray, " window"]:
-        """Number of the unbroken stretch of scored bins around each; smoothing stays inside."""
-        is_new = (np.diff(self.targets) != 1) | (np.diff(self.segment_ids) != 0)
-        return np.concatenate([[0], np.cumsum(is_new)])
+        """Number of the contiguous segment of scored bins around each; smoothing stays inside."""
+        return run_ids(self.targets - np.arange(len(self.targets)), self.segment_ids)
 
     @property
     def context(self) -> ScoreContext:
-        """What scores ask for besides predictions and observations."""
+        """What metrics need besides predictions and observations."""
         return ScoreContext(self.baseline, self.run_ids, self.bin_width_s, str(self.response_kind))
 
     @property
     def blocks(self) -> TimeBlocks:
-        """What intervals resample: whole trials, and elsewhere blocks of at least 20 s."""
+        """Blocks to resample: whole trials, and elsewhere blocks of at least 20 s."""
         cut = cut_blocks(self.run_ids, self.bin_width_s).starts
         whole = trial_blocks(self.segment_ids).starts
         starts = np.concatenate([cut[~self.is_trial[cut]], whole[self.is_trial[whole]]])
@@ -126,13 +126,14 @@ def scored_session(
 
     Args:
         recording: The session, with the predicted neurons in the predicted order.
-        prediction: Of the scored bins at least. Those of further bins serve to tell what
-            correlation comes by chance, see ``freegaze.evaluation.chance``.
-        baseline: Mean response a bin of each neuron over training bins.
+        prediction: Of the scored bins at least. Those of further bins serve to estimate
+            the correlation by chance, see ``freegaze.evaluation.chance``.
+        baseline: Mean response per bin of each neuron over training bins.
         targets: The bins to score, in order of time; all predicted ones by default.
         history: Input bins of a window, which must all be tracked for a bin to count as tracked.
         lag: Target bin minus last input bin.
-        condition: Annotation that tells which trials repeat a stimulus; by default equal frames do.
+        condition: Annotation that names the stimulus of each trial; by default, trials with equal
+            frames repeat a stimulus.
 
     Returns:
         The scored bins.

@@ -1,4 +1,4 @@
-"""Blocks of time, the units that intervals and tests resample, as bins are not independent.
+"""Blocks of time, which intervals and tests resample because bins are not independent.
 
 Neighboring bins of a recording share slow states of the animal, so that resampling bins gives
 intervals that are far too short. Blocks of 20 s and more keep those states inside.
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
+from freegaze.contiguous import run_bounds, run_ids
 from freegaze.errors import DataError, ShapeError
-from freegaze.metrics.checks import run_bounds
 
 BLOCK_S = 20.0
 """Shortest block in seconds."""
@@ -132,7 +132,7 @@ def trial_blocks(segment_ids: Integer[np.ndarray, " time"]) -> TimeBlocks:
         segment_ids: Number of the trial of each bin.
 
     Returns:
-        One block a trial.
+        One block per trial.
     """
     return TimeBlocks(run_bounds(segment_ids)[0], len(segment_ids))
 
@@ -140,7 +140,7 @@ def trial_blocks(segment_ids: Integer[np.ndarray, " time"]) -> TimeBlocks:
 def relabel_runs(
     segment_ids: Integer[np.ndarray, " time"], keep: Bool[np.ndarray, " time"]
 ) -> Integer[np.ndarray, " kept"]:
-    """Label the contiguous stretches that remain when some bins are left out.
+    """Label the contiguous segments that remain when some bins are left out.
 
     Smoothing over kept bins must not bridge the hole of those left out.
 
@@ -155,7 +155,5 @@ def relabel_runs(
         >>> relabel_runs(np.array([5, 5, 5, 6]), np.array([True, False, True, True]))
         array([0, 1, 2])
     """
-    segment_ids, keep = np.asarray(segment_ids), np.asarray(keep)
-    is_new = np.ones(len(keep), dtype=bool)
-    is_new[1:] = (segment_ids[1:] != segment_ids[:-1]) | ~keep[:-1]
-    return np.cumsum(is_new[keep]) - 1
+    kept = np.flatnonzero(keep)
+    return run_ids(kept - np.arange(len(kept)), segment_ids[kept])

@@ -1,9 +1,9 @@
-"""Checks of the arrays that metrics take."""
+"""Checks of the arrays that a metric is given."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer, Real
+from jaxtyping import Bool, Float, Real
 
 from freegaze.errors import DataError, NumericsError, ShapeError
 
@@ -42,7 +42,7 @@ def as_rates(
     """Return rates and counts as float64 after checking that neither is negative.
 
     Args:
-        rate: Expected counts a bin, shape (time, neuron).
+        rate: Expected counts per bin, shape (time, neuron).
         counts: Observed counts, or inferred spikes, the same shape.
 
     Returns:
@@ -96,33 +96,6 @@ def as_per_neuron(values: Real[np.ndarray, " ..."], n_neurons: int, name: str) -
     return values
 
 
-def run_bounds(
-    segment_ids: Integer[np.ndarray, " time"],
-) -> tuple[Integer[np.ndarray, " run"], Integer[np.ndarray, " run"]]:
-    """Find the runs of equal labels; a label that comes back later starts a new run.
-
-    Args:
-        segment_ids: Label of the segment that each bin belongs to, in order of time.
-
-    Returns:
-        First bin of each run, and one past its last bin.
-
-    Raises:
-        ShapeError: If there is no bin or more than one axis.
-
-    Example:
-        >>> run_bounds(np.array([0, 0, 7, 7, 7]))
-        (array([0, 2]), array([2, 5]))
-    """
-    segment_ids = np.asarray(segment_ids)
-    if segment_ids.ndim != 1 or not segment_ids.size:
-        raise ShapeError(
-            f"segment_ids must be (time,) with at least one bin, got {segment_ids.shape}"
-        )
-    inner = np.flatnonzero(segment_ids[1:] != segment_ids[:-1]) + 1
-    return np.concatenate([[0], inner]), np.concatenate([inner, [segment_ids.size]])
-
-
 def check_length(segment_ids: np.ndarray, n_bins: int) -> None:
     """Check that there is one label for each bin.
 
@@ -137,7 +110,7 @@ def check_length(segment_ids: np.ndarray, n_bins: int) -> None:
 
 
 def is_constant(values: Real[np.ndarray, "time neuron"]) -> Bool[np.ndarray, " neuron"]:
-    """Tell which neurons never change; such a neuron has no score.
+    """Find the neurons that never change; such a neuron has no score.
 
     Args:
         values: Shape (time, neuron).

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Integer, Real
 
+from freegaze.contiguous import run_bounds, run_ids
 from freegaze.errors import ConfigError
-from freegaze.metrics.blocks import TimeBlocks
-from freegaze.metrics.checks import as_pair, check_length, is_constant, run_bounds
-from freegaze.metrics.metric import ALL_KINDS, Metric, ScoreContext, register_metric
+from freegaze.metrics.checks import as_pair, check_length, is_constant
+from freegaze.metrics.metric import ScoreContext, Sums, register_metric
 from freegaze.metrics.scales import FISHER_Z
 
 SMOOTHING_S = 2.0
@@ -28,7 +30,7 @@ def single_bin_correlation(
         observed: Recorded responses.
 
     Returns:
-        Pearson's r of each neuron; NaN where either of the two never changes.
+        Pearson's r of each neuron; NaN where either of the two is constant.
 
     Raises:
         ShapeError: If shapes disagree.
@@ -41,43 +43,7 @@ def single_bin_correlation(
         array([-1.])
     """
     predicted, observed = as_pair(predicted, observed)
-    whole = TimeBlocks(np.array([0]), len(observed))
-    return correlation_from_statistics(_sum_moments(predicted, observed, whole)[0])
-
-
-def smoothed_correlation(
-    predicted: Real[np.ndarray, "time neuron"],
-    observed: Real[np.ndarray, "time neuron"],
-    segment_ids: Integer[np.ndarray, " time"],
-    bin_width_s: float,
-    smoothing_s: float = SMOOTHING_S,
-) -> Float[np.ndarray, " neuron"]:
-    """Correlate prediction and recording after smoothing both within segments.
-
-    It is higher than the correlation in single bins and rewards slow signals such as the state of
-    the animal; quote it beside that one, never alone.
-
-    Args:
-        predicted: Predicted responses.
-        observed: Recorded responses.
-        segment_ids: Label of the segment of each bin.
-        bin_width_s: Width of a bin in seconds.
-        smoothing_s: Width of the boxcar in seconds.
-
-    Returns:
-        Pearson's r of each neuron over all bins pooled; NaN where either never changes.
-
-    Raises:
-        ShapeError: If shapes disagree.
-
-    Source: Xu et al. (2023), Tables 1 to 3, without mixing segments (deviation Q29;
-    ``freegaze.metrics.paper`` has theirs).
-    """
-    predicted, observed = as_pair(predicted, observed)
-    width = boxcar_bins(bin_width_s, smoothing_s)
-    return single_bin_correlation(
-        smooth_boxcar(predicted, width, segment_ids), smooth_boxcar(observed, width, segment_ids)
-    )
+    return pearson([values.sum(0) for values in _moments(predicted, observed)])
 
 
 def boxcar_bins(bin_width_s: float, smoothing_s: float = SMOOTHING_S) -> int:
@@ -125,7 +91,7 @@ def smooth_boxcar(
         raise ConfigError(f"the smoothing window must be at least 1 bin wide, got {width_bins}")
     check_length(segment_ids, len(values))
     first, stop = run_bounds(segment_ids)
-    run = np.repeat(np.arange(len(first)), stop - first)
+    run = run_ids(segment_ids)
     time = np.arange(len(values))
     low = np.maximum(time - width_bins // 2, first[run])
     high = np.minimum(time + (width_bins - 1) // 2 + 1, stop[run])
@@ -135,18 +101,16 @@ def smooth_boxcar(
     return (running[high] - running[low]) / (high - low)[:, None] + offset
 
 
-def correlation_from_statistics(
-    statistics: Float[np.ndarray, "... six neuron"],
-) -> Float[np.ndarray, "... neuron"]:
+def pearson(sums: Sums) -> Float[np.ndarray, "... neuron"]:
     """Compute Pearson's r from sums over any bins.
 
     Args:
-        statistics: Sums of 1, x, y, xx, yy and xy, on the second axis from the end.
+        sums: Sums of 1, x, y, xx, yy and xy, (..., neuron) each.
 
     Returns:
         Pearson's r; NaN where a variance is 0, or no more than rounding error of a constant.
     """
-    n, x, y, xx, yy, xy = np.moveaxis(statistics, -2, 0)
+    n, x, y, xx, yy, xy = sums
     with np.errstate(divide="ignore", invalid="ignore"):
         var_x, var_y = xx - x * x / n, yy - y * y / n
         r = (xy - x * y / n) / np.sqrt(var_x * var_y)
@@ -154,64 +118,51 @@ def correlation_from_statistics(
     return np.where(is_defined, np.clip(r, -1.0, 1.0), np.nan)
 
 
+@register_metric(
+    "correlation",
+    label="correlation",
+    unit="",
+    higher_is_better=True,
+    formula=pearson,
+    scale=FISHER_Z,
+)
+def correlation(
+    predicted: np.ndarray, observed: np.ndarray, context: ScoreContext
+) -> Sequence[np.ndarray]:
+    """Pearson's r in single bins, all test bins pooled."""
+    return _moments(predicted, observed)
+
+
+@register_metric(
+    "smoothed_correlation",
+    label="correlation, 2 s boxcar",
+    unit="",
+    higher_is_better=True,
+    formula=pearson,
+    scale=FISHER_Z,
+)
+def smoothed_correlation(
+    predicted: np.ndarray, observed: np.ndarray, context: ScoreContext
+) -> Sequence[np.ndarray]:
+    """Pearson's r after a 2 s boxcar within segments (Xu et al. 2023, Q29).
+
+    It is higher than the correlation in single bins and rewards slow signals such as the state of
+    the animal; quote it beside that one, never alone.
+
+    Source: Xu et al. (2023), Tables 1 to 3, without mixing segments (deviation Q29).
+    """
+    width = boxcar_bins(context.bin_width_s)
+    smooth = [smooth_boxcar(v, width, context.segment_ids) for v in (predicted, observed)]
+    return _moments(smooth[0], smooth[1])
+
+
+def _moments(predicted: np.ndarray, observed: np.ndarray) -> Sequence[np.ndarray]:
+    x, y = _center(predicted), _center(observed)
+    return np.ones_like(x), x, y, x * x, y * y, x * y
+
+
 def _center(values: np.ndarray) -> np.ndarray:
     """Subtract each neuron's mean, so that sums of squares lose no digits; constants become 0."""
     centered = values - values.mean(0)
     centered[:, is_constant(values)] = 0.0  # not a rounding error
     return centered
-
-
-def _sum_moments(
-    predicted: np.ndarray, observed: np.ndarray, blocks: TimeBlocks
-) -> Float[np.ndarray, "block six neuron"]:
-    x, y = _center(predicted), _center(observed)
-    n = np.broadcast_to(blocks.lengths()[:, None], (blocks.n_blocks, x.shape[1]))
-    products = (blocks.sums(v) for v in (x, y, x * x, y * y, x * y))
-    return np.stack([n, *products], axis=1)
-
-
-def _block_moments(
-    predicted: np.ndarray, observed: np.ndarray, _: ScoreContext, blocks: TimeBlocks
-) -> np.ndarray:
-    return _sum_moments(predicted, observed, blocks)
-
-
-def _smoothed_block_moments(
-    predicted: np.ndarray, observed: np.ndarray, context: ScoreContext, blocks: TimeBlocks
-) -> np.ndarray:
-    width = boxcar_bins(context.bin_width_s)
-    smooth = [smooth_boxcar(v, width, context.segment_ids) for v in (predicted, observed)]
-    return _block_moments(smooth[0], smooth[1], context, blocks)
-
-
-CORRELATION = register_metric(
-    Metric(
-        name="correlation",
-        label="correlation",
-        unit="",
-        higher_is_better=True,
-        response_kinds=ALL_KINDS,
-        function=lambda predicted, observed, _: single_bin_correlation(predicted, observed),
-        block_statistics=_block_moments,
-        from_statistics=correlation_from_statistics,
-        scale=FISHER_Z,
-        description="Pearson's r in single bins, all test bins pooled",
-    )
-)
-
-SMOOTHED_CORRELATION = register_metric(
-    Metric(
-        name="smoothed_correlation",
-        label="correlation, 2 s boxcar",
-        unit="",
-        higher_is_better=True,
-        response_kinds=ALL_KINDS,
-        function=lambda predicted, observed, context: smoothed_correlation(
-            predicted, observed, context.segment_ids, context.bin_width_s
-        ),
-        block_statistics=_smoothed_block_moments,
-        from_statistics=correlation_from_statistics,
-        scale=FISHER_Z,
-        description="Pearson's r after a 2 s boxcar within segments (Xu et al. 2023, Q29)",
-    )
-)

@@ -1,8 +1,8 @@
-"""Metrics, each a score per neuron, and their registry."""
+"""Scores per neuron, and the registry in which they are found by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ ALL_KINDS = SPIKES | {"fluorescence"}
 
 @dataclass(frozen=True)
 class ScoreContext:
-    """What a score may need to know besides predictions and observations.
+    """What a score may need besides predictions and observations.
 
     Args:
         baseline_rate: Mean response of each neuron over the *training* bins, per bin, (neuron,).
@@ -57,33 +57,32 @@ class ScoreContext:
         return replace(self, baseline_rate=np.asarray(self.baseline_rate)[keep])
 
 
-Function = Callable[[np.ndarray, np.ndarray, ScoreContext], np.ndarray]
-"""``(predicted, observed, context)`` to ``(neuron,)``."""
+Sums = Sequence[np.ndarray]
+"""Sums over any bins of what a metric is made of, in its order, (..., neuron) each."""
 
-BlockStatistics = Callable[[np.ndarray, np.ndarray, ScoreContext, TimeBlocks], np.ndarray]
-"""``(predicted, observed, context, blocks)`` to sums, ``(block, statistic, neuron)``."""
+PerBin = Callable[[np.ndarray, np.ndarray, ScoreContext], Sequence[np.ndarray]]
+"""``(predicted, observed, context)`` to what is summed over bins, (time, neuron) each."""
 
-FromStatistics = Callable[[np.ndarray], np.ndarray]
-"""Sums ``(..., statistic, neuron)`` over any blocks to scores ``(..., neuron)``."""
+Formula = Callable[[Sums], np.ndarray]
+"""The score of each neuron, (..., neuron), from sums over any bins."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One score per neuron, callable as ``metric(predicted, observed, context)``.
+    """A score per neuron, callable as ``metric(predicted, observed, context)``.
 
-    The score must be a function of *means over bins* of per-bin quantities: ``from_statistics`` of
-    their sums over all blocks equals ``function``, and does not change when all sums are multiplied
-    by one number. That is what makes a bootstrap over blocks a matrix product.
+    The score is a function of *means over bins* of per-bin quantities: the formula does not change
+    when all sums are multiplied by one number. That is what makes a bootstrap over blocks a matrix
+    product.
 
     Args:
         name: Under which it is registered and named in tables.
         label: Heading of its column.
         unit: Of its values; empty where it has none.
         higher_is_better: False for errors.
+        per_bin: The quantities that are summed over bins.
+        formula: The score from their sums.
         response_kinds: Kinds of responses that it applies to.
-        function: The formula, plainly.
-        block_statistics: Sums over blocks that the score is made of.
-        from_statistics: The score from such sums.
         scale: On which its intervals are made.
         description: One line for listings, with its source.
     """
@@ -92,10 +91,9 @@ class Metric:
     label: str
     unit: str
     higher_is_better: bool
-    response_kinds: frozenset[str]
-    function: Function = field(repr=False)
-    block_statistics: BlockStatistics = field(repr=False)
-    from_statistics: FromStatistics = field(repr=False)
+    per_bin: PerBin = field(repr=False)
+    formula: Formula = field(repr=False)
+    response_kinds: frozenset[str] = ALL_KINDS
     scale: Scale = field(default=IDENTITY, repr=False)
     description: str = ""
 
@@ -105,7 +103,7 @@ class Metric:
         observed: Real[np.ndarray, "time neuron"],
         context: ScoreContext,
     ) -> Float[np.ndarray, " neuron"]:
-        """Score each neuron; one that never changes has no score (NaN).
+        """Score each neuron; a neuron whose observations are constant has no score (NaN).
 
         Args:
             predicted: Predicted responses.
@@ -113,14 +111,14 @@ class Metric:
             context: Baselines, segments, bin width and kind of response.
 
         Returns:
-            One number a neuron.
+            One number per neuron.
 
         Raises:
             ShapeError: If shapes disagree.
             ConfigError: If the score does not apply to this kind of response.
         """
-        predicted, observed = self.check(predicted, observed, context)
-        return np.where(is_constant(observed), np.nan, self.function(predicted, observed, context))
+        whole = TimeBlocks(np.array([0]), len(observed))
+        return self.from_statistics(self.statistics(predicted, observed, context, whole)[0])
 
     def statistics(
         self,
@@ -129,7 +127,7 @@ class Metric:
         context: ScoreContext,
         blocks: TimeBlocks,
     ) -> Float[np.ndarray, "block statistic neuron"]:
-        """Sum what the score is made of over each block; NaN for neurons that never change.
+        """Sum the per-bin quantities over each block; NaN for neurons that never change.
 
         Args:
             predicted: Predicted responses.
@@ -145,8 +143,18 @@ class Metric:
             ConfigError: If the score does not apply to this kind of response.
         """
         predicted, observed = self.check(predicted, observed, context)
-        sums = self.block_statistics(predicted, observed, context, blocks)
-        return np.where(is_constant(observed), np.nan, sums)
+        sums = [blocks.sums(values) for values in self.per_bin(predicted, observed, context)]
+        return np.where(is_constant(observed), np.nan, np.stack(sums, axis=1))
+
+    def from_statistics(
+        self, statistics: Float[np.ndarray, "... statistic neuron"]
+    ) -> Float[np.ndarray, "... neuron"]:
+        """Compute the score of each neuron from sums over any blocks.
+
+        Args:
+            statistics: Sums in the order of ``statistics``.
+        """
+        return self.formula(tuple(np.moveaxis(statistics, -2, 0)))
 
     def check(
         self, predicted: np.ndarray, observed: np.ndarray, context: ScoreContext
@@ -168,17 +176,66 @@ class Metric:
         return predicted, observed
 
 
+def ratio(sums: Sums) -> np.ndarray:
+    """Divide the first sum by the second; NaN where the second is not positive."""
+    part, whole = sums
+    is_positive = whole > 0
+    return np.where(is_positive, part / np.where(is_positive, whole, 1), np.nan)
+
+
+def remainder(sums: Sums) -> np.ndarray:
+    """Compute 1 - first sum / second sum; NaN where the second is not positive."""
+    return 1 - ratio(sums)
+
+
 METRICS: Registry[Metric] = Registry("metric")
 """All scores per neuron, by name."""
 
 
-def register_metric(metric: Metric) -> Metric:
-    """Enter a score in the registry under its own name, and return it.
+def register_metric(
+    name: str,
+    *,
+    label: str,
+    unit: str,
+    higher_is_better: bool,
+    formula: Formula,
+    response_kinds: frozenset[str] = ALL_KINDS,
+    scale: Scale = IDENTITY,
+) -> Callable[[PerBin], Metric]:
+    """Return a decorator that makes a registered metric of a function of predictions.
+
+    The function returns the quantities that are summed over bins; the first line of its docstring
+    becomes the description.
+
+    Args:
+        name: Name in tables, options and the registry.
+        label: Heading of its column.
+        unit: Of its values; empty where it has none.
+        higher_is_better: False for errors.
+        formula: The score from the sums, such as `ratio`.
+        response_kinds: Kinds of responses that it applies to.
+        scale: On which its intervals are made.
 
     Raises:
         RegistryError: If the name is taken.
     """
-    return METRICS.register(metric.name)(metric)
+
+    def enter(per_bin: PerBin) -> Metric:
+        return METRICS.register(name)(
+            Metric(
+                name=name,
+                label=label,
+                unit=unit,
+                higher_is_better=higher_is_better,
+                per_bin=per_bin,
+                formula=formula,
+                response_kinds=response_kinds,
+                scale=scale,
+                description=(per_bin.__doc__ or "").partition("\n")[0].rstrip("."),
+            )
+        )
+
+    return enter
 
 
 def metrics_for(response_kind: str) -> list[str]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Real
 
+from freegaze.contiguous import run_bounds
 from freegaze.errors import ConfigError, DataError
-from freegaze.metrics.checks import run_bounds
 from freegaze.metrics.metric import METRICS, Metric, ScoreContext
 
 MIN_SHIFT_S = 60.0

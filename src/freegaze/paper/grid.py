@@ -39,6 +39,7 @@ from freegaze.paper.grid_config import (
     read_grid_config,
 )
 from freegaze.paper.presets import Row, Table, find_table, preset
+from freegaze.paper.scores import paper_scores
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 from freegaze.registry import nearest_names
@@ -228,7 +229,8 @@ class GridWork:
         if progress is not None:
             progress("evaluating", 0, 1)
         encoder, draws = self.grid.encoder(fit), self.grid.scale.draws
-        save_evaluation(fit.run.path, evaluate(encoder, recordings, draws=draws, paper=True))
+        found = evaluate(encoder, recordings, draws=draws, extra_score=paper_scores)
+        save_evaluation(fit.run.path, found)
 
 
 def start_grid(path: Path, config: GridConfig) -> Grid:

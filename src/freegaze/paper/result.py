@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from freegaze.errors import DataError
 from freegaze.evaluation.compare import compare, to_markdown
 from freegaze.evaluation.evaluation import Evaluation, interval_text
 from freegaze.evaluation.scored_session import ScoredSession
@@ -21,10 +20,10 @@ from freegaze.jobs.fits import Fit
 from freegaze.metrics.bootstrap import draw_blocks, resample
 from freegaze.metrics.intervals import LEVEL, mean_interval
 from freegaze.metrics.metric import METRICS
-from freegaze.metrics.paper import PAPER_WIDTH_BINS, smooth_paper
 from freegaze.paper.grid import Grid, GridWork
 from freegaze.paper.presets import Row, reads_photographs
 from freegaze.paper.printed import printed
+from freegaze.paper.scores import smooth_paper
 
 HEADLINES = ("bits_per_spike", "correlation", "smoothed_correlation")
 """Scores of each row and session, besides the original's own two."""
@@ -277,11 +276,6 @@ def _values(
 
 def _paper_entry(session: ScoredSession, name: str, draws: int) -> list[float]:
     """Score as the original does, with an interval over blocks of its smoothed traces."""
-    if len(session.targets) < PAPER_WIDTH_BINS:
-        raise DataError(
-            f"session {session.session_id!r}: the paper's scores smooth over {PAPER_WIDTH_BINS} "
-            f"bins, only {len(session.targets)} are scored; use longer sessions"
-        )
     metric, blocks = METRICS.get(name), session.blocks
     smoothed = smooth_paper(session.rates), smooth_paper(session.observed)
     statistics = metric.statistics(*smoothed, session.context, blocks)

@@ -18,8 +18,8 @@ from scipy.fft import next_fast_len
 from scipy.special import expit, xlogy
 from scipy.stats import false_discovery_control, gamma
 
+from freegaze.contiguous import run_bounds
 from freegaze.errors import ConfigError, DataError, ShapeError
-from freegaze.metrics.checks import run_bounds
 from freegaze.metrics.nulls import MIN_SHIFT_S
 
 Family = Literal["poisson", "gaussian"]

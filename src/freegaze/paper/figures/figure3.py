@@ -20,10 +20,10 @@ from freegaze.evaluation.shared_sessions import SharedSession, share_sessions
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.jobs.fits import Fit
 from freegaze.metrics.metric import METRICS
-from freegaze.metrics.paper import PAPER_WIDTH_BINS, correlation_smoothed
 from freegaze.paper.figure import AbstractFigure, PaperFigure, register_figure
 from freegaze.paper.presets import MULTIMODAL, VISION_ONLY, Version
 from freegaze.paper.result import join_sessions
+from freegaze.paper.scores import PAPER_WIDTH_BINS, correlation_smoothed
 from freegaze.reports.style import (
     BASELINE_COLORS,
     COLUMN_PX,
@@ -190,11 +190,6 @@ def _scores(shared: SharedSession, model: str, version: Version) -> Float[np.nda
     if version == "default":
         metric = METRICS.get("correlation")
         return np.mean([metric(r, session.observed, session.context) for r in rates], axis=0)
-    if len(session.targets) < PAPER_WIDTH_BINS:
-        raise DataError(
-            f"session {session.session_id!r}: the original smooths over {PAPER_WIDTH_BINS} bins, "
-            f"only {len(session.targets)} are scored; use longer sessions"
-        )
     return np.mean([correlation_smoothed(r, session.observed) for r in rates], axis=0)
 
 

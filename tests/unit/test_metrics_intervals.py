@@ -1,26 +1,24 @@
-"""Intervals and the table of scores: resampling against plain loops, and every edge."""
+"""Intervals of neurons and of their mean: resampling against plain loops, and every edge."""
 
 import numpy as np
 import pytest
 
-from freegaze.errors import ConfigError, DataError, RegistryError, ShapeError
-from freegaze.metrics.blocks import TimeBlocks, cut_blocks, relabel_runs, trial_blocks
+from freegaze.errors import ConfigError
+from freegaze.evaluation.evaluate import score_sessions
+from freegaze.metrics.blocks import TimeBlocks, cut_blocks, relabel_runs
 from freegaze.metrics.bootstrap import draw_blocks, draw_counts, neuron_errors, resample
 from freegaze.metrics.correlation import single_bin_correlation, smoothed_correlation
-from freegaze.metrics.error import MSE
+from freegaze.metrics.error import mse
 from freegaze.metrics.intervals import (
     center_and_distances,
-    mean_interval,
     mean_weights,
-    median_interval,
     median_weights,
     neuron_intervals,
     symmetric_interval,
 )
-from freegaze.metrics.metric import METRICS, ScoreContext
+from freegaze.metrics.metric import METRICS, ScoreContext, metrics_for
 from freegaze.metrics.scales import FISHER_Z, IDENTITY, LOG, LOG_REMAINDER
-from freegaze.metrics.scores import score_neurons
-from type_checks import unchecked
+from scored_arrays import scored_arrays
 
 N_BINS, BIN_WIDTH_S = 240, 1.0
 
@@ -52,9 +50,9 @@ def test_the_standard_error_of_a_mean_is_that_of_block_means():
     observed = rng.normal(size=(100, 2))
     blocks = TimeBlocks(np.arange(10) * 10, 100)
     context = ScoreContext(np.zeros(2), np.zeros(100, int), BIN_WIDTH_S, "fluorescence")
-    statistics = MSE.statistics(np.zeros((100, 2)), observed, context, blocks)
+    statistics = mse.statistics(np.zeros((100, 2)), observed, context, blocks)
     block_means = (observed**2).reshape(10, 10, 2).mean(1)
-    drawn = resample(statistics, MSE.from_statistics, draw_blocks(10, 3, rng))
+    drawn = resample(statistics, mse.from_statistics, draw_blocks(10, 3, rng))
     error, drawn_error = neuron_errors(drawn)
     np.testing.assert_allclose(error, block_means.std(0, ddof=1) / np.sqrt(10), rtol=1e-6)
     for got, count in zip(drawn_error, drawn.counts.astype(int), strict=True):
@@ -119,63 +117,71 @@ def test_weights_of_mean_and_median():
     np.testing.assert_allclose(median_weights(values), expected)
 
 
+SCORES = metrics_for("spike_counts")
+
+
+def score(data, draws=100, **kwargs):
+    """Return the table of neurons and the summary of their scores, as an evaluation has them."""
+    evaluation = score_sessions([scored_arrays(*data, **kwargs)], draws=draws)
+    return evaluation.table, evaluation.summary["sessions"]["s"]
+
+
 def test_intervals_surround_their_values(data):
-    predicted, observed, context = data
-    for name, scores in score_neurons(predicted, observed, context, draws=200).items():
-        np.testing.assert_allclose(scores.value, METRICS.get(name)(predicted, observed, context))
-        assert (scores.low < scores.value).all()
-        assert (scores.value < scores.high).all()
-        np.testing.assert_allclose(scores.mean.value, scores.value.mean())
-        np.testing.assert_allclose(scores.median.value, np.median(scores.value))
-        for summary in (scores.mean, scores.median):
-            assert summary.low < summary.value < summary.high
-        assert scores.n_undefined == 0
-        assert scores.n_blocks == 8
+    table, summary = score(data, draws=200)
+    assert summary["n_blocks"] == 8
+    for name in SCORES:
+        value = table[name]
+        np.testing.assert_allclose(value, METRICS.get(name)(*data))
+        assert (table[f"{name}_low"] < value).all()
+        assert (value < table[f"{name}_high"]).all()
+        found = summary["scores"][name]
+        np.testing.assert_allclose(found["mean"], value.mean())
+        np.testing.assert_allclose(found["median"], np.median(value))
+        for which in ("mean", "median"):
+            assert found[f"{which}_low"] < found[which] < found[f"{which}_high"]
+        assert found["n_undefined"] == 0
 
 
-def test_equal_seeds_give_equal_intervals_and_levels_nest(data):
-    one, same, other = (score_neurons(*data, ["mse"], 100, seed)["mse"] for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one.low, same.low)
-    assert (one.low != other.low).all()
-    narrow = score_neurons(*data, ["mse"], 100, 1, level=0.5)["mse"]
-    assert (one.low < narrow.low).all()
-    assert (narrow.high < one.high).all()
+def test_levels_nest(data):
+    statistics = mse.statistics(*data, cut_blocks(data[2].segment_ids, BIN_WIDTH_S))
+    drawn = resample(statistics, mse.from_statistics, draw_blocks(8, 100, np.random.default_rng(0)))
+    wide, narrow = (neuron_intervals(drawn, mse.scale, level) for level in (0.95, 0.5))
+    assert (wide.low < narrow.low).all()
+    assert (narrow.high < wide.high).all()
 
 
-def test_bins_left_out_may_hold_anything(data):
+def test_tracked_bins_are_scored_apart_without_bridging_holes(data):
     predicted, observed, context = data
     keep = np.ones(N_BINS, dtype=bool)
     keep[70:80] = False  # a hole within a segment
-    broken = predicted.copy()
-    broken[~keep] = np.nan
-    scores = score_neurons(broken, observed, context, draws=50, keep=keep)
+    table, summary = score(data, draws=50, is_tracked=keep)
     expected = single_bin_correlation(predicted[keep], observed[keep])
-    np.testing.assert_allclose(scores["correlation"].value, expected)
-    assert scores["correlation"].n_blocks == 8
+    np.testing.assert_allclose(table["correlation_tracked"], expected)
+    assert set(table["n_bins_tracked"]) == {N_BINS - 10}
     runs = relabel_runs(context.segment_ids, keep)  # the boxcar does not bridge the hole
-    expected = smoothed_correlation(predicted[keep], observed[keep], runs, BIN_WIDTH_S)
-    np.testing.assert_allclose(scores["smoothed_correlation"].value, expected)
-    with unchecked(), pytest.raises(ShapeError, match="keep must be"):
-        score_neurons(predicted, observed, context, keep=keep[1:])
-    with pytest.raises(DataError, match="no bin is left"):
-        score_neurons(predicted, observed, context, keep=np.zeros(N_BINS, dtype=bool))
+    apart = ScoreContext(context.baseline_rate, runs, BIN_WIDTH_S)
+    expected = smoothed_correlation(predicted[keep], observed[keep], apart)
+    np.testing.assert_allclose(table["smoothed_correlation_tracked"], expected)
+    assert "correlation_tracked" in summary["scores"]
+    assert (table["correlation_tracked_low"] < table["correlation_tracked"]).all()
+    none, _ = score(data, draws=50, is_tracked=np.zeros(N_BINS, dtype=bool))
+    assert set(none["n_bins_tracked"]) == {0}
+    assert "correlation_tracked" not in none
 
 
 def test_trials_are_resampled_whole(data):
     predicted, observed, context = data
-    blocks = trial_blocks(np.repeat(np.arange(24), 10))
-    assert (
-        score_neurons(predicted, observed, context, ["mse"], 50, blocks=blocks)["mse"].n_blocks
-        == 24
-    )
+    trials = ScoreContext(context.baseline_rate, np.repeat(np.arange(24), 10), BIN_WIDTH_S)
+    _, summary = score((predicted, observed, trials), draws=50, is_trial=True)
+    assert summary["n_blocks"] == 24
 
 
 def test_a_perfect_model_has_a_perfect_interval(data):
     _, observed, context = data
-    scores = score_neurons(observed, observed, context, draws=100)
+    table, _ = score((observed, observed, context))
     for name, perfect in {"correlation": 1.0, "smoothed_correlation": 1.0, "mse": 0.0}.items():
-        np.testing.assert_allclose(scores[name].low, perfect, atol=1e-6)
-        np.testing.assert_allclose(scores[name].high, perfect, atol=1e-6)
+        np.testing.assert_allclose(table[f"{name}_low"], perfect, atol=1e-6)
+        np.testing.assert_allclose(table[f"{name}_high"], perfect, atol=1e-6)
 
 
 def test_a_nearly_silent_neuron_has_a_score_but_no_interval(data):
@@ -183,46 +189,33 @@ def test_a_nearly_silent_neuron_has_a_score_but_no_interval(data):
     observed = observed.copy()
     observed[:, 0] = 0.0
     observed[100, 0] = 1.0  # absent from 39 % of draws: (7 / 8) ** 7
+    table, summary = score((predicted, observed, context), draws=300)
     for name in ("correlation", "bits_per_spike", "deviance_explained"):
-        scores = score_neurons(predicted, observed, context, [name], 300)[name]
-        assert np.isfinite(scores.value[0]), name
+        assert np.isfinite(table[name][0]), name
         expected = [name != "deviance_explained", False, False, False]  # silence has a deviance
-        np.testing.assert_array_equal(np.isnan(scores.low), expected)
-        assert np.isfinite([scores.mean.low, scores.mean.high]).all(), name
+        np.testing.assert_array_equal(np.isnan(table[f"{name}_low"]), expected)
+        found = summary["scores"][name]
+        assert np.isfinite([found["mean_low"], found["mean_high"]]).all(), name
 
 
 def test_no_neuron_at_all_has_no_mean(data):
     predicted, _, context = data
-    scores = score_neurons(predicted, np.zeros_like(predicted), context, draws=20)
-    for score in scores.values():
-        assert score.n_undefined == 4
-        for summary in (score.mean, score.median):
-            assert np.isnan([summary.value, summary.low, summary.high]).all()
+    _, summary = score((predicted, np.zeros_like(predicted), context), draws=20)
+    for name in SCORES:
+        found = summary["scores"][name]
+        assert found["n_undefined"] == 4
+        ends = [found[f"{which}{end}"] for which in ("mean", "median") for end in ("", "_low")]
+        assert np.isnan(ends).all()
 
 
 def test_wrong_requests_are_refused(data):
     predicted, observed, context = data
-    with pytest.raises(RegistryError, match="nearest"):
-        score_neurons(predicted, observed, context, ["corelation"])
     fluorescence = ScoreContext(
         context.baseline_rate, context.segment_ids, BIN_WIDTH_S, "fluorescence"
     )
     with pytest.raises(ConfigError, match="leave it out"):
-        score_neurons(predicted, observed, fluorescence, ["bits_per_spike"])
+        METRICS.get("bits_per_spike")(predicted, observed, fluorescence)
     with pytest.raises(ConfigError, match="response_kind must be one of"):
         ScoreContext(context.baseline_rate, context.segment_ids, BIN_WIDTH_S, "spikes")
     with pytest.raises(ConfigError, match="bin_width_s must be"):
         ScoreContext(context.baseline_rate, context.segment_ids, 0.0)
-
-
-def test_pieces_of_an_interval_can_be_used_alone(data):
-    predicted, observed, context = data
-    metric, blocks = METRICS.get("correlation"), cut_blocks(context.segment_ids, BIN_WIDTH_S)
-    statistics = metric.statistics(predicted, observed, context, blocks)
-    drawn = resample(
-        statistics, metric.from_statistics, draw_blocks(8, 100, np.random.default_rng(0))
-    )
-    scores = score_neurons(predicted, observed, context, ["correlation"], 100)["correlation"]
-    np.testing.assert_array_equal(neuron_intervals(drawn, metric.scale).low, scores.low)
-    np.testing.assert_array_equal(mean_interval(drawn).high, scores.mean.high)
-    np.testing.assert_array_equal(median_interval(drawn).high, scores.median.high)
