@@ -23,7 +23,8 @@ from filelock import FileLock
 
 from freegaze.config import read_config
 from freegaze.errors import ConfigError, DataError, RegistryError
-from freegaze.sources.fetching.datasets import RECORDS, FetchConfig, fetch, find_dataset
+from freegaze.files.checksums import FETCHED
+from freegaze.sources.fetching.datasets import FetchConfig, fetch, find_dataset
 from freegaze.sources.fetching.download import RemoteFile, TransferConfig, download, fetch_json
 from freegaze.sources.fetching.osf import list_osf
 from freegaze.sources.fetching.unpacking import unpack_zip
@@ -273,7 +274,7 @@ def test_fetching_twice_downloads_once(server: WebServer, tmp_path: Path) -> Non
     before, n_asked = tree(tmp_path), len(server.asked)
     assert [f.what for f in fetch(wanted, tmp_path / "out")] == ["verified", "verified"]
     assert (tree(tmp_path), len(server.asked)) == (before, n_asked)
-    records = json.loads((tmp_path / "out" / RECORDS).read_text())
+    records = json.loads((tmp_path / "out" / FETCHED).read_text())
     assert records["data.bin"] == {
         "size": len(BYTES),
         "sha256": SHA256,
@@ -319,7 +320,7 @@ def test_only_what_is_wanted_is_fetched(server: WebServer, tmp_path: Path) -> No
         fetch(config(server, ["data.bin", "gone.bin"], only=["x"]), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["../x", "/x", ".hidden", "a/b", "a\\b", "", "x\n", RECORDS])
+@pytest.mark.parametrize("name", ["../x", "/x", ".hidden", "a/b", "a\\b", "", "x\n", FETCHED])
 def test_a_publisher_cannot_choose_where_files_go(
     server: WebServer, tmp_path: Path, name: str
 ) -> None:
@@ -348,8 +349,8 @@ def test_too_little_room_is_seen_before_the_download(server: WebServer, tmp_path
 def test_a_damaged_record_and_a_file_in_the_way_are_named(
     server: WebServer, tmp_path: Path
 ) -> None:
-    (tmp_path / RECORDS).write_text("{")
-    with pytest.raises(DataError, match=RECORDS):
+    (tmp_path / FETCHED).write_text("{")
+    with pytest.raises(DataError, match=FETCHED):
         fetch(config(server, ["data.bin"]), tmp_path)
     (tmp_path / "out").write_text("in the way")
     with pytest.raises(DataError, match="out"):

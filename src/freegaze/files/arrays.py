@@ -243,6 +243,20 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Read a small file, unless it is longer than any that is genuine.
+
+    Raises:
+        DataError: If it cannot be read, or is longer.
+    """
+    with parsing(path), path.open("rb") as file:
+        size = min(path.stat().st_size, max_bytes)  # Python reserves memory for as much
+        content = file.read(size + 1)
+    if len(content) > max_bytes:
+        raise DataError(f"{path} is longer than {max_bytes} bytes; write it again")
+    return content
+
+
 @contextmanager
 def parsing(path: Path) -> Iterator[None]:
     """Turn whatever a parser raises over a broken file into one line that names it.

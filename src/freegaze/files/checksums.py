@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from freegaze.errors import DataError
-from freegaze.files.arrays import file_sha256
+from freegaze.files.arrays import file_sha256, read_bounded
 
 FETCHED = "checksums.json"
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]{1,1000})")
@@ -21,19 +21,20 @@ def read_checksums(file: Path) -> dict[Path, str]:
     Raises:
         DataError: If it is no list, or names a file outside its folder.
     """
+    is_fetched = file.name == FETCHED
+    text = read_bounded(file, _MAX_LIST_BYTES)
     try:
-        with file.open("rb") as stream:
-            content = stream.read(_MAX_LIST_BYTES + 1)
-        text = content.decode("utf-8")
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read ({' '.join(str(error).split())})") from None
-    if len(content) > _MAX_LIST_BYTES:
-        raise DataError("is too long to be a list of checksums")
-    sums = _fetched(text) if file.name == FETCHED else _lines(text)
+        sums = _fetched(text) if is_fetched else _lines(text.decode("utf-8"))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        writer = "`freegaze fetch`" if is_fetched else "sha256sum"
+        raise DataError(
+            f"{file} is no list of checksums as {writer} writes it; remove it if you trust the "
+            "files beside it"
+        ) from None
     root = file.parent.resolve()
     for name in sums:
         if "\0" in name or not (root / name).resolve().is_relative_to(root):
-            raise DataError(f"names {name!r}, which lies outside its folder")
+            raise DataError(f"{file} names {name!r}, which lies outside its folder")
     return {file.parent / name: digest for name, digest in sums.items()}
 
 
@@ -67,13 +68,9 @@ def check_files(list_file: Path, names: Sequence[str]) -> None:
 def _lines(text: str) -> dict[str, str]:
     matches = [_LINE.fullmatch(line) for line in text.removesuffix("\n").split("\n")]
     if not text.endswith("\n") or not all(matches):
-        raise DataError("is no list of checksums as sha256sum writes it")
+        raise ValueError("not lines of sha256sum")
     return {m[2]: m[1] for m in matches if m}
 
 
-def _fetched(text: str) -> dict[str, str]:
-    try:
-        records = json.loads(text)
-        return {str(name): str(record["sha256"]) for name, record in records.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise DataError("is no list of checksums as `freegaze fetch` writes it") from None
+def _fetched(text: bytes) -> dict[str, str]:
+    return {str(name): str(record["sha256"]) for name, record in json.loads(text).items()}

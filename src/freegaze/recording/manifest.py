@@ -12,7 +12,7 @@ import numpy as np
 
 from freegaze.config import StrictConfig, build_config
 from freegaze.errors import ConfigError, DataError
-from freegaze.files.arrays import UNREADABLE, unreadable
+from freegaze.files.arrays import parsing, read_bounded
 from freegaze.files.artifact import write_sealed
 from freegaze.recording.recording import Recording, ResponseKind, Segment
 
@@ -73,10 +73,8 @@ def read_manifest(folder: Path | str) -> Manifest:
     """
     root = Path(folder)
     path = root / MANIFEST
-    try:
+    with parsing(path):
         values = json.loads(_manifest_text(root))
-    except UNREADABLE as error:
-        raise unreadable(path, error) from None
     if not isinstance(values, dict):
         raise DataError(f"{path}: expected a JSON object, got {type(values).__name__}")
     try:
@@ -135,15 +133,7 @@ def _manifest_text(root: Path) -> bytes:
         raise DataError(f"{root} does not exist or is no folder; check the path")
     if not path.is_file():
         raise DataError(f"{root} holds no {MANIFEST}, so it is no store; check the path")
-    try:
-        with path.open("rb") as file:
-            size = min(path.stat().st_size, _MAX_MANIFEST_BYTES)  # room for as much is reserved
-            text = file.read(size + 1)
-    except OSError as error:
-        raise unreadable(path, error) from None
-    if len(text) > _MAX_MANIFEST_BYTES:
-        raise DataError(f"{path} is longer than {_MAX_MANIFEST_BYTES} bytes, which no manifest is")
-    return text
+    return read_bounded(path, _MAX_MANIFEST_BYTES)
 
 
 def _check_names(path: Path, manifest: Manifest) -> None:

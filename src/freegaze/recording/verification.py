@@ -23,7 +23,7 @@ Verdict = Literal["ok", "changed", "missing", "unreadable", "not covered"]
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What was found out about one file.
+    """The result of verifying one file.
 
     Args:
         path: The file.
@@ -48,7 +48,7 @@ def verify_files(path: Path | str) -> Iterator[FileCheck]:
         path: A store, a run, or any folder above them.
 
     Yields:
-        One result a file, in order of the names.
+        One result per file, in order of the names.
 
     Raises:
         DataError: If there is no such folder, or no checksum anywhere in it.
@@ -56,48 +56,38 @@ def verify_files(path: Path | str) -> Iterator[FileCheck]:
     root = Path(path)
     if not root.is_dir():
         raise DataError(f"{root} is no folder; give the folder of a store, a run or fetched data")
-    lists = [p for p in _files(root) if p.suffix == ".sha256" or p.name in (MANIFEST, FETCHED)]
+    # Without locks and what a killed process left half-written.
+    files = [p for p in root.rglob("*") if p.is_file() and not is_hidden(p, root)]
+    lists = {p for p in files if p.suffix == ".sha256" or p.name in (MANIFEST, FETCHED)}
     expected: dict[Path, str] = {}
-    broken: dict[Path, str] = {}
-    for file in lists:
+    broken: dict[Path, FileCheck] = {}
+    for file in sorted(lists):
+        is_manifest = file.name == MANIFEST
         try:
-            expected |= _read(file)
+            expected |= manifest_sums(file.parent) if is_manifest else read_checksums(file)
         except DataError as error:
-            broken[file] = str(error)
-    for file in lists:
-        if file.name == MANIFEST_SUM and file not in broken:  # it must name the manifest
+            broken[file] = FileCheck(file, "unreadable", str(error))
+    for file in lists - broken.keys():
+        if file.name == MANIFEST_SUM:  # it must name the manifest
             expected.setdefault(file.with_name(MANIFEST), "")
     if not expected and not broken:
         raise DataError(
-            f"{root} holds no checksums, so that nothing can be said about its files; a store and "
-            "a finished run have them"
+            f"{root} holds no checksums, so that its files cannot be verified; a store and a "
+            "finished run have them"
         )
-    for file in sorted({*_files(root), *expected}):
-        if file in broken:
-            yield FileCheck(file, "unreadable", broken[file])
-        else:
-            yield _check(file, expected)
+    for file in sorted({*files, *expected}):
+        yield broken.get(file) or _check(file, expected.get(file), file in lists)
 
 
-def _files(root: Path) -> list[Path]:
-    """Files by name, without locks and what a killed process left half-written."""
-    return sorted(p for p in root.rglob("*") if p.is_file() and not is_hidden(p, root))
-
-
-def _check(file: Path, expected: dict[Path, str]) -> FileCheck:
-    if file not in expected:
-        is_list = file.suffix == ".sha256" or file.name == FETCHED
-        return FileCheck(file, "ok" if is_list else "not covered")
+def _check(file: Path, expected: str | None, is_list: bool) -> FileCheck:
+    if expected is None:
+        return FileCheck(file, "ok" if is_list and file.name != MANIFEST else "not covered")
     if not file.is_file():
         return FileCheck(file, "missing", "restore it from a copy")
     try:
         found = file_sha256(file)
     except DataError as error:
         return FileCheck(file, "unreadable", str(error))
-    if found != expected[file]:
+    if found != expected:
         return FileCheck(file, "changed", "restore it from a copy, or write it again")
     return FileCheck(file, "ok")
-
-
-def _read(file: Path) -> dict[Path, str]:
-    return manifest_sums(file.parent) if file.name == MANIFEST else read_checksums(file)

@@ -14,20 +14,21 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
 from freegaze.errors import DataError, RegistryError
 from freegaze.files.arrays import file_sha256
+from freegaze.files.artifact import read_json
 from freegaze.files.atomic import cannot_write, check_room, write_file
+from freegaze.files.checksums import FETCHED, read_checksums
 from freegaze.progress import Progress
 from freegaze.registry import nearest_names
 from freegaze.sources.fetching.download import RemoteFile, TransferConfig, download
 from freegaze.sources.fetching.osf import list_osf
 from freegaze.sources.fetching.unpacking import unpack_zip
 
-RECORDS = "checksums.json"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ ()+-]{0,199}")
 
 
@@ -113,7 +114,7 @@ def _wanted(config: FetchConfig) -> list[RemoteFile]:
     files = config.files or list_osf(config.api, config.node, config)
     names = [file.name for file in files]
     for name in names:
-        if not _PLAIN_NAME.fullmatch(name) or name == RECORDS:
+        if not _PLAIN_NAME.fullmatch(name) or name == FETCHED:
             raise DataError(f"a file may not be called {name!r} here; name the files yourself")
         if names.count(name) > 1:
             raise DataError(f"two files are called {name!r}; name the files yourself")
@@ -126,8 +127,9 @@ def _wanted(config: FetchConfig) -> list[RemoteFile]:
 def _fetch_one(
     file: RemoteFile, config: FetchConfig, out: Path, progress: Progress | None
 ) -> Fetched:
-    path, record = out / file.name, _records(out).get(file.name)
-    known = file.sha256 or (record["sha256"] if record else None)
+    path, records = out / file.name, out / FETCHED
+    kept = read_checksums(records) if records.is_file() else {}
+    known = file.sha256 or kept.get(path)
     is_here = path.is_file()
     if is_here:
         digest = file_sha256(path)
@@ -142,8 +144,8 @@ def _fetch_one(
         check_room(out, (file.size or 0) - n_kept, str(path))
         wanted = file.model_copy(update={"sha256": known})
         digest = download(wanted, path, config, progress)
-    if record is None:
-        _keep_record(out, file, path.stat().st_size, digest)
+    if path not in kept:
+        _keep_record(records, file, path.stat().st_size, digest)
     folder = None
     is_unpacked = True
     if config.unpack and path.suffix.lower() == ".zip":
@@ -155,18 +157,7 @@ def _fetch_one(
     return Fetched(path, folder, what)
 
 
-def _records(out: Path) -> dict[str, Any]:
-    path = out / RECORDS
-    if not path.is_file():
-        return {}
-    try:
-        records = json.loads(path.read_text(encoding="utf-8"))
-        assert all(isinstance(r["sha256"], str) for r in records.values())
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError):
-        raise DataError(f"{path} is damaged; remove it if you trust the files beside it") from None
-    return records
-
-
-def _keep_record(out: Path, file: RemoteFile, size: int, digest: str) -> None:
-    records = {**_records(out), file.name: {"size": size, "sha256": digest, "url": file.url}}
-    write_file(out / RECORDS, json.dumps(records, indent=2) + "\n")
+def _keep_record(records: Path, file: RemoteFile, size: int, digest: str) -> None:
+    kept = read_json(records) if records.is_file() else {}
+    kept[file.name] = {"size": size, "sha256": digest, "url": file.url}
+    write_file(records, json.dumps(kept, indent=2) + "\n")
