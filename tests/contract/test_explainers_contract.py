@@ -26,7 +26,6 @@ from freegaze.explanation.fields.gradients import gradient_fields
 from freegaze.explanation.saliency.derivatives import (
     behavior_saliency,
     integrated_saliency,
-    mean_video_gradient,
 )
 from freegaze.models.encoder import MODELS, AbstractEncoder
 from freegaze.models.parts.gaze import GazeCorrection
@@ -190,7 +189,6 @@ def run_all(encoder: AbstractEncoder) -> list[str]:
         "integrated": lambda: integrated_saliency(
             encoder, video, behavior, names, session=SESSION, steps=2
         ),
-        "video": lambda: mean_video_gradient(encoder, video, behavior, session=SESSION),
         "fields": lambda: gradient_fields(encoder, video, behavior, session=SESSION),
     }
     if encoder.inputs in ("video", "both"):

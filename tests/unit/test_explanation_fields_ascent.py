@@ -217,5 +217,5 @@ def test_what_cannot_climb_is_named() -> None:
         with pytest.raises(ConfigError, match="numbered 0 to 2"):
             ascend(linear, neurons, starts(), STILL, **options)
     for is_optimized in (False, True):
-        with pytest.raises(ConfigError, match="does not look"):
+        with pytest.raises(ConfigError, match="does not read the video"):
             climb(lambda v, b: b.mean(1).expand(-1, 3), is_behavior_optimized=is_optimized)

@@ -20,10 +20,10 @@ from fake_encoder import fake_fit
 from freegaze.config import build_config
 from freegaze.dataset.behavior import fit_behavior_transform
 from freegaze.errors import ConfigError, ShapeError
+from freegaze.explanation.fields.gradients import gradient_fields
 from freegaze.explanation.saliency.derivatives import (
     behavior_saliency,
     integrated_saliency,
-    mean_video_gradient,
 )
 from freegaze.models.cnn import CNN
 from freegaze.models.encoder import MODELS, AbstractEncoder
@@ -131,7 +131,7 @@ def test_a_session_is_named_without_hiding_the_encoder() -> None:
     assert (found.partial == 0).all()
     line = integrated_saliency(encoder, video, behavior, names, session="mouse 2", steps=2)
     assert np.abs(line.via_gaze).max() > 0
-    assert mean_video_gradient(encoder, video, behavior, session="mouse 2").shape[0] == 3
+    assert gradient_fields(encoder, video, behavior, session="mouse 2").mean.shape[0] == 3
 
 
 @pytest.mark.filterwarnings("ignore:Input Tensor .* did not already require gradients")
@@ -243,23 +243,12 @@ def test_integrated_gradients_of_a_square() -> None:
     np.testing.assert_allclose(found.partial[:, 0], signals[:, 0] ** 2 - baseline**2, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["cnn", "glm", "cnn_gru"])
-def test_video_gradients_are_those_of_each_neuron_alone(name: str) -> None:
-    model = OneSession(make_double(name)).eval()
-    video, behavior = noise(model.inner, n=4)
-    found = mean_video_gradient(model, video, behavior, batch=3)
-    point = video.clone().requires_grad_()
-    for n in range(found.shape[0]):
-        (expected,) = torch.autograd.grad(model(point, behavior)[:, n].mean(), point)
-        np.testing.assert_allclose(found[n], expected.sum(0)[:, 0], atol=1e-10)
-
-
 def test_an_encoder_that_does_not_look_has_no_picture() -> None:
     model = OneSession(make_double("behavior_only"))
     video, behavior = noise(model.inner)
-    assert (mean_video_gradient(model, video, behavior) == 0).all()
+    assert (gradient_fields(model, video, behavior).mean == 0).all()
     model = OneSession(make_double("mean_rate"))
-    assert (mean_video_gradient(model, *noise(model.inner)) == 0).all()
+    assert (gradient_fields(model, *noise(model.inner)).mean == 0).all()
 
 
 def test_everything_is_left_as_found() -> None:
@@ -273,7 +262,7 @@ def test_everything_is_left_as_found() -> None:
     weights = {k: v.clone() for k, v in model.state_dict().items()}
     behavior_saliency(model, video, behavior, names)
     integrated_saliency(model, video, behavior, names, steps=2)
-    mean_video_gradient(model, video, behavior)
+    gradient_fields(model, video, behavior)
     assert [module.training for module in model.modules()] == modes
     assert all((parameter.grad == 2).all() for parameter in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())

@@ -21,7 +21,7 @@ from freegaze.models.callables import (
     gaze_stopped,
     has_gaze,
     modules_of,
-    of_session,
+    rates_of,
     seen_by_retina,
     undisturbed,
 )
@@ -55,11 +55,12 @@ def test_an_encoder_is_found_where_it_is() -> None:
 
 
 def test_a_session_is_named_or_not() -> None:
-    def predict(video: Tensor, behavior: Tensor, session: str = "own") -> str:
-        return session
+    def predict(video: Tensor, behavior: Tensor, session: str = "own") -> Tensor:
+        return torch.full((len(video), 2), float(len(session)))
 
-    assert of_session(predict, None) is predict
-    assert of_session(predict, "b")(0, 0) == "b"
+    two = torch.zeros(2, 1)
+    assert (rates_of(predict)(two, two) == 3).all()
+    assert (rates_of(predict, "b")(two, two) == 1).all()
 
 
 def test_dropout_is_on_only_where_asked_and_normalization_never_learns() -> None:
@@ -68,7 +69,7 @@ def test_dropout_is_on_only_where_asked_and_normalization_never_learns() -> None
     assert norms
     video, behavior = inputs(encoder)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    call = of_session(encoder, "mouse.1")
+    call = rates_of(encoder, "mouse.1")
     with undisturbed(encoder):
         assert not any(module.training for module in encoder.modules())
         assert torch.equal(call(video, behavior), call(video, behavior))
@@ -85,7 +86,7 @@ def test_dropout_is_on_only_where_asked_and_normalization_never_learns() -> None
 def test_held_gaze_moves_pictures_without_derivatives() -> None:
     encoder = make("cnn")
     video, behavior = inputs(encoder)
-    call = of_session(encoder, "mouse.1")
+    call = rates_of(encoder, "mouse.1")
     behavior.requires_grad_()
     free = call(video, behavior)
     with gaze_held(encoder):
@@ -132,7 +133,7 @@ def test_angles_are_told_and_stopped() -> None:
 def test_a_core_answers_from_memory_only_where_frames_stand_still() -> None:
     encoder = make("cnn")
     video, behavior = inputs(encoder)
-    call = of_session(encoder, "mouse.1")
+    call = rates_of(encoder, "mouse.1")
     with core_watched(encoder) as maps:
         plain = call(video, behavior)
     assert len(maps) == 1

@@ -1,28 +1,119 @@
-"""Callables for explanations: functions from video and behavior to rates."""
+"""Encoders as functions of video and behavior: called in evaluation mode, left as they were."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from typing import Any
 
-from jaxtyping import Float
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from freegaze.errors import DataError
 from freegaze.models.encoder import AbstractEncoder
 from freegaze.models.parts.gaze import GazeCorrection
+
+LEAVES_TORCH = "it leaves PyTorch (NumPy, `.detach()`, `.item()`, `torch.no_grad()`)"
+"""Why a function carries no derivative."""
 
 Predict = Callable[..., Tensor]
 """From video (window, history, 1, height, width) and features (window, history, feature), and the
 session where there are several, to rates (window, neuron): an encoder, a fitted encoder, or any
-function of the two. A function hides what is inside: nothing of it counts as a shifter."""
+differentiable function of the two. Only encoders have shifters: the inside of a function is not
+known."""
 
 
-def of_session(predict: Predict, session: str | None) -> Predict:
-    """Return the function for one session's neurons."""
-    return predict if session is None else partial(predict, session=session)
+def rates_of(predict: Predict, session: str | None = None) -> Predict:
+    """Return a function of video and features to the rates of one session's neurons.
+
+    Args:
+        predict: The encoder, or any function.
+        session: Name of the session, where there are several.
+
+    Returns:
+        A function that raises ``DataError`` where ``predict`` leaves PyTorch, or returns anything
+        but rates (window, neuron).
+    """
+
+    def rates(video: Tensor, behavior: Tensor) -> Tensor:
+        try:
+            found = predict(video, behavior, **({} if session is None else {"session": session}))
+        except RuntimeError as error:
+            if "requires grad" not in str(error):
+                raise
+            raise DataError(f"the function is not differentiable: {LEAVES_TORCH}") from error
+        if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(video):
+            shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise DataError(
+                f"expected rates as a tensor (window, neuron) for {len(video)} windows, got {shape}"
+            )
+        return found
+
+    return rates
+
+
+def gradients_by_neuron(
+    rates: Callable[[Tensor], Tensor], point: Float[Tensor, window * rest], neurons: range
+) -> list[Float[Tensor, window * rest]]:
+    """Differentiate the rates of some neurons by an input, one backward pass per neuron.
+
+    Windows must not depend on each other.
+
+    Args:
+        rates: From the input to rates (window, neuron).
+        point: Where to differentiate.
+        neurons: Numbers of the neurons.
+
+    Returns:
+        One gradient per neuron; zeros for rates that carry no derivative.
+    """
+    with torch.enable_grad():
+        leaf = point.detach().requires_grad_()
+        totals = rates(leaf).sum(0).unbind()
+    return [
+        torch.autograd.grad(totals[n], leaf, retain_graph=True, materialize_grads=True)[0]
+        if totals[n].requires_grad
+        else torch.zeros_like(point)
+        for n in neurons
+    ]
+
+
+def require_derivatives(
+    rates: Callable[[Tensor], Tensor],
+    point: Float[Tensor, "window history *rest"],
+    is_zero: Bool[np.ndarray, " neuron"],
+    what: str,
+) -> None:
+    """Refuse a function whose rates change with an input although the derivative is zero.
+
+    Zero is right where rates do not depend on the input, or are flat around it. Windows are
+    exchanged to find out: where rates then differ, one of both derivatives must not be zero.
+
+    Args:
+        rates: From the input to rates (window, neuron).
+        point: Windows at which derivatives were computed.
+        is_zero: Neurons of which all derivatives were zero.
+        what: Name of the input.
+
+    Raises:
+        DataError: If the function is not differentiable.
+    """
+    other = point.flip(0, 1)
+    with torch.no_grad():
+        before, after = rates(point), rates(other)
+    change, size = (after - before).abs().amax(0), before.abs().amax(0)
+    changed = (change > 1e-5 * size).cpu().numpy()
+    for neuron in np.flatnonzero(is_zero & changed).tolist():
+        (slope,) = gradients_by_neuron(rates, other, range(neuron, neuron + 1))
+        if not slope.any():
+            raise DataError(
+                f"the function is not differentiable by {what}: the rate of neuron {neuron} "
+                f"changes with it, but its derivative is zero. Either {LEAVES_TORCH}, or it takes "
+                "steps (rounding, comparing, counting)"
+            )
 
 
 def modules_of(predict: Predict) -> list[nn.Module]:

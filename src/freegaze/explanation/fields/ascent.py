@@ -21,7 +21,8 @@ from freegaze.errors import ConfigError, ShapeError
 from freegaze.explanation.fields.gradients import blur
 from freegaze.models.callables import (
     Predict,
-    of_session,
+    rates_of,
+    require_derivatives,
     seen_by_retina,
     undisturbed,
 )
@@ -312,14 +313,15 @@ def ascend(
 
     Raises:
         ShapeError: If neurons, video and behavior differ in number.
-        ConfigError: If a neuron does not exist, or nothing of the encoder depends on the video.
+        ConfigError: If a neuron does not exist, or the encoder does not read the video.
+        DataError: If the function is not differentiable.
     """
     if not len(neurons) == len(video) == len(behavior) or not len(video):
         raise ShapeError(
             f"expected a neuron and a behavior for each picture, got {len(neurons)} neurons, "
             f"{len(behavior)} behaviors and {len(video)} pictures"
         )
-    call = of_session(predict, session)
+    call = rates_of(predict, session)
     video, behavior = video.detach().clone(), behavior.detach().clone()
     for change in postprocess:
         video = change(video)
@@ -333,7 +335,7 @@ def ascend(
         if has_dropout:
             devices = [video.device] if video.is_cuda else []
             stack.enter_context(torch.random.fork_rng(devices=devices))
-        _check_climbable(call, neurons, video[:1], behavior[:1])
+        _check_climbable(call, neurons, video, behavior)
         if has_dropout:
             torch.manual_seed(seed)
         if is_retinal:
@@ -378,13 +380,16 @@ def laplacian(video: Tensor) -> Tensor:
 
 
 def _check_climbable(call: Predict, neurons: Tensor, video: Tensor, behavior: Tensor) -> None:
-    seen = video.clone().requires_grad_()
-    rates = call(seen, behavior)
+    seen = video[:1].clone().requires_grad_()
+    rates = call(seen, behavior[:1])
     low, high = int(neurons.min()), int(neurons.max())
     if low < 0 or high >= rates.shape[1]:
         raise ConfigError(f"neurons are numbered 0 to {rates.shape[1] - 1}, got {low} to {high}")
     found = None
     if rates.requires_grad:
         (found,) = torch.autograd.grad(rates.sum(), seen, allow_unused=True)
+    if found is None or not found.any():
+        is_asked = np.isin(np.arange(rates.shape[1]), neurons.cpu().numpy())
+        require_derivatives(lambda frames: call(frames, behavior), video, is_asked, "video")
     if found is None:
-        raise ConfigError("this encoder does not look at the video: nothing to climb")
+        raise ConfigError("the encoder does not read the video: there is no gradient to follow")

@@ -12,7 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from freegaze.errors import ConfigError, ShapeError
-from freegaze.models.callables import Predict, of_session, seen_by_retina, undisturbed
+from freegaze.models.callables import (
+    Predict,
+    gradients_by_neuron,
+    rates_of,
+    require_derivatives,
+    seen_by_retina,
+    undisturbed,
+)
 
 INVARIANT = 0.7
 """Above this share of varying gradient a cell counts as phase-invariant: it does not matter to it
@@ -102,6 +109,7 @@ def gradient_fields(
     Raises:
         ShapeError: If video and behavior differ in windows or bins.
         ConfigError: If there are fewer than three windows.
+        DataError: If the function is not differentiable.
 
     Source: the mean gradient over stimuli is the best linear field for Gaussian stimuli (J. J.
     Bussgang 1952); the pictures along which it varies span an active subspace (P. G. Constantine,
@@ -114,7 +122,7 @@ def gradient_fields(
         )
     if len(video) < 3:
         raise ConfigError(f"receptive fields need at least three windows, got {len(video)}")
-    call = of_session(predict, session)
+    call = rates_of(predict, session)
     means, pairs, shares = [], [], []
     with undisturbed(predict), seen_by_retina(predict):
         with torch.no_grad():
@@ -128,6 +136,9 @@ def gradient_fields(
                 shares.append(share)
                 if progress is not None:
                     progress(len(means), n_neurons)
+        require_derivatives(
+            lambda seen: call(seen, behavior[:batch]), video[:batch], np.isnan(shares), "video"
+        )
     return GradientFields(np.stack(means), np.stack(pairs), np.array(shares))
 
 
@@ -136,16 +147,10 @@ def _gradients(
 ) -> Float[np.ndarray, "neuron window history height width"]:
     parts = []
     for first in range(0, len(video), batch):
-        seen = video[first : first + batch].detach().requires_grad_()
-        rates = call(seen, behavior[first : first + batch])
-        if not rates.requires_grad:  # it does not look
-            parts.append(np.zeros((len(neurons), *seen.shape[:2], *seen.shape[3:]), np.float32))
-            continue
-        total = rates.sum(0)
-        found = [
-            torch.autograd.grad(total[n], seen, retain_graph=True, materialize_grads=True)[0]
-            for n in neurons
-        ]
+        state = behavior[first : first + batch]
+        found = gradients_by_neuron(
+            lambda seen, state=state: call(seen, state), video[first : first + batch], neurons
+        )
         smooth = [blur(gradient, blur_px)[:, :, 0] for gradient in found]
         parts.append(torch.stack(smooth).cpu().numpy())
     return np.concatenate(parts, 1)

@@ -1,4 +1,4 @@
-"""Derivatives of each neuron's predicted rate by each behavior signal and by the frame."""
+"""Derivatives of predicted rates by behavior signals."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from freegaze.models.callables import (
     gaze_held,
     gaze_nudged,
     gaze_stopped,
+    gradients_by_neuron,
     has_gaze,
-    of_session,
+    rates_of,
+    require_derivatives,
     undisturbed,
 )
 from freegaze.models.encoder import AbstractEncoder
@@ -95,6 +97,7 @@ def behavior_saliency(
 
     Raises:
         ShapeError: If video, signals and names do not fit each other.
+        DataError: If the function is not differentiable.
 
     Source: deviations Q34 and Q38.
 
@@ -147,6 +150,7 @@ def integrated_saliency(
 
     Raises:
         ShapeError: If video, signals and names do not fit each other.
+        DataError: If the function is not differentiable.
 
     Source: Sundararajan, Taly and Yan (2017), Axiomatic attribution for deep networks.
     """
@@ -162,50 +166,6 @@ def integrated_saliency(
             found = _derivatives(predict, session, video, at, features, directions, batch)
             held, via_gaze = held + weight * found[0], via_gaze + weight * found[1]
     return BehaviorSaliency(names, np.asarray(held), np.asarray(via_gaze))
-
-
-def mean_video_gradient(
-    predict: Predict,
-    video: Float[Tensor, "window history 1 height width"],
-    behavior: Float[Tensor, "window history feature"],
-    *,
-    session: str | None = None,
-    batch: int = 128,
-) -> Float[np.ndarray, "neuron history height width"]:
-    """Average over windows the derivative of each rate by the gray levels of the video.
-
-    Args:
-        predict: The encoder.
-        video: Frames of each window, scaled as for the fit.
-        behavior: Features of the same bins.
-        session: Whose neurons answer; may be left out where there is one session.
-        batch: Windows at a time.
-
-    Returns:
-        For each neuron a picture of every bin of the window, oldest first; zero for an encoder
-        that does not look.
-
-    Raises:
-        ShapeError: If video and behavior differ in windows or bins.
-    """
-    _check(video, behavior, None)
-    call = of_session(predict, session)
-    total: Tensor | None = None
-    with undisturbed(predict):
-        for first in range(0, len(video), batch):
-            part = video[first : first + batch].detach().requires_grad_()
-            rates = call(part, behavior[first : first + batch]).sum(0)
-            pictures = torch.stack([_gradient(rate, part).sum(0)[:, 0] for rate in rates])
-            total = pictures if total is None else total + pictures
-    assert total is not None, "there is at least one window"
-    return (total / len(video)).cpu().numpy()
-
-
-def _gradient(rate: Tensor, video: Tensor) -> Tensor:
-    if not rate.requires_grad:
-        return torch.zeros_like(video)
-    (found,) = torch.autograd.grad(rate, video, retain_graph=True, allow_unused=True)
-    return torch.zeros_like(video) if found is None else found
 
 
 def _derivatives(
@@ -230,16 +190,17 @@ def _derivatives(
         directions: What to move signals by, (direction, window, history, signal).
         batch: Windows at a time.
     """
+    call, features = rates_of(predict, session), features or _same
     if not len(directions):
         with torch.no_grad():
-            rates = of_session(predict, session)(video, (features or _same)(signals))
+            rates = call(video, features(signals))
         nothing = np.zeros((*rates.shape, 0), dtype=np.float32)
         return nothing, nothing
     encoder = encoder_of(predict)
     parts = []
     for first in range(0, len(video), batch):
         part = slice(first, first + batch)
-        point = (video[part], signals[part], features or _same, directions[:, part])
+        point = (video[part], signals[part], features, directions[:, part])
         with torch.no_grad(), warnings.catch_warnings():
             # PyTorch's own, when it first prepares forward derivatives.
             warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
@@ -250,6 +211,10 @@ def _derivatives(
                 found = _as_a_whole(predict, session, *point)
         parts.append([tangent.movedim(0, -1).cpu().numpy() for tangent in found])
     held, via_gaze = (np.concatenate(column) for column in zip(*parts, strict=True))
+    is_zero = ~(held.any((0, 2)) | via_gaze.any((0, 2)))
+    require_derivatives(
+        lambda moved: call(video[:batch], features(moved)), signals[:batch], is_zero, "behavior"
+    )
     return held, via_gaze
 
 
@@ -320,19 +285,29 @@ def _as_a_whole(
     features: Callable[[Tensor], Tensor],
     directions: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Move signals before any function; what its shifters do is a difference."""
+    """Move signals before any function; the part of its shifters is a difference.
+
+    By forward derivatives, or by one backward pass per neuron where an operation has no forward
+    derivative.
+    """
+    call = rates_of(predict, session)
 
     def rates(moved: Tensor) -> Tensor:
-        return of_session(predict, session)(video, features(moved))
+        return call(video, features(moved))
 
-    def differentiate(direction: Tensor) -> Tensor:
-        return jvp(rates, (signals,), (direction,))[1]
+    def differentiate() -> Tensor:
+        try:
+            return vmap(lambda way: jvp(rates, (signals,), (way,))[1])(directions)
+        except (NotImplementedError, RuntimeError):
+            neurons = range(rates(signals).shape[1])
+            gradients = torch.stack(gradients_by_neuron(rates, signals, neurons))
+            return torch.einsum("nwts,dwts->dwn", gradients, directions)
 
     with gaze_held(predict):
-        held = vmap(differentiate)(directions)
+        held = differentiate()
     if not has_gaze(predict):
         return held, torch.zeros_like(held)
-    return held, vmap(differentiate)(directions) - held
+    return held, differentiate() - held
 
 
 def _axes(signals: Tensor, n: int) -> Tensor:
@@ -344,13 +319,13 @@ def _same(signals: Tensor) -> Tensor:
     return signals
 
 
-def _check(video: Tensor, behavior: Tensor, names: tuple[str, ...] | None) -> None:
+def _check(video: Tensor, behavior: Tensor, names: tuple[str, ...]) -> None:
     if video.shape[:2] != behavior.shape[:2]:
         raise ShapeError(
             f"expected video and behavior of the same windows and bins, got {tuple(video.shape)} "
             f"and {tuple(behavior.shape)}"
         )
-    if names is not None and len(names) != behavior.shape[2]:
+    if len(names) != behavior.shape[2]:
         raise ShapeError(f"expected {behavior.shape[2]} names of signals, got {', '.join(names)}")
     if not len(video):
         raise ConfigError("saliency needs at least one window; choose bins of another role")
