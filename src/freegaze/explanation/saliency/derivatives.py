@@ -211,7 +211,7 @@ def _derivatives(
                 found = _as_a_whole(predict, session, *point)
         parts.append([tangent.movedim(0, -1).cpu().numpy() for tangent in found])
     held, via_gaze = (np.concatenate(column) for column in zip(*parts, strict=True))
-    is_zero = ~(held.any((0, 2)) | via_gaze.any((0, 2)))
+    is_zero = np.abs(held).max((0, 2)) + np.abs(via_gaze).max((0, 2)) == 0
     require_derivatives(
         lambda moved: call(video[:batch], features(moved)), signals[:batch], is_zero, "behavior"
     )
