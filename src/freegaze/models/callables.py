@@ -56,8 +56,8 @@ def rates_of(predict: Predict, session: str | None = None) -> Predict:
 
 
 def gradients_by_neuron(
-    rates: Callable[[Tensor], Tensor], point: Float[Tensor, window * rest], neurons: range
-) -> list[Float[Tensor, window * rest]]:
+    rates: Callable[[Tensor], Tensor], point: Float[Tensor, "*window"], neurons: range
+) -> list[Float[Tensor, "*window"]]:
     """Differentiate the rates of some neurons by an input, one backward pass per neuron.
 
     Windows must not depend on each other.
