@@ -407,34 +407,45 @@ def plant(number: int, fault: Fault) -> bool:
     text = (SOURCE / fault.file).read_text()
     if text.count(fault.before) != 1:
         sys.exit(f"fault {number} no longer applies to {fault.file}: {fault.before!r}")
-    changed = {fault.file: text.replace(fault.before, fault.after)}
+    changed = {f"src/freegaze/{fault.file}": text.replace(fault.before, fault.after)}
     is_caught = not _pass(changed, fault.tests.split())
     print(f"{number:2d} {'caught' if is_caught else 'MISSED'}  {fault.what}", flush=True)
     return is_caught
 
 
 def _pass(changed: Mapping[str, str], tests: Sequence[str]) -> bool:
-    """Run tests on a copy of the checkout in which some files are others."""
+    result = run_copy(changed, tests)
+    if result.returncode not in (0, 1):
+        sys.exit(f"the tests could not run\n{result.stdout[-2000:]}")
+    return result.returncode == 0
+
+
+def run_copy(
+    changed: Mapping[str, str], arguments: Sequence[str]
+) -> subprocess.CompletedProcess[str]:
+    """Run pytest on a copy of the checkout in which some files are others.
+
+    Args:
+        changed: Content of each file by its path in the checkout.
+        arguments: Tests to run, and options of pytest.
+    """
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for part in ("src", "tests", "pyproject.toml"):
+        for part in ("src", "tests", "docs", "pyproject.toml"):
             place = ROOT / part
             (shutil.copytree if place.is_dir() else shutil.copy)(place, copy / part)
         for name, text in changed.items():
-            (copy / "src" / "freegaze" / name).write_text(text)
+            (copy / name).write_text(text)
         # The copy comes before the installed checkout on the path.
         environment = {**os.environ, "PYTHONPATH": str(copy / "src"), "OMP_NUM_THREADS": "1"}
         where = "import freegaze; print(freegaze.__file__)"
         found = subprocess.check_output([sys.executable, "-c", where], env=environment, text=True)
         assert copy in Path(found.strip()).parents, f"{found} would be tested, not {copy}"
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m"]
-        command += ["not slow", *tests]
-        result = subprocess.run(
+        command += ["not slow", *arguments]
+        return subprocess.run(
             command, cwd=copy, env=environment, capture_output=True, text=True, check=False
         )
-    if result.returncode not in (0, 1):
-        sys.exit(f"the tests could not run\n{result.stdout[-2000:]}")
-    return result.returncode == 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""A copy of a room's template, renamed and nothing else, passes the whole contract of the room."""
+"""A copy of a room's template, renamed and nothing else, passes the whole contract of the room.
+
+For what has no template, the code blocks of the guide in ``CONTRIBUTING.md`` are put in place.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import freegaze
+from planted_faults import ROOT, run_copy
 
+GUIDES = ROOT / "CONTRIBUTING.md"
 TESTS = Path(__file__).parent
 ROOMS = {
     "models": ("test_models_contract.py", {"template": "mine", "Template": "Mine"}, 15),
@@ -42,6 +47,74 @@ def test_a_copied_template_passes_the_whole_contract(room: str, tmp_path: Path) 
     passed = re.search(r"(\d+) passed", result.stdout)
     assert passed is not None
     assert int(passed[1]) >= n_tests
+
+
+def guide(title: str) -> str:
+    """Return a guide of the page for contributors."""
+    found = re.search(rf"^## {title}\n(.*?)(?=^## )", GUIDES.read_text(), re.DOTALL | re.MULTILINE)
+    assert found is not None, title
+    return found[1]
+
+
+def replaced(path: str, old: str, new: str) -> dict[str, str]:
+    text = (ROOT / path).read_text()
+    assert text.count(old) == 1, f"{path}: {old}"
+    return {path: text.replace(old, new)}
+
+
+COLUMN_TEST = """
+import numpy as np
+from builders import make_recording
+from freegaze.dataset.behavior import fit_behavior_transform
+from freegaze.dataset.features import resolve_features
+from freegaze.recording.columns import find_column
+
+def test_the_new_column_is_a_feature():
+    recording = make_recording()
+    assert resolve_features(["d_eye_eccentricity"], recording.behavior_names)
+    transform = fit_behavior_transform(
+        recording, ["eye_eccentricity"], np.arange(200), standardize=False
+    )
+    expected = np.hypot(recording.column("theta"), recording.column("phi"))
+    np.testing.assert_allclose(transform.signals(recording)[:, 0], expected, rtol=1e-5)
+    assert find_column("eye_eccentricity").group == "eye"
+"""
+
+
+def test_a_behavior_column_of_the_guide_passes_the_tests_of_its_room() -> None:
+    row, line = re.findall(r"```\w+\n(.*?)```", guide("Add a behavior column"), re.DOTALL)
+    changed = replaced(
+        "src/freegaze/recording/columns.py",
+        ')\n"""All columns with a standard name',
+        f'{row})\n"""All columns with a standard name',
+    )
+    dictionary = "docs/reference/data_dictionary.md"
+    (last,) = re.findall(r"^\| `gaze_y` .*\n", (ROOT / dictionary).read_text(), re.MULTILINE)
+    changed |= replaced(dictionary, last, last + line)
+    changed["tests/unit/test_new_column.py"] = COLUMN_TEST
+    tests = ["tests/unit/test_new_column.py", "tests/unit/test_dataset_features.py"]
+    result = run_copy(changed, [*tests, "tests/docs/test_data_dictionary.py"])
+    assert result.returncode == 0, result.stdout
+
+
+def test_a_section_of_the_guide_passes_the_tests_of_the_report() -> None:
+    text = (ROOT / "src/freegaze/reports/sections/_template.py").read_text()
+    section = text.replace("build_template", "build_mine").replace('"template"', '"mine"')
+    changed = {"src/freegaze/reports/sections/mine.py": section}
+    report = (ROOT / "src/freegaze/reports/report.py").read_text()
+    first, second = re.findall(
+        r"```python\n(.*?)```", guide("Add a section to the report"), re.DOTALL
+    )
+    place = "        build_scores(inputs),\n"
+    assert report.count(place) == 1
+    report = report.replace("import annotations\n", f"import annotations\n{first}", 1)
+    changed["src/freegaze/reports/report.py"] = report.replace(place, place + second)
+    changed |= replaced(
+        "tests/unit/test_report_pages.py", '*("scores", "traces"', '*("scores", "mine", "traces"'
+    )
+    tests = "order or nothing_else or unique or same_inputs or never_runs or told_apart"
+    result = run_copy(changed, ["tests/unit/test_report_pages.py", "-k", tests])
+    assert result.returncode == 0, result.stdout
 
 
 def test_templates_import_nothing_private() -> None:

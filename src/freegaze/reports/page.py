@@ -1,8 +1,7 @@
 """A page made of sections, written as one HTML file that needs nothing else.
 
-To add a section: write a builder in ``sections/`` that returns a ``Section`` (or ``None`` where it
-has nothing to show) and a template for it in ``templates/sections/``, and name the builder in
-``report.py``. Templates escape every value; what a source wrote can show up, but never run.
+To add a section, copy ``sections/_template.py`` and name its builder in ``report.py``. Templates
+escape every value: text from a source is shown and never run.
 """
 
 from __future__ import annotations
@@ -45,7 +44,8 @@ class Section:
     """One part of a page.
 
     Args:
-        key: Anchor, letters and hyphens only; its template is ``sections/<key>.html.j2``.
+        key: Anchor, letters and hyphens only. Its template is ``sections/<key>.html.j2``; without
+            one, ``content`` has a ``lead`` and ``panels``.
         title: Heading.
         content: What the template shows.
     """
