@@ -38,13 +38,12 @@ from freegaze.recording.recording import validate_recording
 from freegaze.recording.store import open_store, save_store
 from freegaze.runs.config import RunConfig, resolve_config
 from freegaze.runs.run_folder import RunFolder
-from freegaze.sources.alignment.tiny import make_tiny_streams
 from freegaze.sources.fetching.unpacking import unpack_zip
 from freegaze.sources.lab_files.tiny import deeplabcut_table
 from freegaze.sources.nwb.writing import write_nwb
 from freegaze.sources.simulation import load_truth
 from freegaze.sources.source import SOURCES, open_recordings
-from freegaze.sources.tiny import make_tiny_recording
+from freegaze.sources.tiny import make_tiny_recording, make_tiny_streams
 from freegaze.training.fit import resume, train
 from report_runs import make_explanation
 

@@ -381,7 +381,7 @@ FAULTS = (
     ),
     Fault(
         "the eye-gyro lag has the wrong sign",
-        "quality/eye_gyro.py",
+        "quality/eye_gyroscope.py",
         "x, y = eye[t + lag], gyro[t]",
         "x, y = eye[t], gyro[t + lag]",
         "tests/unit/test_quality_checks.py",

@@ -33,11 +33,10 @@ from freegaze.runs.own_code import Model, use_loss, use_model
 from freegaze.runs.recordings import open_against, open_run_recordings, source_of
 from freegaze.runs.run_folder import RunFolder
 from freegaze.simulation import SimulationConfig
-from freegaze.simulation import simulate as simulate_session
 from freegaze.simulation.tracks import TrackName
 from freegaze.sources import open_recordings
-from freegaze.sources.nwb.predictions import write_predicted_recording
-from freegaze.sources.simulation import Layout, check_target, write_simulation
+from freegaze.sources.nwb.predictions import write_predictions
+from freegaze.sources.simulation import Layout, Stimulus, simulate_to
 from freegaze.training.fit import train
 
 Run = FittedEncoder | Path | str
@@ -54,6 +53,8 @@ def simulate(
     redraws: int | None = None,
     config: SimulationConfig | None = None,
     layout: Layout = "store",
+    stimulus: Stimulus = "world",
+    card: bool = False,
     progress: Progress | None = None,
 ) -> Recording:
     """Simulate a session of the virtual mouse and write it with the truth behind it.
@@ -67,13 +68,17 @@ def simulate(
         redraws: Number of further draws of spikes from the same rates.
         config: All settings of a simulation, of which those above override theirs.
         layout: ``store``, or ``xu2023`` for files like those of Xu et al. (2023).
+        stimulus: ``world``: a freely moving mouse; ``white_noise``: the same neurons, head-fixed
+            before a screen of white noise, without a truth.
+        card: Whether to write ``realism_card.md`` beside the recording: its statistics beside those
+            of real mice.
         progress: Called with (description, done, total) after each step.
 
     Returns:
         The recording, opened from its folder.
 
     Raises:
-        ConfigError: If the layout is unknown, or a setting is impossible.
+        ConfigError: If layout or stimulus are unknown, or a setting is impossible.
         DataError: If the session exists already, or cannot be written.
 
     Example:
@@ -84,11 +89,10 @@ def simulate(
     given["redraws"] = redraws
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     config = SimulationConfig(**chosen) if config is None else replace(config, **chosen)
-    check_target(config.session_id, out, layout)
-    recording, truth = simulate_session(config, progress)
-    write_simulation(recording, truth, out, layout)
-    source = "simulation" if layout == "store" else layout
-    return open_recordings(source, out, sessions=[config.session_id])[0]
+    simulate_to(config, out, stimulus=stimulus, layout=layout, has_card=card, progress=progress)
+    source = "store" if stimulus == "white_noise" else "simulation"
+    source = layout if layout != "store" else source
+    return open_recordings(source, out, sessions=[config.session_id], min_rate_hz=0)[0]
 
 
 def fit(
@@ -397,11 +401,12 @@ def _write_nwb(
 ) -> None:
     name = encoder.run.resolve().name if encoder.run is not None else "without a folder"
     text = f"Encoder {encoder.model_name}, fitted in run {name}."
-    write_predicted_recording(
+    write_predictions(
         out,
         recording,
         predicted.rates,
         predicted.targets,
         predicted.unit_ids,
         description=text,
+        is_new=True,
     )

@@ -11,7 +11,7 @@ from freegaze.errors import ConfigError, DataError
 from freegaze.recording.recording import Recording
 from freegaze.recording.store import open_store, save_store
 from freegaze.sources.arrays.layout import write_arrays
-from freegaze.sources.source import SOURCES, describe_sources, detect_source, open_recordings
+from freegaze.sources.source import SOURCES, detect_source, open_recordings
 
 NAMES = SOURCES.names()
 
@@ -93,8 +93,8 @@ def test_a_text_file_is_refused_by_name(source: str, tmp_path: Path):
 
 
 def test_every_source_describes_itself():
-    rows = describe_sources()
-    assert [row["name"] for row in rows] == NAMES
-    for row in rows:
-        assert 20 < len(row["description"]) < 90
-        assert "\n" not in row["citation"]
+    for name in NAMES:
+        source = SOURCES.get(name)
+        assert source.name == name
+        assert 20 < len(source.description) < 90
+        assert "\n" not in source.citation

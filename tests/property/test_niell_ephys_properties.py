@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from test_laboratory_sources import QUIET
 
 from freegaze.sources.alignment.clock import ClockConfig
-from freegaze.sources.alignment.tiny import make_tiny_streams
 from freegaze.sources.niell.ephys_tiny import START_S, write_session
 from freegaze.sources.source import open_recordings
+from freegaze.sources.tiny import make_tiny_streams
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # numpy comments on odd values
 

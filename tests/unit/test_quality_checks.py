@@ -17,7 +17,7 @@ from freegaze.quality.behavior import (
     check_missing,
 )
 from freegaze.quality.checks import CHECKS, check_quality
-from freegaze.quality.eye_gyro_check import check_eye_gyro
+from freegaze.quality.eye_gyroscope import check_eye_gyro
 from freegaze.quality.grades import Scale, longest_run, runs
 from freegaze.quality.summary import summarize
 from freegaze.quality.units import (

@@ -8,8 +8,8 @@ from freegaze.files import arrays as array_files
 from freegaze.recording.recording import ResponseKind
 from freegaze.sources.alignment.assembly import (
     TIME,
+    SegmentConfig,
     Streams,
-    Stretch,
     align_streams,
 )
 from freegaze.sources.alignment.bins import count_events, integrate, interpolate, make_bins
@@ -142,14 +142,18 @@ def test_frames_out_of_order_are_refused_or_sorted():
 
 
 def test_stretches_become_segments():
-    stretches = [Stretch(0.05, 0.5, "train"), Stretch(0.5, 0.81, "test", True)]
-    found = align((np.arange(40) + 0.5) / 40, width=0.1, stretches=stretches)
+    wanted = [
+        SegmentConfig(start_s=0.05, stop_s=0.5, role="train"),
+        SegmentConfig(start_s=0.5, stop_s=0.81, role="test", trial=True),
+    ]
+    found = align((np.arange(40) + 0.5) / 40, width=0.1, wanted=wanted)
     assert [(s.start, s.stop, s.role, s.trial) for s in found.segments] == [
         (0, 4, "train", False),
         (4, 7, "test", True),
     ]
+    more = SegmentConfig(start_s=0.4, stop_s=0.7)
     with pytest.raises(DataError, match="overlaps another"):
-        align((np.arange(40) + 0.5) / 40, width=0.1, stretches=[*stretches, Stretch(0.4, 0.7)])
+        align((np.arange(40) + 0.5) / 40, width=0.1, wanted=[*wanted, more])
 
 
 def test_areas_are_averaged_when_frames_are_scaled():
@@ -238,7 +242,10 @@ def test_impossible_times_are_refused_by_name(times, message):
         ({"start_s": 0.9, "stop_s": 0.8}, "do not overlap"),
         ({"width": 5.0}, "no bin of 5 s fits"),
         ({"width": 1e-9}, r"1e\+09 bins; are all times in seconds"),
-        ({"stretches": [Stretch(5.0, 6.0)]}, "no bin of 0.25 s lies inside the segments"),
+        (
+            {"wanted": [SegmentConfig(start_s=5.0, stop_s=6.0)]},
+            "no bin of 0.25 s lies inside the segments",
+        ),
     ],
 )
 def test_streams_that_do_not_meet_are_refused_in_one_line(change, message):

@@ -17,13 +17,13 @@ from freegaze.errors import ConfigError, DataError
 from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.sources.alignment.assembly import TIME
 from freegaze.sources.alignment.clock import ClockConfig
-from freegaze.sources.alignment.tiny import make_tiny_streams
 from freegaze.sources.lab_files.config import DeepLabCutConfig, SleapConfig
 from freegaze.sources.lab_files.eye_points import read_pupil
 from freegaze.sources.lab_files.source import FilesSource
 from freegaze.sources.lab_files.tables import read_timestamps
 from freegaze.sources.lab_files.tiny import deeplabcut_table, write_movie
 from freegaze.sources.source import detect_source, open_recordings
+from freegaze.sources.tiny import make_tiny_streams
 
 OFFSET_S, DRIFT = 0.1, 1e-4
 

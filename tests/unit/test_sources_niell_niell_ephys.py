@@ -15,7 +15,6 @@ from freegaze.errors import ConfigError, DataError, FreegazeError
 from freegaze.recording.recording import Recording
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.streams import SampleStream, make_samples
-from freegaze.sources.alignment.tiny import TinyStreams, make_tiny_streams
 from freegaze.sources.niell.ephys_clocks import (
     APART_S,
     correct_zone,
@@ -24,6 +23,7 @@ from freegaze.sources.niell.ephys_clocks import (
 from freegaze.sources.niell.ephys_tiny import TINY_CLOCK, write_session
 from freegaze.sources.niell.niell_ephys import NiellEphysSource
 from freegaze.sources.source import detect_source, open_recordings
+from freegaze.sources.tiny import TinyStreams, make_tiny_streams
 
 NAME = "070921_J553RT_control_Rig2_fm1"
 SAME = ClockConfig()

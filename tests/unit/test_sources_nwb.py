@@ -20,7 +20,6 @@ from freegaze.cli.app import app
 from freegaze.errors import ConfigError, DataError, ShapeError
 from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.sources.alignment.assembly import TIME
-from freegaze.sources.alignment.tiny import make_tiny_streams
 from freegaze.sources.lab_files.tiny import write_movie
 from freegaze.sources.nwb.listing import list_nwb
 from freegaze.sources.nwb.predictions import read_predictions, write_predictions
@@ -28,7 +27,7 @@ from freegaze.sources.nwb.source import NwbSource
 from freegaze.sources.nwb.writing import write_nwb
 from freegaze.sources.source import SOURCES, open_recordings
 from freegaze.sources.targets import convert
-from freegaze.sources.tiny import make_tiny_recording
+from freegaze.sources.tiny import make_tiny_recording, make_tiny_streams
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # pynwb, hdmf and pynapple comment freely
 

@@ -15,7 +15,7 @@ from freegaze.sources.conversion import (
     to_names,
     to_scalar,
 )
-from freegaze.sources.source import detect_source, open_recordings
+from freegaze.sources.source import detect_source, open_recordings, write_example
 
 
 def test_unknown_sources_name_the_nearest(tmp_path: Path):
@@ -46,6 +46,16 @@ def test_a_session_that_is_there_twice(tmp_path: Path):
     ArraysSource().write_tiny(tmp_path, 0)
     with pytest.raises(DataError, match="session 'tiny' is there twice"):
         open_recordings("arrays", tmp_path, sessions=["tiny", "tiny"])
+
+
+def test_an_example_is_written_into_a_new_folder_and_opens(tmp_path: Path):
+    path = write_example("xu2023", tmp_path / "example")
+    assert [r.session_id for r in open_recordings("auto", path)] == ["tiny"]
+    with pytest.raises(DataError, match="example.*choose a new folder"):
+        write_example("xu2023", tmp_path / "example")
+    with pytest.raises(RegistryError, match="nearest: xu2023"):
+        write_example("xu203", tmp_path / "other")
+    assert [p.name for p in tmp_path.iterdir()] == ["example"]
 
 
 def test_gray_keeps_values():

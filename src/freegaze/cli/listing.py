@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from freegaze.cli.tables import print_rows
+from freegaze.errors import ConfigError
 from freegaze.registry import Registry
 
 ModelName = Annotated[str | None, typer.Argument(help="List the options of this encoder.")]
@@ -42,16 +45,32 @@ def metrics() -> None:
     )
 
 
-def sources(name: SourceName = None) -> None:
+def sources(
+    name: SourceName = None,
+    example: Annotated[
+        Path | None, typer.Option(help="Write a small example of its files into this new folder.")
+    ] = None,
+) -> None:
     """List the formats and data sets that can be read, or the options of one.
 
     For example:
 
         freegaze sources xu2023
+
+        freegaze sources arrays --example data/example
     """
+    if example is not None and name is None:
+        raise ConfigError("--example needs the name of a source; `freegaze sources` lists them")
     if name is not None:
         from freegaze.sources import SOURCES
+        from freegaze.sources.source import write_example
 
+        if example is not None:
+            options = SOURCES.get(name).tiny_options.items()
+            stated = [f" --option '{key}={json.dumps(value)}'" for key, value in options]
+            path = write_example(name, example)
+            typer.echo(f"freegaze inspect {path} --source {name}{''.join(stated)}")
+            return
         _print_options(f"Options of {name}, for --option OPTION=VALUE", SOURCES.get(name).Options)
         return
     _print_names(

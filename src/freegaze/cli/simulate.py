@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -42,24 +42,19 @@ def command(
 
         freegaze simulate --seed 1 --stimulus white_noise --out data/noise
     """
-    from freegaze.simulation import SimulationConfig
-    from freegaze.simulation.tracks import TrackName
-    from freegaze.sources.simulation import CARD, simulate_to
+    from freegaze.workflow import simulate
 
-    config = SimulationConfig(
-        minutes=minutes,
-        n_neurons=neurons,
-        seed=seed,
-        track=cast(TrackName, track),  # checked there, with the nearest names in the message
-        redraws=redraws,
-    )
     with progress_bar(quiet) as progress:
-        recording, written = simulate_to(
-            config,
+        recording = simulate(
             out,
-            stimulus=stimulus,
-            layout=layout,
-            has_card=card,
+            minutes=minutes,
+            n_neurons=neurons,
+            seed=seed,
+            track=cast(Any, track),  # checked there, with the nearest names in the message
+            redraws=redraws,
+            layout=cast(Any, layout),
+            stimulus=cast(Any, stimulus),
+            card=card,
             progress=progress,
         )
     typer.echo(
@@ -67,4 +62,4 @@ def command(
         f"{recording.n_bins} bins of {recording.bin_width_s * 1000:.0f} ms"
     )
     if card:
-        typer.echo(f"realism card: {written / CARD}")
+        typer.echo(f"realism card: {out / recording.session_id / 'realism_card.md'}")

@@ -1,4 +1,4 @@
-"""Checks of the behavior columns: missing samples, long gaps, constant columns."""
+"""Checks of the behavior columns: missing values, gaps, when tracking is lost, constants."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def check_missing(recording: Recording) -> Check:
 
 
 def check_gaps(recording: Recording) -> Check:
-    """Grade the longest stretch without a value in any column.
+    """Grade the longest gap of any column.
 
     Data: ``longest_s`` (n_behavior,), ``start_bin`` (n_behavior,).
     """

@@ -1,4 +1,4 @@
-"""Quality of a recording: red, amber and green checks, each with a number and a sentence."""
+"""Red, amber and green checks of a recording, each with its number and a sentence."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from freegaze.quality.behavior import (
     check_loss_against_behavior,
     check_missing,
 )
-from freegaze.quality.eye_gyro_check import check_eye_gyro
+from freegaze.quality.eye_gyroscope import check_eye_gyro
 from freegaze.quality.grades import Check, Status
-from freegaze.quality.summary import summarize
 from freegaze.quality.units import (
     check_duplicates,
     check_quiet_units,
@@ -22,8 +21,6 @@ from freegaze.quality.units import (
 from freegaze.quality.video import check_freezes
 from freegaze.recording.recording import Recording
 from freegaze.registry import nearest_names
-
-__all__ = ["CHECKS", "Check", "QualityReport", "Status", "check_quality", "summarize"]
 
 CHECKS = (
     check_missing,

@@ -12,40 +12,13 @@ Status = Literal["green", "amber", "red", "not available"]
 
 
 @dataclass(frozen=True)
-class Check:
-    """One check of a recording.
-
-    Args:
-        name: Short name with underscores.
-        title: The same for a heading.
-        status: green (good), amber (look at it), red (mend it first), or not available.
-        value: What was measured; NaN where not available.
-        unit: Unit of the value and its limits.
-        amber: Limit from which it is amber.
-        red: Limit from which it is red.
-        sentence: What was found, and what it means.
-        data: Arrays for a figure: time courses, one value a column or unit.
-    """
-
-    name: str
-    title: str
-    status: Status
-    value: float
-    unit: str
-    amber: float
-    red: float
-    sentence: str
-    data: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Scale:
     """Name, unit and limits of a check; larger values are worse.
 
     Args:
         name: Short name with underscores.
         title: The same for a heading.
-        unit: Unit of the value.
+        unit: Unit of the value and its limits.
         amber: Limit from which a value is amber.
         red: Limit from which a value is red.
     """
@@ -57,23 +30,34 @@ class Scale:
     red: float
 
     def grade(self, value: float, sentence: str, **data: np.ndarray) -> Check:
-        """Return the check with the status that ``value`` deserves."""
-        status: Status = "green"
-        if value >= self.amber:
-            status = "red" if value >= self.red else "amber"
-        return self._check(status, float(value), sentence, data)
+        """Return the check with the status of ``value``."""
+        status: Status = "red" if value >= self.red else "amber" if value >= self.amber else "green"
+        return Check(**vars(self), status=status, value=float(value), sentence=sentence, data=data)
 
     def doubt(self, sentence: str, **data: np.ndarray) -> Check:
-        """Return the check as amber without a number, where what it measures is not to be seen."""
-        return self._check("amber", float("nan"), sentence, data)
+        """Return the check as amber without a number, where its value cannot be measured."""
+        return Check(**vars(self), status="amber", value=np.nan, sentence=sentence, data=data)
 
     def not_available(self, sentence: str) -> Check:
         """Return the check as not available, with the reason."""
-        return self._check("not available", float("nan"), sentence, {})
+        return Check(**vars(self), status="not available", value=np.nan, sentence=sentence)
 
-    def _check(self, status: Status, value: float, sentence: str, data: Mapping) -> Check:
-        fields = (self.name, self.title, status, value, self.unit, self.amber, self.red)
-        return Check(*fields, sentence, data)
+
+@dataclass(frozen=True)
+class Check(Scale):
+    """One check of a recording: its scale, and what was found.
+
+    Args:
+        status: green (good), amber (look at it), red (mend it first), or not available.
+        value: Measured value; NaN where not available.
+        sentence: What was found, and what it means.
+        data: Arrays for a figure: time courses, one value per column or unit.
+    """
+
+    status: Status
+    value: float
+    sentence: str
+    data: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def longest_run(flags: np.ndarray, segment: np.ndarray) -> tuple[int, int]:

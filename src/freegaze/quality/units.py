@@ -47,7 +47,7 @@ def check_rate_drift(recording: Recording) -> Check:
     The trend is a straight line through the means of ten tenths, its error widened by their
     autocorrelation. Measured on steady units whose rates forget within a minute, p < 0.01 in 1 %
     of them at 60 min, 2 % at 20 min and 4 % at 10 min.
-    Data: ``rate_over_time`` (10, n_neurons), mean response a bin in each tenth;
+    Data: ``rate_over_time`` (10, n_neurons), mean response per bin in each tenth;
     ``relative_change`` and ``p`` (n_neurons,).
     """
     if recording.duration_s < _N_BLOCKS * _MIN_BLOCK_S:

@@ -1,4 +1,4 @@
-"""Check of the video for frames that do not change."""
+"""Check of the video: freezes."""
 
 from __future__ import annotations
 

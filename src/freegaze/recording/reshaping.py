@@ -107,12 +107,7 @@ def cut_segments(recording: Recording, n_segments: int, test: float) -> Recordin
 
 
 def area_weights(n_old: int, n_new: int) -> Float[np.ndarray, "n_new n_old"]:
-    """Return the share of each old pixel in each new one, along one axis; rows sum to 1.
-
-    Args:
-        n_old: Pixels of the given frame along the axis.
-        n_new: Pixels of the resized frame.
-    """
+    """Return the share of each old pixel in each new one, along one axis; rows sum to 1."""
     edges = np.arange(n_new + 1) * n_old / n_new
     low, high = edges[:-1, None], edges[1:, None]
     old = np.arange(n_old)

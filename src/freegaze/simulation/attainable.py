@@ -1,18 +1,18 @@
 """The expected rate given only what was recorded.
 
-``attainable`` knows the neuron (its receptive field, kernel and coefficients) but of the session
+``attainable`` uses the neuron (its receptive field, kernel and coefficients) but of the session
 only the recorded video and behavior. It
 
 1. fills lost eye tracking by linear interpolation,
 2. guesses each bin's affine from the recorded gaze and head posture: by the affine retina's own
    rule, or, for the spherical retina, by the best quadratic regression of the true best affine on
-   theta, phi, pitch and roll over training bins (so it does not know parallax, which depends on
+   theta, phi, pitch and roll over training bins (so it has no parallax, which depends on
    the distance of the walls),
 3. moves the recorded 48 ms frame by it, with gray where the camera saw nothing, and filters that,
 4. runs the neuron's own pipeline on these drives and the recorded behavior, with latent and drift
    at their mean,
 5. and scales the result by a linear regression of the true rate on it over training bins, one
-   slope and one intercept a neuron, which shrinks what measurement noise has blurred (never below
+   slope and one intercept per neuron, which shrinks what measurement noise has blurred (never below
    1 % of the mean rate).
 
 It is a reference, not a proof of a bound: a model that infers more than these steps do could beat

@@ -1,7 +1,7 @@
 """Walking and head posture of the virtual mouse.
 
 The time constants and spreads below were tuned until the measured signals show the statistics of a
-freely moving mouse (see the realism card); a comment says which entry each one serves.
+freely moving mouse (see the realism card); a comment names the entry of each one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PITCH_SKEW, ROLL_SKEW = -0.03, 0.04
 
 @dataclass(frozen=True)
 class Body:
-    """Where head and body are at each step of 16 ms; arrays of shape (n_steps,) unless said.
+    """Position of head and body at each step of 16 ms; arrays of shape (n_steps,) unless stated.
 
     Args:
         position_cm: Of the head, shape (n_steps, 3).

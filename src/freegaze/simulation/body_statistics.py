@@ -50,7 +50,7 @@ def regression(target: np.ndarray, *predictors: np.ndarray) -> tuple[np.ndarray,
         predictors: Shape (n_steps,) each.
 
     Returns:
-        One slope a predictor, and the share of variance explained.
+        One slope per predictor, and the share of variance explained.
     """
     known = np.isfinite(target)
     design = np.column_stack([np.ones(known.sum()), *(p[known] for p in predictors)])

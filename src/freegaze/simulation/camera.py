@@ -1,7 +1,7 @@
 """An equidistant fisheye and the ray caster that both camera and retina look through.
 
-Camera axes: X to the right, Y down, Z forward, in the picture's own view. A point at angle ``r``
-from the axis lies ``r / deg_per_px`` pixels from the center of the picture (equidistant
+Camera axes: X to the right, Y down, Z forward, in the frame's own view. A point at angle ``r``
+from the axis lies ``r / deg_per_px`` pixels from the center of the frame (equidistant
 projection).
 """
 
@@ -19,7 +19,7 @@ FIELD_HEIGHT_DEG = 90.0
 
 
 def deg_per_px(frame_size: tuple[int, int]) -> float:
-    """Return the scale of a frame in degrees a pixel (1.5 for 60 x 80)."""
+    """Return the scale of a frame in degrees per pixel (1.5 for 60 x 80)."""
     return FIELD_HEIGHT_DEG / frame_size[0]
 
 
@@ -40,7 +40,7 @@ def pixel_grid(frame_size: tuple[int, int]) -> np.ndarray:
 
 
 def rays_of_pixels(points_px: np.ndarray, scale_deg: float) -> np.ndarray:
-    """Return the unit direction, in camera axes, that each point of the picture looks into.
+    """Return the unit direction, in camera axes, that each point of the frame looks into.
 
     Args:
         points_px: Shape (..., 2), relative to the center of the frame.
@@ -55,7 +55,7 @@ def rays_of_pixels(points_px: np.ndarray, scale_deg: float) -> np.ndarray:
 
 
 def pixels_of_rays(rays: np.ndarray, scale_deg: float) -> np.ndarray:
-    """Return where in the picture a direction is seen, the inverse of ``rays_of_pixels``.
+    """Return where in the frame a direction is seen, the inverse of ``rays_of_pixels``.
 
     Args:
         rays: Shape (..., 3), any length.
@@ -76,7 +76,7 @@ class Renderer:
 
     Args:
         world: What there is to see.
-        frame_size: (height, width) of the pictures.
+        frame_size: (height, width) of the frames.
     """
 
     def __init__(self, world: World, frame_size: tuple[int, int]) -> None:
@@ -90,7 +90,7 @@ class Renderer:
     def render(
         self, position: Float[torch.Tensor, "frames 3"], rotation: Float[torch.Tensor, "frames 3 3"]
     ) -> Float[torch.Tensor, "frames height width"]:
-        """Render pictures from inside the box.
+        """Render frames from inside the box.
 
         From inside a convex box a ray leaves through the face whose plane it meets first, so that
         no intersection needs testing: of the six planes the nearest one ahead is the one that is

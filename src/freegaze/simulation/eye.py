@@ -1,4 +1,4 @@
-"""Eye movements in the head: compensation of head rotation, and saccades.
+"""Eye movements in the head, which counter head rotation, with saccades to the new center.
 
 theta follows its set point 9 + 0.4 (pitch + 18) - 0.15 (roll - 5) and counters yaw; phi and torsion
 counter roll and pitch by following them. Angles are in degrees, signs as in ``rotation``.
@@ -25,12 +25,12 @@ TORSION_ON_PITCH, TORSION_ON_ROLL = 0.35, 0.08
 """Torsion follows pitch by 0.3 to 0.4, with a small roll term."""
 
 SACCADE_STEPS = 4
-"""A saccade of 20 degrees lasts about 60 ms, at some 300 degrees a second."""
+"""A saccade of 20 degrees lasts about 60 ms, at some 300 degrees per second."""
 
 
 @dataclass(frozen=True)
 class Eye:
-    """Where the eye points in the head at each step, shape (n_steps,) each.
+    """Direction of the eye in the head at each step, shape (n_steps,) each.
 
     Args:
         theta_deg: To the left (nasal for this right eye).

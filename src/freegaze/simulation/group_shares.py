@@ -1,4 +1,4 @@
-"""True shares of the predictable response that each group of behavior signals carries."""
+"""True share of the attainable deviance that each group of behavior signals carries."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def group_shares(
 def true_saliency(
     truth: Truth, bins: Integer[np.ndarray, " bin"], signal: str, step: float
 ) -> Float[np.ndarray, " neuron"]:
-    """Return how much the mean rate changes with a signal, the picture held still.
+    """Return how much the mean rate changes with a signal, the frame held still.
 
     Args:
         truth: Of a simulated session.
@@ -73,7 +73,7 @@ def true_saliency(
             either side.
 
     Returns:
-        Expected counts a bin for one step.
+        Expected counts per bin for one step.
     """
     path = {name: truth.path[f"true_{name}"] for name in SIGNALS}
     share = truth.position_share

@@ -1,4 +1,4 @@
-"""Measurement of the body by instruments: noise, delay, and lost tracking of the eye."""
+"""Measured signals: noise, delay, and moments when the eye is not tracked."""
 
 from __future__ import annotations
 

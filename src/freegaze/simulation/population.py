@@ -139,7 +139,7 @@ def make_population(
 
     Args:
         n_neurons: How many.
-        frame_size: (height, width) of the retinal picture.
+        frame_size: (height, width) of the retinal frame.
         rng: Source of randomness.
         is_vision_only: Make every neuron "visual_only" (the track ``null``).
         latent_strength: Mean coefficient of the shared latent.

@@ -1,4 +1,4 @@
-"""Expected spike counts from retinal frames and behavior.
+"""From frames and behavior to expected spike counts.
 
 One pipeline serves twice: fed with what truly happened it gives ``oracle``, fed with what was
 recorded it gives the raw material of ``attainable``. Only the normalization is learned, once, from
@@ -40,16 +40,16 @@ BEHAVIOR_DELAY_S = 0.08
 """Behavior acts on cortex through a low pass of this time constant."""
 
 MEAN_GRAY = 0.42
-"""Subtracted from pictures, and assumed where a picture ends: about the mean brightness of the
+"""Subtracted from frames, and assumed where a frame ends: about the mean brightness of the
 box."""
 
 
 @dataclass(frozen=True)
 class Drives:
-    """What the filters see at each step, shape (n_steps, n_neurons) each.
+    """Responses of the filters at each step, shape (n_steps, n_neurons) each.
 
     Args:
-        cosine: Receptive field in cosine phase times picture.
+        cosine: Receptive field in cosine phase times frame.
         sine: The same in sine phase (zero for simple cells).
         contrast: Local root mean square contrast in the pool (zero where there is none).
     """
@@ -104,7 +104,7 @@ class FilterBank:
         return Drives.joined([self.see(part) for part in frames], STEPS_PER_BIN)
 
     def see(self, pictures: torch.Tensor) -> Drives:
-        """Filter pictures.
+        """Filter frames.
 
         Args:
             pictures: Brightness minus ``MEAN_GRAY``, shape (time, height, width).

@@ -18,11 +18,11 @@ from freegaze.simulation.targets import TARGETS, Target
 from freegaze.simulation.truth import Truth
 
 N_SPECTRUM_PICTURES = 200
-"""Retinal pictures whose spectra are averaged."""
+"""Retinal frames whose spectra are averaged."""
 
 LOWEST_CPD, HIGHEST_SHARE = 0.02, 0.6
-"""Range of the fit: from two cycles in the height of the picture to 0.6 of the highest frequency
-that its pixels can carry (0.2 cycles per degree at 1.5 degrees a pixel)."""
+"""Range of the fit: from two cycles in the height of the frame to 0.6 of the highest frequency
+that its pixels can carry (0.2 cycles per degree at 1.5 degrees per pixel)."""
 
 NOISE_WINDOW_S = 1.0
 """Window of the pairwise noise correlation."""
@@ -103,13 +103,13 @@ def _session_statistics(recording: Recording, truth: Truth) -> dict[str, float]:
 
 
 def spectrum_slope(truth: Truth) -> float:
-    """Return the exponent of the power spectrum on the retina, about -2 in natural pictures.
+    """Return the exponent of the power spectrum on the retina, about -2 in natural images.
 
     Args:
         truth: Of the session.
 
     Returns:
-        Slope of log power on log spatial frequency, averaged over directions and pictures.
+        Slope of log power on log spatial frequency, averaged over directions and frames.
     """
     bins = np.linspace(0, len(truth.oracle) - 1, N_SPECTRUM_PICTURES).astype(int)
     pictures = retinal_pictures(truth, bins)

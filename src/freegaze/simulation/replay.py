@@ -21,7 +21,7 @@ def retinal_pictures(
 ) -> Float[np.ndarray, "n height width"]:
     """Render what fell on the retina in the middle of some bins.
 
-    Retinal pictures are not stored: this draws the world again from the seed and looks from the
+    Retinal frames are not stored: this draws the world again from the seed and looks from the
     true path.
 
     Args:
@@ -30,7 +30,7 @@ def retinal_pictures(
 
     Returns:
         Brightness in 0..1, shape (n, height, width); in the affine retina, what lies outside the
-        camera's picture is 0.
+        camera's frame is 0.
     """
     height, width = truth.receptive_field.shape[2:]
     renderer = Renderer(make_world(random_streams(truth.seed)["world"]), (height, width))

@@ -1,11 +1,11 @@
-"""Retinal frames: the world through the eye, or camera frames under an affine map.
+"""Retinal frames: the world through the eye, or the camera frame moved by an affine.
 
 Warp convention, the same for the truth and for any image shifter that should undo the gaze: with x
 to the right and y down, what the camera has at pixel ``p`` the retina has at ``M p``, where
 ``M = T(x_px, y_px) T(c) R T(-c)``, ``R = [[cos a, -sin a], [sin a, cos a]]`` and ``c`` is the
 center of the frame, ``((width - 1) / 2, (height - 1) / 2)``. So a positive ``x_px`` moves the
-picture to the right, a positive ``y_px`` down, a positive ``a`` turns it clockwise. Applied to the
-camera's frame, the truth's (x_px, y_px, rotation_deg) gives the retinal picture.
+frame to the right, a positive ``y_px`` down, a positive ``a`` turns it clockwise. Applied to the
+camera's frame, the truth's (x_px, y_px, rotation_deg) gives the retinal frame.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from freegaze.simulation.rotation import EYE_OFFSET_CM, REST_PHI_DEG, REST_THETA
 RetinaKind = Literal["sphere", "affine"]
 
 FIT_RADIUS_DEG = 25.0
-"""The best affine is fitted to the middle of the picture, where receptive fields are."""
+"""The best affine is fitted to the middle of the frame, where receptive fields are."""
 
 
 def affine_of_gaze(
@@ -32,10 +32,10 @@ def affine_of_gaze(
     torsion_deg: Float[np.ndarray, " time"],
     scale_deg: float,
 ) -> Float[np.ndarray, "time 3"]:
-    """Return the affine that the affine retina applies to the camera's picture.
+    """Return the affine that the affine retina applies to the camera's frame.
 
-    It is linear in the gaze. At 1.5 degrees a pixel, nine tenths of the shifts lie within 14 pixels
-    sideways and nine tenths within 11 up and down; 99 % within 22 and 17.
+    It is linear in the gaze. At 1.5 degrees per pixel, nine tenths of the shifts lie within 14 px
+    sideways and nine tenths within 11 px up and down; 99 % within 22 and 17 px.
 
     Args:
         theta_deg: Horizontal eye position, shape (time,).
@@ -53,7 +53,7 @@ def affine_of_gaze(
 def warp(
     frames: Float[torch.Tensor, "time height width"], affine: Float[np.ndarray, "time 3"]
 ) -> Float[torch.Tensor, "time height width"]:
-    """Move pictures by the affine of this module; what comes from outside the picture is 0.
+    """Move frames by the affine of this module; what comes from outside the frame is 0.
 
     Args:
         frames: Shape (time, height, width), float.
@@ -98,7 +98,7 @@ def best_affine(
     eye_position_cm: np.ndarray,
     eye: np.ndarray,
 ) -> np.ndarray:
-    """Fit the shift and rotation that best carry the camera's picture onto the spherical retina.
+    """Fit the shift and rotation that best carry the camera's frame onto the spherical retina.
 
     For a grid of camera pixels the point of the world that each sees is looked up, and where the
     eye sees that point; shift and rotation follow by least squares (two-dimensional Procrustes).

@@ -3,7 +3,7 @@
 World and head: x forward, y left, z up. Yaw turns to the left, pitch turns the nose up, roll turns
 the right side down. Camera and eye: X right, Y down, Z forward in their own view; theta turns the
 eye to the left (for this right eye: towards the nose), phi turns it up, torsion turns it
-counterclockwise in its own view, so that the retinal picture turns clockwise. With these signs the
+counterclockwise in its own view, so that the retinal frame turns clockwise. With these signs the
 slopes of phi and torsion on head pitch and roll keep the gaze still, as in the animal.
 """
 

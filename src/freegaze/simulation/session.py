@@ -44,21 +44,12 @@ TRAIN_SHARE = 0.7
 
 @dataclass(frozen=True)
 class _Animal:
-    """What is drawn before anything is seen."""
+    """Parts that are drawn before anything is rendered."""
 
     body: Body
     eye: Eye
     population: Population
     renderer: Renderer
-
-
-@dataclass(frozen=True)
-class _Rates:
-    """Expected counts, true and from what was recorded, and the latent at each bin."""
-
-    oracle: np.ndarray
-    attainable: np.ndarray
-    latent: np.ndarray
 
 
 def simulate(config: SimulationConfig, progress: Progress | None = None) -> tuple[Recording, Truth]:
@@ -104,24 +95,21 @@ def _simulate(
     report("rates", 0, 1)
     oracle, constants, latent = _true_rates(animal, views, path, streams)
     train = np.concatenate([s.bins() for s in segments if s.role == "train"])
-    rates = _Rates(
-        oracle,
-        _attainable(animal, track, views, frames, recorded, constants, oracle, train),
-        latent,
-    )
+    attainable = _attainable(animal, track, views, frames, recorded, constants, oracle, train)
+    rates = {"oracle": oracle, "attainable": attainable}
     spikes = draw_spikes(oracle, BIN_S, config.spiking, streams["spikes"])
     recording = _recording(config, frames, recorded, spikes, rates, segments)
-    truth = _truth(config, animal, views, rates, recorded, path, streams["redraws"])
+    truth = _truth(config, animal, views, rates, latent, recorded, path, streams["redraws"])
     report("rates", 1, 1)
     return recording, truth
 
 
 def make_segments(n_bins: int, n_segments: int) -> tuple[Segment, ...]:
-    """Cut a session into equal stretches of 70 % training then 30 % test.
+    """Cut a session into equal segments of 70 % training then 30 % test.
 
     Args:
         n_bins: Length of the session.
-        n_segments: Number of stretches.
+        n_segments: Number of segments.
 
     Returns:
         Twice as many segments, training and test in turn.
@@ -236,7 +224,7 @@ def _recording(
     frames: np.ndarray,
     recorded: dict[str, np.ndarray],
     spikes: np.ndarray,
-    rates: _Rates,
+    rates: dict[str, np.ndarray],
     segments: tuple[Segment, ...],
 ) -> Recording:
     return Recording(
@@ -251,7 +239,7 @@ def _recording(
         response_kind=ResponseKind.SPIKE_COUNTS,
         unit_ids=unit_names(config.n_neurons),
         segments=segments,
-        reference_rates={"oracle": rates.oracle, "attainable": rates.attainable},
+        reference_rates=rates,
         deg_per_px=deg_per_px(config.frame_size),
         provenance={"source": "simulation", "options": asdict(config)},
     )
@@ -261,7 +249,8 @@ def _truth(
     config: SimulationConfig,
     animal: _Animal,
     views: Views,
-    rates: _Rates,
+    rates: dict[str, np.ndarray],
+    latent: np.ndarray,
     recorded: dict[str, np.ndarray],
     path: dict[str, np.ndarray],
     rng: np.random.Generator,
@@ -269,9 +258,9 @@ def _truth(
     """Collect what is true, and draw the further spikes asked for."""
     p, eye = animal.population, animal.eye
     middle = slice(STEPS_PER_BIN // 2, None, STEPS_PER_BIN)
-    redraws = np.zeros((config.redraws, *rates.oracle.shape), dtype=np.uint8)
+    redraws = np.zeros((config.redraws, *rates["oracle"].shape), dtype=np.uint8)
     for i in range(config.redraws):
-        redraws[i] = draw_spikes(rates.oracle, BIN_S, config.spiking, rng)
+        redraws[i] = draw_spikes(rates["oracle"], BIN_S, config.spiking, rng)
     is_mean = config.frame_binning == "mean"
     return Truth(
         kind=p.kind,
@@ -283,14 +272,14 @@ def _truth(
         position_share=p.position_share,
         mean_rate_hz=p.mean_rate_hz,
         latent_coefficient=p.latent_coefficient,
-        oracle=rates.oracle,
-        attainable=rates.attainable,
+        oracle=rates["oracle"],
+        attainable=rates["attainable"],
         retinal_rotation_deg=np.column_stack(
             [eye.theta_deg[middle], eye.phi_deg[middle], eye.torsion_deg[middle]]
         ),
         best_affine=views.best_affine,
         is_tracked=np.isfinite(recorded["theta"]),
-        latent=rates.latent,
+        latent=latent,
         alternative_frames=views.middle_frames if is_mean else views.mean_frames,
         alternative_binning="middle" if is_mean else "mean",
         path={name: signal.astype(np.float32) for name, signal in path.items()},

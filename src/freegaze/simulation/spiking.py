@@ -54,7 +54,7 @@ def draw_spikes(
 
 
 def _poisson(mean: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    """Invert the cumulative distribution, one uniform number a bin.
+    """Invert the cumulative distribution, one uniform number per bin.
 
     Unlike a generator that draws as many numbers as it needs, this keeps every other bin's spikes
     the same when a rate differs in its last digit, as between machines.

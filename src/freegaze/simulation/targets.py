@@ -1,4 +1,4 @@
-"""Published statistics of real mice, and the tolerances for the virtual one."""
+"""Statistics of real mice, and the accepted range of each for the virtual one."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ TARGETS: tuple[Target, ...] = (
     _open("gaze and image", "gaze speed, 90th percentile", "deg/s"),
     _open("gaze and image", "fixation length, median", "s"),
     _open("gaze and image", "fixation length, mean", "s"),
-    # Amplitude falls as 1/f in natural pictures (Field 1987), power as 1/f**2, give or take 0.5.
+    # Amplitude falls as 1/f in natural images (Field 1987), power as 1/f**2, give or take 0.5.
     Target("gaze and image", "slope of the power spectrum", "", "-2", (-2.5, -1.5)),
     # 68 of 108, 32 of 52 and 49 of 63 units in the three sessions of Xu et al. (2023).
     Target("neurons", "share of neurons above 3 Hz", "", "0.62 to 0.78", (0.55, 0.85)),

@@ -1,4 +1,4 @@
-"""Tracks, which set the difficulty, and the configuration of one simulated session."""
+"""Tracks of difficulty, and the configuration of one simulated session."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Binning = Literal["mean", "middle"]
 
 @dataclass(frozen=True)
 class Track:
-    """What makes a session easy or hard.
+    """Settings that make a session easy or hard.
 
     Args:
         retina: Where receptive fields look.
@@ -31,7 +31,7 @@ class Track:
         eye_noise_deg: Noise of tracked eye angles at each 16 ms sample.
         eye_delay_steps: Delay of the eye camera behind the gyroscope in steps of 16 ms.
         pupil_brightness_px: How strongly the pupil shrinks with brightness.
-        is_vision_only: Whether no neuron knows of behavior.
+        is_vision_only: Whether no neuron depends on behavior.
     """
 
     retina: RetinaKind = "sphere"
@@ -51,7 +51,7 @@ TRACKS: dict[str, Track] = {
         retina="affine", latent_strength=0.0, drift_strength=0.0, loss_share=0.03, eye_delay_steps=0
     ),
     "hard": Track(torsion_gain=1.6, latent_strength=0.35, drift_strength=0.35, loss_share=0.12),
-    # The pupil follows brightness more than anything else, so that behavior tells of the scene.
+    # The pupil mostly follows brightness, so that behavior is correlated with the scene.
     "null": Track(is_vision_only=True, pupil_brightness_px=4.0),
 }
 """The four tracks; ``affine`` has neither latent nor drift, so that what is left is the gaze."""
@@ -72,7 +72,7 @@ class SimulationConfig:
         frame_binning: "mean" of a bin's three frames, with its motion blur, or the "middle" one.
             The other kind is kept in the truth.
         redraws: Number of further draws of spikes from the same rates, kept in the truth.
-        n_segments: Number of stretches, each 70 % training then 30 % test.
+        n_segments: Number of segments, each 70 % training then 30 % test.
         session_id: Name of the session; made of the other fields by default.
         spiking: "poisson", "refractory" or "gamma_poisson".
         version: Of the virtual mouse; only ``VM-1`` exists.

@@ -1,6 +1,6 @@
 """One pass over the session that looks through camera and retina at once.
 
-Retinal pictures of an hour would fill 4 GB; each is filtered as soon as it is rendered and
+Retinal frames of an hour would fill 4 GB; each is filtered as soon as it is rendered and
 forgotten.
 """
 
@@ -44,12 +44,12 @@ def single_threaded() -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Views:
-    """What was seen.
+    """Camera frames, and responses of the filters to the retinal frames.
 
     Args:
         mean_frames: Camera, mean of the three steps of each bin, uint8 (n_bins, height, width).
         middle_frames: Camera, middle step, uint8 (n_bins, height, width).
-        brightness: Mean of the camera's picture at each step, 0..1, (n_steps,).
+        brightness: Mean of the camera's frame at each step, 0..1, (n_steps,).
         drives: What the neurons' filters see at each step.
         best_affine: x_px, y_px, rotation_deg from camera to retina, (n_bins, 3).
     """
@@ -77,7 +77,7 @@ def look(
         bank: The neurons' filters.
         body: Where the head is.
         eye: Where the eye points.
-        retina: "sphere" renders the retinal picture, "affine" moves the camera's.
+        retina: "sphere" renders the retinal frame, "affine" moves the camera's.
         n_workers: How many batches are rendered at a time; the result does not depend on it.
         progress: Called with ("render", bins done, bins in all).
 
@@ -117,7 +117,7 @@ def look(
 def _look_once(
     renderer: Renderer, body: Body, eye: Eye, retina: RetinaKind, steps: slice
 ) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
-    """Render one batch: camera pictures, retinal pictures minus gray, affine of each bin."""
+    """Render one batch: camera frames, retinal frames minus gray, affine of each bin."""
     position = body.position_cm[steps]
     camera = camera_rotation(body.yaw_deg[steps], body.pitch_deg[steps], body.roll_deg[steps])
     gaze = (eye.theta_deg[steps], eye.phi_deg[steps], eye.torsion_deg[steps])

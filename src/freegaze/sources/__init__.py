@@ -3,7 +3,6 @@
 from freegaze.sources.source import (
     SOURCES,
     AbstractSource,
-    describe_sources,
     detect_source,
     open_recordings,
     register_source,
@@ -12,7 +11,6 @@ from freegaze.sources.source import (
 __all__ = [
     "SOURCES",
     "AbstractSource",
-    "describe_sources",
     "detect_source",
     "open_recordings",
     "register_source",

@@ -1,4 +1,4 @@
-"""Turn arrays as laboratories write them into what a ``Recording`` holds, or say why that fails."""
+"""Conversion of arrays as laboratories write them into the arrays of a ``Recording``."""
 
 from __future__ import annotations
 

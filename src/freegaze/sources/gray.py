@@ -20,7 +20,7 @@ LEVELS = 255
 
 @dataclass(frozen=True, slots=True)
 class GrayScale:
-    """What becomes black and what becomes white.
+    """Linear map of values to gray levels.
 
     Args:
         low: Value that becomes 0.

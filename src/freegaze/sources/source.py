@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydantic import Field
 
 from freegaze.config import StrictConfig, build_config
 from freegaze.errors import DataError
-from freegaze.files.atomic import visible_folders
+from freegaze.files.atomic import atomic_folder, visible_folders
 from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.registry import Registry, nearest_names
 from freegaze.sources.conversion import errors_name
@@ -169,7 +168,7 @@ def open_recordings(source: str, path: Path | str, **options: Any) -> list[Recor
         **options: The source's own options, such as ``min_rate_hz=3.0``.
 
     Returns:
-        One recording a session, checked.
+        One recording per session, checked.
 
     Raises:
         RegistryError: If there is no such source.
@@ -215,20 +214,30 @@ def detect_source(path: Path | str) -> str:
     raise DataError(f"{where} {what}; name the source (known: {', '.join(SOURCES)})")
 
 
-def describe_sources() -> list[dict[str, str]]:
-    """Describe every source, for listings and the docs.
+def write_example(source: str, folder: Path | str, seed: int = 0) -> Path:
+    """Write a small example of a source's files, to see what they look like.
+
+    Args:
+        source: Name of the source.
+        folder: New folder.
+        seed: Fixes the numbers in the files.
 
     Returns:
-        One row a source: name, description, options with their defaults, citation.
+        The path to open.
+
+    Raises:
+        RegistryError: If there is no such source.
+        DataError: If the folder exists already, or the disk refuses.
+
+    Example:
+        >>> path = write_example("arrays", "example")
+        >>> open_recordings("arrays", path)[0].n_neurons
+        5
     """
-    rows = []
-    for name in SOURCES:
-        source = SOURCES.get(name)
-        defaults = source.Options().model_dump(mode="json")
-        options = ", ".join(f"{key}={json.dumps(value)}" for key, value in defaults.items())
-        row = {"name": name, "description": source.description, "options": options}
-        rows.append({**row, "citation": source.citation})
-    return rows
+    opener, target = SOURCES.get(source)(), Path(folder).expanduser()
+    with atomic_folder(target, lambda _: False, "choose a new folder") as partial:
+        opened = opener.write_tiny(partial, seed).relative_to(partial)
+    return target / opened
 
 
 def find_folders(path: Path, is_session: Callable[[Path], bool]) -> dict[str, Path]:

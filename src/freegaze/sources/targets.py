@@ -1,4 +1,4 @@
-"""Targets of a conversion: formats to write, and what each cannot store.
+"""Formats into which a recording is written, the fields that each cannot hold, and converting.
 
 A target is one row at the end of this file; ``freegaze convert`` and ``freegaze targets`` follow.
 """
@@ -37,10 +37,10 @@ class Target:
 
     Args:
         description: One line for listings.
-        path: Where a session goes, from its name and the folder asked for.
+        path: Path of a session, from the folder asked for and its name.
         write: Write a recording there, whole or not at all; never replaces anything.
-        losses: What of a recording the format cannot hold, one sentence each.
-        prepare: Leave out what the format has no place for (and ``losses`` names).
+        losses: List the fields of a recording that the format cannot store, one sentence each.
+        prepare: Leave out the fields that ``losses`` names.
         is_same: Whether two sessions on disk are the same, the one just written first; by default
             to the byte.
     """
@@ -71,12 +71,12 @@ class Converted:
 
 
 class ConversionConfig(StrictConfig):
-    """What to change on the way; goes into the provenance of what is written.
+    """Changes on the way, which are kept in the provenance of what is written.
 
     Args:
         resize: (height, width) of the frames; as they are by default.
-        segments: Number of stretches to cut the session into; as it is by default.
-        test: Share of each stretch to test on.
+        segments: Number of segments to cut the session into; as it is by default.
+        test: Share of each segment to test on.
         bin_ms: Width of the bins onto which the source puts raw streams; its own by default.
     """
 
@@ -101,9 +101,9 @@ def convert(
     """Read recordings from one format and write them in another.
 
     Nothing that exists is replaced, and no session is written before all have been read and their
-    places are known to be free. What a target cannot hold is told, never dropped in silence. A
-    session that is there already, the very same, is kept, so that the same call goes on with a
-    conversion that was stopped.
+    places are known to be free. Fields that a target cannot store are reported. A session that is
+    there already and is the same is kept, so that the same call goes on with a conversion that was
+    stopped.
 
     Args:
         source: Name of the source, or ``auto``.
@@ -112,7 +112,7 @@ def convert(
         out: Folder in which each session gets its own file or folder.
         options: The source's options.
         config: What to change on the way.
-        progress: Told of every step.
+        progress: Called at every step.
 
     Returns:
         What was written.
@@ -154,38 +154,39 @@ def convert(
 def _bin_option(
     source: str, path: Path | str, options: Mapping[str, Any], bin_ms: float | None
 ) -> dict[str, float]:
-    """Return the option of a source that bins raw streams which says how wide a bin is."""
+    """Return the option ``bin_width_s`` of a source that bins raw streams."""
     if bin_ms is None:
         return {}
     name = detect_source(path) if source == "auto" else source
-    if "bin_width_s" not in SOURCES.get(name).Options.model_fields:
-        binning = [n for n in SOURCES if "bin_width_s" in SOURCES.get(n).Options.model_fields]
+    binning = [n for n in SOURCES if "bin_width_s" in SOURCES.get(n).Options.model_fields]
+    if name not in binning:
         raise ConfigError(
             f"{path}: source {name!r} holds bins already, so that --bin-ms cannot be chosen; leave "
             f"it out (sources that bin raw files: {', '.join(binning)})"
         )
     if "bin_width_s" in options:
-        raise ConfigError("--bin-ms and --option bin_width_s say the same; give one of them")
+        raise ConfigError(
+            "--bin-ms and --option bin_width_s state the same option twice; give one of them"
+        )
     return {"bin_width_s": bin_ms / 1000}
 
 
 def _change(
     recording: Recording, config: ConversionConfig, out: Path, steps: Callable[[int, int], None]
 ) -> Recording:
-    before = recording
-    if config.resize is not None and config.resize != recording.frame_size:
-        scratch = next((p for p in (out, *out.parents) if p.is_dir()), None)
-        recording = resize_video(recording, config.resize, scratch, steps)
-    if config.segments is not None:
-        recording = cut_segments(recording, config.segments, config.test)
     told: dict[str, Any] = {"freegaze": version("freegaze")}
     if config.bin_ms is not None:
         told["bin_ms"] = config.bin_ms
     if config.resize is not None:
-        told["resize"] = {"from": list(before.frame_size), "to": list(recording.frame_size)}
+        before = recording.frame_size
+        if config.resize != before:
+            scratch = next((p for p in (out, *out.parents) if p.is_dir()), None)
+            recording = resize_video(recording, config.resize, scratch, steps)
+        told["resize"] = {"from": list(before), "to": list(config.resize)}
     if config.segments is not None:
-        told["segments"], told["test"] = config.segments, config.test
-    return replace(recording, provenance={**recording.provenance, "conversion": told})
+        recording = cut_segments(recording, config.segments, config.test)
+        told |= {"segments": config.segments, "test": config.test}
+    return recording.with_provenance(conversion=told)
 
 
 def _keep_or_refuse(row: Target, recording: Recording, place: Path) -> None:
@@ -223,31 +224,20 @@ def _file_name(recording: Recording) -> str:
 _PROVENANCE = "provenance: where the recording came from and with which options"
 
 
-def _store_losses(recording: Recording) -> list[str]:
-    return _truth_losses(recording)
-
-
-def _arrays_losses(recording: Recording) -> list[str]:
-    return [*_truth_losses(recording), _PROVENANCE]
-
-
 def _truth_losses(recording: Recording) -> list[str]:
     has_truth = "truth" in recording.provenance
     return ["the truth about a simulated session: it stays in the source's truth.npz"] * has_truth
 
 
-def _xu2023_losses(recording: Recording) -> list[str]:
-    r = recording
-    ours = [name for name, _ in BEHAVIOR_KEYS.values()]
+_XU_UNITS = dict(BEHAVIOR_KEYS.values())
+
+
+def _xu2023_losses(r: Recording) -> list[str]:
     numbered = tuple(str(i) for i in range(r.n_neurons))
-    dropped = [name for name in r.behavior_names if name not in ours]
-    units = dict(BEHAVIOR_KEYS.values())
-    other = [
-        f"{name} in {unit}"
-        for name, unit in zip(r.behavior_names, r.behavior_units, strict=True)
-        if name in ours and unit != units[name]
-    ]
-    absent = [name for name in ours if name not in (*r.behavior_names, "gz")]
+    units = dict(zip(r.behavior_names, r.behavior_units, strict=True))
+    dropped = [name for name in units if name not in _XU_UNITS]
+    other = [f"{n} in {unit}" for n, unit in units.items() if unit != _XU_UNITS.get(n, unit)]
+    absent = [name for name in _XU_UNITS if name not in (*units, "gz")]
     found = [
         (r.unit_ids != numbered, "unit ids: units are numbered from 0"),
         (dropped, f"behavior {', '.join(dropped)}: the layout has no place for it"),
@@ -260,13 +250,11 @@ def _xu2023_losses(recording: Recording) -> list[str]:
         (len(r.frames) != r.n_bins, "that bins share frames: each bin gets its own copy"),
         (True, _PROVENANCE),
     ]
-    told = [sentence for is_lost, sentence in found if is_lost]
-    return [*_truth_losses(recording), *told]
+    return [*_truth_losses(r), *(sentence for is_lost, sentence in found if is_lost)]
 
 
 def _for_xu2023(recording: Recording) -> Recording:
-    ours = [name for name, _ in BEHAVIOR_KEYS.values()]
-    kept = [i for i, name in enumerate(recording.behavior_names) if name in ours]
+    kept = [i for i, name in enumerate(recording.behavior_names) if name in _XU_UNITS]
     return replace(
         recording,
         behavior=recording.behavior[:, kept],
@@ -275,29 +263,16 @@ def _for_xu2023(recording: Recording) -> Recording:
     )
 
 
-def _write_xu2023(recording: Recording, out: Path) -> Path:
-    try:
-        return write_xu2023(recording, out)
-    except DataError as error:
-        if "train and test in turn" in str(error) and not any(s.trial for s in recording.segments):
-            raise DataError(f"{error} (or cut it with --segments 10 --test 0.3)") from None
-        raise
-
-
-def _nwb_losses(recording: Recording) -> list[str]:
-    n_unseen = len(recording.frames) - len(np.unique(recording.frame_index))
+def _nwb_losses(r: Recording) -> list[str]:
+    n_unseen = len(r.frames) - len(np.unique(r.frame_index))
     unseen = [f"{n_unseen} frames that no bin shows"] * (n_unseen > 0)
-    odd = [f"annotation {name}: more axes than NWB has" for name in _too_deep(recording)]
-    return [*_truth_losses(recording), *unseen, *odd]
-
-
-def _too_deep(recording: Recording) -> list[str]:
-    return [n for n, array in recording.annotations.items() if np.ndim(array) > MOST_AXES]
+    deep = r.annotations.keys() - _for_nwb(r).annotations.keys()
+    odd = [f"annotation {name}: more axes than NWB has" for name in sorted(deep)]
+    return [*_truth_losses(r), *unseen, *odd]
 
 
 def _for_nwb(recording: Recording) -> Recording:
-    deep = _too_deep(recording)
-    kept = {n: array for n, array in recording.annotations.items() if n not in deep}
+    kept = {n: a for n, a in recording.annotations.items() if np.ndim(a) <= MOST_AXES}
     return replace(recording, annotations=kept)
 
 
@@ -307,10 +282,9 @@ def _is_same_nwb(new: Path, place: Path) -> bool:
     for name, file in (("new", new), ("there", place)):
         try:
             with opened_nwb(file) as (_, root):
-                recording = read_own(root, ())
+                stores.append(save_store(read_own(root, ()), new.parent / name))
         except DataError:
             return False
-        stores.append(save_store(recording, new.parent / name))
     return _sums(stores[0]) == _sums(stores[1])
 
 
@@ -319,7 +293,7 @@ TARGETS.register("store")(
         description="a folder of memory-mapped arrays with checksums; holds everything",
         path=lambda out, name: out / name,
         write=lambda recording, out: save_store(recording, out / recording.session_id),
-        losses=_store_losses,
+        losses=_truth_losses,
     )
 )
 TARGETS.register("arrays")(
@@ -327,7 +301,7 @@ TARGETS.register("arrays")(
         description="one .npz of plain arrays; holds everything but the provenance",
         path=lambda out, name: out / f"{name}.npz",
         write=lambda recording, out: write_arrays(recording, out / f"{recording.session_id}.npz"),
-        losses=_arrays_losses,
+        losses=lambda recording: [*_truth_losses(recording), _PROVENANCE],
     )
 )
 TARGETS.register("nwb")(
@@ -344,7 +318,7 @@ TARGETS.register("xu2023")(
     Target(
         description="the folders of Xu et al. (2023); spike counts in 48 ms bins",
         path=lambda out, name: out / name,
-        write=_write_xu2023,
+        write=write_xu2023,
         losses=_xu2023_losses,
         prepare=_for_xu2023,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from freegaze.config import StrictConfig
 from freegaze.errors import DataError
 from freegaze.recording.recording import Recording, ResponseKind, Role, Segment
 from freegaze.sources.alignment.bins import (
@@ -30,9 +31,15 @@ TIME = "time_s"
 """Annotation with the centre of each bin on the session's clock."""
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """A part of the session that shall be a segment of its own: a trial, or a test block."""
+class SegmentConfig(StrictConfig):
+    """A part of the session that becomes a segment of its own, such as a trial or a test block.
+
+    Args:
+        start_s: Start on the session's clock.
+        stop_s: End on the session's clock.
+        role: What the segment is for.
+        trial: Whether it is one repeat of a trial.
+    """
 
     start_s: float
     stop_s: float
@@ -62,7 +69,7 @@ def align_streams(
     *,
     start_s: float | None = None,
     stop_s: float | None = None,
-    stretches: Sequence[Stretch] | None = None,
+    wanted: Sequence[SegmentConfig] | None = None,
     provenance: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Recording:
@@ -79,7 +86,7 @@ def align_streams(
         bin_width_s: Width of a bin.
         start_s: Left edge of the first bin; by default when responses and video have both begun.
         stop_s: No bin ends after this; by default when either ends.
-        stretches: If given, the segments: bins wholly inside one; others are left out.
+        wanted: If given, the segments: bins wholly inside one; others are left out.
         provenance: Where this came from.
         progress: Told of frames read, and of all.
 
@@ -87,11 +94,11 @@ def align_streams(
         The recording, with ``time_s`` among its annotations.
 
     Raises:
-        DataError: If streams do not overlap, and whatever else the recording says.
+        DataError: If streams do not overlap, or the recording is impossible.
     """
     bins = _common_bins(streams, bin_width_s, start_s, stop_s)
     responses, kind, unit_ids = _responses(streams.responses, bins)
-    group = _groups(bins, stretches)
+    group = _groups(bins, wanted)
     is_left_out = (group < 0) | ~np.isfinite(responses).all(axis=1)
     if is_left_out.all():
         raise DataError(
@@ -120,7 +127,7 @@ def align_streams(
         responses=responses[kept],
         response_kind=kind,
         unit_ids=unit_ids,
-        segments=_segments(group, kept, stretches),
+        segments=_segments(group, kept, wanted),
         annotations={TIME: bins.centers[kept]},
         provenance={**(provenance or {}), "alignment": report},
     )
@@ -218,18 +225,18 @@ def _behavior(streams: Sequence[SampleStream], bins: Bins, kept: np.ndarray) -> 
     return np.column_stack(columns)
 
 
-def _groups(bins: Bins, stretches: Sequence[Stretch] | None) -> np.ndarray:
-    """Number of the stretch that holds each bin, -1 where none does."""
-    if stretches is None:
+def _groups(bins: Bins, wanted: Sequence[SegmentConfig] | None) -> np.ndarray:
+    """Return the number of the wanted segment that holds each bin, -1 where none does."""
+    if wanted is None:
         return np.zeros(bins.n_bins, np.int64)
     group = np.full(bins.n_bins, -1)
     edges, slack = bins.edges, 1e-6 * bins.width_s
-    for i, stretch in enumerate(stretches):
-        first = int(np.searchsorted(edges, stretch.start_s - slack))
-        last = int(np.searchsorted(edges, stretch.stop_s + slack, side="right")) - 1
+    for i, segment in enumerate(wanted):
+        first = int(np.searchsorted(edges, segment.start_s - slack))
+        last = int(np.searchsorted(edges, segment.stop_s + slack, side="right")) - 1
         if (group[first : max(first, last)] >= 0).any():
             raise DataError(
-                f"the segment from {stretch.start_s:.6g} to {stretch.stop_s:.6g} s overlaps "
+                f"the segment from {segment.start_s:.6g} to {segment.stop_s:.6g} s overlaps "
                 "another; each bin can be in one only"
             )
         group[first : max(first, last)] = i
@@ -237,13 +244,14 @@ def _groups(bins: Bins, stretches: Sequence[Stretch] | None) -> np.ndarray:
 
 
 def _segments(
-    group: np.ndarray, kept: np.ndarray, stretches: Sequence[Stretch] | None
+    group: np.ndarray, kept: np.ndarray, wanted: Sequence[SegmentConfig] | None
 ) -> tuple[Segment, ...]:
     where = np.flatnonzero(kept)
     is_new = (np.diff(where) > 1) | (np.diff(group[where]) != 0)
     starts = [0, *(np.flatnonzero(is_new) + 1).tolist(), len(where)]
     segments = []
     for start, stop in pairwise(starts):
-        stretch = stretches[int(group[where[start]])] if stretches else Stretch(0.0, 0.0)
-        segments.append(Segment(start, stop, stretch.role, stretch.trial))
+        asked = wanted[int(group[where[start]])] if wanted else None
+        role, is_trial = (asked.role, asked.trial) if asked else (None, False)
+        segments.append(Segment(start, stop, role, is_trial))
     return tuple(segments)

@@ -114,7 +114,7 @@ def interpolate(
 
     Args:
         times: Session times of the samples, in order; equal ones are averaged.
-        values: One number a sample; NaN is a sample that was lost.
+        values: One number per sample; NaN is a sample that was lost.
         at: Where values are wanted, in order.
         max_gap_s: Between known samples further apart than this, and outside them, the value is
             NaN (but not at a sample itself).

@@ -11,7 +11,7 @@ from freegaze.errors import DataError, ShapeError
 
 
 class ClockConfig(StrictConfig):
-    """How a stream's own clock reads on the clock of the session.
+    """Conversion of a stream's own clock to the clock of the session.
 
     ``session time = offset_s + (1 + drift) * scale_to_s * own time``.
 
@@ -33,14 +33,14 @@ class ClockConfig(StrictConfig):
 
 
 def read_times(times: np.ndarray, where: str) -> Float[np.ndarray, " n"]:
-    """Return times as float64, or say what is wrong.
+    """Check times, and return them as float64.
 
     Args:
         times: Shape (n,) or (n, 1), numbers.
         where: What they are, for messages.
 
     Raises:
-        ShapeError: If there is not one time a row.
+        ShapeError: If there is not one time per row.
         DataError: If they are no numbers, or not finite.
     """
     if times.ndim == 2 and times.shape[1] == 1:

@@ -153,7 +153,9 @@ def read_pictures(
                 picture_of = sums.pop(target) / plan.n_parts[target]
             else:
                 picture_of = picture
-            out[target] = picture_of if picture_of.dtype == np.uint8 else _to_bytes(picture_of)
+            if picture_of.dtype != np.uint8:
+                picture_of = np.clip(np.floor(picture_of + 0.5), 0, 255)
+            out[target] = picture_of
         if progress is not None:
             progress(i + 1, len(wanted))
     if out is None or n_left.any():
@@ -161,5 +163,12 @@ def read_pictures(
     return out
 
 
-def _to_bytes(picture: np.ndarray) -> np.ndarray:
-    return np.clip(np.floor(picture + 0.5), 0, 255).astype(np.uint8)
+class _Resize:
+    """Scales frames: each new pixel is the mean of the area of old ones that it covers."""
+
+    def __init__(self, old: tuple[int, ...], new: tuple[int, int]) -> None:
+        weights = map(area_weights, old, new)
+        self.rows, self.columns = (axis.astype(np.float32) for axis in weights)
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        return self.rows @ frame.astype(np.float32) @ self.columns.T

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,18 @@ class ArrayFrames(AbstractFrameReader):
         array: Shape (frame, height, width), or with 3 colors at the end.
         where: File and name, for messages.
         gray_range: Values that become black and white; ``None`` where they are 0..255 already.
+        is_turned: Whether frames of the array are (width, height).
 
     Raises:
         ShapeError: If it has another shape.
     """
 
     def __init__(
-        self, array: Any, where: str, gray_range: tuple[float, float] | None = None
+        self,
+        array: Any,
+        where: str,
+        gray_range: tuple[float, float] | None = None,
+        is_turned: bool = False,
     ) -> None:
         shape = tuple(int(n) for n in array.shape)
         if len(shape) not in (3, 4) or shape[3:] not in ((), (3,)) or 0 in shape:
@@ -39,6 +45,7 @@ class ArrayFrames(AbstractFrameReader):
                 f"{where}: expected video (frame, height, width), or (..., 3) in color, got {shape}"
             )
         self.array, self.where, self.gray_range, self.shape = array, where, gray_range, shape
+        self.is_turned = is_turned
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -63,6 +70,7 @@ class ArrayFrames(AbstractFrameReader):
     def _gray(self, piece: np.ndarray) -> np.ndarray:
         if piece.dtype.kind not in "iuf":
             raise DataError(f"{self.where}: expected gray values as numbers, got {piece.dtype}")
+        piece = np.swapaxes(piece, 1, 2) if self.is_turned else piece
         if piece.ndim == 4:
             piece = piece @ _LUMA
             if self.gray_range is None:
@@ -137,14 +145,10 @@ def movie_times(file: Path) -> np.ndarray:
     Raises:
         DataError: If the file is damaged or frames have no times.
     """
-    av = require_av()
-    try:
-        with av.open(str(file)) as container:
-            stream = container.streams.video[0]
-            stamps = [p.pts for p in container.demux(stream) if p.size]
-            unit = float(stream.time_base or 0)
-    except (av.FFmpegError, OSError, ValueError, IndexError, RuntimeError) as error:
-        raise _damaged(file, error) from None
+    with _opened_movie(file) as container:
+        stream = container.streams.video[0]
+        stamps = [p.pts for p in container.demux(stream) if p.size]
+        unit = float(stream.time_base or 0)
     if not stamps or None in stamps or not unit:
         raise DataError(f"{file} gives its frames no times; give `timestamps` or `rate_hz`")
     times = np.sort(np.array(stamps, np.float64)) * unit  # packets come in the order of decoding
@@ -152,25 +156,29 @@ def movie_times(file: Path) -> np.ndarray:
 
 
 def _decode(file: Path) -> Iterator[Any]:
-    """Give a function for each frame, which makes its gray picture (skipped frames cost less)."""
+    """Give a function for each frame, which makes its gray frame (skipped frames cost less)."""
+    with _opened_movie(file) as container:
+        size = None
+        for frame in container.decode(video=0):
+            size = size or (frame.height, frame.width)
+            if (frame.height, frame.width) != size:
+                raise DataError(f"{file}: frames change size in the middle of the movie")
+            yield lambda frame=frame: frame.to_ndarray(format="gray")
+
+
+@contextmanager
+def _opened_movie(file: Path) -> Iterator[Any]:
     av = require_av()
     try:
         with av.open(str(file)) as container:
             if not container.streams.video:
                 raise DataError(f"{file} holds no video; check the path of the movie")
-            size = None
-            for frame in container.decode(video=0):
-                size = size or (frame.height, frame.width)
-                if (frame.height, frame.width) != size:
-                    raise DataError(f"{file}: frames change size in the middle of the movie")
-                yield lambda frame=frame: frame.to_ndarray(format="gray")
+            yield container
     except (av.FFmpegError, OSError, ValueError, IndexError, RuntimeError) as error:
-        raise _damaged(file, error) from None
-
-
-def _damaged(file: Path, error: Exception) -> DataError:
-    what = " ".join(str(error).split())[:200] or type(error).__name__
-    return DataError(f"{file} cannot be decoded ({what}); is it complete? Copy it again")
+        what = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(
+            f"{file} cannot be decoded ({what}); is it complete? Copy it again"
+        ) from None
 
 
 class JoinedFrames(AbstractFrameReader):

@@ -89,7 +89,7 @@ class FrameStream:
 
     Args:
         name: What it is, for messages.
-        reader: The pictures.
+        reader: The frames.
         times: Of each frame, as they are read.
         order: What sorts them, or ``None`` where they are in order.
         rule: What a bin shows of several frames.
@@ -175,7 +175,7 @@ def make_frames(
     """Check a video's times and bring them onto the session's clock; see ``make_samples``.
 
     Raises:
-        ShapeError: If there is not one time a frame.
+        ShapeError: If there is not one time per frame.
         DataError: If there is no frame, or times are not finite or go back.
     """
     if np.shape(times)[:1] != (len(reader),):

@@ -5,14 +5,14 @@ key                        shape              meaning
 ========================== ================== ==================================================
 ``bin_width_s``            one number         width of a time bin in seconds
 ``response_kind``          one text           spike_counts, inferred_spikes or fluorescence
-``responses``              (T, N)             one row a bin
+``responses``              (T, N)             one row per bin
 ``video``                  (T, H, W)          gray frames 0..255; or instead of it:
 ``frames``                 (K, H, W)          shared frames
 ``frame_index``            (T,)               which frame each bin saw
 ``behavior``               (T, F)             one column a signal, NaN where it was lost
 ``behavior_names``         (F,) text          speed, pitch, roll, phi, theta, pupil_radius ...
 ``behavior_units``         (F,) text          cm/s, deg, px ...
-``segment``                (T,) whole numbers contiguous stretches: a new number, a new stretch
+``segment``                (T,) whole numbers contiguous segments: a new number begins a new one
 ``split``                  (T,) text          optional: train, validation, test or empty
 ``trial``                  (T,) bool          optional: whether the segment is one trial
 ``unit_ids``               (N,) text, numbers optional: names of the neurons

@@ -7,20 +7,21 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from freegaze.config import StrictConfig
-from freegaze.recording.recording import ResponseKind, Role
+from freegaze.recording.recording import ResponseKind
+from freegaze.sources.alignment.assembly import SegmentConfig
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.frames import FrameRule
 
 FileName = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$", max_length=4096)]
-"""Relative to the YAML, or absolute; control characters are a mistake."""
+"""Relative to the YAML, or absolute; control characters are refused."""
 
 
 class TimedConfig(StrictConfig):
-    """When the rows, samples or frames of a file were taken.
+    """Times of the rows, samples or frames of a file.
 
     Args:
-        timestamps: File with one time a row (CSV, text or ``.npy``), seconds unless the clock says
-            otherwise; text such as 2021-07-09T14:03:21.12 is read as seconds since 1970, and
+        timestamps: File with one time per row (CSV, text or ``.npy``), in seconds unless the clock
+            states another unit; 2021-07-09T14:03:21.12 is read as seconds since 1970, and
             14:03:21.12 as seconds since midnight.
         timestamps_column: Which column of a CSV with a header; its only one by default.
         rate_hz: Constant rate of samples, the first at 0, instead of timestamps.
@@ -63,7 +64,7 @@ class CsvConfig(TimedConfig):
 
 
 class NpyConfig(TimedConfig):
-    """An ``.npy`` array, one row a sample.
+    """An ``.npy`` array, one row per sample.
 
     Args:
         file: The file, shape (time,) or (time, column).
@@ -83,7 +84,7 @@ class PupilConfig(TimedConfig):
     Args:
         file: CSV or h5 as the tracker writes it.
         points: Points on the edge of the pupil; all by default.
-        min_likelihood: Less sure points are not used.
+        min_likelihood: Points below this likelihood are not used.
         shape: ``ellipse`` (at least 5 points; its radius is half the long axis), ``circle`` (3),
             or ``center``, their mean, without a radius.
         theta_deg_per_px: If given, ``theta`` = this times (pupil_x - median); its sign decides
@@ -169,44 +170,48 @@ class NpyVideoConfig(VideoConfig):
 AnyVideoConfig = Annotated[MovieConfig | NpyVideoConfig, Field(discriminator="kind")]
 
 
-class KilosortConfig(StrictConfig):
-    """A folder of Kilosort or phy.
+class SpikesConfig(StrictConfig):
+    """Spikes of units on one clock.
+
+    Args:
+        duration_s: Length of the recording on its own clock; by default it is taken to last from
+            the first to the last spike of any unit.
+        clock: How its seconds read on the session's clock.
+    """
+
+    duration_s: float | None = Field(default=None, gt=0)
+    clock: ClockConfig = ClockConfig()
+
+
+class KilosortConfig(SpikesConfig):
+    """A folder of Kilosort or phy; see ``SpikesConfig``.
 
     Args:
         folder: With ``spike_times.npy``, ``spike_clusters.npy`` and ``cluster_group.tsv`` or
             ``cluster_info.tsv``.
         groups: Labels of the clusters to take.
-        sampling_rate_hz: Samples a second; from ``params.py`` by default.
-        duration_s: Length of the recording on its own clock; by default it is taken to last from
-            the first to the last spike of any unit.
-        clock: How its seconds read on the session's clock.
+        sampling_rate_hz: Samples per second; from ``params.py`` by default.
     """
 
     kind: Literal["kilosort"] = "kilosort"
     folder: FileName
     groups: tuple[str, ...] = ("good",)
     sampling_rate_hz: float | None = Field(default=None, gt=0)
-    duration_s: float | None = Field(default=None, gt=0)
-    clock: ClockConfig = ClockConfig()
 
 
-class SpikeTableConfig(StrictConfig):
-    """A CSV with one row a spike.
+class SpikeTableConfig(SpikesConfig):
+    """A CSV with one row per spike; see ``SpikesConfig``.
 
     Args:
         file: The file.
         time: Column of the times.
         unit: Column of the units' names.
-        duration_s: As for Kilosort.
-        clock: How its times read on the session's clock.
     """
 
     kind: Literal["spike_table"] = "spike_table"
     file: FileName
     time: str = "time"
     unit: str = "unit"
-    duration_s: float | None = Field(default=None, gt=0)
-    clock: ClockConfig = ClockConfig()
 
 
 class Suite2pConfig(TimedConfig):
@@ -216,7 +221,7 @@ class Suite2pConfig(TimedConfig):
         folder: With ``spks.npy``, ``F.npy`` and ``iscell.npy``.
         signal: ``spks`` (inferred spikes) or ``F`` (fluorescence).
         neuropil: Share of ``Fneu.npy`` subtracted from ``F``; suite2p itself uses 0.7.
-        only_cells: Whether to leave out what ``iscell.npy`` says is no cell.
+        only_cells: Whether to leave out regions that are no cell in ``iscell.npy``.
     """
 
     kind: Literal["suite2p"] = "suite2p"
@@ -245,17 +250,8 @@ ResponsesConfig = Annotated[
 ]
 
 
-class SegmentConfig(StrictConfig):
-    """A stretch of the session, on its clock."""
-
-    start_s: float
-    stop_s: float
-    role: Role | None = None
-    trial: bool = False
-
-
 class SessionConfig(StrictConfig):
-    """One session: what is where. Paths are relative to the YAML.
+    """Files of one session; paths are relative to the YAML.
 
     Args:
         session_id: Name of the session; by default that of the YAML.
@@ -263,9 +259,9 @@ class SessionConfig(StrictConfig):
         start_s: Left edge of the first bin; by default when responses and video have both begun.
         stop_s: No bin ends after this.
         responses: The neurons.
-        video: What was seen; left out, one black pixel.
-        behavior: Signals, each stream under a name of its own.
-        segments: Stretches to keep; by default all, in one.
+        video: The video; left out, one black pixel.
+        behavior: Signals, each stream by a name of its own.
+        segments: Parts of the session to keep, each a segment; by default all, in one.
         deg_per_px: Calibration of the camera, of the pixels as scaled.
     """
 

@@ -109,7 +109,7 @@ def _pupil_columns(
 
 
 def _read_deeplabcut_csv(file: Path) -> Points:
-    """Three rows of header (scorer, bodyparts, coords), then one row a frame."""
+    """Three rows of header (scorer, bodyparts, coords), then one row per frame."""
     head = pd.read_csv(file, header=None, nrows=4, dtype=str).to_numpy(dtype=object)
     labels = [str(row[0]).strip() for row in head]
     if labels[:3] != ["scorer", "bodyparts", "coords"]:
@@ -126,7 +126,7 @@ def _read_deeplabcut_csv(file: Path) -> Points:
 
 
 def _read_deeplabcut_h5(file: Path) -> Points:
-    """Read the table that pandas writes with PyTables, running nothing that the file says."""
+    """Read the table that pandas writes with PyTables, running nothing that is in the file."""
     with opened_hdf5(file) as store:
         groups = [g for g in store.values() if isinstance(g, h5py.Group) and "table" in g]
         if len(groups) != 1:

@@ -11,12 +11,13 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.files.arrays import parsing, read_npy
 from freegaze.recording.recording import ResponseKind
 from freegaze.registry import nearest_names
-from freegaze.sources.alignment.clock import ClockConfig, read_times
+from freegaze.sources.alignment.clock import read_times
 from freegaze.sources.alignment.streams import EventStream, ResponseStream, make_samples
 from freegaze.sources.conversion import is_file, to_index
 from freegaze.sources.lab_files.config import (
     KilosortConfig,
     NpyResponsesConfig,
+    SpikesConfig,
     SpikeTableConfig,
     Suite2pConfig,
 )
@@ -50,17 +51,17 @@ def read_kilosort(config: KilosortConfig, folder: Path) -> EventStream:
     if len(samples) != len(clusters):
         raise ShapeError(
             f"{root}: {len(samples)} spike_times but {len(clusters)} spike_clusters; both need one "
-            "row a spike"
+            "row per spike"
         )
     rate_hz = config.sampling_rate_hz or _sampling_rate(root / "params.py")
     wanted = _wanted_clusters(root, config.groups)
     times = _by_unit(clusters, config.clock.to_session(samples / rate_hz), wanted)
-    extent = _extent(config.clock, config.duration_s)
+    extent = _extent(config)
     return EventStream(str(root), times, tuple(map(str, wanted)), extent)
 
 
 def read_spike_table(config: SpikeTableConfig, folder: Path) -> EventStream:
-    """Read a CSV with one row a spike.
+    """Read a CSV with one row per spike.
 
     Raises:
         DataError: If the file or a column is missing or wrong.
@@ -72,9 +73,7 @@ def read_spike_table(config: SpikeTableConfig, folder: Path) -> EventStream:
     labels = [str(label) for label in pick_column(frame, config.unit, file).tolist()]
     names, units = np.unique(np.array(labels, dtype=np.str_), return_inverse=True)
     by_unit = _by_unit(units, times, list(range(len(names))))
-    return EventStream(
-        str(file), by_unit, tuple(names.tolist()), _extent(config.clock, config.duration_s)
-    )
+    return EventStream(str(file), by_unit, tuple(names.tolist()), _extent(config))
 
 
 def read_suite2p(config: Suite2pConfig, folder: Path) -> ResponseStream:
@@ -199,8 +198,9 @@ def _by_unit(units: np.ndarray, times: np.ndarray, wanted: list[int]) -> list[np
     return [times[a:b] for a, b in zip(first, last, strict=True)]
 
 
-def _extent(clock: ClockConfig, duration_s: float | None) -> tuple[float, float] | None:
-    if duration_s is None:
+def _extent(config: SpikesConfig) -> tuple[float, float] | None:
+    if config.duration_s is None:
         return None
-    start, stop = (clock.to_session(np.array([t / clock.scale_to_s]))[0] for t in (0.0, duration_s))
-    return float(start), float(stop)
+    own = np.array([0.0, config.duration_s / config.clock.scale_to_s])
+    start, stop = config.clock.to_session(own).tolist()
+    return start, stop

@@ -1,19 +1,19 @@
-"""Files of a laboratory, put together by one YAML that says what is where."""
+"""Files of a laboratory, put together by one YAML that names them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from freegaze.config import read_config
 from freegaze.errors import ConfigError, DataError
 from freegaze.files.arrays import map_npy
 from freegaze.recording.recording import Recording
-from freegaze.sources.alignment.assembly import Streams, Stretch, align_streams
+from freegaze.sources.alignment.assembly import Streams, align_streams
 from freegaze.sources.alignment.readers import ArrayFrames, MovieFrames, movie_times
 from freegaze.sources.alignment.streams import (
     EventStream,
@@ -22,15 +22,7 @@ from freegaze.sources.alignment.streams import (
     SampleStream,
     make_frames,
 )
-from freegaze.sources.lab_files.config import (
-    CsvConfig,
-    KilosortConfig,
-    MovieConfig,
-    NpyConfig,
-    SessionConfig,
-    SpikeTableConfig,
-    Suite2pConfig,
-)
+from freegaze.sources.lab_files.config import MovieConfig, SessionConfig
 from freegaze.sources.lab_files.eye_points import read_pupil
 from freegaze.sources.lab_files.neurons import (
     read_kilosort,
@@ -99,7 +91,7 @@ class FilesSource(AbstractSource[FilesOptions]):
             config.bin_width_s,
             start_s=config.start_s,
             stop_s=config.stop_s,
-            stretches=[Stretch(**s.model_dump()) for s in config.segments or ()] or None,
+            wanted=config.segments or None,
             provenance={"config": config.model_dump(mode="json")},
         )
         return replace(recording, deg_per_px=config.deg_per_px)
@@ -131,28 +123,26 @@ def read_streams(config: SessionConfig, folder: Path) -> Streams:
     Raises:
         DataError: Naming the file that is missing or wrong.
     """
-    behavior = [_read_behavior(name, config, folder) for name in config.behavior]
-    return Streams(_read_responses(config, folder), behavior, _read_video(config, folder))
+    behavior = [
+        _BEHAVIOR[stream.kind](name, stream, folder) for name, stream in config.behavior.items()
+    ]
+    responses = _RESPONSES[config.responses.kind](config.responses, folder)
+    return Streams(responses, behavior, _read_video(config, folder))
 
 
-def _read_responses(config: SessionConfig, folder: Path) -> EventStream | ResponseStream:
-    responses = config.responses
-    if isinstance(responses, KilosortConfig):
-        return read_kilosort(responses, folder)
-    if isinstance(responses, SpikeTableConfig):
-        return read_spike_table(responses, folder)
-    if isinstance(responses, Suite2pConfig):
-        return read_suite2p(responses, folder)
-    return read_npy_responses(responses, folder)
-
-
-def _read_behavior(name: str, config: SessionConfig, folder: Path) -> SampleStream:
-    stream = config.behavior[name]
-    if isinstance(stream, CsvConfig):
-        return read_csv_stream(name, stream, folder)
-    if isinstance(stream, NpyConfig):
-        return read_npy_stream(name, stream, folder)
-    return read_pupil(name, stream, folder)
+_RESPONSES: dict[str, Callable[[Any, Path], EventStream | ResponseStream]] = {
+    "kilosort": read_kilosort,
+    "spike_table": read_spike_table,
+    "suite2p": read_suite2p,
+    "npy": read_npy_responses,
+}
+_BEHAVIOR: dict[str, Callable[[str, Any, Path], SampleStream]] = {
+    "csv": read_csv_stream,
+    "npy": read_npy_stream,
+    "deeplabcut": read_pupil,
+    "sleap": read_pupil,
+}
+"""Reader of each ``kind`` of stream."""
 
 
 def _read_video(config: SessionConfig, folder: Path) -> FrameStream | None:
@@ -161,7 +151,12 @@ def _read_video(config: SessionConfig, folder: Path) -> FrameStream | None:
         return None
     file = folder / video.file
     if isinstance(video, MovieConfig):
-        times = _movie_times(video, file, folder)
+        if video.timestamps is not None:
+            times = read_timestamps(folder / video.timestamps, video.timestamps_column)
+        else:
+            times = movie_times(file)
+            if video.rate_hz is not None:
+                times = times_of(video, len(times), folder, str(file))
         reader = MovieFrames(file, len(times))
     else:
         reader = ArrayFrames(map_npy(file), str(file), video.gray_range)
@@ -176,10 +171,3 @@ def _read_video(config: SessionConfig, folder: Path) -> FrameStream | None:
         frame_size=video.frame_size,
         is_sorting=video.sort,
     )
-
-
-def _movie_times(video: MovieConfig, file: Path, folder: Path) -> np.ndarray:
-    if video.timestamps is not None:
-        return read_timestamps(folder / video.timestamps, video.timestamps_column)
-    own = movie_times(file)
-    return own if video.rate_hz is None else times_of(video, len(own), folder, str(file))

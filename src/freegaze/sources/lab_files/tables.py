@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +52,14 @@ def to_numbers(column: np.ndarray, where: str) -> np.ndarray:
     if column.dtype.kind in "biuf":
         return column.astype(np.float64)
     try:
-        return _as_numbers(pd.Series(column))
+        numbers: Any = pd.to_numeric(pd.Series(column))
+        return numbers.to_numpy(np.float64)
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{where}: expected numbers ({' '.join(str(error).split())})") from None
 
 
 def read_timestamps(file: Path, column: str | int | None) -> np.ndarray:
-    """Read one time a row, in the file's own unit.
+    """Read one time per row, in the file's own unit.
 
     Args:
         file: ``.npy``, or a CSV or text file with or without a header.
@@ -178,24 +181,22 @@ def _samples(
 def _seconds(texts: np.ndarray) -> np.ndarray | None:
     """Read numbers, dates or times of day as seconds; ``None`` if they are none of these."""
     series: Any = pd.Series(texts)
-    for parse in (_as_numbers, _as_dates, _as_times_of_day):
+    for parse in _PARSERS:
         try:
-            return parse(series)
+            return parse(series).to_numpy(np.float64)
         except (ValueError, TypeError, OverflowError, AttributeError):
             continue
     return None
 
 
-def _as_numbers(series: Any) -> np.ndarray:
-    numbers: Any = pd.to_numeric(series)
-    return numbers.to_numpy(np.float64)
-
-
-def _as_dates(series: Any) -> np.ndarray:
+def _since_1970(series: Any) -> Any:
     dates: Any = pd.to_datetime(series, format="ISO8601", utc=True)
-    return (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64)
+    return (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
 
 
-def _as_times_of_day(series: Any) -> np.ndarray:
-    times: Any = pd.to_timedelta(series)
-    return times.dt.total_seconds().to_numpy(np.float64)
+_PARSERS: tuple[Callable[[Any], Any], ...] = (
+    pd.to_numeric,
+    _since_1970,
+    lambda series: pd.to_timedelta(series).dt.total_seconds(),
+)
+"""Readers of numbers, dates and times of day, tried in this order."""

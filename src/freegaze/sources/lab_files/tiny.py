@@ -10,7 +10,7 @@ import yaml
 
 from freegaze.errors import DataError
 from freegaze.sources.alignment.readers import require_av
-from freegaze.sources.alignment.tiny import FRAME_RATE_HZ, TinyStreams, make_tiny_streams
+from freegaze.sources.tiny import FRAME_RATE_HZ, TinyStreams, make_tiny_streams
 
 SAMPLING_RATE_HZ = 30_000.0
 N_POINTS = 8

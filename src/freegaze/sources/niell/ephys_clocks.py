@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import linregress, theilslopes
 
 from freegaze.errors import DataError
-from freegaze.quality.eye_gyro import WEAK_R, WINDOW_S, EyeGyroLags, measure_lags
+from freegaze.quality.eye_gyroscope import WEAK_R, WINDOW_S, EyeGyroLags, measure_lags
 from freegaze.sources.alignment.bins import interpolate, make_bins
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.streams import SampleStream
@@ -41,7 +41,7 @@ at which the eye moves faster, which are saccades."""
 
 @dataclass(frozen=True)
 class BoardClock:
-    """How the board's clock reads on the cameras', with standard errors.
+    """Clock of the board as read on the cameras' clock, with standard errors.
 
     Args:
         offset_s: Camera time at which the board's clock reads 0.
@@ -50,7 +50,7 @@ class BoardClock:
         drift_se: Standard error of it.
         largest_se_s: Largest standard error of the board's time anywhere in the session.
         n_windows: Windows of 60 s that the line goes through.
-        n_left_out: Windows that told nothing, or lay far from the line.
+        n_left_out: Windows that were not used, or lay far from the line.
         r: Correlation of eye and head velocity at the session's lag.
     """
 
@@ -105,14 +105,14 @@ def estimate_board_clock(eye: SampleStream, head: SampleStream, largest_se_s: fl
 
     Args:
         eye: On the cameras' clock, with a column ``theta``.
-        head: On the board's clock as it reads, with a column ``gz`` in degrees a second.
+        head: On the board's clock as it reads, with a column ``gz`` in degrees per second.
         largest_se_s: What standard error is still good enough anywhere in the session.
 
     Returns:
         The clock.
 
     Raises:
-        DataError: If eye and head tell too little; the clock must then be stated.
+        DataError: If eye and head do not determine the clock, which must then be stated.
     """
     lags, start = _lags(eye, head)
     if not abs(lags.r) >= WEAK_R:

@@ -1,4 +1,4 @@
-"""The netCDF files of a session, as streams. netCDF4 is HDF5, which is read with care."""
+"""The netCDF files of a session, as streams. netCDF4 is HDF5, whose headers are checked first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BALL_SPEEDS = ("cm_per_sec", "speed_cmpersec")
 """Order of columns in files without labels, and what the ball's columns have been called."""
 
 _UNNAMED = "__xarray_dataarray_variable__"
-"""What xarray calls an array that was given no name."""
+"""Name that xarray gives to an array without one."""
 
 
 def read_eye(file: Path, is_phi_flipped: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -40,16 +40,15 @@ def read_eye(file: Path, is_phi_flipped: bool) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         DataError: If the file is damaged or lacks an array.
     """
-    with Hdf5Reader(file) as reader:
-        names = ("theta", "phi", "longaxis")
-        theta, phi, axis = _columns(reader, "REYE_ellipse_params", "ellipse_params", ELLIPSE, names)
-        sign = -1.0 if is_phi_flipped else 1.0
-        values = np.column_stack([np.rad2deg(theta), sign * np.rad2deg(phi), axis])
-        return _stamps(reader, len(values)), values
+    wanted = ("theta", "phi", "longaxis")
+    times, values = _read(file, ("REYE_ellipse_params",), "ellipse_params", ELLIPSE, wanted)
+    values[:, :2] = np.rad2deg(values[:, :2])
+    values[:, 1] *= -1.0 if is_phi_flipped else 1.0
+    return times, values
 
 
 def read_head(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read yaw velocity in degrees a second, pitch and roll in degrees.
+    """Read yaw velocity in degrees per second, pitch and roll in degrees.
 
     Returns:
         Times of day (sample,) on the board's clock, and values (sample, 3).
@@ -57,11 +56,8 @@ def read_head(file: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         DataError: If the file is damaged or lacks an array.
     """
-    with Hdf5Reader(file) as reader:
-        array = "IMU_data" if "IMU_data" in reader.headers else _UNNAMED
-        columns = _columns(reader, array, "channel", IMU, ("gyro_z", "pitch", "roll"))
-        values = np.column_stack(columns)
-        return _stamps(reader, len(values), ("timestamps", "sample")), values
+    wanted, stamps = ("gyro_z", "pitch", "roll"), ("timestamps", "sample")
+    return _read(file, ("IMU_data", _UNNAMED), "channel", IMU, wanted, stamps)
 
 
 def read_top_speed(file: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -73,11 +69,9 @@ def read_top_speed(file: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         DataError: If the file is damaged or lacks an array.
     """
-    with Hdf5Reader(file) as reader:
-        (speed,) = _columns(reader, "TOP1_props", "prop", TOP, ("speed",))
-        with np.errstate(invalid="ignore"):
-            speed = np.where(speed > FASTEST_CM_S, np.nan, speed)
-        return _stamps(reader, len(speed)), speed[:, None]
+    times, speed = _read(file, ("TOP1_props",), "prop", TOP, ("speed",))
+    with np.errstate(invalid="ignore"):
+        return times, np.where(speed > FASTEST_CM_S, np.nan, speed)
 
 
 def read_ball_speed(file: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -97,9 +91,9 @@ def read_ball_speed(file: Path) -> tuple[np.ndarray, np.ndarray]:
                 f"{file}: expected labels move_params with timestamps and {BALL_SPEEDS[0]}, got "
                 f"{', '.join(labels[:9]) or 'none'}"
             )
-        array = "BALL_data" if "BALL_data" in reader.headers else _UNNAMED
-        times, values = _columns(reader, array, "move_params", labels, (*BALL_TIMES, speed))
-        return times, values[:, None]
+        wanted = (*BALL_TIMES, speed)
+        both = _columns(reader, ("BALL_data", _UNNAMED), "move_params", labels, wanted)
+        return both[:, 0], both[:, 1:]
 
 
 def read_video_times(reader: Hdf5Reader) -> np.ndarray:
@@ -124,17 +118,35 @@ def _stamps(reader: Hdf5Reader, n: int, names: tuple[str, ...] = ("timestamps",)
     return times
 
 
-def _columns(
-    reader: Hdf5Reader,
-    array: str,
+def _read(
+    file: Path,
+    arrays: tuple[str, ...],
     axis: str,
     usual: tuple[str, ...],
     wanted: tuple[str, ...],
-) -> list[np.ndarray]:
-    """Return columns of an array by their labels; by the usual order where it has none."""
-    if array not in reader.headers:
-        why = reader.unread.get(array, "it is not there")
-        raise DataError(f"{reader.path}: expected an array {array}: {why}")
+    stamps: tuple[str, ...] = ("timestamps",),
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return times of day and columns of an array; see ``_columns``."""
+    with Hdf5Reader(file) as reader:
+        values = _columns(reader, arrays, axis, usual, wanted)
+        return _stamps(reader, len(values), stamps), values
+
+
+def _columns(
+    reader: Hdf5Reader,
+    arrays: tuple[str, ...],
+    axis: str,
+    usual: tuple[str, ...],
+    wanted: tuple[str, ...],
+) -> np.ndarray:
+    """Return columns, (time, column), of the first array that is there.
+
+    They are found by their labels, or by the usual order where the array has none.
+    """
+    array = next((name for name in arrays if name in reader.headers), None)
+    if array is None:
+        why = reader.unread.get(arrays[0], "it is not there")
+        raise DataError(f"{reader.path}: expected an array {arrays[0]}: {why}")
     values = reader.read(array)
     labels = _labels(reader, axis) or usual
     if values.ndim != 2 or values.dtype.kind not in "iuf":
@@ -142,11 +154,11 @@ def _columns(
             f"{reader.path}: {array}: expected numbers (time, {axis}), got {values.dtype} of shape "
             f"{values.shape}"
         )
-    places = [labels.index(name) if name in labels else len(labels) for name in wanted]
-    for name, place in zip(wanted, places, strict=True):
-        if place >= values.shape[1] or place >= len(labels):
+    known = labels[: values.shape[1]]
+    for name in wanted:
+        if name not in known:
             raise DataError(f"{reader.path}: {array} has no column {name} along {axis}")
-    return [values[:, place].astype(np.float64) for place in places]
+    return values[:, [known.index(name) for name in wanted]].astype(np.float64)
 
 
 def _labels(reader: Hdf5Reader, axis: str) -> tuple[str, ...] | None:

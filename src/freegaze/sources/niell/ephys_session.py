@@ -1,4 +1,4 @@
-"""Grouping of a folder's files into sessions."""
+"""Files of one session in a folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATTERNS = {
     "ball": "_speed.nc",
     "board": "ephys_bonsaiboardts.csv",
 }
-"""How each file's name ends; the laboratory is not of one mind about capitals."""
+"""End of each file's name; capitals differ between sessions."""
 
 _DEPTH = 3
 """Sessions lie in ``DATE/ANIMAL/fm1`` and the like."""

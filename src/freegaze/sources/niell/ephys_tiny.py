@@ -10,8 +10,8 @@ import pandas as pd
 
 from freegaze.errors import DataError
 from freegaze.sources.alignment.clock import ClockConfig
-from freegaze.sources.alignment.tiny import TinyStreams, make_tiny_streams
 from freegaze.sources.niell.ephys_reading import ELLIPSE, IMU
+from freegaze.sources.tiny import TinyStreams, make_tiny_streams
 
 TINY_CLOCK = ClockConfig(offset_s=-0.1, drift=1.14e-4)
 """The laboratory's usual."""
@@ -140,7 +140,7 @@ def _write_merge(file: Path, streams: TinyStreams, clock: ClockConfig, start_s: 
 
 
 def _board_times(times: np.ndarray, clock: ClockConfig) -> np.ndarray:
-    """What the board writes at times of the cameras."""
+    """Return the times that the board writes at times of the cameras."""
     return (times - clock.offset_s) / (1 + clock.drift)
 
 

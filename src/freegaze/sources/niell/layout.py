@@ -31,7 +31,7 @@ def read_clock(
         where: What it is, for messages.
 
     Raises:
-        ShapeError: If there is not one time a bin.
+        ShapeError: If there is not one time per bin.
         DataError: If times are missing, do not increase, or bins are not equal.
     """
     if time_s is None:

@@ -28,7 +28,7 @@ from freegaze.sources.tiny import make_tiny_recording
 from freegaze.sources.xu2023 import layout
 
 BIN_WIDTH_S = 0.05
-"""Bin width of the published file; its ``model_t`` says so too."""
+"""Bin width of the published file; its ``model_t`` agrees."""
 
 BEHAVIOR_KEYS = {f"model_{key}": column for key, column in layout.BEHAVIOR_KEYS.items()}
 """Name and unit of the column behind each key; the same pipeline wrote the files of Xu et al."""

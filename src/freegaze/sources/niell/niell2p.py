@@ -1,7 +1,7 @@
-"""Two-photon sessions of the Niell laboratory, ``*_preproc.h5``: cells, eyes and head, no camera.
+"""Two-photon sessions of the Niell laboratory, ``*_preproc.h5``: neurons, eyes and head, no camera.
 
-One flat HDF5 file a recording; cells are rows, ``twopT`` is the clock in seconds. Nothing in it
-shows what the mouse saw, and a recording needs frames: by default such a file is refused; with
+One flat HDF5 file per recording; cells are rows, ``twopT`` is the clock in seconds. Nothing in it
+shows the scene, and a recording needs frames: by default such a file is refused; with
 ``blank_video: true`` every bin shows one gray frame, for encoders that read behavior alone.
 """
 

@@ -1,4 +1,4 @@
-"""Options of opening an NWB file."""
+"""Options of NWB files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from freegaze.sources.source import SourceOptions
 
 
 class NwbOptions(SourceOptions):
-    """What to read of NWB files. A series is named by its path in the file or the end of it.
+    """Options of NWB files. A series is named by its path in the file or the end of it.
 
     Files that freegaze wrote hold bins already and need none of these; only ``sessions``,
     ``min_rate_hz`` and ``leave_out`` apply to them.
@@ -23,12 +23,12 @@ class NwbOptions(SourceOptions):
         bin_width_s: Width of a bin, 0.05 s by default.
         start_s: Left edge of the first bin; by default when responses and video have both begun.
         stop_s: No bin ends after this.
-        responses: ``units`` (spikes), or a series with one column a neuron; by default ``units``,
+        responses: ``units`` (spikes), or a series with one column per neuron; by default ``units``,
             or the only series of regions of interest.
         response_kind: What a series of responses holds; fluorescence by default.
         keep_units: Values that a column of ``units`` must have: ``{quality: [good]}``.
         video: The image series, or ``none`` for one black pixel; by default the only one.
-        video_order: Order of the axes after time; NWB does not say which is which.
+        video_order: Order of the axes after time; NWB leaves it open.
         gray_range: Values that become black and white, where they are not 0..255.
         frames: What a bin shows of the frames in it: their mean, the middle one, or the nearest.
         frame_size: [height, width] to scale to.

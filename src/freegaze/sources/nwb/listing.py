@@ -1,4 +1,4 @@
-"""Contents of an NWB file: every series and table by its path, and look-up by name."""
+"""Series and tables of an NWB file by their paths, and finding one by name."""
 
 from __future__ import annotations
 
@@ -144,19 +144,13 @@ def _path_of(thing: Any, root: Any, prefixes: dict[int, str]) -> str:
 
 def _describe(item: NwbItem) -> dict[str, Any]:
     thing = item.thing
-    text = " ".join(str(getattr(thing, "description", "") or "").split())[:_SHOWN]
-    row: dict[str, Any] = {"name": item.path, "type": item.kind}
     if hasattr(thing, "colnames"):
-        columns = ", ".join(thing.colnames)
-        shape = f"{len(thing)} rows: {columns}"
-        return {**row, "shape": shape, "rate": "", "unit": "", "description": text}
-    return {
-        **row,
-        "shape": _shape(thing),
-        "rate": _rate(thing),
-        "unit": str(thing.unit or ""),
-        "description": text,
-    }
+        told = (f"{len(thing)} rows: {', '.join(thing.colnames)}", "", "")
+    else:
+        told = (_shape(thing), _rate(thing), str(thing.unit or ""))
+    text = " ".join(str(getattr(thing, "description", "") or "").split())[:_SHOWN]
+    names = ("name", "type", "shape", "rate", "unit", "description")
+    return dict(zip(names, (item.path, item.kind, *told, text), strict=True))
 
 
 def _shape(series: Any) -> str:

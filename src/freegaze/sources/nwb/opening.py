@@ -1,4 +1,4 @@
-"""Open an NWB file, and say in one line why that fails."""
+"""Opening of NWB files, with one line for each reason why it fails."""
 
 from __future__ import annotations
 

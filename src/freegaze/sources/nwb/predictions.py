@@ -37,29 +37,31 @@ def write_predictions(
     *,
     name: str = PREDICTED,
     description: str = "",
+    is_new: bool = False,
 ) -> Path:
-    """Add predicted rates of each unit to an NWB file: that of the recording, or a copy of it.
+    """Add predicted rates of each unit to an NWB file: that of the recording, a copy, or a new one.
 
-    ``processing/freegaze/NAME`` is a TimeSeries (row, neuron) of expected counts a bin at the
-    centres of the predicted bins, ``NAME_bins`` says which bins these are, and the table
+    ``processing/freegaze/NAME`` is a TimeSeries (row, neuron) of expected counts per bin at the
+    centers of the predicted bins, ``NAME_bins`` holds the numbers of these bins, and the table
     ``NAME_units`` names the columns. The file is replaced at the end, whole or not at all.
 
     Args:
         file: An NWB file.
         recording: What was predicted, as opened from this file.
-        rates: Expected responses a bin.
+        rates: Expected responses per bin.
         targets: The predicted bins, in order.
         unit_ids: Name of each column.
-        name: Of the series.
+        name: Name of the series.
         description: Which encoder made them.
+        is_new: Whether to write a new file, with the recording; an existing one is not replaced.
 
     Returns:
         The file.
 
     Raises:
         ShapeError: If shapes disagree.
-        DataError: If the file cannot be read or written, has such a series, or a unit or bin is not
-            the recording's.
+        DataError: If pynwb is missing, the file cannot be read or written, has such a series, or a
+            unit or bin is not the recording's.
 
     Example:
         >>> p = encoder.predict(recording)  # doctest: +SKIP
@@ -68,48 +70,23 @@ def write_predictions(
     """
     target = Path(file)
     _check(recording, rates, targets, unit_ids, str(target))
-    with unfinished_nwb(target, overwrite=True) as partial:
-        if not target.is_file():
+    with unfinished_nwb(target, overwrite=not is_new) as partial:
+        if is_new:
+            fill_nwb(partial, recording)
+        elif target.is_file():
+            shutil.copyfile(target, partial)
+        else:
             raise DataError(f"{target} does not exist; write the recording first")
-        shutil.copyfile(target, partial)
-        _add(partial, recording, rates, targets, unit_ids, safe_name(name), description)
-    return target
-
-
-def write_predicted_recording(
-    file: Path | str,
-    recording: Recording,
-    rates: Float[np.ndarray, "n_rows n_neurons"],
-    targets: Integer[np.ndarray, " n_rows"],
-    unit_ids: Sequence[str],
-    *,
-    description: str = "",
-) -> Path:
-    """Write a new NWB file with a recording and what is predicted for it, whole or not at all.
-
-    See ``write_nwb`` for the recording, ``write_predictions`` for the rest.
-
-    Args:
-        file: Where, ending in ``.nwb``; a file that exists is not replaced.
-        recording: What was predicted.
-        rates: Expected responses a bin.
-        targets: The predicted bins, in order.
-        unit_ids: Name of each column.
-        description: Which encoder made them.
-
-    Returns:
-        The file.
-
-    Raises:
-        ShapeError: If shapes disagree.
-        DataError: If pynwb is missing, the file exists or cannot be written, or a unit or bin is
-            not the recording's.
-    """
-    target = Path(file)
-    _check(recording, rates, targets, unit_ids, str(target))
-    with unfinished_nwb(target) as partial:
-        fill_nwb(partial, recording)
-        _add(partial, recording, rates, targets, unit_ids, PREDICTED, description)
+        stored = safe_name(name)
+        with opened_nwb(partial, "a") as (io, root):
+            module = root.processing.get(MODULE) or root.create_processing_module(
+                MODULE, "Predictions of encoding models"
+            )
+            if stored in module.data_interfaces:
+                raise DataError(f"the file has predictions {stored!r}; choose another `name`")
+            for part in _parts(recording, rates, targets, unit_ids, stored, description):
+                module.add(part)
+            io.write(root)
     return target
 
 
@@ -162,26 +139,6 @@ def _check(
         raise DataError(
             f"{where}: targets must be bins 0..{recording.n_bins - 1} in order, each once"
         )
-
-
-def _add(
-    file: Path,
-    recording: Recording,
-    rates: np.ndarray,
-    targets: np.ndarray,
-    unit_ids: Sequence[str],
-    name: str,
-    description: str,
-) -> None:
-    with opened_nwb(file, "a") as (io, root):
-        module = root.processing.get(MODULE) or root.create_processing_module(
-            MODULE, "Predictions of encoding models"
-        )
-        if name in module.data_interfaces:
-            raise DataError(f"the file has predictions {name!r}; choose another `name`")
-        for part in _parts(recording, rates, targets, unit_ids, name, description):
-            module.add(part)
-        io.write(root)
 
 
 def _parts(

@@ -13,7 +13,7 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.files.hdf5 import read_whole
 from freegaze.recording.recording import ResponseKind, Role
 from freegaze.registry import nearest_names
-from freegaze.sources.alignment.assembly import Streams, Stretch
+from freegaze.sources.alignment.assembly import SegmentConfig, Streams
 from freegaze.sources.alignment.clock import ClockConfig, read_times
 from freegaze.sources.alignment.frames import AbstractFrameReader
 from freegaze.sources.alignment.readers import (
@@ -78,7 +78,7 @@ def read_streams(root: Any, options: NwbOptions, folder: Path) -> Streams:
     return streams
 
 
-def read_stretches(root: Any, options: NwbOptions) -> list[Stretch] | None:
+def read_wanted_segments(root: Any, options: NwbOptions) -> list[SegmentConfig] | None:
     """Read the table of intervals that was asked for, if any.
 
     Raises:
@@ -97,7 +97,7 @@ def read_stretches(root: Any, options: NwbOptions) -> list[Stretch] | None:
             roles = [text if text in get_args(Role) else None for text in texts]  # type: ignore[misc]
     is_trial = item.name == "trials"
     return [
-        Stretch(float(a), float(b), role, is_trial)
+        SegmentConfig(start_s=float(a), stop_s=float(b), role=role, trial=is_trial)
         for a, b, role in zip(start, stop, roles, strict=True)
     ]
 
@@ -197,10 +197,8 @@ class _Reader:
         series = item.thing
         files = [folder / str(f) for f in series.external_file or ()]
         if not files:
-            data = series.data
-            if self.options.video_order == "width_height":
-                data = _Turned(data)
-            reader = ArrayFrames(data, item.path, self.options.gray_range)
+            is_turned = self.options.video_order == "width_height"
+            reader = ArrayFrames(series.data, item.path, self.options.gray_range, is_turned)
             return reader, series_times(series)
         for file in files:
             if not is_file(file):
@@ -294,17 +292,6 @@ class _Reader:
         fitting = [n for n in names if path == n or path.endswith("/" + n)]
         self.asked.update(fitting)
         return fitting[0] if fitting else None
-
-
-class _Turned:
-    """An array on disk whose frames are (width, height), read as (height, width)."""
-
-    def __init__(self, data: Any) -> None:
-        self.data, self.dtype = data, data.dtype
-        self.shape = (data.shape[0], *data.shape[2:0:-1], *data.shape[3:])
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        return np.swapaxes(np.asarray(self.data[rows]), 1, 2)
 
 
 def _values(item: NwbItem) -> np.ndarray:

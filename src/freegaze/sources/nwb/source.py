@@ -13,7 +13,7 @@ from freegaze.sources.nwb.config import NwbOptions
 from freegaze.sources.nwb.listing import list_nwb
 from freegaze.sources.nwb.opening import opened_nwb
 from freegaze.sources.nwb.own import is_own, read_own
-from freegaze.sources.nwb.reading import read_streams, read_stretches
+from freegaze.sources.nwb.reading import read_streams, read_wanted_segments
 from freegaze.sources.nwb.tiny import write_tiny_nwb
 from freegaze.sources.source import (
     AbstractSource,
@@ -27,7 +27,7 @@ _FOR_OWN = ("sessions", "min_rate_hz", "leave_out")
 
 @register_source("nwb")
 class NwbSource(AbstractSource[NwbOptions]):
-    """One file a session: spikes or fluorescence, image series, behavior, aligned onto bins."""
+    """One file per session: spikes or fluorescence, image series, behavior, aligned onto bins."""
 
     Options: ClassVar = NwbOptions
     description: ClassVar = "Neurodata Without Borders files (.nwb); needs the extra `nwb`"
@@ -50,7 +50,7 @@ class NwbSource(AbstractSource[NwbOptions]):
                 options.bin_width_s or DEFAULT_BIN_WIDTH_S,
                 start_s=options.start_s,
                 stop_s=options.stop_s,
-                stretches=read_stretches(root, options),
+                wanted=read_wanted_segments(root, options),
                 provenance={"identifier": str(root.identifier)},
             )
 

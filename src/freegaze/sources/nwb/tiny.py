@@ -6,8 +6,8 @@ import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
-from freegaze.sources.alignment.tiny import FRAME_RATE_HZ, IMU_RATE_HZ, make_tiny_streams
 from freegaze.sources.nwb.opening import require_pynwb
+from freegaze.sources.tiny import FRAME_RATE_HZ, IMU_RATE_HZ, make_tiny_streams
 
 
 def write_tiny_nwb(file: Path, seed: int) -> Path:

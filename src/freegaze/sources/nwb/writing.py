@@ -17,7 +17,7 @@ or ``processing/ophys/RESPONSE_KIND``     spikes are not known any more, so ther
 ``intervals/segments``                    start and stop (seconds and bins), role, trial
 ========================================= ======================================================
 
-Every series has one row a bin, at the centre of the bin.
+Every series has one row per bin, at the centre of the bin.
 """
 
 from __future__ import annotations
@@ -56,7 +56,14 @@ _UNKNOWN_SUBJECT = {"subject_id": "unknown", "sex": "U", "age": "P0D/", "descrip
 """Says of age only what is true of every animal: at least 0 days."""
 
 _EYE = ("theta", "phi")
-_PUPIL = ("pupil_radius",)
+_OTHER = "BehavioralTimeSeries"
+_HOLDERS: dict[str, tuple[str, ...]] = {
+    "EyeTracking": _EYE,
+    "PupilTracking": ("pupil_radius",),
+    _OTHER: (),
+}
+"""Containers of NWB, and the behavior columns that each holds; the last holds all others."""
+
 MOST_AXES = 4
 """Of a ``TimeSeries``."""
 _CHUNK_BYTES = 1 << 18  # of video, compressed together
@@ -77,10 +84,10 @@ def write_nwb(
     Args:
         recording: What to write.
         file: Where, ending in ``.nwb``.
-        session_start_time: With its time zone. A recording does not know it: left out, the file
-            says 1970 and that it is unknown.
+        session_start_time: With its time zone; a recording has no such field. Left out, the file
+            has 1970 and states that it is unknown.
         subject: Fields of ``pynwb.file.Subject``, such as ``subject_id``, ``species``, ``sex``,
-            ``age``; archives ask for them, a recording does not know them.
+            ``age``; archives require them, a recording has no such fields.
         overwrite: Whether a file that is there may be replaced.
 
     Returns:
@@ -210,7 +217,7 @@ class _Writer:
         rows = max(1, min(r.n_bins, _CHUNK_BYTES // max(1, math.prod(r.frame_size))))
         frames = self.pynwb.image.ImageSeries(
             name=VIDEO,
-            description="Gray picture of each bin, (bin, height, width)",
+            description="Gray frame of each bin, (bin, height, width)",
             data=h5(
                 _iterate(_shown_frames(r), shape), compression="gzip", chunks=(rows, *r.frame_size)
             ),
@@ -222,7 +229,7 @@ class _Writer:
             own.add(
                 self.pynwb.TimeSeries(
                     name=FRAME_INDEX,
-                    description="Which picture each bin shows; equal numbers are one picture",
+                    description="Number of the frame of each bin; equal numbers are one frame",
                     data=r.frame_index.astype(np.int64),
                     unit="n.a.",
                     **self.clock,
@@ -234,19 +241,15 @@ class _Writer:
         if not r.behavior_names:
             return
         module = root.create_processing_module("behavior", "Signals of behavior, NaN where lost")
-        spatial, pupil, other = [], [], []
+        held: dict[str, list[Any]] = {holder: [] for holder in _HOLDERS}
         for name, unit in zip(r.behavior_names, r.behavior_units, strict=True):
-            holder = "EyeTracking" if name in _EYE else "PupilTracking" if name in _PUPIL else ""
-            place = f"behavior/{holder or 'BehavioralTimeSeries'}"
-            series = self._series("behavior", name, r.column(name), unit, place)
-            (spatial if name in _EYE else pupil if name in _PUPIL else other).append(series)
-        behavior = self.pynwb.behavior
-        if spatial:
-            module.add(behavior.EyeTracking(spatial_series=spatial))
-        if pupil:
-            module.add(behavior.PupilTracking(time_series=pupil))
-        if other:
-            module.add(behavior.BehavioralTimeSeries(time_series=other))
+            holder = next((h for h, names in _HOLDERS.items() if name in names), _OTHER)
+            series = self._series("behavior", name, r.column(name), unit, f"behavior/{holder}")
+            held[holder].append(series)
+        for holder, series in held.items():
+            key = "spatial_series" if holder == "EyeTracking" else "time_series"
+            if series:
+                module.add(getattr(self.pynwb.behavior, holder)(**{key: series}))
 
     def _add_responses(self, root: Any) -> None:
         r = self.recording
@@ -322,7 +325,7 @@ class _Writer:
         # A segment ends where the next one begins, to the last bit: overlaps make readers drop one.
         starts = np.append(self.times, np.inf) - half
         segments = self.pynwb.epoch.TimeIntervals(
-            name=SEGMENTS, description="Contiguous stretches; windows never cross their ends"
+            name=SEGMENTS, description="Contiguous bins; windows never cross their ends"
         )
         segments.add_column("role", "train, validation, test, or empty where undecided")
         segments.add_column("trial", "Whether it is one repeat of a trial")

@@ -2,8 +2,8 @@
 
 ::
 
-    SESSION/data/{images|videos,responses,behavior,pupil_center}/N.npy    one file a trial
-    SESSION/meta/trials/{tiers,...}.npy     one value a trial, in the order of N
+    SESSION/data/{images|videos,responses,behavior,pupil_center}/N.npy    one file per trial
+    SESSION/meta/trials/{tiers,...}.npy     one value per trial, in the order of N
     SESSION/meta/neurons/{unit_ids,...}.npy
 
 2022: an image (1, height, width), responses (neuron,), behavior (3,): pupil size, its derivative,
@@ -39,13 +39,13 @@ _GRAY_TOLERANCE = 0.5  # interpolation may leave 0..255 by less than half a leve
 
 @dataclass(frozen=True)
 class Trial:
-    """What one trial holds, after its end was found; responses are read once more, at the end.
+    """Arrays of one trial up to its end; responses are read once more, at the end.
 
     All responses of a session of 2023 are several gigabytes, which are held only once.
 
     Args:
         number: N of its files.
-        frames: Gray pictures, (time, height, width), uint8.
+        frames: Gray frames, (time, height, width), uint8.
         n_neurons: Number of neurons.
         is_recorded: Whether any response is not zero.
         behavior: (time, column), float32.
@@ -162,7 +162,7 @@ class SensoriumFolder:
         return np.moveaxis(array, 2, 0)
 
     def _rows(self, key: str, number: int, n_bins: int) -> np.ndarray:
-        """Read one value a column and bin, as (time, column)."""
+        """Read one value per column and bin, as (time, column)."""
         file = self.file(key, number)
         array = to_float32(read_npy(file), str(file))
         if self.stimuli == "images":

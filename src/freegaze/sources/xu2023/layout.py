@@ -43,7 +43,7 @@ RESPONSES = "nsp"
 
 
 class SegmentFiles:
-    """One stretch of one session: all keys of ``{split}_*_seg_{number}.npy``, headers checked.
+    """One segment of one session: all keys of ``{split}_*_seg_{number}.npy``, headers checked.
 
     Args:
         folder: The session's folder.
@@ -238,6 +238,8 @@ def _check_writable(r: Recording) -> None:
         problem = f"its bins are {r.bin_width_s:g} s wide, those of the layout {XU_BIN_WIDTH_S:g} s"
     elif roles != [*SPLITS] * (len(roles) // 2):
         problem = "its segments do not train and test in turn"
+        if not any(segment.trial for segment in r.segments):
+            problem += " (cut it with --segments 10 --test 0.3)"
     elif other:
         problem = f"the layout has no place for behavior {other[0]!r}"
     else:

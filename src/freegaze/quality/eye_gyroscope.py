@@ -1,4 +1,4 @@
-"""Lag of the eye camera behind the gyroscope, from their correlation.
+"""Lag of the eye camera behind the gyroscope: a check of both clocks.
 
 The eye counters the head, so the velocities of both have the same shape. Where their clocks differ,
 one is shifted against the other; where the clocks drift, the shift grows from minute to minute.
@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.stats import theilslopes
+
+from freegaze.quality.grades import Check, Scale
+from freegaze.recording.recording import Recording
 
 WINDOW_S = 60.0
 """Length of the windows in which the lag is measured, as in the Niell lab's alignment."""
@@ -20,8 +24,12 @@ MAX_LAG_S = 1.0
 WEAK_R = 0.15
 """Below this the eye does not visibly counter the head (measured in a real mouse: -0.5)."""
 
+EYE_GYRO = Scale("eye_gyro", "Eye against gyro", "bins of lag", 1.5, 3.0)
+"""Largest of offset and drift over the session. A lag of 0.1 s (the Niell lab's usual offset before
+its correction) is 2 bins of 48 ms; with 1.5 bins the wrong frame is shifted."""
+
 _MIN_SHARE = 0.3
-"""A window with fewer valid bins than this tells nothing."""
+"""A window with fewer valid bins than this is not used."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class EyeGyroLags:
         lag_s: Over the whole session; NaN if nothing is known of both at once.
         r: Height of that peak, with its sign.
         time_s: Middle of each window.
-        window_lag_s: Lag in each window, NaN in windows that tell nothing.
+        window_lag_s: Lag in each window, NaN in windows that are not used.
         window_r: Height of each window's peak, with the session's sign.
         lags_s: Lags tried.
         r_by_lag: Correlation over the whole session at each of them.
@@ -47,6 +55,40 @@ class EyeGyroLags:
     r_by_lag: Float[np.ndarray, " n_lags"]
 
 
+def check_eye_gyro(recording: Recording) -> Check:
+    """Correlate horizontal eye velocity with yaw velocity, minute by minute.
+
+    A lag is positive where the eye follows the gyro. Data: ``time_s``, ``lag_s`` and ``r``
+    (n_windows,), NaN in windows that are not used; ``lags_s`` and ``r_by_lag`` (n_lags,) over the
+    whole session.
+    """
+    missing = [name for name in ("theta", "gz") if name not in recording.behavior_names]
+    if missing:
+        return EYE_GYRO.not_available(f"there is no column {missing[0]}")
+    if recording.duration_s < WINDOW_S:
+        return EYE_GYRO.not_available(f"the recording is shorter than {WINDOW_S:g} s")
+    width_s = recording.bin_width_s
+    found = measure_lags(
+        recording.column("theta"), recording.column("gz"), recording.segment_index(), width_s
+    )
+    if not np.isfinite(found.r):
+        return EYE_GYRO.not_available("theta and gz are never known together")
+    drift_s = _drift(found.time_s, found.window_lag_s) * recording.duration_s
+    data = {"time_s": found.time_s, "lag_s": found.window_lag_s, "r": found.window_r}
+    data |= {"lags_s": found.lags_s, "r_by_lag": found.r_by_lag}
+    if abs(found.r) < WEAK_R:
+        sentence = (
+            f"Eye and head velocity are hardly correlated (r = {found.r:.2f} at best): the clocks "
+            f"differ by more than {MAX_LAG_S:g} s, a column is wrong, or the eye is badly tracked."
+        )
+        return EYE_GYRO.doubt(sentence, **data)
+    sentence = (
+        f"The eye follows the gyro by {found.lag_s * 1e3:.0f} ms (r = {found.r:.2f}), and "
+        f"the lag drifts by {drift_s * 1e3:.0f} ms over the session."
+    )
+    return EYE_GYRO.grade(max(abs(found.lag_s), abs(drift_s)) / width_s, sentence, **data)
+
+
 def measure_lags(
     theta: Float[np.ndarray, " n_bins"],
     turn: Float[np.ndarray, " n_bins"],
@@ -58,7 +100,7 @@ def measure_lags(
     Args:
         theta: Horizontal angle of the eye in equal bins, NaN where lost.
         turn: Yaw velocity of the head in the same bins, in any unit.
-        segment: Number of the contiguous stretch that each bin is in.
+        segment: Number of the contiguous segment that each bin is in.
         width_s: Width of a bin.
 
     Returns:
@@ -73,34 +115,42 @@ def measure_lags(
     time_s = (np.arange(n_windows) + 0.5) * WINDOW_S
     if not np.isfinite(whole).any():
         unknown = np.full(n_windows, np.nan)
-        return EyeGyroLags(np.nan, np.nan, time_s, unknown, unknown, lags * width_s, whole)
+        return EyeGyroLags(
+            lag_s=np.nan,
+            r=np.nan,
+            time_s=time_s,
+            window_lag_s=unknown,
+            window_r=unknown,
+            lags_s=lags * width_s,
+            r_by_lag=whole,
+        )
     sign = np.sign(whole[np.nanargmax(np.abs(whole))])
     lag, r = _peak(sign * whole, lags)
     by_window = [_peak(sign * row, lags) for row in _correlations(eye, turn, segment, window, lags)]
     window_lag, strength = np.array(by_window).T
     window_lag[~(strength >= WEAK_R)] = np.nan
     return EyeGyroLags(
-        lag * width_s,
-        float(sign * r),
-        time_s,
-        window_lag * width_s,
-        sign * strength,
-        lags * width_s,
-        whole,
+        lag_s=lag * width_s,
+        r=float(sign * r),
+        time_s=time_s,
+        window_lag_s=window_lag * width_s,
+        window_r=sign * strength,
+        lags_s=lags * width_s,
+        r_by_lag=whole,
     )
 
 
 def angle_velocity(
     angle: Float[np.ndarray, " n_bins"], segment: Int[np.ndarray, " n_bins"]
 ) -> Float[np.ndarray, " n_bins"]:
-    """Return an angle's change a bin by central differences, so that it belongs to its bin.
+    """Return an angle's change per bin by central differences, so that it belongs to its bin.
 
     Args:
         angle: In equal bins, NaN where lost.
-        segment: Number of the contiguous stretch that each bin is in.
+        segment: Number of the contiguous segment that each bin is in.
 
     Returns:
-        NaN at the borders of stretches and where a neighbor is lost.
+        NaN at the borders of segments and where a neighbor is lost.
     """
     velocity = np.full(len(angle), np.nan)
     velocity[1:-1] = (angle[2:].astype(np.float64) - angle[:-2]) / 2
@@ -148,3 +198,12 @@ def _peak(r: np.ndarray, lags: np.ndarray) -> tuple[float, float]:
         if bend < 0:
             shift = 0.5 * (left - right) / bend
     return float(lags[top] + shift), float(r[top])
+
+
+def _drift(time_s: np.ndarray, lag: np.ndarray) -> float:
+    """Return the lag's slope in s/s (Theil-Sen); 0 if its 99 % interval holds 0."""
+    good = np.isfinite(lag)
+    if good.sum() < 5:
+        return 0.0
+    slope, _, low, high = np.array(theilslopes(lag[good], time_s[good], 0.99))
+    return float(slope) if low * high > 0 else 0.0
