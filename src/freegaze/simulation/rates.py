@@ -1,4 +1,4 @@
-"""From frames and behavior to expected spike counts.
+"""Expected spike counts, computed from frames and behavior.
 
 One pipeline serves twice: fed with what truly happened it gives ``oracle``, fed with what was
 recorded it gives the raw material of ``attainable``. Only the normalization is learned, once, from

@@ -143,12 +143,12 @@ def _chosen(folder: SensoriumFolder, tiers: tuple[str, ...] | None) -> list[int]
 
 
 def _check_alike(folder: SensoriumFolder, trials: Sequence[Trial]) -> None:
-    first = trials[0]
+    first, n_pupil = trials[0], len(PUPIL_CENTER) * folder.has_pupil
     for trial in trials:
         sizes = {
             folder.stimuli: (trial.frames.shape[1:], first.frames.shape[1:]),
             "responses": (trial.n_neurons, first.n_neurons),
-            "behavior": (trial.behavior.shape[1], first.behavior.shape[1]),
+            "behavior": (trial.behavior.shape[1] - n_pupil, first.behavior.shape[1] - n_pupil),
         }
         for key, (theirs, ours) in sizes.items():
             if theirs != ours:
