@@ -10,7 +10,7 @@ import pytest
 from builders import make_recording, make_trial_recording
 from comparing import assert_same_recording
 from freegaze.errors import DataError, ShapeError
-from freegaze.files import npz as npz_files
+from freegaze.files import arrays as array_files
 from freegaze.recording.recording import Recording, ResponseKind, Segment
 from freegaze.sources.arrays.layout import write_arrays
 from freegaze.sources.source import open_recordings
@@ -194,7 +194,7 @@ def test_damaged_data_are_found_by_their_checksum(tmp_path: Path):
 
 
 def test_arrays_that_expand_too_much_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(npz_files, "_EXPANSION_FLOOR_BYTES", 100_000)
+    monkeypatch.setattr(array_files, "_EXPANSION_FLOOR_BYTES", 100_000)
     np.savez_compressed(tmp_path / "bomb.npz", **plain(bomb=np.zeros(1_000_000, np.uint8)))
     with pytest.raises(DataError, match=r"bomb\.npz: bomb expands from \d+ to 1000000 bytes"):
         open_recordings("arrays", tmp_path / "bomb.npz")
