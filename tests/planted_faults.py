@@ -60,8 +60,8 @@ FAULTS = (
     Fault(
         "video scaling looks at all bins",
         "dataset/batches.py",
-        "for video in _video_pieces(recording, training_bins):",
-        "for video in _video_pieces(recording, np.arange(recording.n_bins)):",
+        "for video in _video_parts(recording, training_bins):",
+        "for video in _video_parts(recording, np.arange(recording.n_bins)):",
         "tests/unit/test_dataset_batches.py",
     ),
     Fault(

@@ -1,4 +1,4 @@
-"""Memory that is freed stays with the process, so that the next step need not fetch it again."""
+"""Allocator settings: freed memory stays with the process for the next step."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _TOP_PAD_BYTES = 256 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library to keep what is freed; for processes that fit or predict.
+    """Set the C library to keep freed memory; for processes that fit or predict.
 
-    A step of training frees maps of 100 MB and more and asks for them again. By default glibc gives
-    them back to the system, which clears every page anew: a third of the time of a fit with the
+    A training step frees maps of 100 MB and more and allocates them again. By default glibc returns
+    them to the system, which clears every page again: a third of the time of a fit with the
     original's core. It holds for the whole process and cannot be undone, so the command line
     calls this where a run starts and no module does when it is imported.
 

@@ -18,7 +18,7 @@ from freegaze.dataset.batches import (
     VideoScaling,
     fit_video_scaling,
     sequence_chunks,
-    shuffled_stretches,
+    shuffled_sequences,
 )
 from freegaze.dataset.behavior import fit_behavior_transform
 from freegaze.runs.run_folder import recording_checksum
@@ -77,10 +77,10 @@ def test_a_constant_video_stays_finite():
         assert torch.isfinite(tensors.video(torch.arange(30))).all()
 
 
-def test_shuffled_stretches_depend_on_the_seed_alone():
+def test_shuffled_sequences_depend_on_the_seed_alone():
     targets = np.arange(5, 105)
     first, again, other = (
-        torch.cat(shuffled_stretches(targets, 4, 8, seed)).tolist() for seed in (1, 1, 2)
+        torch.cat(shuffled_sequences(targets, 4, 8, seed)).tolist() for seed in (1, 1, 2)
     )
     assert first == again
     assert first != other
@@ -124,7 +124,7 @@ def test_scaling_is_that_of_all_frames_at_once(monkeypatch):
     recording = make_recording(n_bins=90)
     whole = [prepared(recording, rule).video for rule in ("standardize", "minmax_segment")]
     ends = [video.per_segment(recording) for video in whole]
-    monkeypatch.setattr(batches, "PIECE_PIXELS", 7 * 6 * 8)
+    monkeypatch.setattr(batches, "PART_PIXELS", 7 * 6 * 8)
     pieces = [prepared(recording, rule).video for rule in ("standardize", "minmax_segment")]
     assert pieces == whole
     for video, expected in zip(pieces, ends, strict=True):

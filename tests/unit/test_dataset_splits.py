@@ -10,7 +10,7 @@ from freegaze.dataset.splits import ROLES, Split, split_recording
 from freegaze.dataset.windows import (
     check_leaks,
     contiguous_runs,
-    cut_stretches,
+    cut_sequences,
     input_bins,
     window_targets,
 )
@@ -133,7 +133,7 @@ def test_no_split_of_ours_leaks(n_bins, gap_s, history, lag, n_blocks):
 )
 def test_stretches_hold_consecutive_windows_once_each(bins, n_windows, seed):
     targets = np.array(sorted(bins), dtype=np.int64)
-    firsts = cut_stretches(targets, n_windows, np.random.default_rng(seed))
+    firsts = cut_sequences(targets, n_windows, np.random.default_rng(seed))
     covered = (firsts[:, None] + np.arange(n_windows)).ravel()
     assert len(set(covered)) == len(covered)
     assert set(covered) <= set(bins)

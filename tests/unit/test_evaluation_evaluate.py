@@ -122,7 +122,7 @@ def test_blocks_of_mixed_segments_keep_trials_whole_and_cut_the_rest():
     assert list(session.blocks.starts) == [0, 500, 1000, 1500, 2000, 2500]
 
 
-def test_smoothing_stays_inside_unbroken_stretches_of_scored_bins():
+def test_smoothing_stays_inside_unbroken_sequences_of_scored_bins():
     recording = make_recording(n_bins=900)
     targets = np.array([600, 601, 602, 610, 611, 700])
     rates = recording.reference_rates["oracle"][targets]

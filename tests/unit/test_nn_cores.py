@@ -314,7 +314,7 @@ def test_frames_too_small_are_refused_with_a_remedy() -> None:
 
 
 def test_blocks_need_equally_many_numbers() -> None:
-    with pytest.raises(ValueError, match="one number a block"):
+    with pytest.raises(ValueError, match="one number per block"):
         CoreConfig(channels=(4, 4), kernels=(3,), strides=(1, 1))
     with pytest.raises(ValueError, match="at least 1"):
         CoreConfig(channels=(4,), kernels=(3,), strides=(0,))

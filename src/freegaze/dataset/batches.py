@@ -1,4 +1,4 @@
-"""A session's data as tensors on a device, and batches gathered from them without Python loops."""
+"""Data of a session as tensors on a device, and batches gathered from them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from jaxtyping import Float, Integer, UInt8
 from torch import Tensor
 
 from freegaze.dataset.behavior import BehaviorTransform
-from freegaze.dataset.windows import contiguous_runs, cut_stretches
+from freegaze.dataset.windows import contiguous_runs, cut_sequences
 from freegaze.recording.recording import Recording
 
 VideoRule = Literal["standardize", "unit", "minmax_segment"]
 
-PIECE_PIXELS = 1 << 20
-"""Pixels looked at together while scaling is fitted. Numpy counts gray levels as 64-bit numbers, 8
+PART_PIXELS = 1 << 20
+"""Pixels in memory together while scaling is fitted. Numpy counts gray levels as 64-bit numbers, 8
 MiB of them, whatever the length of the session and the size of its frames."""
 
 
 @dataclass(frozen=True)
 class VideoScaling:
-    """How gray levels become an encoder's input: ``level * scale + offset``.
+    """Scaling of gray levels to an encoder's input: ``level * scale + offset``.
 
     Args:
         rule: ``standardize``: mean 0 and sd 1 over training bins, so that 0 is the mean gray.
@@ -51,7 +51,7 @@ class VideoScaling:
         return np.array([self._minmax(recording, s.bins()) for s in recording.segments])
 
     def _minmax(self, recording: Recording, bins: np.ndarray) -> tuple[float, float]:
-        ends = [(int(v.min()), int(v.max())) for v in _video_pieces(recording, bins)]
+        ends = [(int(v.min()), int(v.max())) for v in _video_parts(recording, bins)]
         least, greatest = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
         scale = (self.high - self.low) / ((greatest - least) or 1.0)
         return scale, self.low - least * scale
@@ -64,14 +64,14 @@ def fit_video_scaling(
 
     Args:
         recording: The session.
-        training_bins: Indices of the bins that may be looked at.
+        training_bins: Indices of the bins that it is fitted on.
         rule: See ``VideoScaling``.
     """
     if rule != "standardize":
         return VideoScaling(rule)
     # A histogram of gray levels holds the exact moments in constant memory, whatever the length.
     histogram = np.zeros(256, dtype=np.int64)
-    for video in _video_pieces(recording, training_bins):
+    for video in _video_parts(recording, training_bins):
         histogram += np.bincount(video.ravel(), minlength=256)
     levels = np.arange(256)
     mean = float((histogram * levels).sum() / histogram.sum())
@@ -94,20 +94,20 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Batch:
-    """Stretches of contiguous bins and the responses of the windows in them.
+    """Sequences of contiguous bins and the responses of the windows in them.
 
     Args:
-        session_id: Whose data this is.
-        video: Scaled frames, (stretch, time, 1, height, width).
-        behavior: Features, (stretch, time, feature).
-        responses: Observed responses of each window's target bin, (stretch, window, neuron), with
+        session_id: The session.
+        video: Scaled frames, (sequence, time, 1, height, width).
+        behavior: Features, (sequence, time, feature).
+        responses: Observed responses of each window's target bin, (sequence, window, neuron), with
             ``window = time - history + 1``.
     """
 
     session_id: str
-    video: Float[Tensor, "stretch time 1 height width"]
-    behavior: Float[Tensor, "stretch time feature"]
-    responses: Float[Tensor, "stretch window neuron"]
+    video: Float[Tensor, "sequence time 1 height width"]
+    behavior: Float[Tensor, "sequence time feature"]
+    responses: Float[Tensor, "sequence window neuron"]
 
 
 class SessionTensors:
@@ -115,10 +115,10 @@ class SessionTensors:
 
     Args:
         recording: The session.
-        preparation: What was fitted on its training bins.
+        preparation: Scaling fitted on its training bins.
         history: Input bins of a window.
         lag: Target bin minus last input bin.
-        device: Where the tensors lie; on the CPU the video is shared with the recording.
+        device: Device of the tensors; on the CPU the video is shared with the recording.
     """
 
     def __init__(
@@ -143,15 +143,15 @@ class SessionTensors:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors lie."""
+        """Device of the tensors."""
         return self.frames.device
 
-    def gather(self, first_targets: Integer[Tensor, " stretch"], n_windows: int) -> Batch:
-        """Gather the stretches whose first windows have the given target bins.
+    def gather(self, first_targets: Integer[Tensor, " sequence"], n_windows: int) -> Batch:
+        """Gather the sequences whose first windows have the given target bins.
 
         Args:
-            first_targets: Target bin of each stretch's first window.
-            n_windows: Consecutive windows of each stretch.
+            first_targets: Target bin of each sequence's first window.
+            n_windows: Consecutive windows of each sequence.
         """
         first = first_targets.to(self.device)[:, None]
         targets = first + torch.arange(n_windows, device=self.device)
@@ -173,31 +173,31 @@ class SessionTensors:
         return scaled.unflatten(0, bins.shape).unsqueeze(-3)
 
 
-def shuffled_stretches(
+def shuffled_sequences(
     targets: Integer[np.ndarray, " window"],
     n_windows: int,
-    n_stretches: int,
+    n_sequences: int,
     seed: int,
     device: torch.device | str = "cpu",
-) -> list[Integer[Tensor, " stretch"]]:
+) -> list[Integer[Tensor, " sequence"]]:
     """Return one pass of training batches as first target bins, a function of ``seed`` alone.
 
     Args:
         targets: Target bins of all training windows, in order of time.
-        n_windows: Windows of a stretch.
-        n_stretches: Stretches of a batch; the last batch may be smaller.
+        n_windows: Windows of a sequence.
+        n_sequences: Sequences of a batch; the last batch may be smaller.
         seed: Decides the cuts and the order.
-        device: Where they are put.
+        device: Device of the result.
     """
     rng = np.random.default_rng(seed)
-    firsts = rng.permutation(cut_stretches(targets, n_windows, rng))
-    return list(torch.from_numpy(firsts).to(device).split(n_stretches))
+    firsts = rng.permutation(cut_sequences(targets, n_windows, rng))
+    return list(torch.from_numpy(firsts).to(device).split(n_sequences))
 
 
 def sequence_chunks(
     targets: Integer[np.ndarray, " window"], max_windows: int
 ) -> Iterator[tuple[int, int]]:
-    """Cut runs of consecutive windows into chunks for prediction.
+    """Cut consecutive windows into chunks for prediction.
 
     Args:
         targets: Target bins in order of time.
@@ -211,9 +211,9 @@ def sequence_chunks(
             yield first, min(max_windows, stop - first)
 
 
-def _video_pieces(recording: Recording, bins: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the frames of some bins, a few at a time."""
-    n_frames = max(1, PIECE_PIXELS // math.prod(recording.frame_size))
+def _video_parts(recording: Recording, bins: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the frames of some bins, a part at a time."""
+    n_frames = max(1, PART_PIXELS // math.prod(recording.frame_size))
     for start in range(0, len(bins), n_frames):
         yield recording.video(bins[start : start + n_frames])
 

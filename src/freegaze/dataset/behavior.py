@@ -35,7 +35,7 @@ class BehaviorTransform:
 
     Args:
         feature_names: Features in the encoder's order.
-        nan_policy: What stands in for lost tracking: ``zero`` (raw 0; Q3), ``interpolate``
+        nan_policy: Replacement of lost tracking: ``zero`` (raw 0; Q3), ``interpolate``
             (linear within a segment, nearest at its ends), ``mask`` (as interpolate, and windows
             that touch a lost bin are not used for training).
         derivative: ``gap_aware``: difference to the bin before, per second, 0 at a segment's first
@@ -110,8 +110,8 @@ class BehaviorTransform:
         """Multiply and standardize signals into features; differentiable.
 
         Args:
-            signals: What ``signals`` returned, any leading axes.
-            constants: What ``constants`` returned, to spare a device a copy with every call.
+            signals: Result of ``signals``, with any leading axes.
+            constants: Result of ``constants``, which saves a copy to the device with every call.
         """
         constants = constants or self.constants(signals.dtype, signals.device)
         (first, second), center, scale = constants
@@ -148,7 +148,7 @@ def fit_behavior_transform(
     Args:
         recording: The session.
         feature_names: Features to make, see ``features.resolve_features``.
-        training_bins: Indices of the bins that may be looked at.
+        training_bins: Indices of the bins that it is fitted on.
         nan_policy: See ``BehaviorTransform``.
         derivative: See ``BehaviorTransform``.
         standardize: Scale signals, then products, to mean 0 and sd 1 over training bins; without it

@@ -11,17 +11,17 @@ from freegaze.dataset.splits import SplitMethod
 
 
 class DataConfig(StrictConfig):
-    """How recordings become windows.
+    """Settings of windows.
 
     Args:
         history: Input bins of a window.
         lag: Target bin minus last input bin.
         min_rate_hz: Neurons slower than this over training bins are left out (spiking data only).
-        nan_policy: What stands in for lost tracking.
-        derivative: How derivatives are taken.
+        nan_policy: Replacement of lost tracking.
+        derivative: Rule of derivatives.
         standardize: Whether behavior features are scaled to mean 0 and sd 1 on training bins;
             ``segment_sd`` divides signals by their sd in each segment (Q28).
-        video: How gray levels are scaled.
+        video: Rule of the scaling of gray levels.
     """
 
     history: PositiveInt = 6
@@ -34,7 +34,7 @@ class DataConfig(StrictConfig):
 
 
 class SplitConfig(StrictConfig):
-    """Which bins train, validate and test; see ``freegaze.dataset.splits.split_recording``."""
+    """Roles of bins; see ``freegaze.dataset.splits.split_recording``."""
 
     method: SplitMethod = "auto"
     validation: float = Field(default=0.2, gt=0, lt=1)

@@ -19,7 +19,7 @@ class EncoderDims:
         behavior_names: Name of each behavior feature that the encoder is given, in order.
         frame_size: (height, width) of the video in pixels.
         history: Input bins of a window.
-        response_kind: What is predicted; decides the response link.
+        response_kind: Kind of the responses; decides the response link.
         recorded: Behavior columns of the recording, which the feature set ``recorded`` stands for;
             empty for those of ``behavior_names``.
     """

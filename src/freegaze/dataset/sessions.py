@@ -62,7 +62,7 @@ class PreparedSession:
         )
 
     def tensors(self, device: torch.device | str) -> SessionTensors:
-        """Put the session on a device."""
+        """Return the session's tensors on a device."""
         return SessionTensors(self.recording, self.preparation, self.dims.history, self.lag, device)
 
 
@@ -86,8 +86,8 @@ def prepare_session(
 
     Args:
         recording: The session.
-        data: How it becomes windows.
-        split_config: How its bins are split.
+        data: Settings of its windows.
+        split_config: Settings of its split.
         required: Names the behavior features of the windows, given the recorded columns.
 
     Raises:

@@ -59,14 +59,14 @@ def split_recording(
         method: ``given``: the segments' own roles. ``tail``: given roles, and the last part of
             each training segment validates. ``paper_tail``: the same by the original's count of
             windows, no gap, windows may straddle the border (Q9). ``blocks``: the session is cut
-            into ``n_blocks`` stretches; of each the first part trains, the next validates, the
+            into ``n_blocks`` blocks; of each the first part trains, the next validates, the
             last tests. ``auto``: ``given`` where segments of all three roles exist, ``tail``
             where training and test exist, ``blocks`` otherwise.
         validation: Share of the training bins (``tail``), or of all bins (``blocks``), to validate.
         test: Share of all bins to test on (``blocks``).
         gap_s: Training bins closer than this to a bin of another role are left out, and validation
             bins closer than this to test bins; trials count as apart.
-        n_blocks: Stretches for ``blocks``.
+        n_blocks: Blocks for ``blocks``.
         history: Input bins of a window, which only ``paper_tail`` counts.
         needed: Roles that must be left with bins.
 

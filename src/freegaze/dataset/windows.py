@@ -66,34 +66,34 @@ def input_bins(targets: np.ndarray, history: int, lag: int = 1) -> np.ndarray:
 
 
 def contiguous_runs(targets: np.ndarray) -> list[tuple[int, int]]:
-    """Return (first, stop) of each run of consecutive target bins."""
+    """Return (first, stop) of each set of consecutive target bins."""
     if not len(targets):
         return []
     edges = np.flatnonzero(np.diff(targets) != 1) + 1
     return [(int(run[0]), int(run[-1]) + 1) for run in np.split(targets, edges)]
 
 
-def cut_stretches(
+def cut_sequences(
     targets: np.ndarray, n_windows: int, rng: np.random.Generator | None = None
 ) -> np.ndarray:
-    """Cut runs of consecutive windows into stretches that share their frames.
+    """Cut consecutive windows into sequences that share their frames.
 
     Args:
         targets: Target bins in order of time.
-        n_windows: Windows of a stretch; 1 gives independent windows.
-        rng: Draws where the first stretch of each run starts, so that windows at its ends take
+        n_windows: Windows of a sequence; 1 gives independent windows.
+        rng: Draws where the first sequence of each run starts, so that windows at its ends take
             turns in being left out; ``None`` starts at the run's first window.
 
     Returns:
-        First target bin of each stretch. Every window occurs at most once; at most
+        First target bin of each sequence. Every window occurs at most once; at most
         ``n_windows - 1`` windows at the ends of a run are left out.
     """
     firsts = []
     for start, stop in contiguous_runs(targets):
         spare = (stop - start) % n_windows
         offset = 0 if rng is None else int(rng.integers(spare + 1))
-        n_stretches = (stop - start) // n_windows
-        firsts.append(start + offset + n_windows * np.arange(n_stretches))
+        n_sequences = (stop - start) // n_windows
+        firsts.append(start + offset + n_windows * np.arange(n_sequences))
     return np.concatenate(firsts) if firsts else np.empty(0, dtype=np.int64)
 
 
@@ -104,7 +104,7 @@ def check_leaks(
     lag: int,
     bin_width_s: float,
 ) -> None:
-    """Make sure that no training window touches, or comes near, a bin of a test window.
+    """Check that no training window has a bin of a test window, or within the gap of one.
 
     Args:
         segments: The recording's segments.

@@ -1,4 +1,4 @@
-"""A fitted encoder: weights, features, scaling and session names in one thing that predicts."""
+"""Fitted encoder: weights, features, scaling and session names, to predict recordings with."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from freegaze.recording.recording import Recording
 
 @dataclass(frozen=True)
 class FittedSession:
-    """What a fit learned about one session beside the weights.
+    """Results of a fit for one session, beside the weights.
 
     Args:
         dims: Sizes and names.
         preparation: Scaling of behavior and video, fitted on training bins.
         unit_ids: The neurons that were fitted, in the order of the predictions.
         bin_width_s: Width of a bin in seconds.
-        mean_response: Mean response a bin of each neuron over training bins, (neuron,); NaN for
+        mean_response: Mean response per bin of each neuron over training bins, (neuron,); NaN for
             weights that came without their data.
     """
 
@@ -49,7 +49,7 @@ class Prediction:
     Args:
         session_id: The session.
         targets: The predicted bins, (window,).
-        rates: Expected responses a bin, (window, neuron), float32.
+        rates: Expected responses per bin, (window, neuron), float32.
         unit_ids: Name of each neuron.
     """
 
@@ -64,11 +64,11 @@ class FittedEncoder:
 
     Args:
         encoder: The encoder; put into evaluation mode.
-        sessions: What was learned about each session.
+        sessions: Results of the fit for each session.
         model_name: Registered name of the encoder.
-        data: How recordings become windows.
-        split: How their bins were split.
-        device: Where to compute.
+        data: Settings of its windows.
+        split: Settings of its splits.
+        device: Device of the computation.
         run: Folder of the run that fitted it; ``None`` for weights without a run.
     """
 
@@ -124,7 +124,7 @@ class FittedEncoder:
         Args:
             video: Frames, scaled as for the fit.
             behavior: Behavior features, scaled as for the fit; columns as in ``behavior_names``.
-            session: Whose neurons answer; may be left out where there is one session.
+            session: Session of the neurons; may be left out where there is one session.
 
         Returns:
             Expected responses in the windows' target bins.
@@ -145,7 +145,7 @@ class FittedEncoder:
         return self.encoder(video, behavior, session)
 
     def mean_response(self, recording: Recording) -> Float[np.ndarray, " neuron"]:
-        """Return each neuron's mean response a bin over training bins.
+        """Return each neuron's mean response per bin over training bins.
 
         It is taken from the fit, or, for weights that came without their data, from the recording.
 
@@ -158,7 +158,7 @@ class FittedEncoder:
         return recording.mean_response(self.split(recording).bins("train")).astype(np.float32)
 
     def session(self, recording: Recording) -> FittedSession:
-        """Return what was learned about a recording's session.
+        """Return the results of the fit for a recording's session.
 
         Raises:
             DataError: If the encoder was not fitted on that session.

@@ -16,7 +16,7 @@ PREDICTION_WINDOWS = 256
 def predict_windows(
     encoder: AbstractEncoder, tensors: SessionTensors, targets: np.ndarray
 ) -> Tensor:
-    """Predict windows in evaluation mode, encoding each frame of a run of windows once.
+    """Predict windows in evaluation mode, encoding each frame of consecutive windows once.
 
     Args:
         encoder: The encoder, in evaluation mode.

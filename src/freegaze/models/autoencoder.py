@@ -27,7 +27,7 @@ class AutoencoderConfig(StrictConfig):
     """Choices of the autoencoder.
 
     Args:
-        shifter: How frames are moved by gaze, or ``none``.
+        shifter: Movement of frames by gaze, or ``none``.
         core: The convolutional core; the decoder is its mirror image.
         n_latent: Numbers that a frame is reduced to.
         reconstruction: Weight of the mean squared error of the reconstructed frames in the loss.

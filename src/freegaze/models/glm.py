@@ -30,7 +30,7 @@ class GLMConfig(StrictConfig):
     Args:
         kind: ``"vision"``: link(vision); ``"position"``: link(position); ``"additive"``:
             link(vision + position); ``"multiplicative"``: |1 + position| * link(vision).
-        shifter: How frames are moved by gaze, or ``none``.
+        shifter: Movement of frames by gaze, or ``none``.
         position: Behavior features that act, by set or by name.
         position_bins: ``"all"`` bins of the window have position weights, or only the ``"middle"``
             one (the target bin of a window with a lag of minus half its length).
@@ -40,8 +40,8 @@ class GLMConfig(StrictConfig):
         scale_steps: Whether an optimizer's steps on pixel weights are scaled down by the square
             root of the number of pixels; the source's are not.
         smoothness: Weight of the squared differences between neighboring weights in time and space.
-        l1: Weight of the sum of absolute weights of a neuron.
-        l2: Weight of the sum of squared weights of a neuron.
+        l1: Weight of the sum of absolute weights per neuron.
+        l2: Weight of the sum of squared weights per neuron.
     """
 
     kind: Literal["vision", "position", "additive", "multiplicative"] = "multiplicative"
@@ -85,7 +85,7 @@ class GLMConfig(StrictConfig):
 
 
 class GLMHead(Head):
-    """One session's filters."""
+    """One session's part: filters over frames and behavior, biases."""
 
     def __init__(self, config: GLMConfig, dims: EncoderDims) -> None:
         super().__init__(dims)
@@ -154,7 +154,7 @@ class GLM(AbstractEncoder):
         behavior: Float[Tensor, "batch time feature"],
         session: str | None = None,
     ) -> Float[Tensor, "batch time hidden"]:
-        """Return what each bin adds to windows in which it has each possible place."""
+        """Return the contribution of each bin to a window, for each position in the window."""
         head = self.head(session)
         states = behavior.flatten(0, 1)
         parts = []
@@ -167,7 +167,7 @@ class GLM(AbstractEncoder):
     def respond(
         self, features: Float[Tensor, "batch history hidden"], session: str | None = None
     ) -> Float[Tensor, "batch neuron"]:
-        """Add up the bins of each window and apply the link."""
+        """Sum the bins of each window and apply the link."""
         head = self.head(session)
         vision, position = head.sum_windows(at_least_float32(features))
         if self.is_multiplicative:

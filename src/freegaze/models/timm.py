@@ -33,8 +33,8 @@ class TimmConfig(VisionConfig):
 class Timm(VisionEncoder):
     """Predicts responses from the maps of any network of timm; ``timm:NAME`` is short for it.
 
-    By default its first three stages, whose maps keep places apart, are read like any other core's;
-    the original averaged the last stage over the frame.
+    By default its first three stages are read like the maps of any other core. The original
+    averaged the last stage over the frame.
 
     Source: Wightman (2019), "PyTorch Image Models".
     """

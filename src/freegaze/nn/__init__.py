@@ -1,4 +1,5 @@
 """Building blocks of encoders: warps, shifters, cores, readouts, recurrence, links.
 
-A block knows tensors and plain values only: no data, no sessions' names of columns, no files.
+A block takes tensors and plain values only: no data, no names of columns; only pretrained weights
+are read from files.
 """

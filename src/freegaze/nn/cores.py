@@ -99,7 +99,7 @@ class CoreConfig(StrictConfig):
     @model_validator(mode="after")
     def _check_lengths(self) -> CoreConfig:
         if not len(self.channels) == len(self.kernels) == len(self.strides):
-            raise ValueError("channels, kernels and strides need one number a block each")
+            raise ValueError("channels, kernels and strides need one number per block each")
         if min(*self.channels, *self.kernels, *self.strides) < 1:
             raise ValueError("channels, kernels and strides must be at least 1")
         return self

@@ -1,4 +1,4 @@
-"""Penalties on weights that know where they look."""
+"""Penalties on the roughness of filters and receptive fields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def roughness(
     """Return the sum of squared differences between neighbors in time, height and width.
 
     Args:
-        fields: Receptive fields, one picture a lag.
+        fields: Receptive fields, one frame per lag.
     """
     total = fields.diff(dim=2).square().sum((0, 2, 3)) + fields.diff(dim=3).square().sum((0, 2, 3))
     return total + fields.diff(dim=0).square().sum((0, 2, 3))
@@ -23,7 +23,7 @@ def curvature(filters: Float[Tensor, "channel plane height width"]) -> Float[Ten
     """Return how rough filters are, whatever their size: 0 flat, 20 on average for white noise.
 
     Args:
-        filters: Filters; planes are treated alike.
+        filters: Filters; planes are treated the same.
 
     Returns:
         Sum of squares of the filters' discrete Laplacians, over the sum of squares of the filters.

@@ -16,7 +16,7 @@ class GatedRecurrentUnit(nn.Module):
     precision, none of which holds for the built-in; for windows of a few bins they are as fast.
 
     Args:
-        n_inputs: Numbers a bin.
+        n_inputs: Numbers per bin.
         n_hidden: Size of the hidden state.
     """
 

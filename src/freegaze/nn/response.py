@@ -15,7 +15,7 @@ LOWEST_MEAN_RESPONSE = 1e-3
 
 
 def apply_link(values: Tensor, link: Link) -> Tensor:
-    """Turn a readout's values into expected responses a bin.
+    """Turn a readout's values into expected responses per bin.
 
     Args:
         values: Any shape.
@@ -34,7 +34,7 @@ def invert_link(mean_response: Tensor, link: Link) -> Tensor:
     """Return the value whose expected response is ``mean_response``, to start a bias from.
 
     Args:
-        mean_response: Mean response a bin of each neuron.
+        mean_response: Mean response per bin of each neuron.
         link: The link that will be applied.
     """
     if link in ("relu", "identity"):

@@ -1,4 +1,4 @@
-"""Bilinear sampling that also carries forward derivatives, which PyTorch's own does not."""
+"""Bilinear sampling with forward derivatives, which PyTorch's own lacks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def sample_bilinear(
     Within a dual level of ``torch.autograd.forward_ad``, tangents of maps and of points go through.
 
     Args:
-        maps: What is sampled.
+        maps: Maps.
         grid: Points (x, y); -1 and 1 are the middles of the outermost pixels.
-        padding: What is seen outside: zero, or the nearest border pixel.
+        padding: Value outside: zero, or the nearest border pixel.
     """
     if torch.compiler.is_compiling():  # nobody compiles forward derivatives
         return _sample(maps, grid, padding)

@@ -73,7 +73,7 @@ class SeparableCoreConfig(StrictConfig):
 
 
 class SeparableCore(AbstractCore):
-    """Stacks layers of convolution, batch normalization and ELU; only the last one is read.
+    """Stacks layers of convolution, batch normalization and ELU, and returns the last layer's maps.
 
     Args:
         n_planes: Planes of a frame.

@@ -19,7 +19,7 @@ Bound = Literal["tanh", "tanh_then_bias", "clamp"]
 
 
 class ShifterConfig(StrictConfig):
-    """How a shifter turns angles into displacements.
+    """A network from angles to displacements of frames.
 
     The default is a small network that starts from no displacement at all, plus a straight line,
     since pixels grow nearly linearly with the angle of the eye.
@@ -32,14 +32,14 @@ class ShifterConfig(StrictConfig):
         normalize: ``"batch"`` normalizes inputs and hidden layers by statistics of the batch;
             ``"none"`` relies on standardized features.
         linear: Whether inputs also reach the output directly, by a matrix.
-        bound: How displacements are kept in range: by tanh, by tanh with a free offset outside it,
+        bound: Limit of displacements: by tanh, by tanh with a free offset outside it,
             or clipped.
         max_shift: Largest shift (x, y) as a fraction of the frame's (width, height).
         max_angle_deg: Largest rotation in degrees.
         center: Point that is rotated about (see ``freegaze.nn.warp.rotation_center``).
-        padding: What is seen outside the frame.
-        speed: How many times faster than other weights displacements move in training: fields and
-            gaze must be learned together, and fields that settle first settle blurred.
+        padding: Value outside the frame.
+        speed: Factor on the speed of displacements in training, relative to other weights: fields
+            and gaze must be learned together, and fields that converge first are blurred.
         start: ``"zero"`` starts unshifted; ``"random"`` as PyTorch initializes.
 
     Source: Xu et al. (2023); deviations Q11, Q12, Q13, Q14.
@@ -168,7 +168,7 @@ class DisplacementNetwork(nn.Module):
         activation: ``"tanh"`` or ``"softplus"``.
         is_normalized: Whether inputs and hidden layers are batch-normalized.
         has_linear: Whether inputs also reach the output by a matrix.
-        bound: How the output is kept within ``limits``.
+        bound: Limit of the output, to ``limits``.
         speed: Factor on the output before it is bounded, by which an optimizer that steps every
             weight equally far moves displacements faster.
         starts_at_zero: Whether the first displacement is zero.
@@ -225,7 +225,7 @@ class ImageShifter(nn.Module):
     Args:
         displacement: From angles to (x px, y px, angle deg).
         center: Point (x, y) that frames are rotated about.
-        padding: What is seen outside the frame.
+        padding: Value outside the frame.
     """
 
     def __init__(

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 START = (0.4, 0.5, 0.1)
-"""First weights of the last bin and the two before: cortex answers some 50 to 150 ms late, which is
-one to three bins of 48 ms."""
+"""First weights of the last bin and the two before: cortex responds after some 50 to 150 ms, one to
+three bins of 48 ms."""
 
 GAIN = 5.0
 """Kernels are stored divided by this, so that an optimizer with equal steps for every weight moves
@@ -24,7 +24,7 @@ class TemporalKernels(nn.Module):
 
     Args:
         history: Bins of a window.
-        n_streams: Numbers a neuron and bin.
+        n_streams: Numbers per neuron and bin.
         n_neurons: Number of neurons.
     """
 
@@ -43,20 +43,20 @@ class TemporalKernels(nn.Module):
     def forward(
         self, streams: Float[Tensor, "batch history stream neuron"]
     ) -> Float[Tensor, "batch neuron"]:
-        """Return one number a neuron."""
+        """Return one number per neuron."""
         return (streams * self.weight).sum((1, 2))
 
 
 class LaggedLinear(nn.Module):
     """A linear map of a whole window in two steps, so that overlapping windows share the first.
 
-    Every frame is weighed once for each place that it can have in a window; a window then adds up,
-    for each of its bins, the number that belongs to that place.
+    Every frame is weighed once for each position that it can have in a window. A window is then the
+    sum over its bins of the numbers for their positions.
 
     Args:
-        bins: Places of a window that are weighed, from 0.
-        n_inputs: Numbers a bin.
-        n_outputs: Numbers a window.
+        bins: Positions in a window that have weights, from 0.
+        n_inputs: Numbers per bin.
+        n_outputs: Numbers per window.
         scale: Weights are stored divided by this. With ``n_inputs ** -0.5`` a step that moves all
             weights of many alike inputs together changes the sum as little as a step of few.
     """
@@ -71,16 +71,16 @@ class LaggedLinear(nn.Module):
         self.weight = nn.Parameter(torch.zeros(len(self.bins), n_outputs, n_inputs))
 
     def forward(self, inputs: Float[Tensor, "batch input"]) -> Float[Tensor, "batch drive"]:
-        """Weigh each bin's inputs for each place, (batch, place * output)."""
+        """Weigh each bin's inputs for each position, (batch, position * output)."""
         return inputs @ self.scaled_weight().flatten(0, 1).T.to(inputs.dtype)
 
     def scaled_weight(self) -> Float[Tensor, "place output input"]:
-        """Return the weights as they act."""
+        """Return the weights in units of the output."""
         return self.scale * self.weight
 
     def sum_window(
         self, drives: Float[Tensor, "batch history drive"]
     ) -> Float[Tensor, "batch output"]:
-        """Add up a window: of the bin at each place, what ``forward`` made for that place."""
+        """Sum the result of ``forward`` of each bin of a window at the bin's position."""
         by_place = drives.unflatten(2, (len(self.bins), self.n_outputs))
         return torch.stack([by_place[:, b, i] for i, b in enumerate(self.bins)]).sum(0)

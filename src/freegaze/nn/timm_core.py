@@ -26,12 +26,12 @@ class TimmCoreConfig(StrictConfig):
     Args:
         kind: ``"timm"``.
         network: timm's name of it; ``timm.list_models()`` lists them.
-        weights: What a fit starts from: ``"imagenet"`` (downloaded once), ``"none"`` (random), or
+        weights: Start of a fit: ``"imagenet"`` (downloaded once), ``"none"`` (random), or
             the path of a file with the network's state dict (``.safetensors``, ``.pth``).
-        first_layer: ``"adapted"`` sums the loaded filters over colors, so that a gray frame looks
-            as it would in color; ``"new"`` replaces them by random ones, as in the original.
+        first_layer: ``"adapted"`` sums the loaded filters over colors, so that a gray frame has
+            the same effect as in color; ``"new"`` replaces them by random ones, as in the original.
         stages: Stages kept; most halve the maps. ``None`` keeps the whole network and averages its
-            last maps over the frame, which leaves no place to look at.
+            last maps over the frame, which leaves no positions.
         downsample: Pixels of the frame, down and across, that are averaged into one first.
 
     Source: Xu et al. (2023), Table 1; deviation Q25.

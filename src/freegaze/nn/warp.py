@@ -1,4 +1,4 @@
-"""Shift and rotate frames, differentiable with respect to the displacement."""
+"""Shift and rotation of frames, differentiable with respect to the displacement."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def affine_matrix(
     It is T(dx, dy) T(c) R T(-c), all in pixels with y down, R = [[cos a, -sin a], [sin a, cos a]].
 
     Args:
-        displacement: (x px, y px, angle deg); a positive angle turns the picture clockwise as
+        displacement: (x px, y px, angle deg); a positive angle turns the frame clockwise as
             displayed.
         center: Point (x, y) that is rotated about.
     """
@@ -59,15 +59,15 @@ def warp_frames(
 ) -> Float[Tensor, "batch channel height width"]:
     """Shift and rotate each frame by its own displacement, with bilinear interpolation.
 
-    What lies outside the frame is 0 (mean gray for standardized video, black for the original's) or
+    Values outside the frame are 0 (mean gray for standardized video, black for the original's) or
     the nearest border pixel. The convention is that of kornia's ``get_affine_matrix2d`` and
     ``warp_affine`` with ``align_corners=True``.
 
     Args:
-        frames: One frame a displacement.
-        displacement: (x px, y px, angle deg) that the picture moves by.
+        frames: One frame per displacement.
+        displacement: (x px, y px, angle deg) that the frame moves by.
         center: Point (x, y) that is rotated about.
-        padding: What is seen outside the frame.
+        padding: Value outside the frame.
 
     Raises:
         ConfigError: If a frame is less than 2 pixels high or wide.

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from freegaze.dataset.batches import shuffled_stretches
+from freegaze.dataset.batches import shuffled_sequences
 from freegaze.dataset.sessions import PreparedSession
 from freegaze.errors import NumericsError
 from freegaze.fitted.prediction import predict_windows
@@ -55,10 +55,10 @@ class FitState:
         best_pass: The pass it was reached in, from 1.
         round: The round under way, from 1.
         round_start: Passes that were finished when it began.
-        rate: What a plateau schedule has multiplied the learning rate by.
-        plateau_best: Lowest monitored value in that schedule's view.
+        rate: Factor of a plateau schedule on the learning rate.
+        plateau_best: Lowest monitored value by that schedule's threshold.
         plateau_waited: Passes since then, or since the rate was last lowered.
-        history: What was logged after each pass.
+        history: Logged values of each pass.
     """
 
     passes: int = 0
@@ -85,7 +85,7 @@ class Fit:
         encoder: The encoder, with its initial weights.
         sessions: Prepared sessions by id.
         config: The recipe.
-        folder: Where checkpoints and metrics go.
+        folder: Folder of checkpoints and metrics.
         accelerator: Device, precision and processes; by default as the recipe says.
     """
 
@@ -314,14 +314,14 @@ class Fit:
     def _batches(self, pass_number: int) -> list[tuple[str, Tensor]]:
         """Return the pass's batches in a random order, each from one session."""
         n_windows = self.config.stretch_windows
-        n_stretches = max(1, self.config.batch_windows // n_windows)
+        n_sequences = max(1, self.config.batch_windows // n_windows)
         device = self.accelerator.device
         batches: list[tuple[str, Tensor]] = []
         for i, (name, targets) in enumerate(self.train_targets.items()):
             seed = int(_seeds(self.config.seed, 2, pass_number, i))
             batches += [
                 (name, firsts)
-                for firsts in shuffled_stretches(targets, n_windows, n_stretches, seed, device)
+                for firsts in shuffled_sequences(targets, n_windows, n_sequences, seed, device)
             ]
         order = np.random.default_rng(_seeds(self.config.seed, 3, pass_number))
         return [batches[i] for i in order.permutation(len(batches))]

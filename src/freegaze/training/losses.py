@@ -21,7 +21,7 @@ def poisson_loss(
     """Return the mean Poisson negative log-likelihood without its constant.
 
     Args:
-        rate: Expected counts a bin, never negative.
+        rate: Expected counts per bin, never negative.
         response: Observed counts or inferred spikes.
 
     Returns:
@@ -31,7 +31,7 @@ def poisson_loss(
 
 
 def gaussian_loss(variance: Float[Tensor, " neuron"]) -> Loss:
-    """Return a squared error in which every neuron counts the same.
+    """Return a squared error with equal weight of all neurons.
 
     Args:
         variance: Each neuron's variance over training bins.
@@ -59,7 +59,7 @@ def choose_loss(
         name: ``auto`` takes ``gaussian`` for fluorescence and ``poisson`` for the rest;
             ``poisson_sum`` is ``poisson`` until ``objective.Objective`` scales it;
             ``FILE.py:function`` is a loss that ``runs.own_code.use_loss`` made known.
-        kind: What the responses are.
+        kind: Kind of the responses.
         responses: Of all bins.
         training_bins: Indices of those that the weights of the Gaussian loss come from.
 

@@ -18,7 +18,7 @@ class Objective(nn.Module):
     """The loss of a batch and all penalties.
 
     Args:
-        encoder: What is fitted.
+        encoder: The encoder that is fitted.
         losses: Mean loss of each session.
         n_training_windows: Windows of each session, if the loss is summed over a batch and scaled
             by the square root of training windows over windows of the batch (the Sensorium
@@ -48,7 +48,7 @@ class Objective(nn.Module):
 
         Args:
             batch: The batch, or this process's part of it.
-            share: What means over the part are multiplied by; see ``processes.own_part``.
+            share: Factor on means over the part; see ``processes.own_part``.
             n_windows: Windows of the whole batch, where this is a part.
 
         Returns:

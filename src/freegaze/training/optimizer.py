@@ -41,7 +41,7 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def rate_factor(config: TrainingConfig, step: int, n_steps: int) -> float:
-    """Return what the learning rate is multiplied by at a step of ``n_steps`` in all."""
+    """Return the factor on the learning rate at a step of ``n_steps`` in all."""
     if config.schedule in ("constant", "plateau"):
         return 1.0
     warm_up = max(1, n_steps // 20)

@@ -1,4 +1,4 @@
-"""Device, precision and processes of a fit, as accelerate sees them."""
+"""Device, precision and processes of a fit, by accelerate."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     """Return accelerate's view of the device, the precision and the processes of a fit.
 
     Args:
-        config: The recipe. Under ``torchrun`` or ``accelerate launch`` the processes find each
-            other here: by NCCL on GPUs, one each, otherwise by gloo.
+        config: The recipe. Under ``torchrun`` or ``accelerate launch`` the processes connect
+            here: by NCCL on GPUs, one each, otherwise by gloo.
     """
     AcceleratorState._reset_state(reset_partial_state=True)  # it refuses a second precision
     is_divided = int(os.environ.get("WORLD_SIZE", "1")) > 1
@@ -42,12 +42,12 @@ def own_part(batch: Tensor, accelerator: Accelerator) -> tuple[Tensor, float]:
     """Return the part of a batch that this process works on.
 
     Args:
-        batch: Something a stretch, (stretch, ...).
+        batch: One element per sequence, (sequence, ...).
         accelerator: The processes.
 
     Returns:
         The part, and what a mean over it must be multiplied by so that the mean over processes is
-        the mean over the batch. A batch of fewer stretches than processes is not divided.
+        the mean over the batch. A batch of fewer sequences than processes is not divided.
     """
     n_processes = accelerator.num_processes
     if not is_divided(batch, accelerator):

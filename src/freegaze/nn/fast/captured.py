@@ -1,4 +1,4 @@
-"""Steps recorded on a GPU once and replayed: hundreds of launches become one."""
+"""Training steps recorded on a GPU and replayed: one launch instead of hundreds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from freegaze.errors import ConfigError
 
 Step = Callable[[str, Tensor], dict[str, Tensor]]
-"""From a session and the first target bins of stretches on the device to what is logged."""
+"""From a session and the first target bins of sequences on the device to logged values."""
 
 N_EAGER = 3
 """Steps of a shape that run as they are before one is recorded: they make what is kept between
@@ -21,9 +21,9 @@ steps, such as the optimizer's moments."""
 class CapturedSteps:
     """Takes steps by replaying a recorded one of the same session and shape.
 
-    What a step does on the host is recorded never, so that nothing of it may change from step to
-    step but the first target bins, the random seed and the contents of tensors (a learning rate is
-    one). Random numbers go on as in steps that are not recorded.
+    Work of a step on the host is not recorded, so that nothing may change from step to step but the
+    first target bins, the random seed and the contents of tensors (a learning rate is one). Random
+    numbers continue as in steps that are not recorded.
 
     Args:
         step: Works on the device only, without waiting for it.
@@ -39,7 +39,7 @@ class CapturedSteps:
         ] = {}
 
     def __call__(self, session: str, firsts: Tensor) -> dict[str, Tensor]:
-        """Take a step; what is returned holds until the next one.
+        """Take a step; the result is valid until the next one.
 
         Raises:
             ConfigError: If the encoder does something that cannot be recorded.

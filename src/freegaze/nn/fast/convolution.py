@@ -24,7 +24,7 @@ def convolve(
     even where it is zero. For the gradient of large filters see ``weight_gradient``.
 
     Args:
-        maps: What is convolved.
+        maps: Input maps.
         weight: Filters, which forward derivatives take for constant.
         bias: One number a filter, or ``None``.
         stride: Step in pixels, down and across.
@@ -53,7 +53,7 @@ def weight_gradient(
     move by one. The filters' last columns, which make no whole step, are done one by one.
 
     Args:
-        maps: What was convolved, without padding.
+        maps: Input maps, without padding.
         size: Of the filters: ``(channel, plane, k, l)``.
         gradient: Of the loss by the convolution's output.
         stride: Step in pixels, down and across; no more than the filters are wide.
@@ -108,7 +108,7 @@ def convolve_gray(
     """Convolve frames of one channel: the same sums as ``torch.nn.functional.conv2d``, only faster.
 
     The rows that a filter covers, and the columns between two steps of the stride, are laid side by
-    side as channels. What is left is a convolution of height 1, stride 1 and many channels, which
+    side as channels. The rest is a convolution of height 1, stride 1 and many channels, which
     processors do well: with 7 x 7 filters and stride 2, 14 channels and filters of 1 x 4.
 
     Args:

@@ -29,7 +29,7 @@ def rectify_and_drop(values: Tensor, probability: float, *, is_inner: bool = Fal
             write its gradient over it, which saves a map; PyTorch refuses a second such pass.
 
     Returns:
-        What is left of the values, where it can be in their own storage.
+        The remaining values, in the storage of ``values`` where possible.
     """
     if probability == 0:
         return F.relu_(values)
@@ -47,7 +47,7 @@ def rectify_and_drop_plainly(values: Tensor, probability: float) -> Tensor:
         probability: Chance of each element to be set to zero.
 
     Returns:
-        What is left of the values, divided by the share that is kept, as ``torch.nn.Dropout`` does.
+        The remaining values, divided by the share that is kept, as ``torch.nn.Dropout`` does.
     """
     with torch.no_grad():
         kept = rectify_and_drop(torch.ones_like(values), probability)
