@@ -19,7 +19,9 @@ from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.explain import explain as explain_session
 from freegaze.explanation.fields.against import compare_with, pick_other, save_comparison
 from freegaze.explanation.result import SessionExplanation
+from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.storage import is_explained, load_explanations
+from freegaze.explanation.truth import compare_with_truth, save_truth_comparison
 from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.fitted.storage import load_encoder
 from freegaze.metrics.bootstrap import DRAWS
@@ -36,7 +38,7 @@ from freegaze.simulation import SimulationConfig
 from freegaze.simulation.tracks import TrackName
 from freegaze.sources import open_recordings
 from freegaze.sources.nwb.predictions import write_predictions
-from freegaze.sources.simulation import Layout, Stimulus, simulate_to
+from freegaze.sources.simulation import Layout, Stimulus, load_truth, simulate_to
 from freegaze.training.fit import train
 
 Run = FittedEncoder | Path | str
@@ -299,7 +301,8 @@ def explain(
         progress: Called with (description, done, total) after each step.
 
     Returns:
-        One explanation per session.
+        One explanation per session. For a simulated session the run folder also holds its
+        comparison with the truth, see ``freegaze.explanation.truth``.
 
     Raises:
         CheckpointError: If the run is missing, unfinished or broken.
@@ -321,10 +324,30 @@ def explain(
         others = open_against(folder, [str(change) for change in against])
     with RunFolder(folder).locked():
         found = [explain_session(encoder, r, folder, chosen, progress, only=only) for r in sessions]
+        _compare_with_truth(encoder, sessions, found, folder)
         for explanation in found if against else ():
             other = pick_other(explanation.session_id, others)
             save_comparison(folder, compare_with(explanation, other))
     return found
+
+
+def _compare_with_truth(
+    encoder: FittedEncoder,
+    recordings: Sequence[Recording],
+    found: Sequence[SessionExplanation],
+    folder: Path,
+) -> None:
+    """Compare explanations of simulated sessions with the truth, and keep the comparisons."""
+    fits = displacement_against_truth(encoder, recordings)
+    for recording, explanation in zip(recordings, found, strict=True):
+        if "truth" not in recording.provenance:
+            continue
+        session = ExplainedSession(encoder, recording)
+        truth = load_truth(recording.provenance["truth"], session.recording)
+        fit = fits.get(recording.session_id)
+        shift, rotation = ((0.0, 0.0), 0.0) if fit is None else (fit.shift_px, fit.rotation_deg)
+        compared = compare_with_truth(session, explanation, truth, shift, rotation)
+        save_truth_comparison(folder, compared)
 
 
 def report(

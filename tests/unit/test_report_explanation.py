@@ -416,7 +416,8 @@ def test_command_shows_an_explanation_where_there_is_a_whole_one(
 ):
     for name, value in {
         "freegaze.workflow.open_run_recordings": run.recordings,
-        "freegaze.workflow.load_encoder": run.encoder,
+        "freegaze.fitted.storage.load_encoder": run.encoder,
+        "freegaze.workflow._folder_of": Path(run.folder),
         "freegaze.workflow.load_evaluation": run.evaluation,
         "freegaze.workflow.displacement_against_truth": {},
     }.items():

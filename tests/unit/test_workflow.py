@@ -15,6 +15,7 @@ from comparing import assert_same_recording
 from fake_encoder import fake_fit
 from freegaze.errors import ConfigError, DataError
 from freegaze.evaluation.displacement import displacement_against_truth
+from freegaze.explanation.truth import load_truth_comparison, moved_fields
 from freegaze.recording.store import save_store
 from freegaze.runs.recordings import open_run_recordings
 from freegaze.runs.run_folder import RunFolder
@@ -104,6 +105,41 @@ def test_displacement_is_compared_with_the_truth_of_the_session(simulated, monke
     assert max(found.rms) < 1e-4
     elsewhere = replace(recording, provenance={})
     assert displacement_against_truth(encoder, [elsewhere]) == {}
+
+
+def test_explanations_of_simulated_sessions_are_compared_with_the_truth(tmp_path: Path):
+    """The truth's neurons are matched by name, whichever were fitted."""
+    config = SimulationConfig(
+        minutes=2, n_neurons=8, frame_size=(24, 32), track="affine", session_id="sim"
+    )
+    recording, truth = simulate(config)
+    write_simulation(recording, truth, tmp_path / "data")
+    (recording,) = freegaze.open_recordings("simulation", tmp_path / "data")
+    kept = [6, 5, 4, 2, 0]
+    fitted = recording.select_neurons(kept)
+    settings = {"training.max_passes": 1, "training.device": "cpu", "data.min_rate_hz": 0}
+    settings["split.gap_s"] = 0.5
+    encoder = freegaze.fit(fitted, tmp_path / "run", model="glm", settings=settings)
+    few = {"n_windows": 6, "n_starts": 1, "ascent_steps": 1, "n_saliency_windows": 6}
+    parts = ["fields.linear", "saliency"]
+    (found,) = freegaze.explain(encoder, recording, settings=few, only=parts)
+    compared = load_truth_comparison(tmp_path / "run", "sim")
+    assert compared is not None
+    sees = ~np.isin(truth.modulation[kept], ["behavior_only", "untuned"])
+    assert compared.fields["unit_id"].tolist() == list(np.array(fitted.unit_ids)[sees])
+    assert set(compared.fields["kind"]) == set(truth.kind[kept][sees])
+    assert set(compared.fields["method"]) == {"linear"}
+    assert compared.contributions.empty  # it was not computed
+    assert set(compared.saliency["unit_id"]) == set(fitted.unit_ids)
+    fit = displacement_against_truth(encoder, [recording])["sim"]
+    moved = moved_fields(truth.receptive_field[kept], fit.shift_px, fit.rotation_deg)
+    np.testing.assert_allclose(compared.true_fields, moved, atol=1e-6)
+    freegaze.evaluate(encoder, recording, draws=20)
+    page = freegaze.report(encoder, recording).read_text()
+    assert "against the truth, one dot per visual neuron; medians: linear" in page
+    assert "Not computed: fields.gradient" in page
+    assert "--only fields.gradient,fields.gabor,fields.ascent" in page
+    assert found.contributions.empty
 
 
 def test_a_truth_that_is_gone_is_one_clear_error(simulated, tmp_path: Path, monkeypatch):

@@ -1,6 +1,16 @@
-"""An explanation against what is true of a simulated session."""
+"""Explanations beside the truth of simulated sessions.
+
+explanation/SESSION/truth_fields.csv, truth_contributions.csv, truth_saliency.csv
+                    truth.npz     true receptive fields, moved to the encoder's retina
+                    truth.json    the common displacement
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +21,113 @@ from freegaze.explanation.fields.gabor import energy_middle, fit_gabor
 from freegaze.explanation.fields.gradients import summarize_field
 from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.session import ExplainedSession
+from freegaze.explanation.storage import session_folder
+from freegaze.files.artifact import Artifact, Content
 from freegaze.nn.warp import affine_matrix, rotation_center, warp_frames
 from freegaze.simulation.group_shares import GROUPS, group_shares, true_saliency
 from freegaze.simulation.truth import Truth
 
 NOT_VISUAL = ("behavior_only", "untuned")
+
+TRUTH = Artifact(
+    what="comparison with the truth",
+    command="freegaze explain {run}",
+    about="truth.json",
+    tables=("truth_fields", "truth_contributions", "truth_saliency"),
+    arrays="truth.npz",
+    sums="truth.sha256",
+    has_parquet=False,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class TruthComparison:
+    """An explanation beside the truth of its session.
+
+    Args:
+        session_id: The session.
+        fields: See ``compare_fields``.
+        contributions: See ``compare_contributions``.
+        saliency: See ``compare_saliency``.
+        true_fields: True receptive fields on the encoder's retina, cosine and sine phase.
+        about: ``shift_px`` and ``rotation_deg`` of the common displacement.
+    """
+
+    session_id: str
+    fields: pd.DataFrame
+    contributions: pd.DataFrame
+    saliency: pd.DataFrame
+    true_fields: Float[np.ndarray, "neuron 2 height width"]
+    about: Mapping[str, Any]
+
+
+def compare_with_truth(
+    session: ExplainedSession,
+    explanation: SessionExplanation,
+    truth: Truth,
+    shift_px: tuple[float, float] = (0.0, 0.0),
+    rotation_deg: float = 0.0,
+) -> TruthComparison:
+    """Compare all parts of an explanation that were computed with the truth.
+
+    Args:
+        session: The session.
+        explanation: Its explanation.
+        truth: Of the same neurons, in the same order.
+        shift_px: Common shift (x, y) from the true retina to the encoder's; none by default, as
+            for encoders without a shifter.
+        rotation_deg: Common rotation.
+
+    Returns:
+        The comparison; tables of parts that were not computed have no rows.
+    """
+    return TruthComparison(
+        explanation.session_id,
+        compare_fields(explanation, truth, shift_px, rotation_deg),
+        compare_contributions(explanation, truth, session),
+        compare_saliency(explanation, truth, session),
+        moved_fields(truth.receptive_field, shift_px, rotation_deg),
+        {"shift_px": list(shift_px), "rotation_deg": rotation_deg},
+    )
+
+
+def save_truth_comparison(run_folder: Path | str, found: TruthComparison) -> Path:
+    """Write a comparison beside the session's explanation; return the folder.
+
+    Raises:
+        DataError: If the disk refuses.
+    """
+    folder = session_folder(run_folder, found.session_id)
+    tables = {
+        "truth_fields": found.fields,
+        "truth_contributions": found.contributions,
+        "truth_saliency": found.saliency,
+    }
+    TRUTH.write(folder, Content(found.about, tables, {"fields": found.true_fields}))
+    return folder
+
+
+def load_truth_comparison(run_folder: Path | str, session_id: str) -> TruthComparison | None:
+    """Read a comparison, ``None`` where there is none.
+
+    Raises:
+        CheckpointError: If a file is broken.
+    """
+    folder = session_folder(run_folder, session_id)
+    if not TRUTH.is_whole(folder):
+        return None
+    return TRUTH.read(
+        folder,
+        run_folder,
+        lambda content: TruthComparison(
+            session_id,
+            content.tables["truth_fields"],
+            content.tables["truth_contributions"],
+            content.tables["truth_saliency"],
+            content.arrays["fields"],
+            content.about,
+        ),
+    )
 
 
 def compare_fields(
@@ -37,7 +149,7 @@ def compare_fields(
         rotation_deg: Common rotation.
 
     Returns:
-        One row a neuron that sees and method: ``unit_id``, ``method``, ``kind``, ``correlation``
+        One row per visual neuron and method: ``unit_id``, ``method``, ``kind``, ``correlation``
         (of the field's first singular picture with the true cosine phase; for complex cells the
         root mean square projection of both true phases onto the pair, NaN where the method gives
         none), ``distance_px`` (between the middles of energy of the Gabor fit and of the true
@@ -70,7 +182,8 @@ def compare_fields(
                     "envelope_distance_px": float(np.hypot(*(envelope - envelopes[i]))),
                 }
             )
-    return pd.DataFrame(rows)
+    columns = ["unit_id", "method", "kind", "correlation", "distance_px", "envelope_distance_px"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def compare_contributions(
@@ -90,7 +203,10 @@ def compare_contributions(
     shares = group_shares(truth, session.targets["test"])
     found = explanation.contributions.set_index(["group", "unit_id"])
     rows = []
+    computed = set(explanation.contributions["group"])
     for group, signals in GROUPS.items():
+        if group not in computed:
+            continue
         is_real = np.any([truth.behavior_coefficients[s] != 0 for s in signals], axis=0)
         for i, unit in enumerate(explanation.unit_ids):
             row = found.loc[(group, unit)]
@@ -104,7 +220,8 @@ def compare_contributions(
                     "p": row["p"],
                 }
             )
-    return pd.DataFrame(rows)
+    columns = ["unit_id", "group", "is_real", "share", "is_found", "p"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def compare_saliency(
@@ -122,14 +239,15 @@ def compare_saliency(
     rows = []
     for signals in GROUPS.values():
         for signal in signals:
-            if signal not in session.behavior.signal_names:
+            if signal not in set(explanation.saliency["signal"]):
                 continue
             sd = float(np.nanstd(recording.column(signal)[training]))
             true = true_saliency(truth, session.targets["test"], signal, sd)
             for i, unit in enumerate(explanation.unit_ids):
                 found = float(table.loc[(signal, unit), "signed"])
                 rows.append({"unit_id": unit, "signal": signal, "true": true[i], "found": found})
-    return pd.DataFrame(rows)
+    columns = ["unit_id", "signal", "true", "found"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def correlate(a: Float[np.ndarray, "height width"], b: Float[np.ndarray, "height width"]) -> float:

@@ -23,6 +23,9 @@ def method_label(method: str) -> str:
     return METHODS[method].label if method in METHODS else method
 
 
+UNKNOWN = "not computed"
+"""Label of neurons whose contributions were not computed."""
+
 SHOWN_FIRST = ("gradient", "ascent", "linear")
 """The way to a field that stands for a neuron: the first that gave one; others come after."""
 
@@ -69,9 +72,9 @@ class ExplainedNeuron:
 
     @property
     def label(self) -> str:
-        """Its class by what behavior adds."""
-        name = str(self.row("neurons").get("class", ""))
-        return name if name in CLASSES else "none"
+        """Class by the contributions of behavior; ``UNKNOWN`` where they were not computed."""
+        name = str(self.row("neurons").get("class", UNKNOWN))
+        return name if name in (*CLASSES, UNKNOWN) else "none"
 
     def rows(self, table: str, **having: str) -> list[dict[str, Any]]:
         """Return its rows of a table of the explanation, those that have some values."""
@@ -143,7 +146,7 @@ def bands_of(neurons: Sequence[ExplainedNeuron]) -> list[Band]:
     labels = [neuron.label for neuron in neurons]
     bands = [
         Band(name, [n for n, label in zip(neurons, labels, strict=True) if label == name])
-        for name in CLASSES
+        for name in (*CLASSES, UNKNOWN)
     ]
     return [band for band in bands if band.neurons]
 

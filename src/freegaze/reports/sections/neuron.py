@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from freegaze.explanation.explain import PARTS, missing_parts
 from freegaze.explanation.result import CLASSES
 from freegaze.explanation.tuning.curves import BLOCK_S, SHIFT_DEG_S
-from freegaze.reports.explained import ExplainedNeuron, scored_session
+from freegaze.reports.explained import UNKNOWN, ExplainedNeuron, scored_session
 from freegaze.reports.inputs import ReportInputs, score_label
 from freegaze.reports.neuron_data import neuron_values, session_values
 from freegaze.reports.page import Section
@@ -18,7 +19,7 @@ from freegaze.reports.sections.fields import OUTLINE_NOTE
 from freegaze.reports.sections.score_table import Cell, Column, score_columns, score_order
 from freegaze.reports.sections.traces import SMOOTHING_S, rank_neurons
 from freegaze.reports.style import GROUP_COLORS
-from freegaze.reports.wording import fixed
+from freegaze.reports.wording import fixed, listing
 
 STYLES = ("explanation.css",)
 SCRIPTS = ("charts.js", "panels.js", "neuron.js")
@@ -38,10 +39,11 @@ def build_neuron(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
         {
             "lead": "Choose a neuron by click, or with the arrow keys in the list; a press on a "
             "heading sorts it. The address of the page then names the neuron.",
+            "missing": _missing(inputs),
             "columns": _columns(inputs, neurons, labels),
             "hrefs": [neuron.href for neuron in neurons],
             "labels": labels,
-            "classes": [(c, labels.count(c)) for c in CLASSES if c in labels],
+            "classes": [(c, labels.count(c)) for c in (*CLASSES, UNKNOWN) if c in labels],
             "shared": {
                 "sessions": {
                     e.session_id: session_values(e, sessions[e.session_id])
@@ -59,6 +61,18 @@ def build_neuron(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
                 for neuron in neurons
             ],
         },
+    )
+
+
+def _missing(inputs: ReportInputs) -> str:
+    """Return which parts of the explanation were not computed, and how to add them."""
+    known = [set(missing_parts(explanation)) for explanation in inputs.explanations]
+    parts = [part for part in PARTS if part in set().union(*known)]
+    if not parts:
+        return ""
+    return (
+        f"Not computed: {listing(parts, most=len(parts))}. To add them, run freegaze explain "
+        f"{inputs.run.path.name} --only {','.join(parts)}"
     )
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from freegaze.explanation.truth import TruthComparison, load_truth_comparison
 from freegaze.reports.figures.displacement import draw_displacement_truth
 from freegaze.reports.figures.scores import Scores, draw_score_pairs
+from freegaze.reports.figures.truth import draw_field_truth
 from freegaze.reports.inputs import ReportInputs, score_label, scores_of
 from freegaze.reports.page import Panel, Section, panel
 from freegaze.reports.sections.displacement import COMPONENTS, Displacement
 from freegaze.reports.style import TRUTH
-from freegaze.reports.wording import count, fixed
+from freegaze.reports.wording import count, fixed, listing
 
 
 def build_truth(inputs: ReportInputs, shifts: list[Displacement]) -> Section | None:
     """Draw scores and displacement against the truth; ``None`` where the truth is not known."""
-    panels = [*_score_panels(inputs), *_displacement_panels(shifts)]
+    panels = [*_score_panels(inputs), *_displacement_panels(shifts), *_explained_panels(inputs)]
     if not panels:
         return None
     return Section(
@@ -51,6 +53,43 @@ def _score_panels(inputs: ReportInputs) -> list[Panel]:
         )
         panels.append(panel(figure, f"truth-{metric.replace('_', '-')}", told, caption=told))
     return panels
+
+
+def _explained_panels(inputs: ReportInputs) -> list[Panel]:
+    panels = []
+    for number, explanation in enumerate(inputs.explanations):
+        found = load_truth_comparison(inputs.run.path, explanation.session_id)
+        if found is None or not np.isfinite(found.fields["correlation"].to_numpy(float)).any():
+            continue
+        correlations = {
+            str(method).replace("_", ", "): rows["correlation"].to_numpy(np.float64)
+            for method, rows in found.fields.groupby("method", sort=False)
+        }
+        medians = [
+            f"{method} {fixed(float(np.nanmedian(values)), 2)}"
+            for method, values in correlations.items()
+            if np.isfinite(values).any()
+        ]
+        told = (
+            f"Receptive fields of {explanation.session_id} against the truth, one dot per visual "
+            f"neuron; medians: {listing(medians, most=len(medians))}. The common displacement is "
+            f"removed.{_tests(found)}"
+        )
+        figure = draw_field_truth(correlations, 340)
+        panels.append(panel(figure, f"truth-fields-{number}", told, caption=told))
+    return panels
+
+
+def _tests(found: TruthComparison) -> str:
+    """Return how many significant contributions are real, and how many real ones there are."""
+    table = found.contributions
+    if table.empty:
+        return ""
+    is_real, is_found = table["is_real"].to_numpy(bool), table["is_found"].to_numpy(bool)
+    return (
+        f" Contributions of behavior: {(is_real & is_found).sum()} of {is_found.sum()} significant "
+        f"ones are real; {is_real.sum()} of {len(table)} tested are real."
+    )
 
 
 def _displacement_panels(shifts: list[Displacement]) -> list[Panel]:
