@@ -161,14 +161,3 @@ def read_pictures(
     if out is None or n_left.any():
         raise DataError(f"the video gave fewer frames than the {len(wanted)} wanted of it")
     return out
-
-
-class _Resize:
-    """Scales frames: each new pixel is the mean of the area of old ones that it covers."""
-
-    def __init__(self, old: tuple[int, ...], new: tuple[int, int]) -> None:
-        weights = map(area_weights, old, new)
-        self.rows, self.columns = (axis.astype(np.float32) for axis in weights)
-
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
-        return self.rows @ frame.astype(np.float32) @ self.columns.T
