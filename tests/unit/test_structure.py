@@ -160,6 +160,13 @@ def names_for_type_checkers(module: ModuleType) -> dict[str, Any]:
     return names
 
 
+def names_of_bases(kind: type) -> dict[str, Any]:
+    """Names in the modules of base classes: a data class repeats the annotations of its bases."""
+    modules = [sys.modules[base.__module__] for base in kind.__mro__[1:]]
+    ours = [module for module in modules if module.__name__.startswith("freegaze")]
+    return {name: value for module in ours for name, value in vars(module).items()}
+
+
 @pytest.mark.parametrize("name", [m for m in MODULES if not m.endswith("._template")])
 def test_annotations_can_be_checked(name: str):
     """The hook of `conftest` takes what it cannot resolve for "anything", so nothing may be that.
@@ -172,6 +179,7 @@ def test_annotations_can_be_checked(name: str):
     for thing in vars(module).values():
         if getattr(thing, "__module__", None) == name:
             members = vars(thing).values() if inspect.isclass(thing) else ()
+            inherited = names_of_bases(thing) if inspect.isclass(thing) else {}
             for part in (thing, *members):
                 if inspect.isclass(part) or inspect.isfunction(part):
-                    get_type_hints(part, localns=known, include_extras=True)
+                    get_type_hints(part, localns=inherited | known, include_extras=True)

@@ -1,4 +1,4 @@
-"""Noise ceilings: how well the stimulus alone can predict single trials, where stimuli repeat.
+"""Noise ceilings from repeated stimuli, the best prediction of single trials by the stimulus alone.
 
 A response is taken as a signal common to all repeats plus noise (Sahani and Linden 2003, NIPS 15);
 "explainable" variance is the signal's. ``groups`` labels the bins that show one stimulus at one
