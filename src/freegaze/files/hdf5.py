@@ -76,7 +76,7 @@ class Hdf5Reader:
         self.unread: dict[str, str] = {}
         self._names: set[str] = set()
         self._n_objects = 0
-        look_through(path)  # what lies in other files is told when it is asked for
+        look_through(path)  # arrays in other files are refused when they are read
         with parsing(path), ExitStack() as stack:
             self._file = stack.enter_context(h5py.File(path, "r", locking="best-effort"))
             self._walk(self._file, "")
@@ -90,15 +90,11 @@ class Hdf5Reader:
 
     def groups(self, within: str = "") -> list[str]:
         """Return the names of the groups directly in a group (by default in the file)."""
-        start = f"{within}/" if within else ""
-        inside = [n.removeprefix(start) for n in self.headers if n.startswith(start)]
-        return sorted({name.split("/", 1)[0] for name in inside if "/" in name})
+        return sorted({name.split("/", 1)[0] for name in self._inside(within) if "/" in name})
 
     def keys(self, within: str = "") -> list[str]:
         """Return the names of the plain arrays directly in a group."""
-        start = f"{within}/" if within else ""
-        inside = [n.removeprefix(start) for n in self.headers if n.startswith(start)]
-        return [name for name in inside if "/" not in name]
+        return [name for name in self._inside(within) if "/" not in name]
 
     def read(self, name: str) -> np.ndarray:
         """Read one array into memory, in native byte order.
@@ -106,7 +102,7 @@ class Hdf5Reader:
         Raises:
             DataError: If it is not there, is not plain, or is damaged.
         """
-        dataset = self._dataset(name)
+        dataset = self.on_disk(name)
         with parsing(self.path):
             array = np.asarray(dataset[()])
         return array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -120,7 +116,7 @@ class Hdf5Reader:
         header = self._header(name)
         row_bytes = max(1, math.prod(header.shape[1:]) * header.dtype.itemsize)
         rows = max(1, CHUNK_BYTES // row_bytes)
-        dataset = self._dataset(name)
+        dataset = self.on_disk(name)
         for start in range(0, header.shape[0], rows):
             with parsing(self.path):
                 piece = np.asarray(dataset[start : start + rows])
@@ -132,20 +128,24 @@ class Hdf5Reader:
         Raises:
             DataError: As ``read``.
         """
-        return self._dataset(name)
+        self._header(name)
+        with parsing(self.path):
+            dataset = self._file[name]
+            assert isinstance(dataset, h5py.Dataset)
+            check_dataset(dataset)
+            return dataset
 
-    def has_names(self, name: str) -> bool:
-        """Whether there is a short list of text under this name."""
-        return name in self._names
-
-    def read_names(self, name: str) -> tuple[str, ...]:
+    def read_names(self, name: str) -> tuple[str, ...] | None:
         """Read a short list of text, such as the labels of an axis; it is no plain array.
 
+        Returns:
+            The texts, ``None`` where there is no such list of this name.
+
         Raises:
-            DataError: If it is not there, is no such list, or is damaged.
+            DataError: If it is damaged.
         """
         if name not in self._names:
-            raise DataError(f"{self.path} holds no list of names {name!r}")
+            return None
         with parsing(self.path):
             dataset = self._file[name]
             assert isinstance(dataset, h5py.Dataset)
@@ -158,13 +158,9 @@ class Hdf5Reader:
             raise DataError(f"{self.path} holds no array {name!r}")
         return self.headers[name]
 
-    def _dataset(self, name: str) -> h5py.Dataset:
-        self._header(name)
-        with parsing(self.path):
-            dataset = self._file[name]
-            assert isinstance(dataset, h5py.Dataset)
-            check_dataset(dataset)
-            return dataset
+    def _inside(self, group: str) -> list[str]:
+        start = f"{group}/" if group else ""
+        return [n.removeprefix(start) for n in self.headers if n.startswith(start)]
 
     def _walk(self, group: h5py.Group, path: str, depth: int = 0) -> None:
         for key in map(str, group):

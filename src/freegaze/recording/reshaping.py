@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from freegaze.errors import ConfigError, DataError
 from freegaze.files.arrays import new_frames
-from freegaze.recording.recording import Recording, Role, Segment
+from freegaze.recording.recording import Recording, Segment
 
 _PIECE = 512  # frames that are resized together
 _SAME_ASPECT = 0.01
@@ -35,7 +35,7 @@ def resize_video(
         recording: Any recording.
         size: (height, width) in pixels.
         scratch: Folder for the temporary file of a large video; the system's by default.
-        steps: Told of (frames done, frames in all).
+        steps: Called with (frames done, frames in all).
 
     Raises:
         ConfigError: If the size is not positive.
@@ -58,15 +58,15 @@ def resize_video(
 
 
 def cut_segments(recording: Recording, n_segments: int, test: float) -> Recording:
-    """Cut a session into stretches of equal length whose first part trains and whose end tests.
+    """Cut a session into parts of equal length, each with training bins first and test bins last.
 
-    This is how Xu et al. (2023) cut theirs: 10 stretches, the last 30 % of each to test. Borders of
+    Xu et al. (2023) cut their sessions so: 10 parts, the last 30 % of each to test. Borders of
     segments without a role are gaps in the recording and stay; roles that were given are replaced.
 
     Args:
         recording: A recording without trials.
-        n_segments: Number of stretches.
-        test: Share of each stretch to test on, between 0 and 1.
+        n_segments: Number of parts.
+        test: Share of each part to test on, between 0 and 1.
 
     Raises:
         ConfigError: If a number is out of its range.
@@ -98,11 +98,9 @@ def cut_segments(recording: Recording, n_segments: int, test: float) -> Recordin
                 f"session {recording.session_id!r} has {n_bins} bins, too few for {n_segments} "
                 f"segments with {test:g} of each to test; choose fewer"
             )
-        parts: tuple[tuple[int, int, Role], ...]
-        parts = ((start, border, "train"), (border, stop, "test"))
-        for first, last, role in parts:
-            edges = [first, *sorted(g for g in gaps if first < g < last), last]
-            segments += [Segment(a, b, role) for a, b in pairwise(edges)]
+        edges = sorted({start, border, stop, *(g for g in gaps if start < g < stop)})
+        for first, last in pairwise(edges):
+            segments.append(Segment(first, last, "train" if last <= border else "test"))
     return recording.with_segments(segments)
 
 

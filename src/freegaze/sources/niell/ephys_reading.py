@@ -162,4 +162,4 @@ def _columns(
 
 
 def _labels(reader: Hdf5Reader, axis: str) -> tuple[str, ...] | None:
-    return reader.read_names(axis) if reader.has_names(axis) else None
+    return reader.read_names(axis)
