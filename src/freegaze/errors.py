@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class FreegazeError(Exception):
-    """Something that the user can mend."""
+    """An error that the user can correct."""
 
 
 class ConfigError(FreegazeError):
@@ -16,7 +16,7 @@ class ConfigError(FreegazeError):
 
 
 class DataError(FreegazeError):
-    """A file or array does not hold what a recording needs."""
+    """A file or array lacks what a recording needs, or is broken."""
 
 
 class ShapeError(DataError):
@@ -32,4 +32,4 @@ class CheckpointError(FreegazeError):
 
 
 class NumericsError(FreegazeError):
-    """A computation left the finite numbers."""
+    """A computation gave numbers that are not finite."""

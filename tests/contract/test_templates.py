@@ -49,6 +49,51 @@ def test_a_copied_template_passes_the_whole_contract(room: str, tmp_path: Path) 
     assert int(passed[1]) >= n_tests
 
 
+PACKAGE_PROGRAM = """
+import sys
+from freegaze.metrics.metric import METRICS
+from freegaze.models.encoder import MODELS
+from freegaze.sources.source import SOURCES
+for registry in (MODELS, SOURCES, METRICS):
+    assert "mine" in registry.names()
+assert not [name for name in sys.modules if name.startswith("my_package")]
+for registry in (MODELS, SOURCES, METRICS):
+    assert registry.is_installed("mine")
+    registry.get("mine")
+print("all three")
+"""
+
+
+def test_an_installed_package_adds_to_three_rooms(tmp_path: Path) -> None:
+    package, info = tmp_path / "my_package", tmp_path / "my_package-1.0.dist-info"
+    package.mkdir()
+    info.mkdir()
+    (package / "__init__.py").touch()
+    lines = []
+    for room, (_, names, _) in ROOMS.items():
+        text = (Path(freegaze.__file__).parent / room / "_template.py").read_text()
+        for old, new in names.items():
+            text = text.replace(old, new)
+        (package / f"{room}.py").write_text(text)
+        lines += [f"[freegaze.{room}]", f"mine = my_package.{room}"]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
+    path = os.pathsep.join((str(tmp_path), *sys.path))
+    environment = {**os.environ, "PYTHONPATH": path}
+    for command, said in (
+        (["-c", PACKAGE_PROGRAM], "all three"),
+        (["-m", "freegaze", "models"], "my-package"),
+    ):
+        result = subprocess.run(
+            [sys.executable, *command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert said in result.stdout, result.stderr
+
+
 def guide(title: str) -> str:
     """Return a guide of the page for contributors."""
     found = re.search(rf"^## {title}\n(.*?)(?=^## )", GUIDES.read_text(), re.DOTALL | re.MULTILINE)

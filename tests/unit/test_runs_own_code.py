@@ -98,6 +98,8 @@ def test_changed_source_is_refused_with_both_checksums(own: tuple[Path, RunFolde
         assert part in str(error.value)
     with pytest.raises(CheckpointError, match="not imported by itself"):
         load_encoder(run.path)  # what was refused is not taken afterwards either
+    with pytest.raises(ConfigError, match="goes with --model"):
+        load_encoder(run.path, accept_changed_model=True)
     encoder = load_encoder(run.path, model=f"{file}:Mine", accept_changed_model=True)
     assert np.isfinite(encoder.predict(RECORDING).rates).all()
 

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -112,6 +113,26 @@ def test_help_loads_nothing_heavy(words: str):
     command = [sys.executable, "-c", program, words]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(("words", "found"), [("", "train"), ("train --mo", "--model")])
+def test_completion_loads_nothing_heavy(words: str, found: str):
+    program = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print([m for m in ('torch', 'numpy') if m in sys.modules]))\n"
+        "sys.argv = ['freegaze']\n"
+        "import freegaze.cli as c; c.main()\n"
+    )
+    asked = {"_FREEGAZE_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": f"freegaze {words}"}
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found in result.stdout
     assert result.stdout.splitlines()[-1] == "[]"
 
 

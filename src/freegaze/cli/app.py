@@ -44,15 +44,13 @@ VERBS = (
     convert,
     verify,
     doctor,
+    import_weights,
+    export_weights,
 )
 for verb in VERBS:
-    app.command(verb.__name__.rpartition(".")[2])(verb.command)
-app.command("import-weights")(import_weights.command)
-app.command("export-weights")(export_weights.command)
-app.command("models")(listing.models)
-app.command("sources")(listing.sources)
-app.command("targets")(listing.targets)
-app.command("metrics")(listing.metrics)
+    app.command(verb.__name__.rpartition(".")[2].replace("_", "-"))(verb.command)
+for names in (listing.models, listing.sources, listing.targets, listing.metrics):
+    app.command(names.__name__)(names)
 
 
 def _print_version(wanted: bool) -> bool:

@@ -125,4 +125,6 @@ def _config(
         run_config = read_config(RunConfig, config, overrides)
         data = run_config.source.model_copy(update={"path": resolved})
         return run_config.model_copy(update={"source": data})
+    if source != "auto":
+        raise ConfigError("--source names the format of PATH; give the path of a recording")
     return read_config(RunConfig, config, overrides)

@@ -109,8 +109,11 @@ def require_model(run: RunFolder, name: str, given: Model | None, accepts_change
 
     Raises:
         CheckpointError: If it is not given, or its source has changed.
-        ConfigError: If it is given, but cannot be loaded or is not needed.
+        ConfigError: If it is given, but cannot be loaded or is not needed; or if a change is
+            accepted of nothing.
     """
+    if given is None and accepts_change:
+        raise ConfigError("--accept-changed-model goes with --model FILE.py:CLASS; give both")
     _require(run, "model", name, None if given is None else use_model(given), accepts_change)
 
 
