@@ -10,12 +10,13 @@ import pytest
 
 from builders import make_recording
 from freegaze.config import dump_yaml
-from freegaze.errors import CheckpointError, ConfigError, DataError
+from freegaze.errors import CheckpointError, ConfigError, DataError, ShapeError
 from freegaze.evaluation.compare import compare, group_runs, to_markdown
 from freegaze.evaluation.evaluate import score_sessions
+from freegaze.evaluation.prediction_files import save_predictions
 from freegaze.evaluation.scored_session import scored_session
 from freegaze.evaluation.shared_sessions import share_sessions
-from freegaze.evaluation.storage import save_evaluation
+from freegaze.evaluation.storage import load_evaluation, save_evaluation
 from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.recording.recording import Segment
@@ -217,3 +218,53 @@ def test_tables_render_in_markdown_and_headlines_stay_narrow():
     line = found.headline.iloc[0]
     assert (line["models"], line["metric"]) == ("b - a", "mse")
     assert line["interval"].count(" to ") == 1
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "run"
+    save_evaluation(folder, model(1.0, neurons=(0, 1, 2)))
+    return folder
+
+
+def test_a_prediction_file_is_compared_like_an_evaluation_of_the_same_rates(run, tmp_path):
+    other = model(0.0, bins=(1700, 5500), neurons=(2, 1))
+    save_predictions(tmp_path / "mine.npz", other.predictions)
+    found = compare([run, tmp_path / "mine.npz"], draws=50)
+    expected = compare({"run": [load_evaluation(run)], "mine.npz": [other]}, draws=50)
+    pd.testing.assert_frame_equal(found.table, expected.table)
+    pd.testing.assert_frame_equal(found.neurons, expected.neurons)
+    assert row_of(found, "correlation")["n_bins"] == 3800
+    back = compare([str(tmp_path / "mine.npz"), run], metrics=["mse"], draws=50).table
+    assert list(back["second"]) == ["run"]
+
+
+def test_rows_of_a_file_without_targets_are_the_scored_bins(run, tmp_path):
+    rates = model(0.0, neurons=(0, 1, 2)).sessions[0].rates
+    np.savez(tmp_path / "mine.npz", rates=rates)
+    found = compare([run, tmp_path / "mine.npz"], metrics=["mse"], draws=50)
+    assert row_of(found, "mse")["n_bins"] == 4000
+    np.savez(tmp_path / "mine.npz", rates=rates[1:])
+    with pytest.raises(ShapeError, match="3999 rows, but the recording has 4000 test bins"):
+        compare([run, tmp_path / "mine.npz"])
+
+
+def test_prediction_files_that_do_not_fit_are_refused(run, tmp_path):
+    path = tmp_path / "mine.npz"
+    with pytest.raises(DataError, match=r"mine\.npz"):
+        compare([run, path])
+    save_predictions(path, model(0.0, session_id="other").predictions)
+    with pytest.raises(DataError, match="predicts session 'other', the recordings are s"):
+        compare([run, path])
+    save_predictions(path, model(0.0, neurons=(3,)).predictions)
+    with pytest.raises(DataError, match="'unit_3', which the recording lacks"):
+        compare([run, path])
+    (prediction,) = model(0.0, neurons=(0, 1)).predictions
+    save_predictions(path, [replace(prediction, targets=prediction.targets - 4100)])
+    with pytest.raises(DataError, match="`targets` runs from -2600"):
+        compare([run, path])
+    save_predictions(path, [replace(prediction, targets=prediction.targets + 9000)])
+    with pytest.raises(DataError, match="none of the predicted bins is a test bin"):
+        compare([run, path])
+    with pytest.raises(ConfigError, match="add the folder of an evaluated run"):
+        compare([path, tmp_path / "theirs.npz"])

@@ -1,4 +1,4 @@
-"""``freegaze compare``: paired differences between runs."""
+"""``freegaze compare``: paired differences between runs and prediction files."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from freegaze.cli.tables import print_frame, write_frame
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(help="Two or more evaluated runs.")],
+    runs: Annotated[list[Path], typer.Argument(help="Evaluated runs, and PREDICTIONS.npz.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write the table to this CSV.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Draw it into this page.")] = None,
 ) -> None:
-    """Compare runs on the same test bins and the same neurons.
+    """Compare runs, and predictions made by any program, on the same test bins and neurons.
 
     For example:
 
         freegaze compare runs/glm runs/cnn_gru --out differences.csv
+
+        freegaze compare runs/glm mine.npz
     """
     from freegaze.evaluation.compare import compare
     from freegaze.reports import write_comparison_page

@@ -14,6 +14,7 @@ import pandas as pd
 
 from freegaze.errors import ConfigError
 from freegaze.evaluation.evaluation import Evaluation, interval_text
+from freegaze.evaluation.score_predictions import score_beside
 from freegaze.evaluation.shared_sessions import SharedSession, share_sessions
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.metrics.bootstrap import DRAWS
@@ -86,7 +87,9 @@ def compare(
     is compared, in the order given.
 
     Args:
-        runs: Folders of evaluated runs; or evaluations of each model by name, one a seed.
+        runs: Folders of evaluated runs, and beside them prediction files (``.npz``, see
+            ``freegaze.evaluation.prediction_files``); or evaluations of each model by name, one
+            per seed.
         metrics: Names of the scores to compare; all that apply by default.
         only_tracked: Compare on bins whose inputs were all tracked.
         draws: Number of resampled recordings.
@@ -98,7 +101,8 @@ def compare(
     Raises:
         ConfigError: If there are fewer than two models.
         CheckpointError: If a run was not evaluated.
-        DataError: If the runs share no session, bin or neuron, or their recorded responses differ.
+        DataError: If the runs share no session, bin or neuron, if their recorded responses differ,
+            or if a prediction file does not fit.
 
     Example:
         >>> freegaze.evaluation.compare(["runs/glm", "runs/cnn_gru"]).table  # doctest: +SKIP
@@ -129,24 +133,37 @@ def group_runs(runs: Sequence[Path | str]) -> dict[str, list[Evaluation]]:
     """Load evaluations, those of runs that differ in their seed alone under one name.
 
     Args:
-        runs: Folders of evaluated runs.
+        runs: Folders of evaluated runs, and prediction files (``.npz``), which are scored on the
+            bins of the runs.
 
     Returns:
-        Evaluations by name: the folder's, joined by ``+`` where there are several seeds.
+        Evaluations by name: the folder's, joined by ``+`` where there are several seeds, or the
+        file's.
 
     Raises:
-        ConfigError: If a folder is given twice.
+        ConfigError: If a run is given twice, or there are only files.
         CheckpointError: If a run was not evaluated.
+        DataError: If a prediction file cannot be read or does not fit the runs.
     """
-    folders = [Path(run) for run in runs]
-    if len({folder.resolve() for folder in folders}) < len(folders):
-        raise ConfigError(f"a run is given twice: {', '.join(map(str, folders))}")
+    paths = [Path(run) for run in runs]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise ConfigError(f"a run is given twice: {', '.join(map(str, paths))}")
+    folders = [path for path in paths if path.suffix != ".npz" or path.is_dir()]
+    if not folders:
+        raise ConfigError(
+            f"prediction files ({', '.join(map(str, paths))}) are compared beside a run, whose "
+            "recorded responses they are scored on; add the folder of an evaluated run"
+        )
+    evaluations = {folder: load_evaluation(folder) for folder in folders}
+    beside = tuple(evaluations.values())
     groups: dict[str, list[Path]] = {}
-    for folder in folders:
-        groups.setdefault(_settings_without_seed(folder), []).append(folder)
-    is_short = len({folder.name for folder in folders}) == len(folders)
+    for path in paths:
+        if path not in evaluations:
+            evaluations[path] = score_beside(path, beside)
+        groups.setdefault(_settings_without_seed(path), []).append(path)
+    is_short = len({path.name for path in paths}) == len(paths)
     return {
-        "+".join(f.name if is_short else str(f) for f in group): [load_evaluation(f) for f in group]
+        "+".join(p.name if is_short else str(p) for p in group): [evaluations[p] for p in group]
         for group in groups.values()
     }
 

@@ -1,10 +1,10 @@
 """Predictions as plain ``.npz`` files that any program can write.
 
-rates       (bin, neuron): expected responses a bin, for every bin of the recording, for its test
+rates       (bin, neuron): expected responses per bin, for every bin of the recording, for its test
             bins, or for ``targets``
 targets     (bin,), optional: which bin each row is
 unit_ids    (neuron,), optional: the source's name of each column; by default the recording's order
-session_id  optional: which recording; may be left out when there is one
+session_id  optional: which recording; may be left out where there is one
 
 Several sessions go into one file as ``SESSION/rates``, ``SESSION/targets`` and so on. What
 ``freegaze predict`` writes and an evaluation's ``predictions.npz`` can be read back.
@@ -13,22 +13,41 @@ Several sessions go into one file as ``SESSION/rates``, ``SESSION/targets`` and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Integer
 
-from freegaze.dataset.splits import Split
 from freegaze.errors import DataError, ShapeError
 from freegaze.files.artifact import npz_bytes
 from freegaze.files.atomic import write_file
 from freegaze.files.npz import NpzReader
 from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.metric import SPIKES
-from freegaze.recording.recording import Recording
 
 NAMES = ("rates", "targets", "unit_ids", "session_id")
 """Arrays that are read; others are left alone."""
+
+
+@dataclass(frozen=True)
+class PredictedSession:
+    """Neurons and bins of a session, which predictions must fit.
+
+    Args:
+        session_id: The session.
+        unit_ids: The source's name of each neuron.
+        response_kind: Kind of the responses.
+        test_bins: Bins that may be scored, in order of time.
+        n_bins: Number of bins of the whole recording; ``None`` where only the test bins are known.
+    """
+
+    session_id: str
+    unit_ids: tuple[str, ...]
+    response_kind: str
+    test_bins: Integer[np.ndarray, " bin"]
+    n_bins: int | None
 
 
 def save_predictions(path: Path | str, predictions: Sequence[Prediction]) -> None:
@@ -54,30 +73,29 @@ def save_predictions(path: Path | str, predictions: Sequence[Prediction]) -> Non
 
 
 def load_predictions(
-    path: Path | str, recordings: Sequence[Recording], splits: Mapping[str, Split]
+    path: Path | str, sessions: Sequence[PredictedSession]
 ) -> dict[str, Prediction]:
-    """Read predictions and check them against the recordings.
+    """Read predictions and check them against the sessions that they may be of.
 
     Args:
         path: The ``.npz``, see this module.
-        recordings: What was predicted.
-        splits: Roles of the bins by session.
+        sessions: Sessions that may be predicted.
 
     Returns:
         Predictions by session, bins in order of time.
 
     Raises:
         DataError: If the file cannot be read, holds no predictions or does not fit.
-        ShapeError: If rows or columns do not agree with the recording.
+        ShapeError: If rows or columns do not agree with the session.
     """
-    by_id = {recording.session_id: recording for recording in recordings}
+    by_id = {session.session_id: session for session in sessions}
     found = {}
     with NpzReader(Path(path)) as file:
         parts = _sessions_in(file)
     for arrays in parts:
         session_id = _session_of(arrays, by_id, str(path))
         where = f"{path}, session {session_id!r}"
-        found[session_id] = _prediction(arrays, by_id[session_id], splits[session_id], where)
+        found[session_id] = _prediction(arrays, by_id[session_id], where)
     return found
 
 
@@ -99,7 +117,7 @@ def _sessions_in(file: NpzReader) -> list[dict[str, np.ndarray]]:
 
 
 def _session_of(
-    arrays: Mapping[str, np.ndarray], by_id: Mapping[str, Recording], where: str
+    arrays: Mapping[str, np.ndarray], by_id: Mapping[str, PredictedSession], where: str
 ) -> str:
     known = ", ".join(by_id)
     if "session_id" not in arrays:
@@ -115,7 +133,7 @@ def _session_of(
 
 
 def _prediction(
-    arrays: Mapping[str, np.ndarray], recording: Recording, split: Split, where: str
+    arrays: Mapping[str, np.ndarray], session: PredictedSession, where: str
 ) -> Prediction:
     rates = arrays["rates"]
     if rates.ndim != 2 or not (np.issubdtype(rates.dtype, np.number) and np.isrealobj(rates)):
@@ -123,30 +141,31 @@ def _prediction(
             f"{where}: `rates` must be real numbers (bin, neuron), got {rates.dtype} of shape "
             f"{rates.shape}"
         )
-    targets = _targets(arrays, recording, split, where)
-    unit_ids = _unit_ids(arrays, recording, where)
-    if not split.is_role("test")[targets].any():
+    targets = _targets(arrays, session, where)
+    unit_ids = _unit_ids(arrays, session, where)
+    is_needed = np.isin(targets, session.test_bins)
+    if not is_needed.any():
         raise DataError(f"{where}: none of the predicted bins is a test bin; predict those")
-    is_needed = split.is_role("test")[targets]
     order = np.argsort(targets, kind="stable")
     order = order[(is_needed | np.isfinite(rates).all(1))[order]]
     rates, targets = rates[order].astype(np.float64), targets[order]
-    _check_rates(rates, targets, unit_ids, recording, where)
-    return Prediction(recording.session_id, targets, rates, unit_ids)
+    _check_rates(rates, targets, unit_ids, session.response_kind, where)
+    return Prediction(session.session_id, targets, rates, unit_ids)
 
 
-def _targets(
-    arrays: Mapping[str, np.ndarray], recording: Recording, split: Split, where: str
-) -> np.ndarray:
-    n_rows, test_bins = len(arrays["rates"]), split.bins("test")
+def _targets(arrays: Mapping[str, np.ndarray], session: PredictedSession, where: str) -> np.ndarray:
+    n_rows, n_bins, test_bins = len(arrays["rates"]), session.n_bins, session.test_bins
     if "targets" not in arrays:
-        if n_rows == recording.n_bins:
-            return np.arange(recording.n_bins)
+        if n_rows == n_bins:
+            return np.arange(n_rows)
         if n_rows == len(test_bins):
             return test_bins
+        known = f"{len(test_bins)} test bins"
+        if n_bins is not None:
+            known = f"{n_bins} bins, {len(test_bins)} of them for testing"
         raise ShapeError(
-            f"{where}: `rates` has {n_rows} rows, but the recording has {recording.n_bins} bins, "
-            f"{len(test_bins)} of them for testing; add `targets` with the bin of each row"
+            f"{where}: `rates` has {n_rows} rows, but the recording has {known}; add `targets` "
+            "with the bin of each row"
         )
     targets = arrays["targets"]
     if targets.shape != (n_rows,) or not np.issubdtype(targets.dtype, np.integer):
@@ -154,36 +173,37 @@ def _targets(
             f"{where}: `targets` must be whole numbers, one for each of the {n_rows} rows of "
             f"`rates`, got {targets.dtype} of shape {targets.shape}"
         )
-    if n_rows and (targets.min() < 0 or targets.max() >= recording.n_bins):
+    last = np.inf if n_bins is None else n_bins - 1
+    if n_rows and (targets.min() < 0 or targets.max() > last):
         raise DataError(
             f"{where}: `targets` runs from {targets.min()} to {targets.max()}, the recording has "
-            f"bins 0 to {recording.n_bins - 1}"
+            f"bins 0 to {last}"
         )
     if len(np.unique(targets)) < n_rows:
         raise DataError(f"{where}: `targets` names a bin more than once; predict each bin once")
     return targets.astype(np.int64)
 
 
-def _unit_ids(arrays: Mapping[str, Any], recording: Recording, where: str) -> tuple[str, ...]:
+def _unit_ids(arrays: Mapping[str, Any], session: PredictedSession, where: str) -> tuple[str, ...]:
     n_columns = arrays["rates"].shape[1]
     if "unit_ids" not in arrays:
-        if n_columns != recording.n_neurons:
+        if n_columns != len(session.unit_ids):
             raise ShapeError(
-                f"{where}: `rates` has {n_columns} columns, the recording {recording.n_neurons} "
+                f"{where}: `rates` has {n_columns} columns, the recording {len(session.unit_ids)} "
                 "neurons; add `unit_ids` with the name of each column"
             )
-        return recording.unit_ids
+        return session.unit_ids
     names = tuple(str(name) for name in np.ravel(arrays["unit_ids"]))
     if len(names) != n_columns or len(set(names)) < len(names):
         raise ShapeError(
-            f"{where}: `unit_ids` must be {n_columns} different names, one a column of `rates`, "
+            f"{where}: `unit_ids` must be {n_columns} different names, one per column of `rates`, "
             f"got {len(names)} ({len(set(names))} different)"
         )
-    unknown = [name for name in names if name not in recording.unit_ids]
+    unknown = [name for name in names if name not in session.unit_ids]
     if unknown:
         raise DataError(
             f"{where}: `unit_ids` names {unknown[0]!r}, which the recording lacks (it has "
-            f"{', '.join(recording.unit_ids[:3])} ...)"
+            f"{', '.join(session.unit_ids[:3])} ...)"
         )
     return names
 
@@ -192,7 +212,7 @@ def _check_rates(
     rates: np.ndarray,
     targets: np.ndarray,
     unit_ids: tuple[str, ...],
-    recording: Recording,
+    response_kind: str,
     where: str,
 ) -> None:
     def complain(bad: np.ndarray, remedy: str) -> None:
@@ -204,5 +224,5 @@ def _check_rates(
             )
 
     complain(~np.isfinite(rates), "predict a finite number for every test bin")
-    if str(recording.response_kind) in SPIKES:
+    if response_kind in SPIKES:
         complain(rates < 0, "an expected count cannot be negative; exponentiate or rectify it")

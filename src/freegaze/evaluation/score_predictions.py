@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from freegaze.dataset.splits import Split, split_recording
 from freegaze.errors import DataError
+from freegaze.evaluation.chance import unknown_chance
 from freegaze.evaluation.evaluate import score_sessions
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.neuron_scores import ExtraScore
-from freegaze.evaluation.prediction_files import load_predictions
+from freegaze.evaluation.prediction_files import PredictedSession, load_predictions
 from freegaze.evaluation.scored_session import ScoredSession, scored_session
 from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.bootstrap import DRAWS
@@ -56,13 +58,68 @@ def score_predictions(
         r.session_id: given[r.session_id] or split_recording(r, needed=("train", "test"))
         for r in sessions
     }
-    predictions = load_predictions(path, sessions, roles)
+    predictions = load_predictions(
+        path,
+        [
+            PredictedSession(
+                session_id=r.session_id,
+                unit_ids=r.unit_ids,
+                response_kind=str(r.response_kind),
+                test_bins=roles[r.session_id].bins("test"),
+                n_bins=r.n_bins,
+            )
+            for r in sessions
+        ],
+    )
     scored = [
         _score_external(r, predictions[r.session_id], roles[r.session_id], str(path), condition)
         for r in sessions
         if r.session_id in predictions
     ]
     return score_sessions(scored, draws=draws, seed=seed, extra_score=extra_score)
+
+
+def score_beside(
+    path: Path | str, evaluations: Sequence[Evaluation], *, draws: int = DRAWS, seed: int = 0
+) -> Evaluation:
+    """Score predictions on bins that other models were scored on, without their recordings.
+
+    Responses, baseline rates and tracking are those of the first evaluation with the session.
+    Chance is not computed.
+
+    Args:
+        path: The ``.npz``, see ``freegaze.evaluation.prediction_files``; without ``targets``, its
+            rows are the scored bins.
+        evaluations: Evaluations of other models on the same recordings.
+        draws: Resampled recordings that intervals are made of.
+        seed: Fixes the draws.
+
+    Returns:
+        Table, summary and the scored bins of the predicted sessions.
+
+    Raises:
+        DataError: If the file cannot be read, or does not fit the evaluations.
+        ShapeError: If rows or columns do not agree with the scored bins and neurons.
+    """
+    known: dict[str, ScoredSession] = {}
+    for evaluation in evaluations:
+        known = {session.session_id: session for session in evaluation.sessions} | known
+    expected = [
+        PredictedSession(s.session_id, s.unit_ids, s.response_kind, s.targets, n_bins=None)
+        for s in known.values()
+    ]
+    found = load_predictions(path, expected)
+    scored = [_replace_rates(known[name], prediction) for name, prediction in found.items()]
+    return score_sessions(scored, draws=draws, seed=seed)
+
+
+def _replace_rates(session: ScoredSession, prediction: Prediction) -> ScoredSession:
+    place = {unit: i for i, unit in enumerate(session.unit_ids)}
+    bins = np.isin(session.targets, prediction.targets)
+    neurons = np.array([place[unit] for unit in prediction.unit_ids])
+    rates = prediction.rates[np.isin(prediction.targets, session.targets)]
+    shared = session.select(bins, neurons)
+    return replace(shared, rates=rates, chance=unknown_chance(len(neurons)))
 
 
 def _score_external(
