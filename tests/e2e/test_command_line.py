@@ -74,6 +74,13 @@ def test_compare_predict_score_and_report(freegaze, runs, mouse, tmp_path):
     assert open_recordings("nwb", file)[0].n_neurons == 5
     again = freegaze("predict", runs["cnn_gru"], "--out", file, status=2).stderr
     assert "p.nwb exists already" in again
+    beside = tmp_path / "beside.csv"
+    freegaze("compare", runs["behavior"], tmp_path / "p.npz", "--out", beside)
+    freegaze("compare", runs["behavior"], runs["cnn_gru"], "--out", table)
+    columns = ["difference", "difference_low", "difference_high"]
+    np.testing.assert_allclose(
+        pd.read_csv(beside)[columns], pd.read_csv(table)[columns], rtol=1e-3, atol=1e-6
+    )
     scored = tmp_path / "scores.csv"
     freegaze("score", tmp_path / "p.npz", mouse, "--out", scored)
     own = pd.read_csv(runs["cnn_gru"] / "evaluation" / "scores.csv").set_index("unit_id")
