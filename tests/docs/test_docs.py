@@ -8,6 +8,7 @@ import re
 import shlex
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -28,6 +29,13 @@ MODULES = sorted(
     for path in SOURCE.rglob("*.py")
     if path.name != "_template.py"  # importing a template would register what it is a template of
 )
+
+
+def source_of(name: str) -> str:
+    path = SOURCE.parent / name.replace(".", "/")
+    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+
+
 PROGRAM = typer.main.get_command(app)
 
 
@@ -107,11 +115,18 @@ def test_make_targets_in_the_readme_exist():
     assert {"demo", "test"} <= named <= targets
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_examples_in_docstrings_run(name: str):
-    module = importlib.import_module(name)
-    results = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert results.failed == 0
+def examples(name: str) -> list[doctest.DocTest]:
+    found = doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name))
+    return [test for test in found if test.examples]
+
+
+@pytest.mark.parametrize("name", [m for m in MODULES if ">>> " in source_of(m)])
+def test_examples_in_docstrings_run(name: str, in_project: dict[str, Any]):
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    for test in examples(name):
+        test.globs |= {k: v for k, v in in_project.items() if k not in test.globs}
+        assert runner.run(test).failed == 0, test.name
+        assert not any(doctest.SKIP in example.options for example in test.examples), test.name
 
 
 def test_examples_are_found_through_the_checks_of_types():

@@ -105,7 +105,9 @@ def compare(
             or if a prediction file does not fit.
 
     Example:
-        >>> freegaze.evaluation.compare(["runs/glm", "runs/cnn_gru"]).table  # doctest: +SKIP
+        >>> comparison = freegaze.compare(["runs/behavior_only", "runs/glm"], draws=20)
+        >>> list(comparison.table["second"].unique())
+        ['glm']
     """
     models = dict(runs) if isinstance(runs, Mapping) else group_runs(runs)
     if len(models) < 2:

@@ -88,8 +88,9 @@ def explain(
             belong to other weights, data or another version.
 
     Example:
-        >>> encoder = freegaze.load_encoder("runs/demo")  # doctest: +SKIP
-        >>> explain(encoder, recording, "runs/demo").neurons["class"]  # doctest: +SKIP
+        >>> quick = ExplainConfig(n_windows=3, n_starts=1, ascent_steps=1, n_shifts=2)
+        >>> len(explain(encoder, recording, "runs/glm", quick).neurons["class"])
+        6
     """
     asked = named_parts(only)
     config = config or ExplainConfig()

@@ -257,9 +257,8 @@ class FittedEncoder:
             ShapeError: If the frames have another size.
 
         Example:
-            >>> encoder = freegaze.load_encoder("runs/demo")  # doctest: +SKIP
-            >>> encoder.predict(recording).rates.shape  # doctest: +SKIP
-            (8000, 40)
+            >>> encoder.predict(recording).rates.shape[1]
+            6
         """
         session = self.session(recording)
         if targets is None:

@@ -106,10 +106,8 @@ def load_published(
     Source: Xu et al. (2023), OSF 10.17605/OSF.IO/MSP3A.
 
     Example:
-        >>> encoder = load_published(  # doctest: +SKIP
-        ...     "table_1.zip", member="cnn.pth", model="cnn", session_id="070921_J553RT"
-        ... )
-        >>> encoder.behavior_names  # doctest: +SKIP
+        >>> encoder = load_published("cnn.pth", model="cnn", session_id="070921_J553RT")
+        >>> encoder.behavior_names
         ('speed', 'pitch', 'roll', 'phi', 'theta', 'pupil_radius')
     """
     layout = _layout(model)

@@ -65,7 +65,8 @@ def save_store(
             if the disk is full or read-only.
 
     Example:
-        >>> save_store(recording, "sessions/mouse1")  # doctest: +SKIP
+        >>> save_store(recording, "sessions/mouse1").name
+        'mouse1'
     """
     target = Path(folder)
     remedy = "allow overwriting, or choose another place"

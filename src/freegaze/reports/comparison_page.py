@@ -24,8 +24,9 @@ def write_comparison_page(comparison: Comparison, out: Path | str) -> Path:
         DataError: If the file cannot be written.
 
     Example:
-        >>> write_comparison_page(compare(["runs/glm", "runs/cnn_gru"]), "c.html")  # doctest: +SKIP
-        PosixPath('c.html')
+        >>> comparison = freegaze.compare(["runs/behavior_only", "runs/glm"], draws=20)
+        >>> write_comparison_page(comparison, "comparison.html").name
+        'comparison.html'
     """
     table = comparison.table
     models = list(dict.fromkeys([*table["first"], *table["second"]]))

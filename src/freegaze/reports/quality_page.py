@@ -29,8 +29,9 @@ def write_quality_page(recording: Recording, report: QualityReport, out: Path | 
         DataError: If the file cannot be written.
 
     Example:
-        >>> write_quality_page(recording, check_quality(recording), "q.html")  # doctest: +SKIP
-        PosixPath('q.html')
+        >>> from freegaze.quality.checks import check_quality
+        >>> write_quality_page(recording, check_quality(recording), "quality.html").name
+        'quality.html'
     """
     height, width = recording.frame_size
     page = Page(

@@ -62,8 +62,9 @@ def write_report(
         DataError: If the file cannot be written.
 
     Example:
-        >>> write_report("runs/first", recordings, encoder, evaluation)  # doctest: +SKIP
-        PosixPath('runs/first/report.html')
+        >>> evaluation = freegaze.evaluate(encoder, recordings, draws=20)
+        >>> write_report("runs/glm", recordings, encoder, evaluation).name
+        'report.html'
     """
     run = RunFolder(Path(run_folder))
     inputs = ReportInputs(

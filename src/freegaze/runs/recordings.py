@@ -37,7 +37,8 @@ def open_against(run_dir: Path | str, changes: Sequence[str]) -> list[Recording]
         FreegazeError: If there is no run, or the data cannot be opened.
 
     Example:
-        >>> open_against("runs/niell", ["hfwn"])  # doctest: +SKIP
+        >>> open_against("runs/glm", ["source=arrays", "path=mouse.npz"])[0].session_id
+        'mouse'
     """
     source = RunFolder(Path(run_dir)).config().source
     given = dict(read_setting(c if "=" in c else f"block={c}", "--against") for c in changes)

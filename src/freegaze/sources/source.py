@@ -176,7 +176,9 @@ def open_recordings(source: str, path: Path | str, **options: Any) -> list[Recor
         DataError: If the path is missing, or what is there cannot be a recording.
 
     Example:
-        >>> open_recordings("arrays", "mouse1.npz")  # doctest: +SKIP
+        >>> [recording] = open_recordings("arrays", "mouse.npz")
+        >>> recording.n_neurons
+        6
     """
     where = Path(path).expanduser()
     if source == "auto":

@@ -64,9 +64,11 @@ def write_predictions(
             unit or bin is not the recording's.
 
     Example:
-        >>> p = encoder.predict(recording)  # doctest: +SKIP
-        >>> write_predictions("mouse1.nwb", recording, p.rates, p.targets, p.unit_ids)
-        ... # doctest: +SKIP
+        >>> made = encoder.predict(recording)
+        >>> write_predictions(
+        ...     "session.nwb", recording, made.rates, made.targets, made.unit_ids
+        ... ).name
+        'session.nwb'
     """
     target = Path(file)
     _check(recording, rates, targets, unit_ids, str(target))

@@ -98,7 +98,8 @@ def write_nwb(
             disk refuses.
 
     Example:
-        >>> write_nwb(recording, "mouse1.nwb")  # doctest: +SKIP
+        >>> write_nwb(recording, "mouse1.nwb").name
+        'mouse1.nwb'
     """
     target = Path(file)
     with unfinished_nwb(target, overwrite) as partial:
