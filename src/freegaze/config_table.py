@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
 
 from freegaze.config import StrictConfig
 
@@ -43,9 +45,31 @@ def option_rows(kind: type[BaseModel], before: str = "") -> list[OptionRow]:
             continue
         if isinstance(default, BaseModel):
             default = default.model_dump(mode="json")
-        text = "" if field.is_required() else str(default)
+        if not isinstance(default, str):
+            default = json.dumps(default, default=str)
+        text = "" if field.is_required() else default
         rows.append(OptionRow(f"{before}{name}", text, _descriptions(kind).get(name, "")))
     return rows
+
+
+def json_schema(kind: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON schema of a configuration, with the descriptions of its docstrings.
+
+    Args:
+        kind: The configuration.
+    """
+    return kind.model_json_schema(schema_generator=_DescribingSchema)
+
+
+class _DescribingSchema(GenerateJsonSchema):
+    def model_schema(self, schema: Any) -> dict[str, Any]:
+        """Add the entry under ``Args`` to each property."""
+        found = super().model_schema(schema)
+        found["description"] = (inspect.getdoc(schema["cls"]) or "").partition("\n")[0]
+        for name, text in _descriptions(schema["cls"]).items():
+            if name in found.get("properties", {}):
+                found["properties"][name]["description"] = text
+        return found
 
 
 def _descriptions(kind: type[BaseModel]) -> dict[str, str]:

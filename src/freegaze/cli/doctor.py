@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 
 import typer
 
@@ -11,18 +12,24 @@ from freegaze.errors import ConfigError
 
 
 def command() -> None:
-    """Check the installation and say what this machine can do.
+    """Check the installation: required packages, optional extras, the machine.
 
     For example:
 
         freegaze doctor
     """
-    packages = {name: _version(name) for name in _dependencies()}
+    by_extra = _dependencies()
+    packages = {name: _version(name) for name in by_extra.pop("")}
     print_nested("Packages", packages)
+    extras = {
+        f"{extra} (pip install '.[{extra}]')": {name: _version(name) for name in names}
+        for extra, names in by_extra.items()
+    }
+    print_nested("Extras", extras)
     print_nested("Machine", _machine())
     missing = [name for name, found in packages.items() if found == "missing"]
     if missing:
-        raise ConfigError(f"not installed: {', '.join(missing)}; run `pip install freegaze`")
+        raise ConfigError(f"not installed: {', '.join(missing)}; run `pip install .` again")
     typer.echo("all good")
 
 
@@ -40,11 +47,17 @@ def _machine() -> dict[str, object]:
     }
 
 
-def _dependencies() -> list[str]:
+def _dependencies() -> dict[str, list[str]]:
+    """Return the required packages under ``""``, and those of each extra for users."""
     from importlib.metadata import requires
 
-    wanted = [line for line in requires("freegaze") or [] if "extra ==" not in line]
-    return sorted(line.partition(">")[0].strip() for line in wanted)
+    found: dict[str, list[str]] = {"": []}
+    for line in sorted(requires("freegaze") or []):
+        wanted, _, marker = line.partition(";")
+        extra = marker.partition("extra ==")[2].strip(" '\"")
+        if extra != "dev":
+            found.setdefault(extra, []).append(re.split(r"[^\w.-]", wanted.strip())[0])
+    return found
 
 
 def _version(name: str) -> str:

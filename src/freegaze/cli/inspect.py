@@ -1,4 +1,4 @@
-"""``freegaze inspect``: contents and quality of a recording."""
+"""``freegaze inspect``: quality and contents of a recording."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import DataPath, SourceName, SourceOptions, read_options
+from freegaze.cli.arguments import DataPath, Quiet, SourceName, SourceOptions, read_options
+from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame, print_nested
 from freegaze.errors import DataError
 
@@ -19,14 +20,21 @@ def command(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the quality check to this HTML file.")
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Also print where the recording came from.")
+    ] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Print what a file and its recordings hold, and write their quality check as one page.
+    """Print the quality and the contents of recordings; write the quality check as a page.
 
-    Of an NWB file the series are listed first, by the names with which to choose among them.
+    The page is SESSION_quality.html in the working folder, or the file given by --out. Of an NWB
+    file the series are listed first, by the names with which to choose among them.
 
     For example:
 
         freegaze inspect data/mouse
+
+        freegaze inspect data/mouse --verbose
 
         freegaze inspect data/mouse.npz --source arrays --out quality.html
 
@@ -52,10 +60,16 @@ def command(
         typer.echo(f"not opened as a recording: {error}")
         return
     for recording in recordings:
-        quality = check_quality(recording)
-        print_nested(f"Session {recording.session_id}", summarize(recording))
-        print_nested(
-            "Quality", {c.name: f"{c.status.upper()}: {c.sentence}" for c in quality.checks}
-        )
-        page = out or Path(f"{recording.session_id}_quality.html")
-        typer.echo(f"quality check: {write_quality_page(recording, quality, page)}")
+        with progress_bar(quiet) as progress:
+            progress(f"checking {recording.session_id}", 0, 1)
+            quality = check_quality(recording)
+            page = out or Path(f"{recording.session_id}_quality.html")
+            written = write_quality_page(recording, quality, page)
+        sentences = {c.name: f"{c.status.upper()}: {c.sentence}" for c in quality.checks}
+        print_nested(f"Quality of session {recording.session_id}", sentences)
+        contents = summarize(recording)
+        provenance = contents.pop("provenance")
+        print_nested(f"Contents of session {recording.session_id}", contents)
+        if verbose:
+            print_nested(f"Provenance of session {recording.session_id}", provenance)
+        typer.echo(f"quality check written to {written}")

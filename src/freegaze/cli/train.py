@@ -32,6 +32,14 @@ def command(
         Path | None, typer.Option("--resume", metavar="RUN", help="Continue this run.")
     ] = None,
     accept_changed_model: AcceptsChange = False,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to compute: auto (a GPU where there is one), cpu, cuda or mps; short for "
+            "--set training.device.",
+            show_default="auto",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Fit an encoder to a recording, or continue a fit that was stopped.
@@ -70,12 +78,20 @@ def command(
         else:
             if accept_changed_model:
                 raise ConfigError("--accept-changed-model goes with --resume; leave it out")
-            run_config = _config(path, source, model, config, settings or [])
+            chosen = [] if device is None else [f"training.device={device}"]
+            run_config = _config(path, source, model, config, [*(settings or []), *chosen])
             if out is None:
                 raise ConfigError("give the run a folder with --out, for example --out runs/first")
             run = train(open_source(run_config.source), run_config, out, progress)
     if not is_first_process():
         return
+    for session, n in run.manifest().get("neurons", {}).items():
+        if n["fitted"] < n["recorded"]:
+            typer.echo(
+                f"{session}: {n['recorded'] - n['fitted']} of {n['recorded']} neurons were left "
+                f"out, as their mean rate in training bins is below data.min_rate_hz = "
+                f"{run.config().data.min_rate_hz:g}; --set data.min_rate_hz=0 keeps all"
+            )
     best = run.kept_pass()
     typer.echo(
         f"{run.path}: validation loss {best['validation_loss']:.4f} in pass {best['pass']} of "

@@ -34,7 +34,19 @@ class DataConfig(StrictConfig):
 
 
 class SplitConfig(StrictConfig):
-    """Roles of bins; see ``freegaze.dataset.splits.split_recording``."""
+    """Which bins train, validate and test.
+
+    Args:
+        method: ``given``: the roles of the recording's segments; ``tail``: the same, and the last
+            part of the training bins validates; ``paper_tail``: ``tail`` as Xu et al. (2023) did,
+            without gaps; ``blocks``: the session is cut into ``n_blocks`` segments, of which each
+            trains, then validates, then tests; ``auto``: ``given`` where segments of all three
+            roles exist, ``tail`` where training and test exist, ``blocks`` otherwise.
+        validation: Share of training bins (``tail``) or of all bins (``blocks``) that validate.
+        test: Share of all bins that test (``blocks``).
+        gap_s: Seconds between bins of different roles that are used for neither.
+        n_blocks: Number of segments of ``blocks``.
+    """
 
     method: SplitMethod = "auto"
     validation: float = Field(default=0.2, gt=0, lt=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar
@@ -81,8 +80,19 @@ class AbstractEncoder(nn.Module, ABC):
         Raises:
             ConfigError: If a feature needs a column that was not recorded.
         """
-        by_part = [resolve_features(features, recorded) for features in cls.reads(config)]
-        return tuple(dict.fromkeys(itertools.chain(*by_part)))
+        of_shifter = getattr(getattr(config, "shifter", None), "columns", None)
+        names: list[str] = []
+        for features in cls.reads(config):
+            try:
+                names += resolve_features(features, recorded)
+            except ConfigError as error:
+                if features != of_shifter:
+                    raise
+                raise ConfigError(
+                    f"the shifter lacks its input: {error}; to fit without a shifter, as for "
+                    "head-fixed data without eye tracking, give `--set model.shifter=none`"
+                ) from None
+        return tuple(dict.fromkeys(names))
 
     @abstractmethod
     def encode(

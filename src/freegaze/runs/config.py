@@ -19,7 +19,13 @@ LOSS_NAMES = ("auto", "poisson", "poisson_sum", "gaussian")
 
 
 class SourceConfig(StrictConfig):
-    """Which recordings to fit: a registered source, a path, and the source's own options."""
+    """Which recordings to fit.
+
+    Args:
+        name: Format of the data; ``freegaze sources`` lists them.
+        path: File or folder with the data.
+        options: Options of that format; ``freegaze sources NAME`` lists them.
+    """
 
     name: str = "simulation"
     path: Path | None = None

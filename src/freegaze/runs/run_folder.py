@@ -80,8 +80,18 @@ class RunFolder:
         except OSError as error:
             raise CheckpointError(f"cannot make the run folder {self.path}: {error}") from None
 
-    def create(self, config: RunConfig, recordings: Sequence[Recording]) -> None:
+    def create(
+        self,
+        config: RunConfig,
+        recordings: Sequence[Recording],
+        n_fitted: Mapping[str, int] | None = None,
+    ) -> None:
         """Write configuration and manifest before the first step.
+
+        Args:
+            config: Everything the run depends on.
+            recordings: The sessions.
+            n_fitted: Number of neurons that are fitted, by session.
 
         Raises:
             CheckpointError: If the folder holds another run, or cannot be written.
@@ -89,8 +99,13 @@ class RunFolder:
         self.make()
         for part, code in own_code_of(config).items():
             write_atomically(copy_of(self.path, part), code.source)
-        manifest = json.dumps(describe_run(config, recordings), indent=2)
-        write_atomically(self.path / "manifest.json", manifest.encode())
+        manifest = describe_run(config, recordings)
+        if n_fitted is not None:
+            recorded = {r.session_id: r.n_neurons for r in recordings}
+            manifest["neurons"] = {
+                name: {"recorded": recorded[name], "fitted": n} for name, n in n_fitted.items()
+            }
+        write_atomically(self.path / "manifest.json", json.dumps(manifest, indent=2).encode())
         write_atomically(self.path / "config.yaml", dump_yaml(config).encode())
 
     def config(self) -> RunConfig:

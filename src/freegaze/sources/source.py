@@ -16,6 +16,9 @@ from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.registry import Registry, nearest_names
 from freegaze.sources.conversion import errors_name
 
+PROBABLY_MS = (5.0, 1000.0)
+"""Bin widths in this range were probably given in milliseconds instead of seconds."""
+
 
 class SourceOptions(StrictConfig):
     """Options of every source.
@@ -23,10 +26,13 @@ class SourceOptions(StrictConfig):
     Args:
         sessions: Names of the sessions to open; all by default.
         min_rate_hz: Neurons with a lower mean rate in training bins are left out; 0 keeps all.
+        slow_bins: Whether bins of 5 to 1,000 s are meant; otherwise such a bin width is refused, as
+            it is probably in milliseconds.
     """
 
     sessions: tuple[str, ...] | None = None
     min_rate_hz: float = Field(default=0.0, ge=0)
+    slow_bins: bool = False
 
 
 O = TypeVar("O", bound=SourceOptions)  # noqa: E741 - options, as in `Options`
@@ -189,6 +195,8 @@ def open_recordings(source: str, path: Path | str, **options: Any) -> list[Recor
         raise DataError(f"{where} does not exist; give the path of a file or folder to open")
     recordings = opener.open(where, chosen)
     _check_sessions(recordings, where)
+    if not chosen.slow_bins:
+        _check_bin_width(recordings, where)
     given = chosen.model_dump(mode="json", exclude_unset=True)
     opened = {"name": source, "path": str(where.resolve()), "options": given}
     return [recording.with_provenance(opened=opened) for recording in recordings]
@@ -284,6 +292,19 @@ def _pick_sessions(
                 f"{path} holds no session {name!r} ({nearest_names(name, list(found))})"
             )
     return sorted(found) if wanted is None else list(wanted)
+
+
+def _check_bin_width(recordings: list[Recording], path: Path) -> None:
+    low, high = PROBABLY_MS
+    for recording in recordings:
+        width = recording.bin_width_s
+        if low <= width <= high:
+            raise DataError(
+                f"{path}: session {recording.session_id!r} has bin_width_s = {width:g}, which is "
+                f"{width:g} seconds per bin; for {width:g} ms write {width / 1000:g}, for bins as "
+                "slow as that give the option `slow_bins=true` of the source (`--option "
+                "slow_bins=true`, in train `--set source.options.slow_bins=true`)"
+            )
 
 
 def _check_sessions(recordings: list[Recording], path: Path) -> None:

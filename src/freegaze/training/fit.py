@@ -60,7 +60,8 @@ def train(
     run = RunFolder(Path(folder))
     with _at_work(run, config, is_new=True) as accelerator:
         if accelerator.is_main_process:
-            run.create(config, recordings)
+            n_fitted = {name: session.recording.n_neurons for name, session in sessions.items()}
+            run.create(config, recordings, n_fitted)
         _fit_or_search(run, config, recordings, sessions, progress, accelerator)
     return run
 
