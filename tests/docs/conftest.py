@@ -16,7 +16,7 @@ from golden_weights import golden_state_dict
 import freegaze
 from freegaze.simulation import SimulationConfig
 from freegaze.sources.arrays.layout import write_arrays
-from freegaze.sources.nwb.predictions import write_predicted_recording
+from freegaze.sources.nwb.writing import write_nwb
 
 SETTINGS = {"data.min_rate_hz": 0, "training.max_passes": 1}
 
@@ -31,10 +31,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         encoder = freegaze.fit(recordings, folder / "runs" / model, model=model, settings=SETTINGS)
         freegaze.evaluate(encoder, recordings, draws=20)
     write_arrays(recordings[0], folder / "mouse.npz")
-    made = encoder.predict(recordings[0])
-    write_predicted_recording(
-        folder / "session.nwb", recordings[0], made.rates, made.targets, made.unit_ids, name="first"
-    )
+    write_nwb(recordings[0], folder / "session.nwb")
     torch.save(golden_state_dict("cnn_shifter_on"), folder / "cnn.pth")
     return folder
 
