@@ -66,6 +66,7 @@ def command(
     with progress_bar(quiet or not is_first_process()) as progress:
         if resume is not None:
             given: dict[str, Any] = {"PATH": path, "--out": out, "--config": config}
+            given["--device"] = device
             given["--source"] = None if source == "auto" else source
             run = resume_run(
                 resume,
