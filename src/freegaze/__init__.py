@@ -7,8 +7,9 @@ Example:
     >>> import freegaze
     >>> recordings = freegaze.open_recordings("simulation", "data/mouse")
     >>> encoder = freegaze.fit(recordings, "runs/new", model="glm")
-    >>> freegaze.evaluate(encoder, recordings).table["correlation"].shape
-    (6,)
+    >>> evaluation = freegaze.evaluate(encoder, recordings)
+    >>> {"unit_id", "correlation", "correlation_low"} <= set(evaluation.table.columns)
+    True
 """
 
 from lazy_loader import attach_stub

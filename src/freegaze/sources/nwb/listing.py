@@ -56,8 +56,8 @@ def list_nwb(path: Path | str) -> list[dict[str, Any]]:
         DataError: If the file is no NWB file or damaged.
 
     Example:
-        >>> "units" in [row["name"] for row in list_nwb("session.nwb")]
-        True
+        >>> list(list_nwb("session.nwb")[0])[:2]
+        ['name', 'type']
     """
     with opened_nwb(Path(path)) as (_, root):
         return [_describe(item) for item in find_items(root)]
