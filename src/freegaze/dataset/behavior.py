@@ -28,7 +28,7 @@ FEATURES_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class BehaviorTransform:
-    """Transform of a session's recorded columns into an encoder's behavior features.
+    """Transform from the recorded columns of a session to an encoder's behavior features.
 
     Features are products of one or two *signals* (a column or its derivative). Signals are kept for
     every bin; features are made batch by batch, so that 66 features cost the memory of 11 signals.
