@@ -22,6 +22,7 @@ ROOMS = {
     "models": ("test_models_contract.py", {"template": "mine", "Template": "Mine"}, 15),
     "sources": ("test_sources_contract.py", {"template": "mine", "Template": "Mine"}, 8),
     "metrics": ("test_contract_metrics.py", {"mean_absolute_error": "mine"}, 1),
+    "paper.figures": ("test_figures_contract.py", {"template": "mine", "Template": "Mine"}, 6),
 }
 """By room: its contract, what a newcomer renames, and how many tests there are at least."""
 
@@ -29,7 +30,7 @@ ROOMS = {
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_copied_template_passes_the_whole_contract(room: str, tmp_path: Path) -> None:
     contract, names, n_tests = ROOMS[room]
-    text = (Path(freegaze.__file__).parent / room / "_template.py").read_text()
+    text = (Path(freegaze.__file__).parent / room.replace(".", "/") / "_template.py").read_text()
     for old, new in names.items():
         text = text.replace(old, new)
     (tmp_path / "mine.py").write_text(text)
