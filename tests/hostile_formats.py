@@ -32,7 +32,8 @@ from freegaze.fitted.storage import load_encoder
 from freegaze.models.encoder import build_encoder
 from freegaze.paper.ascent import MostExciting, PaperAscent, load_most_exciting
 from freegaze.paper.grid_config import GRID_FILE, GridConfig, read_grid_config
-from freegaze.paper.published import load_published, paper_config, save_published
+from freegaze.paper.presets import paper_config
+from freegaze.paper.published import load_published, save_published
 from freegaze.paper.state_dicts import to_original
 from freegaze.recording.recording import validate_recording
 from freegaze.recording.store import open_store, save_store

@@ -16,7 +16,8 @@ import torch
 from freegaze import load_encoder, open_recordings
 from freegaze.dataset.dims import EncoderDims
 from freegaze.models.encoder import build_encoder
-from freegaze.paper.published import paper_config, save_published
+from freegaze.paper.presets import paper_config
+from freegaze.paper.published import save_published
 from freegaze.paper.state_dicts import to_original
 from freegaze.sources.nwb.predictions import read_predictions
 from type_checks import unchecked

@@ -14,7 +14,8 @@ from freegaze.dataset.dims import EncoderDims
 from freegaze.dataset.features import FEATURE_SETS
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.models.encoder import build_encoder
-from freegaze.paper.published import export_published, load_published, paper_config, save_published
+from freegaze.paper.presets import paper_config
+from freegaze.paper.published import export_published, load_published, save_published
 
 HERE = Path(__file__).parent
 

@@ -13,7 +13,7 @@ from freegaze.dataset.batches import Batch
 from freegaze.models.encoder import build_encoder
 from freegaze.nn import cores
 from freegaze.nn.gaussian import GaussianReadout
-from freegaze.paper.published import paper_config
+from freegaze.paper.presets import paper_config
 from freegaze.paper.state_dicts import to_original
 from freegaze.runs.config import RunConfig, model_config
 from freegaze.runs.run_folder import RunFolder

@@ -21,7 +21,8 @@ from freegaze.errors import CheckpointError, ConfigError, DataError, RegistryErr
 from freegaze.evaluation.evaluate import evaluate
 from freegaze.fitted.storage import load_encoder
 from freegaze.models.encoder import build_encoder
-from freegaze.paper.published import import_published, load_published, paper_config, save_published
+from freegaze.paper.presets import paper_config
+from freegaze.paper.published import import_published, load_published, save_published
 from freegaze.paper.state_dicts import to_original
 from freegaze.runs.config import SourceConfig
 from freegaze.sources import open_recordings

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from freegaze.evaluation.chance import Chance
 from freegaze.evaluation.evaluation import Evaluation
@@ -70,6 +71,19 @@ def load_evaluation(run_folder: Path | str) -> Evaluation:
             content.tables["scores"], _null_to_nan(content.about), unpack_sessions(content)
         ),
     )
+
+
+def load_scores(run_folder: Path | str) -> pd.DataFrame:
+    """Read the scores alone: one row per neuron.
+
+    Args:
+        run_folder: The run.
+
+    Raises:
+        CheckpointError: If the run was not evaluated, or a file is broken.
+    """
+    folder = Path(run_folder) / FOLDER
+    return EVALUATION.read(folder, run_folder, lambda content: content.tables["scores"])
 
 
 def pack_sessions(sessions: Sequence[ScoredSession]) -> dict[str, np.ndarray]:

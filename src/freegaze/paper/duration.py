@@ -11,15 +11,30 @@ from freegaze.reports.wording import count, duration
 from freegaze.sources import open_recordings
 
 SECONDS = {
-    "default": {"resnet18": 6.9, "efficientnet_b0": 5.9},
-    "paper": {"autoencoder": 10.8, "resnet18": 9.5, "efficientnet_b0": 15.0},
+    "default": {
+        "cnn": 0.98,
+        "autoencoder": 1.01,
+        "resnet18": 6.86,
+        "efficientnet_b0": 5.89,
+        "sensorium": 2.89,
+        "cnn_gru": 0.46,
+        "sensorium_plus": 3.31,
+    },
+    "paper": {
+        "cnn": 4.33,
+        "autoencoder": 10.8,
+        "resnet18": 9.49,
+        "efficientnet_b0": 14.0,
+        "sensorium": 53.5,
+        "cnn_gru": 3.91,
+        "sensorium_plus": 53.2,
+    },
 }
 """Processor seconds per pass and 1,000 bins of a session with 60 x 80 frames, by version and model.
 
-Source: one pass of each on one thread of a server processor, in 2026; other models as ``OTHERS``.
+Source: one pass of one fit each, two simulated minutes, one thread of a busy server processor.
 """
 
-OTHERS = {"default": 1.0, "paper": 4.3}
 PIXELS = 60 * 80
 
 
@@ -64,7 +79,7 @@ def estimate_seconds(grid: Grid, fits: Sequence[Fit], n_workers: int) -> tuple[f
 
     def reference(fit: Fit, n_passes: int) -> float:
         model, version = grid.table.row(fit.row).model, grid.config.version
-        return n_passes * SECONDS[version].get(model, OTHERS[version]) * sizes[fit.session_id]
+        return n_passes * SECONDS[version][model] * sizes[fit.session_id]
 
     most = sum(reference(fit, grid.run_config(fit).training.max_passes) for fit in fits)
     passes = {fit: fit.run.metrics() for fit in grid.fits if fit.state == "done"}

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from freegaze.config import StrictConfig, build_config
 from freegaze.errors import DataError
-from freegaze.evaluation.storage import load_evaluation
+from freegaze.evaluation.storage import load_scores
 from freegaze.explanation.explain import explain
 from freegaze.explanation.storage import EXPLANATION, session_folder
 from freegaze.files.atomic import write_file
@@ -225,7 +225,7 @@ def best_units(fit: Fit, score: str, n: int) -> list[tuple[str, float]]:
         score: ``correlation``, or ``paper_correlation`` for the original's.
         n: Most neurons to return.
     """
-    table = load_evaluation(fit.run.path).table
+    table = load_scores(fit.run.path)
     table = table.sort_values(score, ascending=False, kind="stable", na_position="last")
     units, scores = table["unit_id"].astype(str), table[score].astype(float)
     return list(zip(units, scores, strict=True))[:n]

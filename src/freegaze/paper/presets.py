@@ -13,10 +13,9 @@ from typing import Any, ClassVar, Literal, get_args
 
 import pandas as pd
 
-from freegaze.config import build_config
+from freegaze.config import StrictConfig, build_config
 from freegaze.errors import ConfigError, RegistryError
 from freegaze.models.encoder import MODELS
-from freegaze.paper.published import paper_config
 from freegaze.registry import Registry, nearest_names
 from freegaze.runs.config import RunConfig, resolve_config
 
@@ -228,6 +227,29 @@ def preset(table: str, row: str, version: Version = "default") -> RunConfig:
     found = find_table(table)
     values = (_paper_values if version == "paper" else _default_values)(found, found.row(row))
     return resolve_config(build_config(RunConfig, values, where=f"preset {table}/{row}"))
+
+
+def paper_config(
+    model: str, behavior: str | tuple[str, ...] | None = None, is_shifted: bool = True
+) -> StrictConfig:
+    """Return the original's configuration of a model.
+
+    Args:
+        model: One of ``RECIPES``.
+        behavior: Behavior set that ``cnn_gru`` reads; ``all_prod`` by default, ``()`` for none.
+        is_shifted: Whether it has a shifter.
+
+    Raises:
+        RegistryError: If the original has no such model.
+    """
+    if model not in RECIPES:
+        raise RegistryError(
+            f"the original has no model {model!r} ({nearest_names(model, [*RECIPES])})"
+        )
+    kind: Any = MODELS.get(model).Config
+    if model == "cnn_gru":
+        return kind.paper("all_prod" if behavior is None else behavior, is_shifted)
+    return kind.paper(is_shifted)
 
 
 def _paper_values(table: Table, row: Row) -> dict[str, Any]:

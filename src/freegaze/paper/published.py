@@ -6,13 +6,11 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from freegaze.config import StrictConfig
 from freegaze.dataset.batches import Preparation, VideoScaling
 from freegaze.dataset.behavior import BehaviorTransform
 from freegaze.dataset.config import DataConfig, SplitConfig
@@ -21,7 +19,8 @@ from freegaze.dataset.features import FEATURE_SETS, ORIG, base_signals
 from freegaze.errors import CheckpointError, ConfigError, DataError, RegistryError
 from freegaze.fitted.encoder import FittedEncoder, FittedSession
 from freegaze.fitted.storage import describe_encoder
-from freegaze.models.encoder import MODELS, build_encoder
+from freegaze.models.encoder import build_encoder
+from freegaze.paper.presets import paper_config
 from freegaze.paper.state_dicts import to_freegaze, to_original
 from freegaze.recording.recording import Recording
 from freegaze.registry import nearest_names
@@ -229,26 +228,6 @@ def save_published(path: Path | str, weights: Mapping[str, Tensor]) -> None:
     buffer = io.BytesIO()
     torch.save(dict(weights), buffer)
     write_atomically(Path(path), buffer.getvalue())
-
-
-def paper_config(
-    model: str, behavior: str | tuple[str, ...] | None = None, is_shifted: bool = True
-) -> StrictConfig:
-    """Return the original's configuration of a model.
-
-    Args:
-        model: One of ``PUBLISHED_MODELS``.
-        behavior: Behavior set that ``cnn_gru`` reads; ``all_prod`` by default, ``()`` for none.
-        is_shifted: Whether it has a shifter.
-
-    Raises:
-        RegistryError: If the original has no such model.
-    """
-    _layout(model)
-    kind: Any = MODELS.get(model).Config
-    if model == "cnn_gru":
-        return kind.paper("all_prod" if behavior is None else behavior, is_shifted)
-    return kind.paper(is_shifted)
 
 
 def _layout(model: str) -> _Layout:

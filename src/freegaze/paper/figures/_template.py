@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pydantic import PositiveInt
 
-from freegaze.evaluation.storage import load_evaluation
+from freegaze.evaluation.storage import load_scores
 from freegaze.jobs.fits import Fit
 from freegaze.paper.figure import AbstractFigure, PaperFigure, done_fits, register_figure
 from freegaze.paper.presets import MULTIMODAL
@@ -66,7 +66,7 @@ class Template(AbstractFigure):
     def gather(self, grid: Grid, fits: Mapping[str, Sequence[Fit]]) -> TemplateData:
         """Gather the correlations of every session that is done."""
         tables = [
-            load_evaluation(fit.run.path).table.assign(session_id=fit.session_id)
+            load_scores(fit.run.path).assign(session_id=fit.session_id)
             for fit in done_fits(grid, fits)
         ]
         neurons = pd.concat(tables, ignore_index=True)

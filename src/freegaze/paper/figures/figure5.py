@@ -16,7 +16,7 @@ from pydantic import PositiveInt
 from freegaze.config import build_config
 from freegaze.errors import CheckpointError
 from freegaze.evaluation.compare import ALL_SESSIONS
-from freegaze.evaluation.storage import load_evaluation
+from freegaze.evaluation.storage import load_scores
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.result import CLASSES, SessionExplanation
 from freegaze.explanation.storage import load_explanation, settings_of
@@ -209,7 +209,7 @@ class SaliencyClasses(AbstractFigure):
             raise CheckpointError(f"{path} is missing or broken; run this again")
         values, units = kept["saliency"], kept["unit_ids"].tolist()
         names = kept["features"].tolist()
-        scores = load_evaluation(fit.run.path).table.astype({"unit_id": str})
+        scores = load_scores(fit.run.path).astype({"unit_id": str})
         correlation = (
             scores.set_index("unit_id")["paper_correlation"].reindex(units).to_numpy(float)
         )
