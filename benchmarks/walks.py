@@ -118,6 +118,6 @@ if __name__ == "__main__":
     for file in own:
         print(f"{file}  ({found.files[file]})")
     print(
-        f"{len(own)} files entered behind the encoder, {len(found.returns)} ways back to one of them; "
-        f"{len(found.files) - len(own)} files of rooms before it"
+        f"{len(own)} files entered behind the encoder, {len(found.returns)} ways back to one of "
+        f"them; {len(found.files) - len(own)} files of rooms before it"
     )

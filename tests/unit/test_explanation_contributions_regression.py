@@ -11,8 +11,8 @@ from scipy.stats import false_discovery_control, kstest
 
 from freegaze.errors import ConfigError, DataError, ShapeError
 from freegaze.explanation.contributions import regression as module
+from freegaze.explanation.contributions.glm import RIDGE, newton
 from freegaze.explanation.contributions.regression import (
-    RIDGE,
     ContributionData,
     discoveries,
     neuron_contributions,
@@ -92,7 +92,7 @@ def test_the_poisson_fit_maximizes_its_penalized_likelihood() -> None:
     data = make(n=600, speed=0.4)
     parts = module._parts(data)
     design = np.concatenate([np.ones((600, 1)), parts["vision"], parts["speed"]], 1)
-    found = module._newton(design, data.responses, "exp")
+    found = newton(design, data.responses, "exp")
     penalty = np.r_[1e-6, np.full(design.shape[1] - 1, RIDGE)]
 
     def loss(weights: np.ndarray) -> float:
@@ -110,7 +110,7 @@ def test_the_gaussian_fit_is_ridge_regression() -> None:
     y = data.responses
     penalty = np.diag(np.r_[1e-6, np.full(design.shape[1] - 1, RIDGE)]) * y.var()
     expected = np.linalg.solve(design.T @ design + penalty, design.T @ y)
-    np.testing.assert_allclose(module._newton(design, y, "identity"), expected, rtol=1e-8)
+    np.testing.assert_allclose(newton(design, y, "identity"), expected, rtol=1e-8)
 
 
 @pytest.mark.parametrize("family", ["poisson", "gaussian"])

@@ -94,7 +94,8 @@ def test_trials_are_guessed_from_equal_short_segments(tmp_path: Path):
     assert not any(s.trial for s in open_plain(tmp_path).segments)
     assert all(s.trial for s in open_plain(tmp_path, {"trials": True}).segments)
     # 2 bins of 10 s: as long as the blocks of time that intervals resample
-    assert not any(s.trial for s in open_plain(tmp_path, bin_width_s=10.0, **even).segments)
+    slow = open_plain(tmp_path, {"slow_bins": True}, bin_width_s=10.0, **even)
+    assert not any(s.trial for s in slow.segments)
     assert not any(s.trial for s in open_plain(tmp_path, segment=np.zeros(8, int)).segments)
 
 

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 from scipy.fft import next_fast_len
-from scipy.special import expit, xlogy
 from scipy.stats import false_discovery_control, gamma
 
 from freegaze.contiguous import run_bounds
 from freegaze.errors import ConfigError, DataError, ShapeError
+from freegaze.explanation.contributions.glm import (
+    RIDGE,
+    Family,
+    Link,
+    explained,
+    likelihood,
+    mean_and_slope,
+    newton,
+)
 from freegaze.metrics.nulls import MIN_SHIFT_S
-
-Family = Literal["poisson", "gaussian"]
-Link = Literal["exp", "floor", "identity"]
 
 VISION, SCENE = "vision", "scene"
 
@@ -38,15 +42,6 @@ FEWEST_TRIALS = 10
 
 N_SHIFTS = 1000
 """Number of shifts, half of them to each side."""
-
-RIDGE = 3.0
-"""Penalty on standardized weights: as sure of zero as three bins of an expected count of 1."""
-
-SHARPNESS = 100.0
-"""Of the bend of rates that parts add up to: it is round over 0.01 counts a bin."""
-
-STEPS = 25
-"""Newton steps at most; eight do as a rule."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,75 +257,11 @@ class _Fit:
         self.design = np.concatenate([ones, *(parts[name] for name in names)], axis=1)
         link: Link = "exp" if data.family == "poisson" else "identity"
         y, rows = data.responses.astype(np.float64), data.is_training
-        weights = _newton(self.design[rows], y[rows], link)
-        self.mean = _mean_and_slope(self.design @ weights, link)[0]
+        weights = newton(self.design[rows], y[rows], link)
+        self.mean = mean_and_slope(self.design @ weights, link)[0]
         test = data.is_test
-        self.deviance = _explained(self.mean[test], y[test], float(y[rows].mean()), data.family)
+        self.deviance = explained(self.mean[test], y[test], float(y[rows].mean()), data.family)
         self.correlation = _correlate(self.mean[test], y[test])
-
-
-def _newton(design: np.ndarray, y: np.ndarray, link: Link) -> np.ndarray:
-    """Maximize the penalized likelihood by Fisher scoring; the first column is the constant."""
-    penalty = np.full(design.shape[1], RIDGE)
-    penalty[0] = 1e-6
-    weights = np.zeros(design.shape[1])
-    if link == "identity":
-        variance = max(float(y.var()), 1e-12)
-        gram = design.T @ design / variance + np.diag(penalty)
-        return np.linalg.solve(gram, design.T @ y / variance)
-    baseline = max(float(y.mean()), 1e-6)
-    weights[0] = np.log(baseline) if link == "exp" else baseline
-    scale = np.ones(design.shape[1]) if link == "exp" else np.full(design.shape[1], baseline**-2)
-    penalty = penalty * scale  # weights of a sum are counts, weights of a product are shares
-    value = _penalized(design, y, weights, penalty, link)
-    for _ in range(STEPS):
-        mean, slope = _mean_and_slope(design @ weights, link)
-        gradient = design.T @ ((y - mean) / mean * slope) - penalty * weights
-        hessian = (design * (slope**2 / mean)[:, None]).T @ design + np.diag(penalty)
-        step = np.linalg.solve(hessian, gradient)
-        tried = value
-        for _ in range(30):  # a full step can overshoot where rates are far off
-            tried = _penalized(design, y, weights + step, penalty, link)
-            if tried >= value - 1e-9 * abs(value):
-                break
-            step = step / 2
-        weights = weights + step
-        if abs(tried - value) <= 1e-9 * (1 + abs(value)):
-            break
-        value = tried
-    return weights
-
-
-def _penalized(
-    design: np.ndarray, y: np.ndarray, weights: np.ndarray, penalty: np.ndarray, link: Link
-) -> float:
-    return _likelihood(_mean_and_slope(design @ weights, link)[0], y) - 0.5 * float(
-        (penalty * weights**2).sum()
-    )
-
-
-def _likelihood(mean: np.ndarray, y: np.ndarray) -> float:
-    """Return the Poisson log likelihood in nats, up to what depends on the counts alone."""
-    return float((y * np.log(mean) - mean).sum())
-
-
-def _mean_and_slope(eta: np.ndarray, link: Link) -> tuple[np.ndarray, np.ndarray]:
-    if link == "exp":
-        mean = np.exp(np.clip(eta, -30.0, 10.0))
-        return mean, mean
-    if link == "floor":  # the identity, bent where a sum of parts would fall below zero
-        return np.logaddexp(0.0, SHARPNESS * eta) / SHARPNESS + 1e-9, expit(SHARPNESS * eta)
-    return eta, np.ones_like(eta)
-
-
-def _explained(mean: np.ndarray, y: np.ndarray, baseline: float, family: Family) -> float:
-    """Return the share of the deviance from the training mean that a model explains."""
-    if family == "gaussian":
-        null = ((y - baseline) ** 2).sum()
-        return float(1 - ((y - mean) ** 2).sum() / null) if null > 0 else float("nan")
-    deviance = 2 * (xlogy(y, y / mean) - (y - mean)).sum()
-    null = 2 * (xlogy(y, y / baseline) - (y - baseline)).sum() if baseline > 0 else 0.0
-    return float(1 - deviance / null) if null > 0 else float("nan")
 
 
 def _correlate(a: np.ndarray, b: np.ndarray) -> float:
@@ -449,6 +380,6 @@ def _multiplicative(data: ContributionData, parts: Mapping[str, np.ndarray]) -> 
     vision = _Fit(data, parts, [VISION]).mean
     columns = [np.ones_like(vision), vision / vision[rows].mean() - 1]
     design = np.column_stack([*columns, *(parts[name] for name in data.groups)])
-    added = _mean_and_slope(design @ _newton(design[rows], y[rows], "floor"), "floor")[0][test]
-    gain = _likelihood(product, y[test]) - _likelihood(added, y[test])
+    added = mean_and_slope(design @ newton(design[rows], y[rows], "floor"), "floor")[0][test]
+    gain = likelihood(product, y[test]) - likelihood(added, y[test])
     return float(gain / test.sum() / np.log(2))
