@@ -13,21 +13,20 @@ from freegaze.errors import ConfigError
 from freegaze.evaluation.displacement import displacement_against_truth
 from freegaze.evaluation.evaluate import evaluate as score_encoder
 from freegaze.evaluation.evaluation import Evaluation
-from freegaze.evaluation.prediction_files import save_predictions
+from freegaze.evaluation.prediction_files import save_predicted_recording, save_predictions
 from freegaze.evaluation.storage import load_evaluation, save_evaluation
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.explain import explain as explain_session
 from freegaze.explanation.fields.against import compare_with, pick_other, save_comparison
 from freegaze.explanation.result import SessionExplanation
-from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.storage import is_explained, load_explanations
-from freegaze.explanation.truth import compare_with_truth, save_truth_comparison
+from freegaze.explanation.truth import keep_truth_comparison
 from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.fitted.storage import load_encoder
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.paper.scores import paper_scores
 from freegaze.progress import Progress
-from freegaze.recording.recording import Recording
+from freegaze.recording.recording import Recording, as_list
 from freegaze.registry import nearest_names
 from freegaze.reports import write_readme_figure, write_report
 from freegaze.runs.config import RunConfig
@@ -37,8 +36,7 @@ from freegaze.runs.run_folder import RunFolder
 from freegaze.simulation import SimulationConfig
 from freegaze.simulation.tracks import TrackName
 from freegaze.sources import open_recordings
-from freegaze.sources.nwb.predictions import write_predictions
-from freegaze.sources.simulation import Layout, Stimulus, load_truth, simulate_to
+from freegaze.sources.simulation import Layout, Stimulus, simulate_to
 from freegaze.training.fit import train
 
 Run = FittedEncoder | Path | str
@@ -134,7 +132,7 @@ def fit(
         >>> encoder.data.history
         4
     """
-    sessions = _as_list(recordings)
+    sessions = as_list(recordings)
     given = dict(settings or {})
     given |= {} if model is None else {"model.name": use_model(model)}
     if "training.loss" in given:
@@ -265,7 +263,7 @@ def predict(
         if progress is not None:
             progress(f"predicting {recording.session_id}", done, len(chosen))
     if is_nwb:
-        _write_nwb(Path(str(out)), chosen[0], predictions[0], encoder)
+        save_predicted_recording(Path(str(out)), chosen[0], predictions[0], encoder)
     elif out is not None:
         save_predictions(out, predictions)
     return predictions
@@ -324,30 +322,15 @@ def explain(
         others = open_against(folder, [str(change) for change in against])
     with RunFolder(folder).locked():
         found = [explain_session(encoder, r, folder, chosen, progress, only=only) for r in sessions]
-        _compare_with_truth(encoder, sessions, found, folder)
+        fits = displacement_against_truth(encoder, sessions)
+        for recording, explanation in zip(sessions, found, strict=True):
+            if "truth" in recording.provenance:
+                fit = fits.get(recording.session_id)
+                keep_truth_comparison(folder, encoder, recording, explanation, fit)
         for explanation in found if against else ():
             other = pick_other(explanation.session_id, others)
             save_comparison(folder, compare_with(explanation, other))
     return found
-
-
-def _compare_with_truth(
-    encoder: FittedEncoder,
-    recordings: Sequence[Recording],
-    found: Sequence[SessionExplanation],
-    folder: Path,
-) -> None:
-    """Compare explanations of simulated sessions with the truth, and keep the comparisons."""
-    fits = displacement_against_truth(encoder, recordings)
-    for recording, explanation in zip(recordings, found, strict=True):
-        if "truth" not in recording.provenance:
-            continue
-        session = ExplainedSession(encoder, recording)
-        truth = load_truth(recording.provenance["truth"], session.recording)
-        fit = fits.get(recording.session_id)
-        shift, rotation = ((0.0, 0.0), 0.0) if fit is None else (fit.shift_px, fit.rotation_deg)
-        compared = compare_with_truth(session, explanation, truth, shift, rotation)
-        save_truth_comparison(folder, compared)
 
 
 def report(
@@ -405,7 +388,7 @@ def _encoder_and_recordings(
 ) -> tuple[FittedEncoder, list[Recording]]:
     encoder = run if isinstance(run, FittedEncoder) else load_encoder(run, device)
     if recordings is not None:
-        return encoder, _as_list(recordings)
+        return encoder, as_list(recordings)
     return encoder, open_run_recordings(_folder_of(encoder))
 
 
@@ -413,23 +396,3 @@ def _folder_of(encoder: FittedEncoder) -> Path:
     if encoder.run is None:
         raise ConfigError("this encoder has no run folder; give the folder of a run")
     return encoder.run
-
-
-def _as_list(recordings: Recording | Sequence[Recording]) -> list[Recording]:
-    return [recordings] if isinstance(recordings, Recording) else list(recordings)
-
-
-def _write_nwb(
-    out: Path, recording: Recording, predicted: Prediction, encoder: FittedEncoder
-) -> None:
-    name = encoder.run.resolve().name if encoder.run is not None else "without a folder"
-    text = f"Encoder {encoder.model_name}, fitted in run {name}."
-    write_predictions(
-        out,
-        recording,
-        predicted.rates,
-        predicted.targets,
-        predicted.unit_ids,
-        description=text,
-        is_new=True,
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -23,9 +23,12 @@ from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.storage import session_folder
 from freegaze.files.artifact import Artifact, Content
+from freegaze.fitted.encoder import FittedEncoder
 from freegaze.nn.warp import affine_matrix, rotation_center, warp_frames
+from freegaze.recording.recording import Recording
 from freegaze.simulation.group_shares import GROUPS, group_shares, true_saliency
 from freegaze.simulation.truth import Truth
+from freegaze.sources.simulation import load_truth
 
 NOT_VISUAL = ("behavior_only", "untuned")
 
@@ -89,6 +92,52 @@ def compare_with_truth(
         moved_fields(truth.receptive_field, shift_px, rotation_deg),
         {"shift_px": list(shift_px), "rotation_deg": rotation_deg},
     )
+
+
+@runtime_checkable
+class CommonDisplacement(Protocol):
+    """Shift and rotation that no response can determine, such as a ``DisplacementFit``."""
+
+    @property
+    def shift_px(self) -> tuple[float, float]:
+        """Shift of learned against true gaze, (x, y) in px."""
+        ...
+
+    @property
+    def rotation_deg(self) -> float:
+        """Rotation of learned against true gaze."""
+        ...
+
+
+def keep_truth_comparison(
+    run_folder: Path | str,
+    encoder: FittedEncoder,
+    recording: Recording,
+    explanation: SessionExplanation,
+    common: CommonDisplacement | None,
+) -> Path:
+    """Compare the explanation of a simulated session with its truth, and write the comparison.
+
+    Args:
+        run_folder: The run.
+        encoder: The fitted encoder.
+        recording: The simulated session.
+        explanation: What was found.
+        common: Common displacement of learned and true gaze, or ``None`` without a shifter.
+
+    Returns:
+        The folder written to.
+
+    Raises:
+        DataError: If the truth is damaged, or the disk refuses.
+    """
+    session = ExplainedSession(encoder, recording)
+    truth = load_truth(recording.provenance["truth"], session.recording)
+    shift, rotation = (
+        ((0.0, 0.0), 0.0) if common is None else (common.shift_px, common.rotation_deg)
+    )
+    compared = compare_with_truth(session, explanation, truth, shift, rotation)
+    return save_truth_comparison(run_folder, compared)
 
 
 def save_truth_comparison(run_folder: Path | str, found: TruthComparison) -> Path:

@@ -372,3 +372,8 @@ def _check_segments(r: Recording, where: str) -> None:
         end = segment.stop
     if end != r.n_bins:
         raise DataError(f"{where}: the segments cover {end} bins of {r.n_bins}")
+
+
+def as_list(recordings: Recording | Sequence[Recording]) -> list[Recording]:
+    """Return one or several recordings as a list."""
+    return [recordings] if isinstance(recordings, Recording) else list(recordings)
