@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control, kstest
 
 from freegaze.errors import ConfigError, DataError, ShapeError
 from freegaze.explanation.contributions import regression as module
-from freegaze.explanation.contributions.glm import RIDGE, newton
+from freegaze.explanation.contributions.glm import RIDGE, explained, newton
 from freegaze.explanation.contributions.regression import (
     ContributionData,
     discoveries,
@@ -141,9 +141,9 @@ def test_the_deviance_is_that_of_its_definition() -> None:
         )
 
     expected = 1 - loss(mean) / loss(np.full(3, 1.5))
-    assert module._explained(mean, y, 1.5, "poisson") == pytest.approx(expected)
+    assert explained(mean, y, 1.5, "poisson") == pytest.approx(expected)
     squares = 1 - ((y - mean) ** 2).sum() / ((y - 1.5) ** 2).sum()
-    assert module._explained(mean, y, 1.5, "gaussian") == pytest.approx(squares)
+    assert explained(mean, y, 1.5, "gaussian") == pytest.approx(squares)
 
 
 def test_p_is_uniform_by_chance_and_small_where_something_is() -> None:

@@ -24,7 +24,7 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.files.artifact import npz_bytes
 from freegaze.files.atomic import write_file
 from freegaze.files.npz import NpzReader
-from freegaze.fitted.encoder import Prediction
+from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.metrics.metric import SPIKES
 
 NAMES = ("rates", "targets", "unit_ids", "session_id")
@@ -226,3 +226,29 @@ def _check_rates(
     complain(~np.isfinite(rates), "predict a finite number for every test bin")
     if response_kind in SPIKES:
         complain(rates < 0, "an expected count cannot be negative; exponentiate or rectify it")
+
+
+def save_predicted_recording(
+    out: Path, recording: Recording, predicted: Prediction, encoder: FittedEncoder
+) -> None:
+    """Write a recording and what an encoder predicts of it into a new NWB file.
+
+    Args:
+        out: The file, which must not exist.
+        recording: The recording.
+        predicted: Its prediction.
+        encoder: The encoder, which the description names.
+
+    Raises:
+        DataError: If the file exists or cannot be written.
+    """
+    name = encoder.run.resolve().name if encoder.run is not None else "without a folder"
+    write_predictions(
+        out,
+        recording,
+        predicted.rates,
+        predicted.targets,
+        predicted.unit_ids,
+        description=f"Encoder {encoder.model_name}, fitted in run {name}.",
+        is_new=True,
+    )
