@@ -26,6 +26,8 @@ from freegaze.files.atomic import write_file
 from freegaze.files.npz import NpzReader
 from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.metrics.metric import SPIKES
+from freegaze.recording.recording import Recording
+from freegaze.sources.nwb.predictions import write_predictions
 
 NAMES = ("rates", "targets", "unit_ids", "session_id")
 """Arrays that are read; others are left alone."""
