@@ -19,8 +19,8 @@ from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.explain import explain as explain_session
 from freegaze.explanation.fields.against import compare_with, pick_other, save_comparison
 from freegaze.explanation.result import SessionExplanation
-from freegaze.explanation.storage import is_explained, load_explanations
-from freegaze.explanation.truth import keep_truth_comparison
+from freegaze.explanation.storage import is_explained, load_explanations, session_folder
+from freegaze.explanation.truth import TRUTH, keep_truth_comparison
 from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.fitted.storage import load_encoder
 from freegaze.metrics.bootstrap import DRAWS
@@ -322,9 +322,10 @@ def explain(
         others = open_against(folder, [str(change) for change in against])
     with RunFolder(folder).locked():
         found = [explain_session(encoder, r, folder, chosen, progress, only=only) for r in sessions]
-        fits = displacement_against_truth(encoder, sessions)
         for recording, explanation in zip(sessions, found, strict=True):
-            if "truth" in recording.provenance:
+            is_kept = TRUTH.is_whole(session_folder(folder, recording.session_id))
+            if "truth" in recording.provenance and not is_kept:
+                fits = displacement_against_truth(encoder, [recording])
                 fit = fits.get(recording.session_id)
                 keep_truth_comparison(folder, encoder, recording, explanation, fit)
         for explanation in found if against else ():

@@ -120,7 +120,7 @@ def test_explanations_of_simulated_sessions_are_compared_with_the_truth(tmp_path
     settings = {"training.max_passes": 1, "training.device": "cpu", "data.min_rate_hz": 0}
     settings["split.gap_s"] = 0.5
     encoder = freegaze.fit(fitted, tmp_path / "run", model="glm", settings=settings)
-    few = {"n_windows": 6, "n_starts": 1, "ascent_steps": 1, "n_saliency_windows": 6}
+    few = {"n_shifts": 2, "n_windows": 6, "n_starts": 1, "ascent_steps": 1, "n_saliency_windows": 6}
     parts = ["fields.linear", "saliency"]
     (found,) = freegaze.explain(encoder, recording, settings=few, only=parts)
     compared = load_truth_comparison(tmp_path / "run", "sim")
@@ -134,6 +134,10 @@ def test_explanations_of_simulated_sessions_are_compared_with_the_truth(tmp_path
     fit = displacement_against_truth(encoder, [recording])["sim"]
     moved = moved_fields(truth.receptive_field[kept], fit.shift_px, fit.rotation_deg)
     np.testing.assert_allclose(compared.true_fields, moved, atol=1e-6)
+    freegaze.explain(encoder, recording, settings=few, only=["contributions"])
+    again = load_truth_comparison(tmp_path / "run", "sim")
+    assert again is not None
+    assert set(again.contributions["unit_id"]) == set(fitted.unit_ids)
     freegaze.evaluate(encoder, recording, draws=20)
     page = freegaze.report(encoder, recording).read_text()
     assert "against the truth, one dot per visual neuron; medians: linear" in page

@@ -31,6 +31,7 @@ from freegaze.explanation.storage import (
     session_folder,
     settings_of,
 )
+from freegaze.explanation.truth import TRUTH
 from freegaze.explanation.tuning.tuning import tuning_tables
 from freegaze.files.pieces import Pieces
 from freegaze.fitted.encoder import FittedEncoder
@@ -122,6 +123,7 @@ def explain(
     )
     if {f"{FIELDS}.{method}" for method in COMPARED} & set(missing):
         (folder / COMPARISON.about).unlink(missing_ok=True)  # it belongs to other fields
+    (folder / TRUTH.about).unlink(missing_ok=True)
     save_explanation(run_folder, explanation, settings)
     pieces.remove(others=not missing_parts(explanation))
     return explanation

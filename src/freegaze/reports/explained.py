@@ -23,6 +23,11 @@ def method_label(method: str) -> str:
     return METHODS[method].label if method in METHODS else method
 
 
+def method_unit(method: str) -> str:
+    """Return the unit of a method's fields."""
+    return METHODS[method].unit if method in METHODS else ""
+
+
 UNKNOWN = "not computed"
 """Label of neurons whose contributions were not computed."""
 

@@ -16,10 +16,10 @@ from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.explanation.fields.fields import METHODS
 from freegaze.explanation.result import SessionExplanation
 from freegaze.metrics.correlation import boxcar_bins, smooth_boxcar
-from freegaze.reports.explained import ExplainedNeuron, method_label
+from freegaze.reports.explained import ExplainedNeuron, method_label, method_unit
 from freegaze.reports.inputs import response_label, response_unit
 from freegaze.reports.pictures import diverging_png, symmetric_limit
-from freegaze.reports.sections.fields import FIELD_UNITS, outline_of
+from freegaze.reports.sections.fields import outline_of
 from freegaze.reports.sections.traces import SMOOTHING_S
 from freegaze.reports.wording import NO_VALUE, fixed, number
 
@@ -152,7 +152,7 @@ def _fields(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
                 "method": method.replace("_", ", "),
                 "title": method_label(method),
                 "limit": number(limit, 2),
-                "unit": FIELD_UNITS.get(method, ""),
+                "unit": method_unit(method),
                 "n": n_bins,
                 "height": height,
                 "width": width,

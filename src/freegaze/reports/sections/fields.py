@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from freegaze.explanation.fields.against import in_words, load_comparison
-from freegaze.reports.explained import ExplainedNeuron, method_label
+from freegaze.reports.explained import ExplainedNeuron, method_label, method_unit
 from freegaze.reports.inputs import ReportInputs, score_label
 from freegaze.reports.page import Section
 from freegaze.reports.pictures import DIVERGING, css_gradient, diverging_png, symmetric_limit
@@ -26,17 +26,6 @@ OUTLINE_NOTE = (
     f"ellipses of {N_SIGMAS:.0f} sd; dashed where the fit explains less than "
     f"{100 * POOR_FIT:.0f}\N{NO-BREAK SPACE}%"
 )
-
-FIELD_UNITS = {
-    "gradient": "responses/bin per unit of video",
-    "gabor": "of length 1",
-    "ascent": "units of video",
-    "linear": "responses/bin per unit of video",
-    "linear_camera": "responses/bin per unit of video",
-    "triggered": "units of video",
-    "triggered_camera": "units of video",
-}
-"""What the numbers of a field are; one unit of video is one of the scaled frames."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +135,7 @@ def _card(neuron: ExplainedNeuron, metric: str) -> Card | None:
         href=neuron.href,
         unit_id=neuron.unit_id,
         description=f"Receptive field of neuron {neuron.unit_id}: {method_label(method)}, "
-        f"scale {number(-limit, 2)} to {number(limit, 2)} {FIELD_UNITS.get(method, '')}; {name} "
+        f"scale {number(-limit, 2)} to {number(limit, 2)} {method_unit(method)}; {name} "
         f"{fixed(neuron.score, 2)}",
         score=fixed(neuron.score, 2),
         scale=f"±{number(limit, 2)}",
@@ -157,5 +146,5 @@ def _card(neuron: ExplainedNeuron, metric: str) -> Card | None:
 
 
 def _common_unit(methods: Sequence[str | None]) -> str:
-    units = {FIELD_UNITS.get(m, "") for m in methods if m is not None}
+    units = {method_unit(m) for m in methods if m is not None}
     return units.pop() if len(units) == 1 else "units of each field"
