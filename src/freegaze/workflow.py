@@ -1,10 +1,9 @@
-"""Functions of the command line for Python: simulate, fit, evaluate, explain, report."""
+"""Functions of the command line for Python: fit, evaluate, predict, explain, report."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,66 +32,10 @@ from freegaze.runs.config import RunConfig
 from freegaze.runs.own_code import Model, use_loss, use_model
 from freegaze.runs.recordings import open_against, open_run_recordings, source_of
 from freegaze.runs.run_folder import RunFolder
-from freegaze.simulation import SimulationConfig
-from freegaze.simulation.tracks import TrackName
-from freegaze.sources import open_recordings
-from freegaze.sources.simulation import Layout, Stimulus, simulate_to
 from freegaze.training.fit import train
 
 Run = FittedEncoder | Path | str
 """A run folder, or the encoder that ``fit`` or ``load_encoder`` returned."""
-
-
-def simulate(
-    out: Path | str,
-    *,
-    minutes: float | None = None,
-    n_neurons: int | None = None,
-    seed: int | None = None,
-    track: TrackName | None = None,
-    redraws: int | None = None,
-    config: SimulationConfig | None = None,
-    layout: Layout = "store",
-    stimulus: Stimulus = "world",
-    card: bool = False,
-    progress: Progress | None = None,
-) -> Recording:
-    """Simulate a session of the virtual mouse and write it with the truth behind it.
-
-    Args:
-        out: Folder that the session's own folder is written into.
-        minutes: Length in minutes.
-        n_neurons: Number of neurons.
-        seed: Fixes the whole simulation.
-        track: How hard the task is: ``affine``, ``standard``, ``hard`` or ``null``.
-        redraws: Number of further draws of spikes from the same rates.
-        config: All settings of a simulation, of which those above override theirs.
-        layout: ``store``, or ``xu2023`` for files like those of Xu et al. (2023).
-        stimulus: ``world``: a freely moving mouse; ``white_noise``: the same neurons, head-fixed
-            before a screen of white noise, without a truth.
-        card: Whether to write ``realism_card.md`` beside the recording: its statistics beside those
-            of real mice.
-        progress: Called with (description, done, total) after each step.
-
-    Returns:
-        The recording, opened from its folder.
-
-    Raises:
-        ConfigError: If layout or stimulus are unknown, or a setting is impossible.
-        DataError: If the session exists already, or cannot be written.
-
-    Example:
-        >>> freegaze.simulate("data/other", minutes=0.5, n_neurons=3, seed=4).n_neurons
-        3
-    """
-    given = {"minutes": minutes, "n_neurons": n_neurons, "seed": seed, "track": track}
-    given["redraws"] = redraws
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    config = SimulationConfig(**chosen) if config is None else replace(config, **chosen)
-    simulate_to(config, out, stimulus=stimulus, layout=layout, has_card=card, progress=progress)
-    source = "store" if stimulus == "white_noise" else "simulation"
-    source = layout if layout != "store" else source
-    return open_recordings(source, out, sessions=[config.session_id], min_rate_hz=0)[0]
 
 
 def fit(

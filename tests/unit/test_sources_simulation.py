@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import freegaze
 from comparing import assert_same_recording
 from freegaze.errors import ConfigError, DataError
 from freegaze.recording.recording import Recording
@@ -17,7 +18,7 @@ from freegaze.simulation import (
     show_white_noise,
     simulate,
 )
-from freegaze.sources.simulation import load_truth, simulate_to, write_simulation
+from freegaze.sources.simulation import load_truth, write_simulation
 from freegaze.sources.source import detect_source, open_recordings
 from type_checks import unchecked
 
@@ -128,7 +129,8 @@ def test_several_sessions_need_one_to_be_named(simulated, tmp_path: Path):
 
 def test_the_card_is_written_beside_the_recording(tmp_path: Path):
     config = SimulationConfig(minutes=3.0, n_neurons=4, seed=2, frame_size=(12, 16))
-    recording, session = simulate_to(config, tmp_path, has_card=True)
+    recording = freegaze.simulate(tmp_path, config=config, card=True)
+    session = tmp_path / config.session_id
     card = realism_card([recording], [load_truth(session)])
     text = (session / "realism_card.md").read_text()
     assert text == f"# Realism card of {config.session_id}\n\n{realism_card_markdown(card)}"
@@ -138,7 +140,8 @@ def test_the_card_is_written_beside_the_recording(tmp_path: Path):
 
 def test_white_noise_is_a_store_without_a_truth(tmp_path: Path):
     config = SimulationConfig(minutes=0.5, n_neurons=4, seed=2, frame_size=(12, 16))
-    recording, session = simulate_to(config, tmp_path, stimulus="white_noise")
+    recording = freegaze.simulate(tmp_path, config=config, stimulus="white_noise")
+    session = tmp_path / config.session_id
     assert_same_recording(recording, show_white_noise(config, minutes=0.5))
     assert detect_source(session) == "store"
     assert_same_recording(recording, open_recordings("auto", tmp_path)[0])
@@ -148,12 +151,12 @@ def test_white_noise_is_a_store_without_a_truth(tmp_path: Path):
     ("options", "message"),
     [
         ({"stimulus": "white_nois"}, "unknown stimulus 'white_nois' .nearest: white_noise"),
-        ({"stimulus": "white_noise", "has_card": True}, "`--card` needs a freely moving mouse"),
+        ({"stimulus": "white_noise", "card": True}, "`--card` needs a freely moving mouse"),
         ({"stimulus": "white_noise", "layout": "xu2023"}, "`--layout` needs a freely moving mouse"),
     ],
 )
 def test_choices_that_do_not_go_together(options: dict, message: str, tmp_path: Path):
     config = SimulationConfig(minutes=0.5, n_neurons=4, frame_size=(12, 16))
     with pytest.raises(ConfigError, match=message):
-        simulate_to(config, tmp_path, **options)
+        freegaze.simulate(tmp_path, config=config, **options)
     assert not list(tmp_path.iterdir())

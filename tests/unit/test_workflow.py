@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import typer
 
 import freegaze
 from builders import make_recording
 from comparing import assert_same_recording
 from fake_encoder import fake_fit
+from freegaze.cli import main
+from freegaze.cli.app import app
+from freegaze.config import read_config
 from freegaze.errors import ConfigError, DataError
 from freegaze.evaluation.displacement import displacement_against_truth
+from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.truth import load_truth_comparison, moved_fields
 from freegaze.recording.store import save_store
+from freegaze.runs.config import RunConfig
 from freegaze.runs.recordings import open_run_recordings
 from freegaze.runs.run_folder import RunFolder
 from freegaze.simulation import SimulationConfig, simulate
+from freegaze.sources.arrays.layout import write_arrays
 from freegaze.sources.nwb.predictions import read_predictions
 from freegaze.sources.simulation import write_simulation
 from freegaze.workflow import predict
@@ -187,3 +195,171 @@ def test_predictions_of_one_session_go_into_a_new_nwb_file(tmp_path: Path):
     predict(run, out=tmp_path / "p.npz", session="a")
     with np.load(tmp_path / "p.npz") as plain:
         assert plain["session_id"] == "a"
+
+
+PUBLIC = {
+    *("FreegazeError", "Recording", "compare", "evaluate", "explain", "fit", "load_encoder"),
+    *("open_recordings", "predict", "report", "simulate"),
+}
+
+
+def test_tab_completion_offers_the_public_names_and_no_others():
+    assert set(dir(freegaze)) == PUBLIC == set(freegaze.__all__)
+    for name in PUBLIC:
+        assert getattr(freegaze, name).__doc__
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two stores, and a run that was fitted in Python on one of them."""
+    folder = tmp_path_factory.mktemp("fitted")
+    for name in ("a", "b"):
+        save_store(make_recording(session_id=name), folder / "data" / name)
+    (first, _) = freegaze.open_recordings("store", folder / "data")
+    freegaze.fit(first, folder / "run", model="behavior_only", settings=SETTINGS)
+    return folder
+
+
+def test_a_run_made_in_python_can_be_opened_by_its_folder_alone(fitted: Path):
+    assert RunFolder(fitted / "run").config().source.path == fitted / "data"
+    assert [r.session_id for r in open_run_recordings(fitted / "run")] == ["a"]
+
+
+def test_python_writes_the_files_that_the_shell_writes(fitted: Path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["freegaze", "evaluate", str(fitted / "run"), "--draws", "20"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    folder = fitted / "run" / "evaluation"
+    of_shell = {file.name: file.read_bytes() for file in folder.iterdir()}
+    shutil.rmtree(folder)
+    evaluation = freegaze.evaluate(fitted / "run", draws=20)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == of_shell
+    assert evaluation.table.equals(load_evaluation(fitted / "run").table)
+
+
+def test_only_scores_of_test_bins_are_written(fitted: Path, tmp_path: Path):
+    run = shutil.copytree(fitted / "run", tmp_path / "run")
+    shutil.rmtree(run / "evaluation", ignore_errors=True)
+    encoder = freegaze.load_encoder(run)
+    assert len(freegaze.evaluate(encoder, draws=20, role="validation").table) == 4
+    assert not (run / "evaluation").exists()
+    encoder.run = None  # such as weights that came without a run
+    with pytest.raises(ConfigError, match="no run folder; give the folder"):
+        freegaze.evaluate(encoder)
+    assert len(freegaze.evaluate(encoder, make_recording(session_id="a"), draws=20).table) == 4
+
+
+def test_a_configuration_names_the_model_and_arguments_override_it(tmp_path: Path):
+    config = read_config(RunConfig, None, ["model.name=mean_rate", "training.max_passes=3"])
+    settings = {"data.min_rate_hz": 0, "split.gap_s": 0.1, "training.max_passes": 1}
+    run = tmp_path / "run"
+    encoder = freegaze.fit(make_recording(), run, config=config, settings=settings, device="cpu")
+    assert encoder.model_name == "mean_rate"
+    training = RunFolder(run).config().training
+    assert (training.max_passes, training.device) == (1, "cpu")
+
+
+def test_a_device_that_is_not_there_is_one_clear_error(fitted: Path):
+    with pytest.raises(ConfigError, match=r"no device 'cuda:77' .*choose auto, cpu or cuda"):
+        freegaze.load_encoder(fitted / "run", "cuda:77")
+
+
+def test_results_print_as_a_few_lines(fitted: Path):
+    encoder = freegaze.load_encoder(fitted / "run")
+    (recording, _) = freegaze.open_recordings("store", fitted / "data")
+    shown = {
+        repr(recording): ("'a'", "400 bins of 50 ms", "train 0.111 min", "4 neurons, spike_counts"),
+        repr(encoder): ("'behavior_only'", "run", "windows of 2 bins", "4 neurons"),
+        repr(freegaze.evaluate(encoder, draws=20)): ("4 neurons", "test bins", "correlation"),
+    }
+    for text, parts in shown.items():
+        assert 3 <= len(text.splitlines()) <= 40
+        for part in parts:
+            assert part in text
+
+
+VERBS = typer.main.get_command(app).commands
+SHORT = {
+    *("models", "sources", "targets", "metrics", "doctor", "schema"),
+    *("import-weights", "export-weights"),
+}
+
+
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - SHORT))
+def test_every_verb_that_takes_time_can_be_quiet(verb: str):
+    (quiet,) = [p for p in VERBS[verb].params if p.name == "quiet"]
+    assert (quiet.opts, quiet.help) == (["--quiet", "-q"], "Show no progress bar.")
+
+
+def test_the_device_has_one_default():
+    defaults = {
+        verb: parameter.show_default if parameter.default is None else parameter.default
+        for verb, command in VERBS.items()
+        for parameter in command.params
+        if parameter.name == "device"
+    }
+    assert set(defaults) >= {"train", "evaluate", "explain", "predict", "report"}
+    assert set(defaults.values()) == {"auto"}
+
+
+def shell(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("sys.argv", ["freegaze", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    out, err = capsys.readouterr()
+    return int(end.value.code or 0), out, err
+
+
+def test_train_names_the_neurons_that_it_leaves_out(tmp_path: Path, monkeypatch, capsys):
+    recording = make_recording()
+    responses = recording.responses.copy()
+    responses[:, 1] = 0
+    write_arrays(replace(recording, responses=responses), tmp_path / "mouse.npz")
+    options = ["--model", "mean_rate", "--set", "split.gap_s=0.1", "-q"]
+    words = ["train", tmp_path / "mouse.npz", *options, "--set", "data.min_rate_hz=0.5"]
+    status, out, _ = shell(monkeypatch, capsys, *words, "--out", tmp_path / "run")
+    assert status == 0
+    assert "1 of 4 neurons were left out" in out
+    assert "data.min_rate_hz = 0.5; --set data.min_rate_hz=0 keeps all" in out
+
+
+def test_a_shifter_without_eye_columns_names_the_setting(tmp_path: Path, monkeypatch, capsys):
+    recording = make_recording()
+    names = {"behavior_names": ("speed",), "behavior_units": ("cm/s",)}
+    blind = replace(recording, behavior=recording.behavior[:, :1], **names)
+    write_arrays(blind, tmp_path / "mouse.npz")
+    words = ["train", tmp_path / "mouse.npz", "--set", "data.min_rate_hz=0", "-q"]
+    for model in ("cnn_gru", "glm", "autoencoder", "sensorium"):
+        given = ["--model", model, "--out", tmp_path / model]
+        status, _, err = shell(monkeypatch, capsys, *words, *given)
+        assert status == 2
+        assert "needs the column 'theta', which was not recorded" in err
+        assert "--set model.shifter=none" in err
+    kept = [*words, "--model", "glm", "--set", "model.shifter=none", "--set", "split.gap_s=0.1"]
+    short = ["--set", "training.max_passes=1", "--out", tmp_path / "run"]
+    assert shell(monkeypatch, capsys, *kept, *short)[0] == 0
+
+
+@pytest.mark.parametrize(("width", "is_refused"), [(4.9, 0), (5.0, 1), (48.0, 1), (1000.5, 0)])
+def test_a_bin_width_in_milliseconds_is_asked_about(tmp_path: Path, width: float, is_refused: bool):
+    file = write_arrays(make_recording(bin_width_s=width), tmp_path / "mouse.npz")
+    if is_refused:
+        asked = rf"bin_width_s = {width:g}.*for {width:g} ms write {width / 1000:g}.*slow_bins=true"
+        with pytest.raises(DataError, match=asked):
+            freegaze.open_recordings("arrays", file)
+    (recording,) = freegaze.open_recordings("arrays", file, slow_bins=is_refused)
+    assert recording.bin_width_s == width
+
+
+def test_inspect_shows_quality_first_and_provenance_if_asked(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_arrays(make_recording(), tmp_path / "mouse.npz")
+    status, out, _ = shell(monkeypatch, capsys, "inspect", "mouse.npz", "-q")
+    assert status == 0
+    assert out.index("Quality of session mouse") < out.index("Contents of session mouse")
+    assert "Provenance" not in out
+    assert "quality check written to mouse_quality.html" in out
+    assert (tmp_path / "mouse_quality.html").is_file()
+    assert "Provenance" in shell(monkeypatch, capsys, "inspect", "mouse.npz", "-q", "--verbose")[1]

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from freegaze.cli.arguments import Quiet
+from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame, write_frame
 
 
@@ -14,6 +16,7 @@ def command(
     runs: Annotated[list[Path], typer.Argument(help="Evaluated runs, and PREDICTIONS.npz.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write the table to this CSV.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Draw it into this page.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Compare runs, and predictions made by any program, on the same test bins and neurons.
 
@@ -26,7 +29,8 @@ def command(
     from freegaze.evaluation.compare import compare
     from freegaze.reports import write_comparison_page
 
-    comparison = compare(runs)
+    with progress_bar(quiet) as progress:
+        comparison = compare(runs, progress=progress)
     print_frame("Paired differences with 95 % intervals", comparison.headline)
     if out is not None:
         write_frame(out, comparison.table)

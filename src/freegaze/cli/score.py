@@ -1,4 +1,4 @@
-"""``freegaze score``: score anyone's predictions of a recording."""
+"""``freegaze score``: scores of predictions made by any program."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import DataPath, SourceName
+from freegaze.cli.arguments import DataPath, Quiet, SourceName
+from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame, write_frame
 
 
@@ -16,6 +17,7 @@ def command(
     data: DataPath,
     source: SourceName = "auto",
     out: Annotated[Path | None, typer.Option("--out", help="Write the table to this CSV.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Score predictions made by any program, on the recording's test bins.
 
@@ -27,7 +29,11 @@ def command(
     from freegaze.evaluation.score_predictions import score_predictions
     from freegaze.sources import open_recordings
 
-    evaluation = score_predictions(predictions, open_recordings(source, data))
+    with progress_bar(quiet) as progress:
+        recordings = open_recordings(source, data)
+        progress("scoring", 0, len(recordings))
+        evaluation = score_predictions(predictions, recordings)
+        progress("scoring", len(recordings), len(recordings))
     print_frame(f"Scores of {predictions}", summary_frame(evaluation))
     if out is not None:
         write_frame(out, evaluation.table)

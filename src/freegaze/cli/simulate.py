@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import typer
 
@@ -42,7 +42,7 @@ def command(
 
         freegaze simulate --seed 1 --stimulus white_noise --out data/noise
     """
-    from freegaze.workflow import simulate
+    from freegaze.sources.simulation import simulate
 
     with progress_bar(quiet) as progress:
         recording = simulate(
@@ -50,10 +50,10 @@ def command(
             minutes=minutes,
             n_neurons=neurons,
             seed=seed,
-            track=cast(Any, track),  # checked there, with the nearest names in the message
+            track=track,
             redraws=redraws,
-            layout=cast(Any, layout),
-            stimulus=cast(Any, stimulus),
+            layout=layout,
+            stimulus=stimulus,
             card=card,
             progress=progress,
         )

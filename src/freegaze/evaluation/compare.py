@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from freegaze.metrics.bootstrap import DRAWS
 from freegaze.metrics.comparison import Comparison as ModelComparison
 from freegaze.metrics.comparison import PairedRecording, RecordingDifference, compare_models
 from freegaze.metrics.metric import METRICS, Metric, metrics_for
+from freegaze.progress import Progress
 from freegaze.runs.run_folder import RunFolder
 
 ALL_SESSIONS = "all"
@@ -80,6 +81,7 @@ def compare(
     only_tracked: bool = False,
     draws: int = DRAWS,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Compare models on the bins and neurons that all of them were scored on.
 
@@ -94,6 +96,7 @@ def compare(
         only_tracked: Compare on bins whose inputs were all tracked.
         draws: Number of resampled recordings.
         seed: Fixes the draws.
+        progress: Called with (description, done, total) after each pair of models and score.
 
     Returns:
         Differences over neurons and for each neuron.
@@ -121,12 +124,14 @@ def compare(
     kind = next(iter(sessions.values())).session.response_kind
     rows: list[dict[str, Any]] = []
     neurons: list[pd.DataFrame] = []
-    for first, second in combinations(models, 2):
-        for name in metrics or metrics_for(kind):
-            metric = METRICS.get(name)
-            pair_rows, pair_neurons = _compare_pair(first, second, metric, sessions, draws, seed)
-            rows += pair_rows
-            neurons += pair_neurons
+    steps = list(product(combinations(models, 2), metrics or metrics_for(kind)))
+    for done, ((first, second), name) in enumerate(steps, start=1):
+        metric = METRICS.get(name)
+        pair_rows, pair_neurons = _compare_pair(first, second, metric, sessions, draws, seed)
+        rows += pair_rows
+        neurons += pair_neurons
+        if progress is not None:
+            progress(f"{name} of {second} and {first}", done, len(steps))
     by_neuron = pd.concat(neurons, ignore_index=True) if neurons else pd.DataFrame()
     return Comparison(pd.DataFrame(rows), by_neuron)
 

@@ -16,13 +16,18 @@ from freegaze.sources import open_recordings
 def open_run_recordings(run_dir: Path | str) -> list[Recording]:
     """Open the recordings that a run was fitted on, from the source in its configuration.
 
+    Sessions of that source which the run was not fitted on are left out.
+
     Args:
         run_dir: The run folder.
 
     Raises:
         FreegazeError: If there is no run, or its data cannot be opened any more.
     """
-    return open_source(RunFolder(Path(run_dir)).config().source)
+    run = RunFolder(Path(run_dir))
+    recordings = open_source(run.config().source)
+    fitted = run.manifest().get("data") or ()
+    return [r for r in recordings if r.session_id in fitted] or recordings
 
 
 def open_against(run_dir: Path | str, changes: Sequence[str]) -> list[Recording]:

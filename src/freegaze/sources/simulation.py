@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from freegaze.recording.recording import Recording
 from freegaze.recording.store import save_store
 from freegaze.registry import nearest_names
 from freegaze.sources.conversion import errors_name
+from freegaze.sources.source import open_recordings
 from freegaze.sources.xu2023.layout import VideoKind, write_xu2023
 
 if TYPE_CHECKING:
@@ -36,57 +38,80 @@ Layout = Literal["store", "xu2023"]
 Stimulus = Literal["world", "white_noise"]
 
 
-def simulate_to(
-    config: SimulationConfig,
-    folder: Path | str,
+def simulate(
+    out: Path | str,
     *,
-    stimulus: str = "world",
+    minutes: float | None = None,
+    n_neurons: int | None = None,
+    seed: int | None = None,
+    track: str | None = None,
+    redraws: int | None = None,
+    config: SimulationConfig | None = None,
     layout: str = "store",
-    has_card: bool = False,
+    stimulus: str = "world",
+    card: bool = False,
     progress: Progress | None = None,
-) -> tuple[Recording, Path]:
-    """Simulate a session and write it.
+) -> Recording:
+    """Simulate a session of the virtual mouse and write it with the truth behind it.
 
     Args:
-        config: Configuration of the session.
-        folder: Folder in which the session gets its own folder.
+        out: Folder that the session's own folder is written into.
+        minutes: Length in minutes.
+        n_neurons: Number of neurons.
+        seed: Fixes the whole simulation.
+        track: How hard the task is: ``affine``, ``standard``, ``hard`` or ``null``.
+        redraws: Number of further draws of spikes from the same rates.
+        config: All settings of a simulation, of which those above override theirs.
+        layout: ``store``, or ``xu2023`` for files like those of Xu et al. (2023).
         stimulus: ``world``: a freely moving mouse; ``white_noise``: the same neurons, head-fixed
-            before a screen, without a truth beside the recording.
-        layout: See ``write_simulation``.
-        has_card: Whether to write ``realism_card.md`` beside the recording: statistics of body,
-            gaze, frames and neurons beside those of real mice.
-        progress: Called now and then with (stage, done, total).
+            before a screen of white noise, without a truth.
+        card: Whether to write ``realism_card.md`` beside the recording: statistics of body, gaze,
+            frames and neurons beside those of real mice.
+        progress: Called with (description, done, total) after each step.
 
     Returns:
-        The recording, and the session's folder.
+        The recording, opened from its folder.
 
     Raises:
-        ConfigError: If there is no such stimulus or layout, or a choice does not go with white
-            noise.
-        DataError: If the session exists already, or the disk refuses.
-    """
-    from freegaze.simulation import realism_card, realism_card_markdown, show_white_noise, simulate
+        ConfigError: If layout or stimulus are unknown, a setting is impossible, or a choice does
+            not go with white noise.
+        DataError: If the session exists already, or cannot be written.
 
+    Example:
+        >>> freegaze.simulate("data/other", minutes=0.5, n_neurons=3, seed=4).n_neurons
+        3
+    """
+    from freegaze import simulation
+
+    given = {"minutes": minutes, "n_neurons": n_neurons, "seed": seed, "track": track}
+    given["redraws"] = redraws
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if config is None:
+        config = simulation.SimulationConfig(**chosen)
+    elif chosen:
+        config = replace(config, **chosen)
     if stimulus not in get_args(Stimulus):
         near = nearest_names(stimulus, list(get_args(Stimulus)))
         raise ConfigError(f"unknown stimulus {stimulus!r} ({near})")
-    check_target(config.session_id, folder, layout)
+    check_target(config.session_id, out, layout)
+    only_session = {"sessions": [config.session_id], "min_rate_hz": 0}
     if stimulus == "white_noise":
-        chosen = {"layout": layout != "store", "card": has_card, "redraws": config.redraws > 0}
-        for option, is_chosen in chosen.items():
+        unfit = {"layout": layout != "store", "card": card, "redraws": config.redraws > 0}
+        for option, is_chosen in unfit.items():
             if is_chosen:
                 raise ConfigError(
                     f"`--{option}` needs a freely moving mouse; leave it out with white noise"
                 )
-        recording = show_white_noise(config)
-        return recording, save_store(recording, Path(folder) / config.session_id)
-    recording, truth = simulate(config, progress)
-    session = write_simulation(recording, truth, folder, cast(Layout, layout))
-    if has_card:
-        text = realism_card_markdown(realism_card([recording], [truth]))
+        save_store(simulation.show_white_noise(config), Path(out) / config.session_id)
+        return open_recordings("store", out, **only_session)[0]
+    recording, truth = simulation.simulate(config, progress)
+    session = write_simulation(recording, truth, out, cast(Layout, layout))
+    if card:
+        text = simulation.realism_card_markdown(simulation.realism_card([recording], [truth]))
         with atomic_file(session / CARD) as file:
             file.write_text(f"# Realism card of {config.session_id}\n\n{text}", "utf-8")
-    return recording, session
+    source = "simulation" if layout == "store" else layout
+    return open_recordings(source, out, **only_session)[0]
 
 
 def is_simulation(folder: Path) -> bool:
