@@ -119,9 +119,15 @@ def test_doctor_finds_this_machine_ready(freegaze):
 
 
 def test_doctor_names_what_is_missing(freegaze, monkeypatch):
-    monkeypatch.setattr("freegaze.cli.doctor._dependencies", lambda: ["torch", "no-such-package"])
-    message = freegaze("doctor", status=2).stderr
-    assert "not installed: no-such-package" in message
+    packages = {"": ["torch", "no-such-package"], "nwb": ["no-such-extra"]}
+    monkeypatch.setattr("freegaze.cli.doctor._dependencies", packages.copy)
+    result = freegaze("doctor", status=2)
+    assert "not installed: no-such-package;" in result.stderr
+    assert "pip install '.[nwb]'" in result.stdout
+    monkeypatch.setattr(
+        "freegaze.cli.doctor._dependencies", lambda: {"": ["torch"], "nwb": ["no-such-extra"]}
+    )
+    assert "all good" in freegaze("doctor").stdout  # an extra may be missing
 
 
 def test_the_originals_layout_reads_back(freegaze, tmp_path):

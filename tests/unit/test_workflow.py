@@ -283,6 +283,7 @@ VERBS = typer.main.get_command(app).commands
 SHORT = {
     *("models", "sources", "targets", "metrics", "doctor", "schema"),
     *("import-weights", "export-weights"),
+    "verify",  # which prints each file when it is compared
 }
 
 

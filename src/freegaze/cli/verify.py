@@ -7,14 +7,11 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import Quiet
-from freegaze.cli.progress import progress_bar
 from freegaze.errors import DataError
 
 
 def command(
     path: Annotated[Path, typer.Argument(help="A store, a run, fetched data, or a folder above.")],
-    quiet: Quiet = False,
 ) -> None:
     """Compare every file with its checksum; leave with status 2 if one has changed.
 
@@ -27,12 +24,10 @@ def command(
     from freegaze.recording.verification import verify_files
 
     checks = []
-    with progress_bar(quiet) as progress:
-        for check in verify_files(path):
-            checks.append(check)
-            progress(f"verified {check.path.name}", len(checks), len(checks))
-            detail = f" ({check.detail})" if check.detail else ""
-            typer.echo(f"{check.verdict}: {check.path}{detail}")
+    for check in verify_files(path):
+        checks.append(check)
+        detail = f" ({check.detail})" if check.detail else ""
+        typer.echo(f"{check.verdict}: {check.path}{detail}")
     damaged = [check for check in checks if check.is_damaged]
     if damaged:
         raise DataError(
