@@ -20,6 +20,7 @@ from e2e_options import SMALL, SMALL_EXPLANATION
 from freegaze.errors import CheckpointError
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.storage import load_explanations
+from freegaze.explanation.truth import load_truth_comparison
 from freegaze.fitted.storage import load_encoder
 from freegaze.runs.run_folder import RunFolder
 from interrupted_commands import start_command, tree
@@ -190,6 +191,11 @@ def finished(run: Path) -> None:
     folder.config(), folder.manifest(), folder.kept_pass()
 
 
+def load_truths(run: Path) -> None:
+    for folder in (run / "explanation").iterdir():
+        load_truth_comparison(run, folder.name)
+
+
 def is_refused(read: Callable[[Path], Any], run: Path) -> bool:
     try:
         read(run)
@@ -207,13 +213,15 @@ def test_a_file_that_is_gone_is_named_or_not_needed(freegaze, explained: Path, t
         shutil.copytree(explained, run)
         (run / name).unlink()
         left = tree(run)
-        if not name.endswith("checksums.sha256"):
+        if not name.endswith(".sha256"):
             told = freegaze("verify", run, status=2)
             assert f"missing: {run / name}" in told.stdout
             assert told.stderr.count("freegaze: ") == 1
-        readers = (load_encoder, load_evaluation, load_explanations, finished)
+        readers = (load_encoder, load_evaluation, load_explanations, load_truths, finished)
         refused = [read for read in readers if is_refused(read, run)]
-        is_spare = name.endswith((".csv", "checksums.sha256", "checkpoint.safetensors"))
+        is_spare = name.endswith((".csv", ".sha256", "checkpoint.safetensors"))
+        if "/truth" in name:  # its tables have no copies; without its last file there is none
+            is_spare = name.endswith(("truth.json", "truth.sha256"))
         assert bool(refused) != is_spare, (name, refused)
         assert tree(run) == left
 

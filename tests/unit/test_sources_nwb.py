@@ -144,7 +144,7 @@ def test_a_file_says_what_is_in_it(tiny: Path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     text = CliRunner().invoke(app, ["inspect", "tiny.nwb"]).stdout
     assert "processing/behavior/EyeTracking/gaze" in text
-    assert "quality check: tiny_quality.html" in text
+    assert "quality check written to tiny_quality.html" in text
     text = CliRunner().invoke(app, ["inspect", "tiny.nwb", "--option", "video=world"]).stdout
     assert "processing/behavior/EyeTracking/gaze" in text
     assert "not opened as a recording: tiny.nwb: video: the file has no 'world'" in text

@@ -22,6 +22,10 @@ def print_nested(title: str, values: Mapping[str, Any]) -> None:
     Console().print(table)
 
 
+MAX_NAME_WIDTH = 32
+"""Characters of a name that are kept in one line; longer ones are folded."""
+
+
 def print_frame(title: str, frame: pd.DataFrame) -> None:
     """Print a data frame, numbers with four significant digits."""
     print_rows(title, map(str, frame.columns), frame.itertuples(index=False))
@@ -30,10 +34,14 @@ def print_frame(title: str, frame: pd.DataFrame) -> None:
 def print_rows(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """Print rows of plain values, numbers with four significant digits."""
     table = Table(title=escape(title), title_justify="left")
-    for name in columns:
-        table.add_column(escape(name), overflow="fold")  # nothing is cut off
-    for row in rows:
-        table.add_row(*(escape(_text(value)) for value in row))
+    texts = [[escape(_text(value)) for value in row] for row in rows]
+    # The first column holds names that are typed again in a command: they stay in one line.
+    longest = max((len(row[0]) for row in texts), default=0)
+    for place, name in enumerate(columns):
+        width = min(longest, MAX_NAME_WIDTH) if place == 0 else None
+        table.add_column(escape(name), overflow="fold", min_width=width)  # nothing is cut off
+    for row in texts:
+        table.add_row(*row)
     Console().print(table)
 
 
