@@ -26,7 +26,10 @@ ROOT = Path(freegaze.__file__).parent
 SUPPLY = {
     "allocator.py",
     "config.py",
+    "config_table.py",
+    "contiguous.py",
     "dataset",
+    "entries.py",
     "errors.py",
     "files",
     "metrics",
