@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from builders import make_recording, make_trial_recording
+from fake_encoder import fake_fit
 from freegaze.dataset.splits import split_recording
 from freegaze.errors import DataError
 from freegaze.evaluation.compare import compare
 from freegaze.evaluation.condition_mean import condition_mean
-from freegaze.evaluation.evaluate import score_sessions
+from freegaze.evaluation.evaluate import evaluate, score_sessions
 from freegaze.evaluation.scored_session import scored_session
 from freegaze.sources import open_recordings
 
@@ -79,6 +80,24 @@ def test_recordings_without_trials_and_bins_outside_them_are_refused():
     mixed = trials.with_segments(segments)
     with pytest.raises(DataError, match="bin 460 is in no trial"):
         condition_mean(mixed, split_recording(mixed), targets=np.array([450, 460]))
+
+
+def test_an_evaluation_by_condition_scores_the_condition_mean_beside_the_encoder():
+    recording = make_trial_recording()
+    encoder = fake_fit([recording])
+    evaluation = evaluate(encoder, recording, draws=10, condition="stimulus_direction_deg")
+    table, (session,) = evaluation.table, evaluation.sessions
+    expected = condition_mean(recording, encoder.split(recording), targets=session.targets).rates
+    r = [np.corrcoef(expected[:, i], session.observed[:, i])[0, 1] for i in range(4)]
+    np.testing.assert_allclose(table["condition_mean_correlation"], r, rtol=1e-5)
+    assert "condition_mean_correlation" not in evaluate(encoder, recording, draws=10).table
+    direction = recording.annotations["stimulus_direction_deg"].copy()
+    direction[-20:] = 315.0  # never trained on
+    recording = replace(recording, annotations={"stimulus_direction_deg": direction})
+    table = evaluate(encoder, recording, draws=10, condition="stimulus_direction_deg").table
+    assert "condition_mean_correlation" not in table
+    with pytest.raises(DataError, match="no annotation 'direction'"):
+        evaluate(encoder, recording, draws=10, condition="direction")
 
 
 @pytest.mark.skipif(not REAL.exists(), reason=f"real data not found: {REAL}")

@@ -16,6 +16,14 @@ def command(
     draws: Annotated[int, typer.Option(help="Number of bootstrap draws for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Fixes the draws.")] = 0,
     paper: Annotated[bool, typer.Option("--paper", help="Add the scores of Xu et al.")] = False,
+    condition: Annotated[
+        str | None,
+        typer.Option(
+            "--condition",
+            metavar="ANNOTATION",
+            help="Names the stimulus of each trial: adds noise ceilings and the condition mean.",
+        ),
+    ] = None,
     model: OwnModel = None,
     accept_changed_model: AcceptsChange = False,
     device: Device = "auto",
@@ -29,6 +37,8 @@ def command(
     For example:
 
         freegaze evaluate runs/first
+
+        freegaze evaluate runs/park --condition stimulus_direction_deg
     """
     from freegaze.evaluation.evaluation import summary_frame
     from freegaze.fitted.storage import load_encoder
@@ -36,6 +46,8 @@ def command(
 
     encoder = load_encoder(run, device, model, accept_changed_model)
     with progress_bar(quiet) as progress:
-        evaluation = evaluate(encoder, draws=draws, seed=seed, paper=paper, progress=progress)
+        evaluation = evaluate(
+            encoder, draws=draws, seed=seed, condition=condition, paper=paper, progress=progress
+        )
     print_frame(f"Scores of {run}", summary_frame(evaluation))
     typer.echo(f"one row per neuron: {run / 'evaluation' / 'scores.csv'}")

@@ -18,8 +18,8 @@ from freegaze.evaluation.score_predictions import score_beside
 from freegaze.evaluation.shared_sessions import SharedSession, share_sessions
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.metrics.bootstrap import DRAWS
-from freegaze.metrics.comparison import Comparison as ModelComparison
-from freegaze.metrics.comparison import PairedRecording, RecordingDifference, compare_models
+from freegaze.metrics.comparison import PairedRecording, compare_models
+from freegaze.metrics.intervals import NO_INTERVAL, Interval
 from freegaze.metrics.metric import METRICS, Metric, metrics_for
 from freegaze.progress import Progress
 from freegaze.runs.run_folder import RunFolder
@@ -209,23 +209,29 @@ def _compare_pair(
     draws: int,
     seed: int,
 ) -> tuple[list[dict[str, Any]], list[pd.DataFrame]]:
-    """Compare two models by one score: rows over neurons, and a table of neurons a session."""
+    """Compare two models by one score: rows over neurons, and a table of neurons per session."""
     rows, neurons = [], []
-    paired = {name: _paired(shared, first, second) for name, shared in sessions.items()}
-    means = {name: _means(metric, pair, sessions[name]) for name, pair in paired.items()}
-    for name, pair in paired.items():
-        same = {"first": first, "second": second, "session_id": name, "metric": metric.name}
-        if not means[name]["n_neurons"]:  # a constant prediction has no correlation
-            rows.append({**same, **means[name], **_no_difference()})
-            continue
-        found = compare_models(metric.name, [pair], draws, seed)
-        rows.append({**same, **means[name], **_difference(found)})
-        neurons.append(_neuron_table(same, sessions[name], found.recordings[0]))
+    means = {name: _mean_scores(metric, s, first, second) for name, s in sessions.items()}
     known = [name for name in sessions if means[name]["n_neurons"]]
+    groups = {name: [name] for name in sessions}
     if len(known) > 1:
-        found = compare_models(metric.name, [paired[name] for name in known], draws, seed)
-        same = {"first": first, "second": second, "session_id": ALL_SESSIONS, "metric": metric.name}
-        rows.append({**same, **_over_sessions([means[n] for n in known]), **_difference(found)})
+        groups[ALL_SESSIONS] = known
+    for label, names in groups.items():
+        same = {"first": first, "second": second, "session_id": label, "metric": metric.name}
+        over = _over_sessions([means[name] for name in names])
+        mean, p = NO_INTERVAL, float("nan")
+        if over["n_neurons"]:  # a constant prediction has no correlation
+            pairs = [_paired(sessions[name], first, second) for name in names]
+            found = compare_models(metric.name, pairs, draws, seed)
+            mean, p = found.mean, found.p_value
+            if label != ALL_SESSIONS:
+                unit_ids, (by_neuron,) = sessions[label].session.unit_ids, found.recordings
+                columns = _difference_columns(by_neuron.neurons, by_neuron.neuron_p)
+                neurons.append(pd.DataFrame({**same, "unit_id": unit_ids, **columns}))
+        is_better = mean.low > 0 if metric.higher_is_better else mean.high < 0
+        rows.append(
+            {**same, **over, **_difference_columns(mean, p), "is_second_better": bool(is_better)}
+        )
     return rows, neurons
 
 
@@ -240,22 +246,23 @@ def _paired(shared: SharedSession, first: str, second: str) -> PairedRecording:
     )
 
 
-def _means(metric: Metric, pair: PairedRecording, shared: SharedSession) -> dict[str, Any]:
+def _mean_scores(metric: Metric, shared: SharedSession, first: str, second: str) -> dict[str, Any]:
     """Average the scores of both models over the neurons that have a score in every run."""
+    session = shared.session
     scores = [
-        np.mean([metric(rates, pair.observed, pair.context) for rates in group], axis=0)
-        for group in (pair.predicted_b, pair.predicted_a)
+        np.mean([metric(r, session.observed, session.context) for r in shared.rates[model]], axis=0)
+        for model in (first, second)
     ]
     known = np.isfinite(scores).all(0)
-    first, second = (float(s[known].mean()) if known.any() else float("nan") for s in scores)
+    means = [float(s[known].mean()) if known.any() else float("nan") for s in scores]
     return {
-        "first_mean": first,
-        "second_mean": second,
+        "first_mean": means[0],
+        "second_mean": means[1],
         "n_neurons": int(known.sum()),
-        "n_bins": len(shared.session.targets),
-        "n_blocks": shared.session.blocks.n_blocks,
-        "n_seeds_first": len(pair.predicted_b),
-        "n_seeds_second": len(pair.predicted_a),
+        "n_bins": len(session.targets),
+        "n_blocks": session.blocks.n_blocks,
+        "n_seeds_first": len(shared.rates[first]),
+        "n_seeds_second": len(shared.rates[second]),
     }
 
 
@@ -265,35 +272,13 @@ def _over_sessions(means: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {**means[0], **averaged, **summed}
 
 
-def _difference(found: ModelComparison) -> dict[str, Any]:
-    low, high = float(found.mean.low), float(found.mean.high)
+def _difference_columns(found: Interval, p: float | np.ndarray) -> dict[str, Any]:
     return {
-        "difference": float(found.mean.value),
-        "difference_low": low,
-        "difference_high": high,
-        "p": found.p_value,
-        "is_second_better": low > 0 if found.metric.higher_is_better else high < 0,
+        "difference": found.value.tolist(),
+        "difference_low": found.low.tolist(),
+        "difference_high": found.high.tolist(),
+        "p": p,
     }
-
-
-def _no_difference() -> dict[str, Any]:
-    names = ("difference", "difference_low", "difference_high", "p")
-    return {**dict.fromkeys(names, float("nan")), "is_second_better": False}
-
-
-def _neuron_table(
-    same: Mapping[str, Any], shared: SharedSession, found: RecordingDifference
-) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            **same,
-            "unit_id": shared.session.unit_ids,
-            "difference": found.neurons.value,
-            "difference_low": found.neurons.low,
-            "difference_high": found.neurons.high,
-            "p": found.neuron_p,
-        }
-    )
 
 
 def _text(value: Any) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import cast
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Integer
 
 from freegaze.dataset.splits import Split
 from freegaze.errors import DataError
-from freegaze.evaluation.repeats import trial_condition
+from freegaze.evaluation.repeats import trial_condition, trial_positions
 from freegaze.fitted.encoder import Prediction
 from freegaze.recording.recording import Recording, Role, Segment
 
@@ -24,8 +26,8 @@ def condition_mean(
 ) -> Prediction:
     """Predict trials by the mean training response to their condition at each time in the trial.
 
-    Without a model of the stimulus this is the best guess for a cell that only follows it; what a
-    model wins beyond is due to changes from trial to trial. It cannot predict new conditions.
+    It cannot predict new conditions. A mean over few trials is noisy: a model that scores higher
+    does not therefore follow single trials.
 
     Args:
         recording: A session with trials.
@@ -41,74 +43,65 @@ def condition_mean(
     Raises:
         DataError: If there are no trials, or a condition or time in the trial was never trained on.
     """
-    if targets is None:
-        targets = np.concatenate([_bins(s, split.is_role(role)) for s in _trials(recording)])
-    means = _training_means(recording, split, condition)
-    rates = np.empty((len(targets), recording.n_neurons), dtype=np.float32)
-    is_predicted = np.zeros(len(targets), dtype=bool)
-    for trial in _trials(recording):
-        here = (targets >= trial.start) & (targets < trial.stop)
-        if here.any():
-            key = _key(recording, trial, condition)
-            rates[here] = _look_up(means, key, targets[here] - trial.start, recording, condition)
-        is_predicted |= here
-    if not is_predicted.all():
-        raise DataError(
-            f"session {recording.session_id!r}: bin {targets[~is_predicted][0]} is in no trial; "
-            "give bins of trials only"
-        )
-    return Prediction(recording.session_id, targets, rates, recording.unit_ids)
-
-
-def _training_means(
-    recording: Recording, split: Split, condition: str | None
-) -> dict[Hashable, Float[np.ndarray, "time neuron"]]:
-    """Mean training response of each condition at each time in the trial; NaN where none."""
-    is_training = split.is_role("train")
-    longest = max(trial.n_bins for trial in _trials(recording))
-    sums: dict[Hashable, np.ndarray] = {}
-    counts: dict[Hashable, np.ndarray] = {}
-    for trial in _trials(recording):
-        bins = _bins(trial, is_training)
-        if len(bins):
-            key = _key(recording, trial, condition)
-            total = sums.setdefault(key, np.zeros((longest, recording.n_neurons)))
-            total[bins - trial.start] += recording.responses[bins]
-            counts.setdefault(key, np.zeros((longest, 1)))[bins - trial.start] += 1
-    with np.errstate(invalid="ignore"):
-        return {key: sums[key] / counts[key] for key in sums}
-
-
-def _look_up(
-    means: dict[Hashable, np.ndarray],
-    key: Hashable,
-    times: np.ndarray,
-    recording: Recording,
-    condition: str | None,
-) -> np.ndarray:
-    found = means[key][times] if key in means else np.full((len(times), 1), np.nan)
-    if np.isnan(found).any():
-        what = f"{condition} = {key}" if condition else "any condition"
-        raise DataError(
-            f"session {recording.session_id!r}: no training trial of {what} has bin "
-            f"{times[np.isnan(found).any(1)][0]} of a trial; train on more trials, or predict fewer"
-        )
-    return found
-
-
-def _key(recording: Recording, trial: Segment, condition: str | None) -> Hashable:
-    return None if condition is None else trial_condition(recording, trial, condition)
-
-
-def _trials(recording: Recording) -> list[Segment]:
-    trials = [segment for segment in recording.segments if segment.trial]
-    if not trials:
+    segments = recording.segments
+    if not any(segment.trial for segment in segments):
         raise DataError(
             f"session {recording.session_id!r} has no trials, so there is no mean over them; mark "
             "its segments as trials where it is opened"
         )
-    return trials
+    if targets is None:
+        is_trial = np.array([s.trial for s in segments])[recording.segment_index()]
+        targets = np.flatnonzero(is_trial & split.is_role(role))
+    rates = condition_rates(recording, split, condition, targets)
+    if np.isnan(rates).any():
+        bin_ = targets[np.isnan(rates).any(1)][0]
+        trial = segments[recording.segment_index()[bin_]]
+        if not trial.trial:
+            raise DataError(
+                f"session {recording.session_id!r}: bin {bin_} is in no trial; give bins of trials "
+                "only"
+            )
+        what = "any condition"
+        if condition is not None:
+            what = f"{condition} = {trial_condition(recording, trial, condition)}"
+        raise DataError(
+            f"session {recording.session_id!r}: no training trial of {what} has bin "
+            f"{bin_ - trial.start} of a trial; train on more trials, or predict fewer"
+        )
+    return Prediction(recording.session_id, targets, rates, recording.unit_ids)
 
 
-def _bins(trial: Segment, is_wanted: np.ndarray) -> np.ndarray:
-    return trial.start + np.flatnonzero(is_wanted[trial.start : trial.stop])
+def condition_rates(
+    recording: Recording,
+    split: Split,
+    condition: str | None,
+    targets: Integer[np.ndarray, " window"],
+) -> Float[np.ndarray, "window neuron"]:
+    """Average training responses to the condition of each bin at its time in the trial.
+
+    Args:
+        recording: The session.
+        split: Roles of the bins; means are over training bins only.
+        condition: Annotation that names the condition of a trial; ``None`` takes all trials.
+        targets: Bins to predict, in order of time.
+
+    Returns:
+        Mean responses; NaN for bins outside trials, or whose condition and time in the trial have
+        no training bin.
+
+    Raises:
+        DataError: If there is no such annotation, or it changes within a trial.
+    """
+
+    def name_of(trial: Segment) -> Hashable:
+        return None if condition is None else trial_condition(recording, trial, condition)
+
+    training = split.bins("train")
+    bins = np.union1d(training, targets)
+    stimulus, time = trial_positions(recording, bins, name_of)
+    averaged = np.isin(bins, training) & (time >= 0)
+    places = pd.MultiIndex.from_arrays([stimulus, time])
+    responses = pd.DataFrame(recording.responses[bins[averaged]].astype(np.float64))
+    responses.index = places[averaged]
+    means = cast(pd.DataFrame, responses.groupby(level=[0, 1]).mean())
+    return means.reindex(places[np.searchsorted(bins, targets)]).to_numpy(np.float32)

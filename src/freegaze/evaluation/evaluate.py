@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from freegaze.errors import DataError
+from freegaze.evaluation.condition_mean import condition_rates
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.neuron_scores import ExtraScore, score_neurons
 from freegaze.evaluation.population_scores import summarize
@@ -16,6 +18,9 @@ from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
+
+CONDITION_MEAN = "condition_mean"
+"""Name of the reference that is the mean training response to each condition."""
 
 
 def evaluate(
@@ -40,8 +45,9 @@ def evaluate(
         role: Bins to score; scores of other bins than ``test`` are too high.
         predictions: Predictions made before, one for each recording, of the scored bins at least;
             computed for all bins if left out, as further bins serve to estimate chance.
-        condition: Annotation that tells which trials repeat a stimulus; by default those do that
-            show the same frames.
+        condition: Annotation that names the stimulus of each trial; by default, trials with equal
+            frames repeat a stimulus. With it, the table has the scores of the mean training
+            response to each condition (`CONDITION_MEAN`), if all scored conditions were trained on.
         extra_score: Computes further scores of each session, such as
             ``freegaze.paper.scores.paper_scores``.
         progress: Called with (description, done, total) after each session's prediction and scores.
@@ -112,7 +118,7 @@ def _score_with(
     condition: str | None,
 ) -> ScoredSession:
     recording = encoder.match_neurons(recording)
-    return scored_session(
+    session = scored_session(
         recording,
         prediction or encoder.predict(recording),
         encoder.mean_response(recording),
@@ -121,3 +127,9 @@ def _score_with(
         lag=encoder.data.lag,
         condition=condition,
     )
+    if condition is None:
+        return session
+    rates = condition_rates(recording, encoder.split(recording), condition, session.targets)
+    if np.isnan(rates).any():
+        return session
+    return replace(session, references={**session.references, CONDITION_MEAN: rates})

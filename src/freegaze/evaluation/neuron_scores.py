@@ -8,7 +8,8 @@ n_bins_tracked, X_tracked, ..._low, ..._high   the same over bins whose inputs w
 correlation_null, correlation_p        correlation by chance (shifted, or against other trials), and
                                        the probability of one as high as the true one
 noise_ceiling, feve, cc_norm           where trials repeat a stimulus (neurons with enough signal)
-R_X                                    score of a reference R (a simulation's oracle, attainable)
+R_X                                    score of a reference R (a simulation's oracle, attainable;
+                                       condition_mean where a condition is given)
 X_fraction, _low, _high                score / score of ``attainable`` (correlation, bits per spike)
 E_...                                  scores that the caller adds (``ExtraScores`` of name E)
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,7 @@ import numpy as np
 from freegaze.evaluation.evaluation import POOLED
 from freegaze.evaluation.neuron_scores import NeuronScores
 from freegaze.evaluation.scored_session import ScoredSession
-from freegaze.metrics.bootstrap import BlockDraws
-from freegaze.metrics.intervals import LEVEL, Interval, mean_interval, median_interval
+from freegaze.metrics.intervals import LEVEL, NO_INTERVAL, mean_interval, median_interval
 from freegaze.metrics.pooling import pool_draws
 
 NOT_SCORES = ("session_id", "unit_id", "rate_hz", "n_bins", "n_bins_tracked")
@@ -42,12 +42,12 @@ def summarize(
 
 
 def _part(scores: Sequence[NeuronScores], sessions: Sequence[ScoredSession]) -> dict[str, Any]:
-    names = [n for s in scores for n in s.columns if not _is_aside(n)]
+    names = [n for s in scores for n in s.columns if not n.endswith(("_low", "_high"))]
     part: dict[str, Any] = {
         "n_neurons": sum(len(s.unit_ids) for s in sessions),
         "n_bins": sum(len(s.targets) for s in sessions),
         "n_blocks": sum(s.blocks.n_blocks for s in sessions),
-        "scores": {name: _entry(name, scores) for name in dict.fromkeys(names)},
+        "scores": {n: _entry(n, scores) for n in dict.fromkeys(names) if n not in NOT_SCORES},
     }
     if len(sessions) == 1:
         part["chance"] = {"method": sessions[0].chance.method, "n_null": sessions[0].chance.n_null}
@@ -61,32 +61,20 @@ def _entry(name: str, scores: Sequence[NeuronScores]) -> dict[str, float | int]:
     values = np.concatenate([s.columns[name] for s in having])
     known = values[np.isfinite(values)]
     draws = [s.draws[name] for s in having if name in s.draws]
-    mean, median = _intervals(known, pool_draws(draws) if draws else None)
+    mean = median = NO_INTERVAL
+    if draws:
+        pooled = pool_draws(draws)
+        mean, median = mean_interval(pooled), median_interval(pooled)
+    elif known.size:
+        mean = replace(NO_INTERVAL, value=np.asarray(known.mean()))
+        median = replace(NO_INTERVAL, value=np.asarray(np.median(known)))
     return {
-        **_plain("mean", mean),
-        **_plain("median", median),
+        "mean": float(mean.value),
+        "mean_low": float(mean.low),
+        "mean_high": float(mean.high),
+        "median": float(median.value),
+        "median_low": float(median.low),
+        "median_high": float(median.high),
         "n_neurons": len(known),
         "n_undefined": len(values) - len(known),
     }
-
-
-def _intervals(known: np.ndarray, draws: BlockDraws | None) -> tuple[Interval, Interval]:
-    if draws is not None:
-        return mean_interval(draws), median_interval(draws)
-    none = np.array(np.nan)
-    if not known.size:
-        return Interval(none, none, none), Interval(none, none, none)
-    mean, median = (np.asarray(average(known)) for average in (np.mean, np.median))
-    return Interval(mean, none, none), Interval(median, none, none)
-
-
-def _plain(name: str, interval: Interval) -> dict[str, float]:
-    return {
-        name: float(interval.value),
-        f"{name}_low": float(interval.low),
-        f"{name}_high": float(interval.high),
-    }
-
-
-def _is_aside(column: str) -> bool:
-    return column in NOT_SCORES or column.endswith(("_low", "_high"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 from jaxtyping import Integer
@@ -34,18 +34,42 @@ def repeat_cells(
     Raises:
         DataError: If there is no such annotation, or it changes within a trial.
     """
-    stimulus, time = np.full((2, len(targets)), NOT_REPEATED)
-    numbers: dict[Hashable, int] = {}
-    for segment in (s for s in recording.segments if s.trial):
-        low, high = np.searchsorted(targets, (segment.start, segment.stop))
-        if high > low:
-            key = _stimulus(recording, segment, condition)
-            stimulus[low:high] = numbers.setdefault(key, len(numbers))
-            time[low:high] = targets[low:high] - segment.start
+
+    def name_of(trial: Segment) -> Hashable:
+        if condition is not None:
+            return trial_condition(recording, trial, condition)
+        return recording.frame_index[trial.start : trial.stop].astype(np.int64).tobytes()
+
+    stimulus, time = trial_positions(recording, targets, name_of)
     pairs = np.stack([stimulus, time], axis=1)
     _, cell, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
     is_repeated = (stimulus != NOT_REPEATED) & (counts[cell] > 1)
     return np.where(is_repeated, cell, NOT_REPEATED)
+
+
+def trial_positions(
+    recording: Recording,
+    bins: Integer[np.ndarray, " bin"],
+    name_of: Callable[[Segment], Hashable],
+) -> tuple[Integer[np.ndarray, " bin"], Integer[np.ndarray, " bin"]]:
+    """Find the stimulus and the time in the trial of each bin.
+
+    Args:
+        recording: The session.
+        bins: Bins in order of time.
+        name_of: Names the stimulus of a trial.
+
+    Returns:
+        Number of the stimulus, and bin of the trial; both `NOT_REPEATED` for bins outside trials.
+    """
+    stimulus, time = np.full((2, len(bins)), NOT_REPEATED)
+    numbers: dict[Hashable, int] = {}
+    for trial in (segment for segment in recording.segments if segment.trial):
+        low, high = np.searchsorted(bins, (trial.start, trial.stop))
+        if high > low:
+            stimulus[low:high] = numbers.setdefault(name_of(trial), len(numbers))
+            time[low:high] = bins[low:high] - trial.start
+    return stimulus, time
 
 
 def trial_condition(recording: Recording, trial: Segment, condition: str) -> Hashable:
@@ -73,9 +97,3 @@ def trial_condition(recording: Recording, trial: Segment, condition: str) -> Has
         )
     value = found[0].item()
     return "missing" if value != value else value  # NaN is unequal to itself, but one condition
-
-
-def _stimulus(recording: Recording, trial: Segment, condition: str | None) -> Hashable:
-    if condition is not None:
-        return trial_condition(recording, trial, condition)
-    return recording.frame_index[trial.start : trial.stop].astype(np.int64).tobytes()

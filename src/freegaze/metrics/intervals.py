@@ -51,6 +51,10 @@ class Interval:
     high: Float[np.ndarray, " ..."]
 
 
+NO_INTERVAL = Interval(np.array(np.nan), np.array(np.nan), np.array(np.nan))
+"""A number that does not exist."""
+
+
 def neuron_intervals(draws: BlockDraws, scale: Scale, level: float = LEVEL) -> Interval:
     """Make the interval of each neuron.
 
