@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from builders import make_recording
 from freegaze.config import build_config, read_config
@@ -87,3 +88,10 @@ def test_a_network_of_timm_is_named_in_short():
     assert resolved.core.network == "resnet10t"  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match="must be options of a network"):
         build_config(RunConfig, {"model": {"name": "timm:resnet10t", "core": "conv"}})
+
+
+def test_a_device_that_is_absent_is_refused_and_nothing_is_written(tmp_path: Path):
+    absent = "mps" if torch.cuda.is_available() else "cuda"
+    with pytest.raises(ConfigError, match=f"no device '{absent}'"):
+        fitted(tmp_path, "run", f"training.device={absent}")
+    assert not list(tmp_path.iterdir())

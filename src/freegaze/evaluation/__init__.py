@@ -1,1 +1,1 @@
-"""Scores of a session, comparisons of runs, predictions made elsewhere."""
+"""Scores of a session, comparisons of runs, predictions of other software."""

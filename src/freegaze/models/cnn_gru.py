@@ -36,7 +36,7 @@ class CNNGRUConfig(VisionConfig):
         normalize_streams: Whether vision, behavior and their product are batch-normalized, each by
             one scale for all neurons.
         kernels: Whether each neuron also weighs its own streams over the window by temporal
-            kernels, beside the recurrent unit that mixes all neurons.
+            kernels, in addition to the recurrent unit that mixes all neurons.
         n_hidden: Hidden units of the recurrent unit.
         encode_per_frame: Whether training normalizes the frames of each bin of the window by
             themselves.

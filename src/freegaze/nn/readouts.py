@@ -125,7 +125,7 @@ def coarse_size(frame_size: tuple[int, int], downsample: int, crop: int = 0) -> 
 
 
 class PixelReadout(nn.Module):
-    """Weighs the pixels of the frame for every neuron: a linear receptive field beside a core.
+    """Linear receptive fields in pixels of the frame, added to what the core contributes.
 
     Starts from zero weights.
 

@@ -1,4 +1,4 @@
-"""The realism card: statistics of the virtual mouse beside those of real mice."""
+"""The realism card: statistics of the virtual mouse compared with those of real mice."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def simulate(
         stimulus: ``world``: a freely moving mouse; ``white_noise``: the same neurons, head-fixed
             before a screen of white noise, without a truth.
         card: Whether to write ``realism_card.md`` beside the recording: statistics of body, gaze,
-            frames and neurons beside those of real mice.
+            frames and neurons, compared with real mice.
         progress: Called with (description, done, total) after each step.
 
     Returns:

@@ -19,6 +19,7 @@ from freegaze.errors import ConfigError
 from freegaze.fitted.encoder import FittedSession
 from freegaze.fitted.storage import describe_encoder
 from freegaze.models.encoder import MODELS, build_encoder
+from freegaze.nn.device import pick_device
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 from freegaze.runs.checkpoint import save_tensors, write_atomically
@@ -55,6 +56,8 @@ def train(
         NumericsError: If the loss leaves the finite numbers.
     """
     config = resolve_config(config)
+    if config.training.device != "auto":
+        pick_device(config.training.device)  # accelerate would compute on the CPU instead
     own_code_of(config)  # code that cannot be recorded is refused before anything is written
     sessions = prepare_sessions(recordings, config)
     run = RunFolder(Path(folder))

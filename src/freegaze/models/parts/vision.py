@@ -43,8 +43,8 @@ class VisionConfig(StrictConfig):
             (any network of timm).
         readout: ``linear`` weighs every element of the maps, ``factorized`` has one mask and one
             weight per channel for each neuron, ``gaussian`` reads one position for each neuron.
-        planes: Behavior features that the core reads as constant planes beside the gray one.
-        linear_path: Whether each neuron also has a linear receptive field beside the core.
+        planes: Behavior features given to the core as constant planes, in addition to the gray one.
+        linear_path: Whether each neuron also has a linear receptive field, added to the core.
         linear_downsample: Pixels, down and across, that the linear path averages into one.
         smoothness: Weight of the squared differences between neighbors in those receptive fields,
             summed per neuron.
