@@ -121,7 +121,7 @@ def _summary(inputs: ReportInputs) -> str:
     tested = sum(len(s.targets) * s.bin_width_s for s in inputs.evaluation.sessions)
     return (
         f"An encoding model of {count(n_neurons, 'neuron')}, fitted to {duration(fitted)} of "
-        f"recording and scored on {duration(tested)} that it never saw."
+        f"recording and scored on {duration(tested)} of test data."
     )
 
 

@@ -24,7 +24,7 @@ def build_scores(inputs: ReportInputs) -> Section:
             "lead": _lead(inputs),
             "strips": [_strip(inputs, metric) for metric in inputs.headlines],
             "pairs": _pairs(inputs),
-            "note": f"{LEVEL} intervals below the values. A press on a heading sorts by it."
+            "note": f"{LEVEL} intervals below the values. Select a heading to sort by it."
             + (" A wider window shows more columns." if any(c.is_extra for c in columns) else ""),
             "columns": columns,
             "n_rows": len(inputs.evaluation.table),
@@ -41,7 +41,7 @@ def _lead(inputs: ReportInputs) -> str:
     n_neurons = len(inputs.evaluation.table)
     medians = [f"{score_label(m)} {fixed(median_of(inputs, m), 3)}" for m in inputs.headlines]
     sentence = (
-        f"Scores on test bins that the fit never saw, for {count(n_neurons, 'neuron')}; medians: "
+        f"Scores on test bins for {count(n_neurons, 'neuron')}; medians: "
         f"{listing(medians)}."
     )
     is_undefined = np.any([np.isnan(inputs.column(m)) for m in inputs.headlines], axis=0)
@@ -68,9 +68,7 @@ def _strip(inputs: ReportInputs, metric: str) -> Panel:
     caption = METRICS.get(metric).description[:1].upper() + METRICS.get(metric).description[1:]
     caption += f". Bars are {LEVEL} intervals (block bootstrap)."
     if attainable is not None:
-        caption += (
-            " Green dashes: what a model that knew the truth could reach from what was recorded."
-        )
+        caption += " Green dashes: score of the true expected rate (attainable)."
     return wide_panel(
         draw,
         f"strip-{metric.replace('_', '-')}",
