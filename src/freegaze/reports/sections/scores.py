@@ -40,10 +40,7 @@ def median_of(inputs: ReportInputs, metric: str) -> float:
 def _lead(inputs: ReportInputs) -> str:
     n_neurons = len(inputs.evaluation.table)
     medians = [f"{score_label(m)} {fixed(median_of(inputs, m), 3)}" for m in inputs.headlines]
-    sentence = (
-        f"Scores on test bins for {count(n_neurons, 'neuron')}; medians: "
-        f"{listing(medians)}."
-    )
+    sentence = f"Scores on test bins for {count(n_neurons, 'neuron')}; medians: {listing(medians)}."
     is_undefined = np.any([np.isnan(inputs.column(m)) for m in inputs.headlines], axis=0)
     if is_undefined.any():
         sentence += (
