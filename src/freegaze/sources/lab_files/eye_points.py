@@ -19,8 +19,8 @@ from freegaze.registry import nearest_names
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.streams import SampleStream, make_samples
 from freegaze.sources.lab_files.config import DeepLabCutConfig, PupilConfig, SleapConfig
-from freegaze.sources.lab_files.pupil import fit_pupil
 from freegaze.sources.lab_files.tables import times_of, to_numbers
+from freegaze.sources.sensors.pupil import fit_pupil
 
 _MOST_FRAMES = 100_000_000
 """More than a week at 120 Hz; a frame number above it is not one."""

@@ -1,4 +1,4 @@
-"""The pupil from points on its edge: least-squares circles and ellipses, all frames at once."""
+"""Pupil from points on its edge: least-squares circles and ellipses, all frames at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MIN_POINTS = {"ellipse": 5, "circle": 3, "center": 1}
 
 def fit_pupil(
     points: Float[np.ndarray, "time point 2"], is_good: Bool[np.ndarray, "time point"], shape: str
-) -> Float[np.ndarray, "time 3"]:
+) -> Float[np.ndarray, "time 5"]:
     """Fit one shape to each frame's good points.
 
     Args:
@@ -19,8 +19,10 @@ def fit_pupil(
         shape: ``ellipse``, ``circle`` or ``center``.
 
     Returns:
-        x, y and radius (half the long axis of an ellipse; NaN for ``center``), (time, 3); NaN where
-        too few points are good, or no such shape passes through them.
+        Per frame: x and y of the center, half the long axis and half the short axis, all in px, and
+        the direction of the long axis in radians from x towards y, -pi/2..pi/2. The axes are NaN
+        for ``center``; a circle has equal axes of direction 0. A frame with too few good points, or
+        through whose points no such shape passes, is NaN.
 
     Source:
         Ellipses: Halir and Flusser (1998), "Numerically stable direct least squares fitting of
@@ -30,9 +32,9 @@ def fit_pupil(
         >>> angle = np.linspace(0, 2 * np.pi, 8, endpoint=False)
         >>> edge = np.stack([20 + 5 * np.cos(angle), 10 + 3 * np.sin(angle)], axis=-1)[None]
         >>> fit_pupil(edge, np.ones((1, 8), dtype=bool), "ellipse").round(6)
-        array([[20., 10.,  5.]])
+        array([[20., 10.,  5.,  3.,  0.]])
     """
-    out = np.full((len(points), 3), np.nan)
+    out = np.full((len(points), 5), np.nan)
     used = is_good & np.isfinite(points).all(-1)
     n_good = used.sum(1)
     frames = n_good >= _MIN_POINTS[shape]
@@ -48,7 +50,8 @@ def fit_pupil(
         scale = np.sqrt((x**2 + y**2).sum(1) / n_good[frames])
         x, y = np.nan_to_num(x / scale[:, None]), np.nan_to_num(y / scale[:, None])
         fit = _ellipse if shape == "ellipse" else _circle
-        fitted = fit(x, y, weight) * scale[:, None]
+        fitted = fit(x, y, weight)
+        fitted[:, :4] *= scale[:, None]
     fitted[:, :2] += center
     fitted[~np.isfinite(fitted).all(1)] = np.nan
     out[frames] = fitted
@@ -61,7 +64,8 @@ def _circle(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     square = x**2 + y**2
     normal = design.transpose(0, 2, 1) @ design
     a, b, c = (_inverse(normal) @ (design.transpose(0, 2, 1) @ square[..., None]))[..., 0].T
-    return np.stack([a, b, np.sqrt(c + a**2 + b**2)], axis=-1)
+    radius = np.sqrt(c + a**2 + b**2)
+    return np.stack([a, b, radius, radius, np.zeros_like(radius)], axis=-1)
 
 
 def _ellipse(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -84,8 +88,13 @@ def _ellipse(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     determinant = np.where(determinant > 1e-12, determinant, np.nan)
     x0, y0 = (b * e - 2 * c * d) / determinant, (b * d - 2 * a * e) / determinant
     level = -(f + (d * x0 + e * y0) / 2)
-    smallest = (a + c - np.sign(a + c) * np.sqrt((a - c) ** 2 + b**2)) / 2  # eigenvalue nearest 0
-    return np.stack([x0, y0, np.sqrt(level / smallest)], axis=-1)
+    sign = np.sign(a + c)  # the quadratic form is definite; of either sign
+    spread = sign * np.sqrt((a - c) ** 2 + b**2)
+    smallest, largest = (a + c - spread) / 2, (a + c + spread) / 2
+    direction = np.arctan2(-sign * b, sign * (c - a)) / 2  # of the long axis
+    return np.stack(
+        [x0, y0, np.sqrt(level / smallest), np.sqrt(level / largest), direction], axis=-1
+    )
 
 
 def _inverse(matrices: np.ndarray) -> np.ndarray:

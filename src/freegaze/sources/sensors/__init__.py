@@ -1,0 +1,1 @@
+"""Behavior columns from raw sensors: pure functions of arrays, each with quality numbers."""
