@@ -21,8 +21,8 @@ from freegaze.evaluation.displacement import displacement_against_truth
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.fields.gradients import summarize_field
 from freegaze.explanation.fields.linear import smooth_linear_fit
+from freegaze.explanation.result import load_explanation
 from freegaze.explanation.session import ExplainedSession
-from freegaze.explanation.storage import load_explanation
 from freegaze.explanation.truth import (
     compare_contributions,
     compare_fields,

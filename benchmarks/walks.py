@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 import freegaze
-from freegaze.cli import main
+from freegaze.cli.app import run
 
 ROOT = Path(freegaze.__file__).parent
 
@@ -106,7 +106,7 @@ def walk(arguments: list[str]) -> Walk:
     sys.argv = ["freegaze", *arguments]
     sys.setprofile(hook)
     try:
-        main()
+        run()
     except SystemExit as stop:
         if stop.code:
             raise

@@ -18,8 +18,7 @@ from freegaze.dataset.dims import EncoderDims
 from freegaze.dataset.features import resolve_features
 from freegaze.evaluation.evaluate import evaluate
 from freegaze.evaluation.storage import save_evaluation
-from freegaze.explanation.result import CLASSES, SessionExplanation
-from freegaze.explanation.storage import save_explanation
+from freegaze.explanation.result import CLASSES, SessionExplanation, save_explanation
 from freegaze.fitted.encoder import FittedEncoder, FittedSession
 from freegaze.models.cnn_gru import CNNGRUConfig
 from freegaze.models.encoder import build_encoder

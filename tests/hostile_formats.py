@@ -26,7 +26,7 @@ from freegaze.evaluation.evaluate import evaluate
 from freegaze.evaluation.prediction_files import save_predictions
 from freegaze.evaluation.score_predictions import score_predictions
 from freegaze.evaluation.storage import load_evaluation, save_evaluation
-from freegaze.explanation.storage import load_explanations, save_explanation
+from freegaze.explanation.result import load_explanations, save_explanation
 from freegaze.files.pieces import Pieces
 from freegaze.fitted.storage import load_encoder
 from freegaze.models.encoder import build_encoder

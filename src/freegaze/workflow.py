@@ -17,8 +17,12 @@ from freegaze.evaluation.storage import load_evaluation, save_evaluation
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.explain import explain as explain_session
 from freegaze.explanation.fields.against import compare_with, pick_other, save_comparison
-from freegaze.explanation.result import SessionExplanation
-from freegaze.explanation.storage import is_explained, load_explanations, session_folder
+from freegaze.explanation.result import (
+    SessionExplanation,
+    is_explained,
+    load_explanations,
+    session_folder,
+)
 from freegaze.explanation.truth import TRUTH, keep_truth_comparison
 from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.fitted.storage import load_encoder

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from e2e_options import SMALL, SMALL_CORE
-from freegaze.cli import main
+from freegaze.cli.app import run as run_command
 from interrupted_commands import Verb, make_verbs, start_command
 
 
@@ -39,7 +39,7 @@ def freegaze() -> Freegaze:
         sys.argv = ["freegaze", *map(str, arguments)]
         try:
             with redirect_stdout(out), redirect_stderr(err):
-                main()
+                run_command()
         except SystemExit as end:
             code = end.code
         finally:

@@ -19,7 +19,7 @@ import pytest
 from e2e_options import SMALL, SMALL_EXPLANATION
 from freegaze.errors import CheckpointError
 from freegaze.evaluation.storage import load_evaluation
-from freegaze.explanation.storage import load_explanations
+from freegaze.explanation.result import load_explanations
 from freegaze.explanation.truth import load_truth_comparison
 from freegaze.fitted.storage import load_encoder
 from freegaze.runs.run_folder import RunFolder

@@ -19,14 +19,14 @@ from freegaze.explanation.contributions.contributions import _Predictors, contri
 from freegaze.explanation.contributions.groups import class_of, grouped_columns
 from freegaze.explanation.explain import explain
 from freegaze.explanation.fields.fields import METHODS
-from freegaze.explanation.session import ExplainedSession
-from freegaze.explanation.storage import (
+from freegaze.explanation.result import (
     EXPLANATION,
     is_explained,
     load_explanation,
     load_explanations,
     session_folder,
 )
+from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.tuning.tuning import tuning_tables
 from freegaze.files.pieces import Pieces
 from freegaze.models.callables import seen_by_retina

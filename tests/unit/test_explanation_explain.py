@@ -26,8 +26,14 @@ from freegaze.explanation.explain import (
 )
 from freegaze.explanation.fields.fields import METHODS
 from freegaze.explanation.fields.gabor import Gabor
-from freegaze.explanation.result import CLASSES, SessionExplanation
-from freegaze.explanation.storage import TABLES, load_explanations, session_folder, settings_of
+from freegaze.explanation.result import (
+    CLASSES,
+    TABLES,
+    SessionExplanation,
+    load_explanations,
+    session_folder,
+    settings_of,
+)
 from freegaze.recording.recording import Recording, ResponseKind
 
 QUICK = ExplainConfig(n_windows=6, n_starts=2, ascent_steps=2, n_saliency_windows=6, n_shifts=4)

@@ -11,11 +11,11 @@ import pytest
 
 from builders import make_recording
 from freegaze.errors import CheckpointError, DataError
-from freegaze.explanation.result import SessionExplanation
-from freegaze.explanation.storage import (
+from freegaze.explanation.result import (
     EXPLANATION,
     FOLDER,
     TABLES,
+    SessionExplanation,
     is_explained,
     load_explanation,
     load_explanations,

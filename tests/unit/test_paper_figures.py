@@ -22,8 +22,7 @@ from figure_runs import (
 from freegaze.errors import CheckpointError, ConfigError, DataError, RegistryError
 from freegaze.evaluation.compare import compare
 from freegaze.evaluation.storage import load_evaluation
-from freegaze.explanation.result import CLASSES
-from freegaze.explanation.storage import save_explanation
+from freegaze.explanation.result import CLASSES, save_explanation
 from freegaze.jobs.fits import run_fit
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.paper.ascent import has_most_exciting, load_most_exciting, lowpass

@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.image import imread
 
 from freegaze.cli import report as report_command
-from freegaze.explanation.storage import is_explained, save_explanation
+from freegaze.explanation.result import is_explained, save_explanation
 from freegaze.recording.recording import ResponseKind
 from freegaze.reports import write_report
 from freegaze.reports.explained import bands_of, explained_neurons

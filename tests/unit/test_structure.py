@@ -122,7 +122,7 @@ def test_completion_loads_nothing_heavy(words: str, found: str):
         "import atexit, sys\n"
         "atexit.register(lambda: print([m for m in ('torch', 'numpy') if m in sys.modules]))\n"
         "sys.argv = ['freegaze']\n"
-        "import freegaze.cli as c; c.main()\n"
+        "from freegaze.cli.app import run; run()\n"
     )
     asked = {"_FREEGAZE_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": f"freegaze {words}"}
     result = subprocess.run(

@@ -16,7 +16,7 @@ from freegaze.evaluation.evaluate import evaluate
 from freegaze.evaluation.score_predictions import score_predictions
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.fields.against import load_comparison
-from freegaze.explanation.storage import TABLES, load_explanation, load_explanations, settings_of
+from freegaze.explanation.result import TABLES, load_explanation, load_explanations, settings_of
 from freegaze.files.pieces import Pieces
 from freegaze.fitted.storage import load_encoder
 from freegaze.paper.ascent import PaperAscent, load_most_exciting

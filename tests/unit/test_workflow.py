@@ -15,8 +15,7 @@ import freegaze
 from builders import make_recording
 from comparing import assert_same_recording
 from fake_encoder import fake_fit
-from freegaze.cli import main
-from freegaze.cli.app import app
+from freegaze.cli.app import app, run
 from freegaze.config import read_config
 from freegaze.errors import ConfigError, DataError
 from freegaze.evaluation.displacement import displacement_against_truth
@@ -228,7 +227,7 @@ def test_a_run_made_in_python_can_be_opened_by_its_folder_alone(fitted: Path):
 def test_python_writes_the_files_that_the_shell_writes(fitted: Path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["freegaze", "evaluate", str(fitted / "run"), "--draws", "20"])
     with pytest.raises(SystemExit) as end:
-        main()
+        run()
     assert end.value.code == 0
     folder = fitted / "run" / "evaluation"
     of_shell = {file.name: file.read_bytes() for file in folder.iterdir()}
@@ -308,7 +307,7 @@ def shell(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr("sys.argv", ["freegaze", *map(str, words)])
     with pytest.raises(SystemExit) as end:
-        main()
+        run()
     out, err = capsys.readouterr()
     return int(end.value.code or 0), out, err
 

@@ -57,7 +57,7 @@ def command(
     """
     from freegaze.config import read_setting
     from freegaze.explanation.fields.against import in_words, load_comparison
-    from freegaze.explanation.storage import session_folder
+    from freegaze.explanation.result import session_folder
     from freegaze.fitted.storage import load_encoder
     from freegaze.workflow import explain
 

@@ -22,15 +22,13 @@ from freegaze.explanation.result import (
     NEURON_COLUMNS,
     SessionExplanation,
     empty_table,
-)
-from freegaze.explanation.saliency.saliency import saliency_table
-from freegaze.explanation.session import ExplainedSession
-from freegaze.explanation.storage import (
     load_explanation,
     save_explanation,
     session_folder,
     settings_of,
 )
+from freegaze.explanation.saliency.saliency import saliency_table
+from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.truth import TRUTH
 from freegaze.explanation.tuning.tuning import tuning_tables
 from freegaze.files.pieces import Pieces
@@ -81,7 +79,7 @@ def explain(
 
     Returns:
         All parts of the explanation that the run's folder then holds, see
-        ``freegaze.explanation.storage``.
+        ``freegaze.explanation.result``.
 
     Raises:
         ConfigError: If there is no such part.

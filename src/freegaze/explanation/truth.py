@@ -19,9 +19,8 @@ from jaxtyping import Float
 
 from freegaze.explanation.fields.gabor import energy_middle, fit_gabor
 from freegaze.explanation.fields.gradients import summarize_field
-from freegaze.explanation.result import SessionExplanation
+from freegaze.explanation.result import SessionExplanation, session_folder
 from freegaze.explanation.session import ExplainedSession
-from freegaze.explanation.storage import session_folder
 from freegaze.files.artifact import Artifact, Content
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.nn.warp import affine_matrix, rotation_center, warp_frames

@@ -18,7 +18,7 @@ from freegaze.config import StrictConfig, build_config
 from freegaze.errors import DataError
 from freegaze.evaluation.storage import load_scores
 from freegaze.explanation.explain import explain
-from freegaze.explanation.storage import EXPLANATION, session_folder
+from freegaze.explanation.result import EXPLANATION, session_folder
 from freegaze.files.atomic import write_file
 from freegaze.jobs.fits import Fit
 from freegaze.paper.presets import FIGURES, Table, Version

@@ -23,8 +23,7 @@ from freegaze.errors import DataError
 from freegaze.explanation.fields.agreement import match_fields
 from freegaze.explanation.fields.gradients import summarize_field
 from freegaze.explanation.fields.linear import smooth_linear_fit, spike_triggered_average
-from freegaze.explanation.result import SessionExplanation
-from freegaze.explanation.storage import session_folder
+from freegaze.explanation.result import SessionExplanation, session_folder
 from freegaze.files.artifact import Artifact, Content
 from freegaze.recording.recording import Recording
 from freegaze.recording.reshaping import resize_video

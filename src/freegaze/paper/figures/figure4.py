@@ -16,8 +16,7 @@ from matplotlib.figure import Figure
 from pydantic import PositiveFloat, PositiveInt
 
 from freegaze.explanation.fields.fields import METHODS
-from freegaze.explanation.result import SessionExplanation
-from freegaze.explanation.storage import load_explanation
+from freegaze.explanation.result import SessionExplanation, load_explanation
 from freegaze.jobs.fits import Fit
 from freegaze.paper.ascent import (
     CUTOFF,

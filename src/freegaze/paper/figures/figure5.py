@@ -18,8 +18,7 @@ from freegaze.errors import CheckpointError
 from freegaze.evaluation.compare import ALL_SESSIONS
 from freegaze.evaluation.storage import load_scores
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.result import CLASSES, SessionExplanation
-from freegaze.explanation.storage import load_explanation, settings_of
+from freegaze.explanation.result import CLASSES, SessionExplanation, load_explanation, settings_of
 from freegaze.files.pieces import load_piece, save_piece
 from freegaze.jobs.fits import Fit
 from freegaze.paper.classes import GOOD, THRESHOLD, count_modulated, modulation
