@@ -33,3 +33,7 @@ class CheckpointError(FreegazeError):
 
 class NumericsError(FreegazeError):
     """A computation gave numbers that are not finite."""
+
+
+class DataWarning(UserWarning):
+    """A file was read, but part of it was left out or had to be interpreted."""

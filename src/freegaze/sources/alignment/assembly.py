@@ -230,16 +230,14 @@ def _groups(bins: Bins, wanted: Sequence[SegmentConfig] | None) -> np.ndarray:
     if wanted is None:
         return np.zeros(bins.n_bins, np.int64)
     group = np.full(bins.n_bins, -1)
-    edges, slack = bins.edges, 1e-6 * bins.width_s
     for i, segment in enumerate(wanted):
-        first = int(np.searchsorted(edges, segment.start_s - slack))
-        last = int(np.searchsorted(edges, segment.stop_s + slack, side="right")) - 1
-        if (group[first : max(first, last)] >= 0).any():
+        is_inside = bins.are_within(np.array([[segment.start_s, segment.stop_s]]))
+        if (group[is_inside] >= 0).any():
             raise DataError(
                 f"the segment from {segment.start_s:.6g} to {segment.stop_s:.6g} s overlaps "
                 "another; each bin can be in one only"
             )
-        group[first : max(first, last)] = i
+        group[is_inside] = i
     return group
 
 

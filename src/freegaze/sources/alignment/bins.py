@@ -6,20 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Integer
 
 from freegaze.errors import DataError
 
 MOST_BINS = 20_000_000
 """Eleven days of 50 ms. More means times in another unit than seconds."""
 
-_SAME_S = 1e-6
-"""A bin's centre this near to a sample is at the sample; clocks are not better than that."""
+SAME_TIME_S = 1e-6
+"""Times this near to each other are the same time; clocks are not better than that.
+
+The one tolerance of all comparisons of bins with times of frames, samples, events and intervals.
+Without it, rounding decides: ``0 + 3 * 0.1`` is a hair above 0.3, and a frame at 0.3 s would fall
+into the bin before.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Bins:
     """Consecutive bins of equal width; bin k holds ``edges[k] <= time < edges[k + 1]``.
+
+    A time that is less than ``SAME_TIME_S`` before an edge is on the edge.
 
     Args:
         start_s: Left edge of the first.
@@ -41,6 +48,36 @@ class Bins:
         """Centres in seconds."""
         return self.start_s + self.width_s * (np.arange(self.n_bins) + 0.5)
 
+    def count_before_edges(self, times: np.ndarray) -> Integer[np.ndarray, " n_edges"]:
+        """Return how many times lie before each edge.
+
+        Args:
+            times: Session times in order.
+        """
+        return np.searchsorted(times, self.edges - SAME_TIME_S)
+
+    def are_within(self, intervals: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, " n_bins"]:
+        """Return which bins lie wholly inside one of the intervals.
+
+        Args:
+            intervals: Start and stop of each, in order, not overlapping.
+        """
+        edges = self.edges
+        last = np.searchsorted(intervals[:, 0], edges[:-1] + SAME_TIME_S) - 1
+        stop = np.r_[intervals[:, 1], -np.inf][last]  # of no interval where none has begun
+        return edges[1:] <= stop + SAME_TIME_S
+
+    def touch(self, intervals: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, " n_bins"]:
+        """Return which bins share time with one of the intervals, which may overlap."""
+        first = np.searchsorted(self.edges, intervals[:, 0] + SAME_TIME_S, side="right") - 1
+        stop = np.searchsorted(self.edges, intervals[:, 1] - SAME_TIME_S)
+        change = np.zeros(self.n_bins + 1, np.int64)
+        first, stop = np.clip(first, 0, self.n_bins), np.clip(stop, 0, self.n_bins)
+        is_some = stop > first
+        np.add.at(change, first[is_some], 1)
+        np.add.at(change, stop[is_some], -1)
+        return np.cumsum(change)[:-1] > 0
+
 
 def make_bins(start_s: float, stop_s: float, width_s: float) -> Bins:
     """Return the whole bins between two times.
@@ -54,7 +91,7 @@ def make_bins(start_s: float, stop_s: float, width_s: float) -> Bins:
         DataError: If no bin fits, or absurdly many do.
     """
     span = stop_s - start_s
-    if not span >= width_s * (1 - 1e-9):
+    if not span >= width_s - SAME_TIME_S:
         raise DataError(
             f"no bin of {width_s:g} s fits between {start_s:.6g} and {stop_s:.6g} s; check "
             "the clocks, `start_s` and `stop_s`"
@@ -64,7 +101,7 @@ def make_bins(start_s: float, stop_s: float, width_s: float) -> Bins:
             f"{start_s:.6g} to {stop_s:.6g} s is {span / width_s:.3g} bins; are all times in "
             "seconds? State `scale_to_s` of the clock, or a wider bin"
         )
-    return Bins(start_s, width_s, int(np.floor(span / width_s + 1e-6)))
+    return Bins(start_s, width_s, int((span + SAME_TIME_S) // width_s))
 
 
 def count_events(
@@ -80,9 +117,8 @@ def count_events(
         Counts, float32.
     """
     counts = np.empty((bins.n_bins, len(times)), np.float32)
-    edges = bins.edges
     for unit, events in enumerate(times):
-        counts[:, unit] = np.diff(np.searchsorted(np.sort(events), edges))
+        counts[:, unit] = np.diff(bins.count_before_edges(np.sort(events)))
     return counts
 
 
@@ -131,8 +167,8 @@ def interpolate(
     after = np.searchsorted(times, at)
     left, right = times[np.maximum(after - 1, 0)], times[np.minimum(after, len(times) - 1)]
     nearest = np.minimum(np.abs(at - left), np.abs(at - right))
-    is_between = (after > 0) & (after < len(times)) & (right - left <= max_gap_s * (1 + 1e-9))
-    out[~is_between & (nearest > _SAME_S)] = np.nan
+    is_between = (after > 0) & (after < len(times)) & (right - left <= max_gap_s + SAME_TIME_S)
+    out[~is_between & (nearest > SAME_TIME_S)] = np.nan
     return out
 
 
@@ -157,7 +193,7 @@ def integrate(
     times, values = merge_duplicates(times, values)
     steps = np.diff(times)
     half = np.median(steps) / 2 if len(steps) else bins.width_s / 2
-    reach = np.where(steps <= max_gap_s * (1 + 1e-9), steps / 2, np.minimum(half, steps / 2))
+    reach = np.where(steps <= max_gap_s + SAME_TIME_S, steps / 2, np.minimum(half, steps / 2))
     start, stop = times - np.r_[half, reach], times + np.r_[reach, half]
     known = np.isfinite(values)
     corners = np.column_stack([start, stop]).reshape(-1)
@@ -166,5 +202,5 @@ def integrate(
     edges = bins.edges
     sums = np.diff(np.interp(edges, corners, amount))
     cover = np.diff(np.interp(edges, corners, covered))
-    sums[cover < bins.width_s * (1 - 1e-6)] = np.nan
+    sums[cover < bins.width_s - SAME_TIME_S] = np.nan
     return sums

@@ -49,6 +49,8 @@ def read_times(times: np.ndarray, where: str) -> Float[np.ndarray, " n"]:
         raise ShapeError(f"{where}: expected one time a row, got shape {times.shape}")
     if times.dtype.kind not in "iuf":
         raise DataError(f"{where}: expected times as numbers, got {times.dtype}")
+    if times.dtype == np.float32:  # the decimal that was stored: 600.1 and not 600.09998
+        times = times.astype(np.str_)
     times = times.astype(np.float64)
     bad = ~np.isfinite(times)
     if bad.any():

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Integer, UInt8
 from freegaze.errors import DataError
 from freegaze.files.arrays import new_frames
 from freegaze.recording.reshaping import area_weights
-from freegaze.sources.alignment.bins import Bins
+from freegaze.sources.alignment.bins import SAME_TIME_S, Bins
 
 FrameRule = Literal["mean", "middle", "nearest"]
 """Which frame a bin shows: the mean of those in it, the middle one of them, or the one nearest to
@@ -79,14 +79,15 @@ def plan_frames(
     """
     order = np.arange(len(times)) if order is None else order
     times = times[order]
-    edges, centers = bins.edges, bins.centers
-    first, last = np.searchsorted(times, edges[:-1]), np.searchsorted(times, edges[1:])
+    centers = bins.centers
+    n_before = bins.count_before_edges(times)
+    first, last = n_before[:-1], n_before[1:]
     after = np.searchsorted(times, centers)
     left, right = np.maximum(after - 1, 0), np.minimum(after, len(times) - 1)
     to_left, to_right = np.abs(centers - times[left]), np.abs(times[right] - centers)
-    nearest = np.where(to_left <= to_right, left, right)
+    nearest = np.where(to_left <= to_right + SAME_TIME_S, left, right)  # the earlier of two
     n_inside = last - first
-    is_lost = (n_inside == 0) & (np.minimum(to_left, to_right) > max_gap_s / 2 * (1 + 1e-9))
+    is_lost = (n_inside == 0) & (np.minimum(to_left, to_right) > max_gap_s / 2 + SAME_TIME_S)
     if rule != "nearest":
         has = n_inside > 0
         first = np.where(has, first if rule == "mean" else first + n_inside // 2, nearest)
