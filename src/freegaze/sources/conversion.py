@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,10 @@ import numpy as np
 
 from freegaze.errors import DataError, ShapeError
 from freegaze.registry import nearest_names
+
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|\ud800-\udfff]+")
+_LONGEST_NAME = 100
+"""Bytes; file systems take 255, and ends such as ``_quality.html`` follow."""
 
 
 @contextmanager
@@ -26,6 +32,24 @@ def errors_name(path: Path | str) -> Iterator[None]:
         if str(error).startswith(named):
             raise
         raise type(error)(f"{path}: {error}") from None
+
+
+def safe_name(text: str, otherwise: str) -> str:
+    """Return a name that any file system takes as the name of one folder.
+
+    Args:
+        text: Free text, such as a session id with slashes.
+        otherwise: Name where nothing is left of it.
+
+    Example:
+        >>> safe_name("2021/07/09 J553RT", "a"), safe_name("../..", "a")
+        ('2021_07_09 J553RT', 'a')
+    """
+    name = _UNSAFE.sub("_", text).strip(". _")
+    if len(name.encode()) > _LONGEST_NAME:
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]  # tells long names apart
+        name = f"{name.encode()[:_LONGEST_NAME].decode(errors='ignore')}_{digest}"
+    return name or otherwise
 
 
 def is_file(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -14,7 +15,7 @@ from freegaze.errors import DataError
 from freegaze.files.atomic import atomic_folder, visible_folders
 from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.registry import Registry, nearest_names
-from freegaze.sources.conversion import errors_name
+from freegaze.sources.conversion import errors_name, safe_name
 
 PROBABLY_MS = (5.0, 1000.0)
 """Bin widths in this range were probably given in milliseconds instead of seconds."""
@@ -26,12 +27,14 @@ class SourceOptions(StrictConfig):
     Args:
         sessions: Names of the sessions to open; all by default.
         min_rate_hz: Neurons with a lower mean rate in training bins are left out; 0 keeps all.
+        leave_out_neurons: Names of neurons to leave out.
         slow_bins: Whether bins of 5 to 1,000 s are meant; otherwise such a bin width is refused, as
             it is probably in milliseconds.
     """
 
     sessions: tuple[str, ...] | None = None
     min_rate_hz: float = Field(default=0.0, ge=0)
+    leave_out_neurons: tuple[str, ...] = ()
     slow_bins: bool = False
 
 
@@ -106,7 +109,12 @@ class AbstractSource(ABC, Generic[O]):
         return any(self._is_recognized(place) for place in found.values())
 
     def select_neurons(self, recording: Recording, options: O) -> Recording:
-        """Leave out the neurons below ``min_rate_hz``."""
+        """Leave out the neurons that are named, and those below ``min_rate_hz``.
+
+        Raises:
+            DataError: If there is no neuron of a name, or none is left.
+        """
+        recording = _without_neurons(recording, options.leave_out_neurons)
         if options.min_rate_hz == 0:
             return recording
         return keep_active_neurons(recording, options.min_rate_hz)
@@ -130,7 +138,9 @@ class AbstractSource(ABC, Generic[O]):
         """
         found = self.find_sessions(path, options)
         picked = _pick_sessions(found, options.sessions, path)
-        return [self._open_session(found[name], name, options) for name in picked]
+        return _tell_apart(
+            {name: self._open_session(found[name], name, options) for name in picked}
+        )
 
     def _open_session(self, path: Path, name: str, options: O) -> Recording:
         with errors_name(path):
@@ -278,6 +288,35 @@ def find_files(path: Path, pattern: str) -> dict[str, Path]:
     files = sorted(path.glob(pattern)) if path.is_dir() else [path]
     end = pattern.rpartition("*")[2].partition(".")[0]
     return {file.stem.removesuffix(end): file for file in files if file.stem}
+
+
+def _without_neurons(recording: Recording, names: tuple[str, ...]) -> Recording:
+    gone = recording.provenance.get("left_out_neurons", ())  # by the source itself
+    for name in names:
+        if name not in recording.unit_ids and name not in gone:
+            near = nearest_names(name, list(recording.unit_ids))
+            raise DataError(
+                f"leave_out_neurons: session {recording.session_id!r} has no neuron {name!r} "
+                f"({near})"
+            )
+    if not set(names) & set(recording.unit_ids):
+        return recording
+    return recording.select_neurons([n not in names for n in recording.unit_ids])
+
+
+def _tell_apart(recordings: Mapping[str, Recording]) -> list[Recording]:
+    """Name sessions of one id by their files; the id stays in the provenance."""
+    ids = [recording.session_id for recording in recordings.values()]
+    return [
+        recording
+        if ids.count(recording.session_id) == 1
+        else replace(
+            recording,
+            session_id=safe_name(name, recording.session_id),
+            provenance={"original_session_id": recording.session_id, **recording.provenance},
+        )
+        for name, recording in recordings.items()
+    ]
 
 
 def _pick_sessions(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from freegaze.config import StrictConfig
 from freegaze.errors import DataError
@@ -19,13 +20,17 @@ from freegaze.sources.alignment.bins import (
     interpolate,
     make_bins,
 )
+from freegaze.sources.alignment.clock import check_restart
 from freegaze.sources.alignment.frames import plan_frames, read_pictures
+from freegaze.sources.alignment.selection import pick_neurons, to_standard_unit
 from freegaze.sources.alignment.streams import (
     EventStream,
     FrameStream,
     ResponseStream,
     SampleStream,
+    describe_streams,
 )
+from freegaze.sources.conversion import safe_name
 
 TIME = "time_s"
 """Annotation with the centre of each bin on the session's clock."""
@@ -55,11 +60,13 @@ class Streams:
         responses: Spikes, or sampled responses.
         behavior: Signals.
         video: What was seen, or ``None``: one black pixel throughout.
+        invalid: Start and stop of intervals that must not be used, (n, 2), in any order.
     """
 
     responses: EventStream | ResponseStream
     behavior: Sequence[SampleStream]
     video: FrameStream | None
+    invalid: Float[np.ndarray, "n 2"] = field(default_factory=lambda: np.empty((0, 2)))
 
 
 def align_streams(
@@ -72,23 +79,27 @@ def align_streams(
     wanted: Sequence[SegmentConfig] | None = None,
     provenance: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    leave_out_neurons: Sequence[str] = (),
 ) -> Recording:
     """Put streams onto equal bins.
 
     Spikes are counted between the edges of a bin; inferred spikes are spread over the time of their
     sample and summed; fluorescence and behavior are interpolated linearly at the centre of a bin,
-    and lost within gaps. Bins span what responses and video share. Bins without video, or without
-    sampled responses, are left out, and a new segment begins after them.
+    and lost within gaps. Bins span what responses and video share. Bins without video, without
+    sampled responses, or in which units were not observed, are left out, and a new segment begins
+    after them. Behavior columns of the data dictionary are converted to its units.
 
     Args:
         streams: What was recorded, on one clock.
-        session_id: Name of the session.
+        session_id: Name of the session; characters that no folder's name takes are replaced, and
+            the original is kept in ``provenance``.
         bin_width_s: Width of a bin.
         start_s: Left edge of the first bin; by default when responses and video have both begun.
         stop_s: No bin ends after this; by default when either ends.
         wanted: If given, the segments: bins wholly inside one; others are left out.
         provenance: Where this came from.
         progress: Told of frames read, and of all.
+        leave_out_neurons: Names of neurons to leave out before lost bins are looked for.
 
     Returns:
         The recording, with ``time_s`` among its annotations.
@@ -99,37 +110,52 @@ def align_streams(
     bins = _common_bins(streams, bin_width_s, start_s, stop_s)
     responses, kind, unit_ids = _responses(streams.responses, bins)
     group = _groups(bins, wanted)
-    is_left_out = (group < 0) | ~np.isfinite(responses).all(axis=1)
+    is_unobserved = _unobserved(streams, bins)
+    is_usable = (group >= 0) & ~is_unobserved
+    kept_units = pick_neurons(
+        responses, unit_ids, is_usable, leave_out_neurons, _name_of(streams.responses)
+    )
+    left_out_neurons = [name for i, name in enumerate(unit_ids) if i not in set(kept_units)]
+    responses, unit_ids = responses[:, kept_units], tuple(unit_ids[i] for i in kept_units)
+    is_left_out = ~is_usable | ~np.isfinite(responses).all(axis=1)
     if is_left_out.all():
         raise DataError(
             f"session {session_id!r}: no bin of {bin_width_s:g} s lies inside the segments and has "
             "responses; check the clocks and the gaps"
         )
+    name = safe_name(session_id, "session")
+    origin = dict(provenance or {})
+    if name != session_id:
+        origin["original_session_id"] = session_id
+    if left_out_neurons:
+        origin["left_out_neurons"] = left_out_neurons
     frames, frame_index, is_lost = _video(streams.video, bins, is_left_out, progress)
     kept = ~(is_left_out | is_lost)
-    behavior = _behavior(streams.behavior, bins, kept)
+    behavior, units = _behavior(streams.behavior, bins, kept)
     report = {
         "start_s": bins.start_s,
         "stop_s": float(bins.edges[-1]),
         "n_bins": bins.n_bins,
         "n_without_responses_or_segment": int(is_left_out.sum()),
+        "n_unobserved": int(is_unobserved.sum()),
         "n_without_video": int((is_lost & ~is_left_out).sum()),
         "max_gap_s": {s.name: s.max_gap_s for s in streams.behavior},
+        "streams": describe_streams(streams.responses, streams.behavior, streams.video),
     }
     return Recording(
-        session_id=session_id,
+        session_id=name,
         bin_width_s=bin_width_s,
         frames=frames,
         frame_index=frame_index,
         behavior=behavior,
         behavior_names=tuple(c for s in streams.behavior for c in s.columns),
-        behavior_units=tuple(u for s in streams.behavior for u in s.units),
+        behavior_units=units,
         responses=responses[kept],
         response_kind=kind,
         unit_ids=unit_ids,
         segments=_segments(group, kept, wanted),
         annotations={TIME: bins.centers[kept]},
-        provenance={**(provenance or {}), "alignment": report},
+        provenance={**origin, "alignment": report},
     )
 
 
@@ -158,11 +184,25 @@ def _common_bins(
         raise DataError(f"{error} ({told})") from None
 
 
+def _name_of(responses: EventStream | ResponseStream) -> str:
+    return responses.name if isinstance(responses, EventStream) else responses.samples.name
+
+
+def _unobserved(streams: Streams, bins: Bins) -> np.ndarray:
+    """Return the bins in which units were not observed, or that are marked as invalid."""
+    is_unobserved = bins.touch(streams.invalid)
+    observed = getattr(streams.responses, "observed", None)
+    return is_unobserved if observed is None else is_unobserved | ~bins.are_within(observed)
+
+
 def _responses(
     stream: EventStream | ResponseStream, bins: Bins
 ) -> tuple[np.ndarray, ResponseKind, tuple[str, ...]]:
     try:
         if isinstance(stream, EventStream):
+            if not stream.is_sorting:
+                for name, times in zip(stream.unit_ids, stream.times, strict=True):
+                    check_restart(times, f"{stream.name}, unit {name}")
             counts = count_events(stream.times, bins)
             if not counts.any():
                 raise DataError(
@@ -195,18 +235,24 @@ def _video(
         n_kept = int((~is_left_out).sum())
         black = np.zeros((1, 1, 1), np.uint8)
         return black, np.zeros(n_kept, np.int64), np.zeros(bins.n_bins, bool)
-    plan = plan_frames(video.times, video.order, bins, video.rule, video.max_gap_s, is_left_out)
+    plan = plan_frames(
+        video.times, video.order, bins, video.rule, video.max_gap_s, is_left_out, video.shows
+    )
     if not len(plan.frames):
         raise DataError(f"{video.name}: no frame lies in any bin; check clock and `max_gap_s`")
     pictures = read_pictures(video.reader, plan, video.frame_size, progress)
     return pictures, plan.frame_index, plan.is_lost
 
 
-def _behavior(streams: Sequence[SampleStream], bins: Bins, kept: np.ndarray) -> np.ndarray:
+def _behavior(
+    streams: Sequence[SampleStream], bins: Bins, kept: np.ndarray
+) -> tuple[np.ndarray, tuple[str, ...]]:
     centers = bins.centers[kept]
-    columns = []
+    columns, units = [], []
     for stream in streams:
-        for name, values in zip(stream.columns, stream.values.T, strict=True):
+        for name, unit, signal in zip(stream.columns, stream.units, stream.values.T, strict=True):
+            values, unit_kept = to_standard_unit(signal, name, unit, stream.name)
+            units.append(unit_kept)
             column = interpolate(stream.times, values, centers, stream.max_gap_s)
             with np.errstate(over="ignore"):
                 column = column.astype(np.float32)
@@ -221,8 +267,8 @@ def _behavior(streams: Sequence[SampleStream], bins: Bins, kept: np.ndarray) -> 
                 )
             columns.append(column)
     if not columns:
-        return np.empty((len(centers), 0), np.float32)
-    return np.column_stack(columns)
+        return np.empty((len(centers), 0), np.float32), ()
+    return np.column_stack(columns), tuple(units)
 
 
 def _groups(bins: Bins, wanted: Sequence[SegmentConfig] | None) -> np.ndarray:

@@ -9,6 +9,9 @@ from pydantic import Field
 from freegaze.config import StrictConfig
 from freegaze.errors import DataError, ShapeError
 
+_RESTART_S = 1.0
+"""Clocks jitter by less; spikes that are merely out of order go back more often than rarely."""
+
 
 class ClockConfig(StrictConfig):
     """Conversion of a stream's own clock to the clock of the session.
@@ -84,6 +87,41 @@ def order_of(times: np.ndarray, where: str, is_sorting: bool) -> np.ndarray | No
             "`sort`, if the clock was reset cut the file there"
         )
     return np.argsort(times, kind="stable")
+
+
+def check_restart(times: np.ndarray, where: str) -> None:
+    """Refuse times of events among which a clock seems to begin again.
+
+    Events may be out of order, as where spikes were sorted by amplitude. Times that rise but for
+    few steps back, one of them by more than a second, are of two recordings put one after another.
+
+    Args:
+        times: Of one unit, in the order of the file.
+        where: What they are, for the message.
+
+    Raises:
+        DataError: If so.
+    """
+    steps = np.diff(times)
+    back = np.flatnonzero(steps < 0)
+    if not len(back) or len(back) > len(steps) / 10 or steps.min() > -_RESTART_S:
+        return
+    i = int(steps.argmin())
+    raise DataError(
+        f"{where}: time goes back from {times[i]:.6g} to {times[i + 1]:.6g} s at spike {i + 1}, as "
+        "where a clock begins again; cut the file there or join the clocks, and if the spikes are "
+        "merely out of order sort them (NWB: option `sort: [units]`)"
+    )
+
+
+def time_step(times: np.ndarray) -> float:
+    """Return the smallest interval between different times, 0 where there is none.
+
+    It is the resolution of the clock where events are frequent or several share a time.
+    """
+    steps = np.diff(np.sort(times))
+    steps = steps[steps > 0]
+    return float(steps.min()) if len(steps) else 0.0
 
 
 def typical_interval(times: np.ndarray) -> float:

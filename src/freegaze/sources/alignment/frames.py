@@ -62,6 +62,7 @@ def plan_frames(
     rule: FrameRule,
     max_gap_s: float,
     is_left_out: Bool[np.ndarray, " n_bins"],
+    shows: Integer[np.ndarray, " n_frames"] | None = None,
 ) -> FramePlan:
     """Decide which frames each bin shows.
 
@@ -73,12 +74,15 @@ def plan_frames(
         max_gap_s: A bin without a frame in it whose centre is further than half of this from any
             is lost.
         is_left_out: Bins that need no picture.
+        shows: Number of the frame that is shown from each time on; ``None`` where frames are read
+            in the order of their times.
 
     Returns:
         The plan.
     """
     order = np.arange(len(times)) if order is None else order
     times = times[order]
+    number = order if shows is None else shows[order]
     centers = bins.centers
     n_before = bins.count_before_edges(times)
     first, last = n_before[:-1], n_before[1:]
@@ -88,23 +92,39 @@ def plan_frames(
     nearest = np.where(to_left <= to_right + SAME_TIME_S, left, right)  # the earlier of two
     n_inside = last - first
     is_lost = (n_inside == 0) & (np.minimum(to_left, to_right) > max_gap_s / 2 + SAME_TIME_S)
+    if shows is not None:
+        nearest, is_lost = _shown_at(centers, times, max_gap_s)
     if rule != "nearest":
-        has = n_inside > 0
+        has = n_inside > (0 if shows is None else 1)
         first = np.where(has, first if rule == "mean" else first + n_inside // 2, nearest)
         count = np.where(has & (rule == "mean"), n_inside, 1)
     else:
         first, count = nearest, np.ones(bins.n_bins, np.int64)
     kept = ~(is_lost | is_left_out)
     first, count = first[kept], count[kept]
-    is_new = np.ones(len(first), bool)
-    is_new[1:] = (count[1:] > 1) | (count[:-1] > 1) | (first[1:] != first[:-1])
-    frame_index = np.cumsum(is_new) - 1
-    first, count = first[is_new], count[is_new]
+    # bins that show one and the same frame share a picture; means have one of their own
+    key = np.where(count == 1, number[first], number.max(initial=0) + 1 + np.arange(len(first)))
+    _, appears, inverse = np.unique(key, return_index=True, return_inverse=True)
+    by_time = np.argsort(appears)
+    frame_index = np.argsort(by_time)[inverse]
+    first, count = first[appears[by_time]], count[appears[by_time]]
     pictures = np.repeat(np.arange(len(first)), count)
     within = np.arange(len(pictures)) - np.repeat(np.cumsum(count) - count, count)
-    frames = order[np.repeat(first, count) + within]
+    frames = number[np.repeat(first, count) + within]
     by_frame = np.argsort(frames, kind="stable")
     return FramePlan(is_lost, frame_index, frames[by_frame], pictures[by_frame], count)
+
+
+def _shown_at(
+    centers: np.ndarray, times: np.ndarray, max_gap_s: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which entry is shown at each center, and where none is."""
+    shown = np.searchsorted(times, centers + SAME_TIME_S, side="right") - 1
+    is_before, shown = shown < 0, np.maximum(shown, 0)
+    steps = np.diff(times)
+    typical = np.median(steps) if len(steps) else max_gap_s
+    lasts = np.append(np.where(steps <= max_gap_s + SAME_TIME_S, steps, typical), typical)
+    return shown, is_before | (centers > times[shown] + lasts[shown] - SAME_TIME_S)
 
 
 def read_pictures(

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 
 from freegaze.errors import DataError, ShapeError
 from freegaze.recording.recording import ResponseKind
-from freegaze.sources.alignment.clock import ClockConfig, order_of, read_times, typical_interval
+from freegaze.sources.alignment.clock import (
+    ClockConfig,
+    order_of,
+    read_times,
+    time_step,
+    typical_interval,
+)
 from freegaze.sources.alignment.frames import AbstractFrameReader, FrameRule
 from freegaze.sources.conversion import kept_columns
 
+MOST_GAPS = 50
+"""Gaps of a stream that the provenance keeps."""
+SHARED_TIMES = 0.1
+"""Share of samples at the time of another from which the clock is coarse."""
 DEFAULT_GAP = 3.0
 """A gap is wider than three typical intervals, where the user states no other."""
 
@@ -28,12 +39,18 @@ class EventStream:
         unit_ids: Name of each unit.
         extent: When the recording of all units began and ended; ``None`` where only the events
             tell, from the first of any unit to the last.
+        observed: Start and stop of each interval in which all units were recorded, (n, 2), in
+            order; ``None``: throughout.
+        is_sorting: Whether the times of a unit may be in any order, also as if its clock had begun
+            again.
     """
 
     name: str
     times: Sequence[np.ndarray]
     unit_ids: tuple[str, ...]
     extent: tuple[float, float] | None = None
+    observed: Float[np.ndarray, "n 2"] | None = None
+    is_sorting: bool = False
 
     def span(self) -> tuple[float, float]:
         """Return first and last time.
@@ -41,6 +58,8 @@ class EventStream:
         Raises:
             DataError: If there is no event.
         """
+        if self.observed is not None:
+            return float(self.observed[0, 0]), float(self.observed[-1, 1])
         if self.extent is not None:
             return self.extent
         filled = [t for t in self.times if len(t)]
@@ -95,6 +114,8 @@ class FrameStream:
         rule: What a bin shows of several frames.
         max_gap_s: Bins within a wider gap have no video and are left out.
         frame_size: (height, width) to scale to, or ``None``.
+        shows: Number of the frame that is shown from each time on, until the next; ``None`` where
+            each frame has a time of its own.
     """
 
     name: str
@@ -104,11 +125,17 @@ class FrameStream:
     rule: FrameRule
     max_gap_s: float
     frame_size: tuple[int, int] | None = None
+    shows: Integer[np.ndarray, " n"] | None = None
 
     def span(self) -> tuple[float, float]:
-        """Return the time covered: half an interval beyond the first and last frame."""
+        """Return the time covered: half an interval beyond the first and last frame.
+
+        Frames that are shown until the next cover the time from the first on.
+        """
         times = self.times if self.order is None else self.times[self.order]
         half = typical_interval(times) / 2
+        if self.shows is not None:
+            return float(times[0]), float(times[-1]) + 2 * half
         return float(times[0]) - half, float(times[-1]) + half
 
 
@@ -171,21 +198,39 @@ def make_frames(
     max_gap_s: float | None = None,
     frame_size: tuple[int, int] | None = None,
     is_sorting: bool = False,
+    shows: np.ndarray | None = None,
 ) -> FrameStream:
     """Check a video's times and bring them onto the session's clock; see ``make_samples``.
+
+    Args:
+        name: What it is, for messages.
+        times: Of each frame, or of each entry of ``shows``.
+        reader: The frames.
+        clock: How the times read on the session's clock.
+        rule: What a bin shows of several frames.
+        max_gap_s: Bins within a wider gap are left out; three typical intervals if ``None``.
+        frame_size: (height, width) to scale to.
+        is_sorting: Whether to sort frames that are out of order.
+        shows: Number of the frame that is shown from each time on, for pictures shown repeatedly.
 
     Raises:
         ShapeError: If there is not one time per frame.
         DataError: If there is no frame, or times are not finite or go back.
     """
-    if np.shape(times)[:1] != (len(reader),):
+    n_times = len(reader) if shows is None else len(shows)
+    if np.shape(times)[:1] != (n_times,):
         raise ShapeError(
-            f"{name}: {len(reader)} frames but times of shape {np.shape(times)}; give one a frame"
+            f"{name}: {n_times} frames but times of shape {np.shape(times)}; give one per frame"
+        )
+    if shows is not None and len(shows) and not 0 <= shows.min() <= shows.max() < len(reader):
+        raise DataError(
+            f"{name}: shows pictures {shows.min()} to {shows.max()} but there are {len(reader)}, "
+            "counted from 0"
         )
     times, order = _session_times(name, times, clock, is_sorting)
     ordered = times if order is None else times[order]
     gap = DEFAULT_GAP * typical_interval(ordered) if max_gap_s is None else max_gap_s
-    return FrameStream(name, reader, times, order, rule, gap, frame_size)
+    return FrameStream(name, reader, times, order, rule, gap, frame_size, shows)
 
 
 def without_columns(
@@ -205,6 +250,83 @@ def without_columns(
             values = stream.values[:, places]
             kept.append(replace(stream, values=values, columns=tuple(columns), units=tuple(units)))
     return kept
+
+
+def describe_streams(
+    responses: EventStream | ResponseStream,
+    behavior: Sequence[SampleStream],
+    video: FrameStream | None,
+) -> list[dict[str, Any]]:
+    """Describe when each stream was recorded, as plain values for the provenance.
+
+    Args:
+        responses: Spikes, or sampled responses.
+        behavior: Signals.
+        video: What was seen, if anything.
+
+    Returns:
+        For each stream its name, kind, number of times, span, resolution of its times (0 where it
+        cannot be told) and the longest gaps, in seconds.
+    """
+    rows = []
+    if isinstance(responses, EventStream):
+        pooled = np.sort(np.concatenate([np.empty(0), *responses.times]))
+        rows.append(
+            _describe(responses.name, "responses", responses.span(), pooled, _event_step(pooled))
+        )
+        observed = responses.observed
+        if observed is not None:
+            gaps = zip(observed[:-1, 1].tolist(), observed[1:, 0].tolist(), strict=True)
+            rows[0]["gaps_s"] = [list(gap) for gap in gaps][:MOST_GAPS]
+    else:
+        rows.append(_describe_samples(responses.samples, "responses"))
+    if video is not None:
+        times = video.times if video.order is None else video.times[video.order]
+        step = _sample_step(times)
+        rows.append(_describe(video.name, "video", video.span(), times, step, video.max_gap_s))
+    return rows + [_describe_samples(stream, "behavior") for stream in behavior]
+
+
+def _describe_samples(stream: SampleStream, kind: str) -> dict[str, Any]:
+    step = _sample_step(stream.times)
+    row = _describe(stream.name, kind, stream.span(), stream.times, step, stream.max_gap_s)
+    return {**row, "columns": list(stream.columns)} if kind == "behavior" else row
+
+
+def _describe(
+    name: str,
+    kind: str,
+    span: tuple[float, float],
+    times: np.ndarray,
+    step_s: float,
+    max_gap_s: float = np.inf,
+) -> dict[str, Any]:
+    steps = np.diff(times)
+    wide = np.flatnonzero(steps > max_gap_s)
+    longest = np.sort(wide[np.argsort(steps[wide])[-MOST_GAPS:]]) if len(wide) else wide
+    return {
+        "name": name,
+        "kind": kind,
+        "n": len(times),
+        "start_s": span[0],
+        "stop_s": span[1],
+        "resolution_s": step_s,
+        "gaps_s": [[float(times[i]), float(times[i + 1])] for i in longest],
+    }
+
+
+def _sample_step(times: np.ndarray) -> float:
+    """Return the resolution of a clock that gives several samples one time, else 0."""
+    shared = float((np.diff(times) == 0).mean()) if len(times) > 1 else 0.0
+    return time_step(times) if shared > SHARED_TIMES else 0.0
+
+
+def _event_step(times: np.ndarray) -> float:
+    """Return the smallest interval of events so many that chance would bring them nearer."""
+    if len(times) < 2 or times[-1] <= times[0]:
+        return 0.0
+    step, by_chance = time_step(times), (times[-1] - times[0]) / len(times) ** 2
+    return step if step > 10 * by_chance else 0.0
 
 
 def regular_times(n: int, rate_hz: float, start_s: float = 0.0) -> Float[np.ndarray, " n"]:

@@ -1,0 +1,98 @@
+"""Neurons that are lost, and units of behavior that are not those of the data dictionary."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from freegaze.errors import DataError, DataWarning
+from freegaze.recording.columns import find_column
+from freegaze.recording.units import conversion_factor, is_stated
+from freegaze.registry import nearest_names
+
+LOST_SHARE = 0.05
+"""A neuron that alone costs a larger share of the bins is named."""
+
+
+def pick_neurons(
+    responses: Float[np.ndarray, "time neuron"],
+    names: Sequence[str],
+    is_usable: Bool[np.ndarray, " time"],
+    leave_out: Sequence[str],
+    where: str,
+) -> list[int]:
+    """Choose the neurons to keep: those not left out that have a response in some usable bin.
+
+    Warns of neurons without any response, and of those whose missing responses cost many bins.
+
+    Args:
+        responses: NaN where lost.
+        names: Of the neurons.
+        is_usable: Bins that are wanted and observed.
+        leave_out: Names of neurons to leave out.
+        where: What the responses are, for messages.
+
+    Returns:
+        Column numbers, in order.
+
+    Raises:
+        DataError: If there is no neuron of a name to leave out, or none is left.
+    """
+    for name in leave_out:
+        if name not in names:
+            near = nearest_names(name, list(names))
+            raise DataError(f"leave_out_neurons: {where} has no neuron {name!r} ({near})")
+    wanted = [i for i, name in enumerate(names) if name not in leave_out]
+    if not wanted:
+        raise DataError(f"leave_out_neurons: no neuron of {where} is left; name fewer")
+    lost = (~np.isfinite(responses[is_usable])).mean(0) if is_usable.any() else np.zeros(len(names))
+    kept = [i for i in wanted if lost[i] < 1]
+    if len(kept) in (0, len(wanted)):
+        kept = wanted
+    else:
+        gone = [names[i] for i in wanted if i not in set(kept)]
+        _warn(f"{where}: neurons {', '.join(gone)} have no response in any bin and are left out")
+    costly = [i for i in kept if lost[i] > lost[kept].min() + LOST_SHARE and lost[i] < 1]
+    if costly:
+        shares = ", ".join(f"{names[i]} ({lost[i]:.0%})" for i in costly)
+        _warn(
+            f"{where}: bins without responses of every neuron are left out, and these neurons miss "
+            f"many: {shares}; to keep the bins leave out the neurons: `leave_out_neurons`"
+        )
+    return kept
+
+
+def to_standard_unit(
+    values: np.ndarray, name: str, unit: str, where: str
+) -> tuple[np.ndarray, str]:
+    """Convert a behavior column to the unit of the data dictionary.
+
+    Args:
+        values: The signal.
+        name: Its name; only those of the dictionary have a unit to convert to.
+        unit: Its unit in the file.
+        where: What it is part of, for the warning.
+
+    Returns:
+        Values and their unit. Where the unit cannot be converted, both stay as they are, with a
+        warning.
+    """
+    wanted = find_column(name).unit
+    if not wanted or not is_stated(unit) or unit in (wanted, "raw"):
+        return values, unit
+    factor = conversion_factor(unit, wanted)
+    if factor is None:
+        _warn(
+            f"{where}: the unit of {name!r} is {unit!r}, which cannot be converted to {wanted!r}, "
+            "in which encoders and checks take this column; its values are kept. State the true "
+            f"unit (`units: {{{name}: {wanted}}}`) or give the column another name"
+        )
+        return values, unit
+    return (values if factor == 1 else values * factor), wanted
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, DataWarning, stacklevel=4)
