@@ -57,7 +57,7 @@ def _registry() -> Any:
     """Make the registry of units when it is first used: pint takes a while to import."""
     import pint
 
-    registry = pint.UnitRegistry(None)
+    registry = pint.UnitRegistry(None)  # type: ignore[arg-type] - empty, as pint documents
     for line in _DEFINITIONS:
         registry.define(line)
     return registry
