@@ -95,7 +95,8 @@ def _page(inputs: ReportInputs) -> Page:
         facts=_facts(inputs),
         sections=[section for section in built if section is not None],
         footer=f"Written by freegaze {inputs.run.manifest()['packages'].get('freegaze', '')} from "
-        f"the run {inputs.run.path.name}.",
+        f"the run {inputs.run.path.name}. Terms are explained in docs/reference/glossary.md of "
+        "freegaze.",
         styles=("page.css", *(STYLES if inputs.explanations else ())),
         scripts=("page.js", *(SCRIPTS if inputs.explanations else ())),
     )
