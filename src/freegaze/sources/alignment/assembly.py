@@ -12,12 +12,14 @@ from jaxtyping import Float
 
 from freegaze.config import StrictConfig
 from freegaze.errors import DataError
+from freegaze.recording.columns import find_column
 from freegaze.recording.recording import Recording, ResponseKind, Role, Segment
 from freegaze.sources.alignment.bins import (
     Bins,
     count_events,
     integrate,
     interpolate,
+    interpolate_angle,
     make_bins,
 )
 from freegaze.sources.alignment.clock import check_restart
@@ -141,6 +143,7 @@ def align_streams(
         "n_without_video": int((is_lost & ~is_left_out).sum()),
         "max_gap_s": {s.name: s.max_gap_s for s in streams.behavior},
         "streams": describe_streams(streams.responses, streams.behavior, streams.video),
+        "quality": {s.name: dict(s.quality) for s in streams.behavior if s.quality},
     }
     return Recording(
         session_id=name,
@@ -170,13 +173,13 @@ def _common_bins(
     }
     if streams.video is not None:
         spans["video"] = streams.video.span()
-    told = "; ".join(f"{name} {a:.6g} to {b:.6g} s" for name, (a, b) in spans.items())
+    told = "; ".join(f"{name} {a:.3f} to {b:.3f} s" for name, (a, b) in spans.items())
     start = max(a for a, _ in spans.values()) if start_s is None else start_s
     stop = min(b for _, b in spans.values()) if stop_s is None else stop_s
     if not start < stop:
         raise DataError(
-            f"responses and video do not overlap within `start_s` and `stop_s` ({told}); state "
-            "`offset_s` of their clocks"
+            f"responses and video do not overlap within `start_s` and `stop_s` ({told}); "
+            f"{_joining_offset(spans)}"
         )
     try:
         return make_bins(start, stop, width_s)
@@ -193,6 +196,18 @@ def _unobserved(streams: Streams, bins: Bins) -> np.ndarray:
     is_unobserved = bins.touch(streams.invalid)
     observed = getattr(streams.responses, "observed", None)
     return is_unobserved if observed is None else is_unobserved | ~bins.are_within(observed)
+
+
+def _joining_offset(spans: Mapping[str, tuple[float, float]]) -> str:
+    """Return the remedy for spans that do not overlap."""
+    starts = [start for start, _ in spans.values()]
+    if len(starts) < 2 or max(starts) < min(stop for _, stop in spans.values()):
+        return "correct `start_s` and `stop_s`"
+    later = starts[0] - starts[1]
+    return (
+        f"if both began together, `offset_s` of the clock of the video must be {later:+.3f} s "
+        f"greater, or that of the responses {-later:+.3f} s"
+    )
 
 
 def _responses(
@@ -253,7 +268,8 @@ def _behavior(
         for name, unit, signal in zip(stream.columns, stream.units, stream.values.T, strict=True):
             values, unit_kept = to_standard_unit(signal, name, unit, stream.name)
             units.append(unit_kept)
-            column = interpolate(stream.times, values, centers, stream.max_gap_s)
+            at = interpolate_angle if find_column(name).is_circular else interpolate
+            column = at(stream.times, values, centers, stream.max_gap_s)
             with np.errstate(over="ignore"):
                 column = column.astype(np.float32)
             column[np.isinf(column)] = np.nan

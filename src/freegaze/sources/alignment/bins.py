@@ -172,6 +172,26 @@ def interpolate(
     return out
 
 
+def interpolate_angle(
+    times: np.ndarray, values: np.ndarray, at: np.ndarray, max_gap_s: float
+) -> Float[np.ndarray, " n_at"]:
+    """Interpolate an angle in degrees the short way round, as ``interpolate`` does.
+
+    Returns:
+        Angles in -180..180.
+
+    Example:
+        >>> times, heading = np.array([0.0, 1.0]), np.array([170.0, -170.0])
+        >>> interpolate_angle(times, heading, np.array([0.25, 0.75]), max_gap_s=2.0)
+        array([ 175., -175.])
+    """
+    known = np.isfinite(values)
+    straight = np.full(len(values), np.nan)
+    straight[known] = np.unwrap(values[known], period=360.0)
+    found = interpolate(times, straight, at, max_gap_s)
+    return (found + 180.0) % 360.0 - 180.0
+
+
 def integrate(
     times: np.ndarray, values: np.ndarray, bins: Bins, max_gap_s: float
 ) -> Float[np.ndarray, " n_bins"]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,7 @@ class SampleStream:
         columns: Name of each column.
         units: Unit of each column.
         max_gap_s: Between samples further apart, signals are lost.
+        quality: Numbers that tell how well the signals were computed, by name.
     """
 
     name: str
@@ -87,6 +88,7 @@ class SampleStream:
     columns: tuple[str, ...]
     units: tuple[str, ...]
     max_gap_s: float
+    quality: Mapping[str, float] = field(default_factory=dict)
 
     def span(self) -> tuple[float, float]:
         """Return the time covered: half an interval beyond the first and last sample."""
@@ -149,6 +151,7 @@ def make_samples(
     clock: ClockConfig | None = None,
     max_gap_s: float | None = None,
     is_sorting: bool = False,
+    quality: Mapping[str, float] | None = None,
 ) -> SampleStream:
     """Check sampled signals and bring them onto the session's clock.
 
@@ -162,6 +165,7 @@ def make_samples(
         max_gap_s: Between samples further apart signals are lost; three typical intervals if
             ``None``.
         is_sorting: Whether to sort samples that are out of order.
+        quality: Numbers that tell how well the signals were computed.
 
     Returns:
         The stream. Samples at equal times are left as they are, and averaged when used.
@@ -185,7 +189,7 @@ def make_samples(
     if order is not None:
         times, values = times[order], values[order]
     gap = DEFAULT_GAP * typical_interval(times) if max_gap_s is None else max_gap_s
-    return SampleStream(name, times, values, tuple(columns), tuple(units), gap)
+    return SampleStream(name, times, values, tuple(columns), tuple(units), gap, quality or {})
 
 
 def make_frames(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -9,39 +10,15 @@ from pydantic import Field, field_validator, model_validator
 from freegaze.config import StrictConfig
 from freegaze.recording.recording import ResponseKind
 from freegaze.sources.alignment.assembly import SegmentConfig
-from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.frames import FrameRule
-
-FileName = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$", max_length=4096)]
-"""Relative to the YAML, or absolute; control characters are refused."""
-
-
-class TimedConfig(StrictConfig):
-    """Times of the rows, samples or frames of a file.
-
-    Args:
-        timestamps: File with one time per row (CSV, text or ``.npy``), in seconds unless the clock
-            states another unit; 2021-07-09T14:03:21.12 is read as seconds since 1970, and
-            14:03:21.12 as seconds since midnight.
-        timestamps_column: Which column of a CSV with a header; its only one by default.
-        rate_hz: Constant rate of samples, the first at 0, instead of timestamps.
-        clock: How these times read on the session's clock.
-        sort: Whether rows may be out of order; they are sorted then.
-        max_gap_s: Wider gaps between samples are not filled; by default three typical intervals.
-    """
-
-    timestamps: FileName | None = None
-    timestamps_column: str | int | None = None
-    rate_hz: float | None = Field(default=None, gt=0)
-    clock: ClockConfig = ClockConfig()
-    sort: bool = False
-    max_gap_s: float | None = Field(default=None, gt=0)
-
-    @model_validator(mode="after")
-    def _has_one_time(self) -> TimedConfig:
-        if self.timestamps is not None and self.rate_hz is not None:
-            raise ValueError("give `timestamps` or `rate_hz`, not both")
-        return self
+from freegaze.sources.lab_files.clocks import AnyClockConfig, FileName, StatedClockConfig
+from freegaze.sources.lab_files.sensor_config import (
+    GazeConfig,
+    ImuConfig,
+    LensConfig,
+    TopViewConfig,
+)
+from freegaze.sources.lab_files.timed import TimedConfig
 
 
 class CsvConfig(TimedConfig):
@@ -90,6 +67,9 @@ class PupilConfig(TimedConfig):
         theta_deg_per_px: If given, ``theta`` = this times (pupil_x - median); its sign decides
             which side is positive.
         phi_deg_per_px: If given, ``phi`` = this times (pupil_y - median).
+        gaze: Angles of the eye by a model of eye and camera, calibrated by the axes of the
+            ellipses; ``{}`` for its defaults.
+        rename: Other names of the columns, such as ``{theta: theta_left}``.
     """
 
     file: FileName
@@ -98,6 +78,17 @@ class PupilConfig(TimedConfig):
     shape: Literal["ellipse", "circle", "center"] = "ellipse"
     theta_deg_per_px: float | None = None
     phi_deg_per_px: float | None = None
+    gaze: GazeConfig | None = None
+    rename: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_one_gaze(self) -> PupilConfig:
+        if self.gaze is not None and self.shape != "ellipse":
+            raise ValueError("`gaze` needs `shape: ellipse`")
+        linear = self.theta_deg_per_px is not None or self.phi_deg_per_px is not None
+        if self.gaze is not None and linear:
+            raise ValueError("give `gaze`, or `theta_deg_per_px` and `phi_deg_per_px`, not both")
+        return self
 
 
 class DeepLabCutConfig(PupilConfig):
@@ -118,7 +109,8 @@ class SleapConfig(PupilConfig):
 
 
 BehaviorConfig = Annotated[
-    CsvConfig | NpyConfig | DeepLabCutConfig | SleapConfig, Field(discriminator="kind")
+    CsvConfig | NpyConfig | DeepLabCutConfig | SleapConfig | ImuConfig | TopViewConfig,
+    Field(discriminator="kind"),
 ]
 
 
@@ -129,10 +121,12 @@ class VideoConfig(TimedConfig):
         file: The file.
         frames: What a bin shows of the frames in it: their mean, the middle one, or the nearest.
         frame_size: [height, width] to scale to.
+        lens: Calibration of the camera; with it frames are undistorted before they are scaled.
     """
 
     file: FileName
     frames: FrameRule = "mean"
+    lens: LensConfig | None = None
     frame_size: tuple[int, int] | None = None
 
     @field_validator("frame_size")
@@ -180,7 +174,7 @@ class SpikesConfig(StrictConfig):
     """
 
     duration_s: float | None = Field(default=None, gt=0)
-    clock: ClockConfig = ClockConfig()
+    clock: AnyClockConfig = StatedClockConfig()
 
 
 class KilosortConfig(SpikesConfig):
@@ -255,6 +249,7 @@ class SessionConfig(StrictConfig):
 
     Args:
         session_id: Name of the session; by default that of the YAML.
+        starts_at: Date and time at which the session's clock reads 0, where clocks state theirs.
         bin_width_s: Width of a bin.
         start_s: Left edge of the first bin; by default when responses and video have both begun.
         stop_s: No bin ends after this.
@@ -262,10 +257,12 @@ class SessionConfig(StrictConfig):
         video: The video; left out, one black pixel.
         behavior: Signals, each stream by a name of its own.
         segments: Parts of the session to keep, each a segment; by default all, in one.
-        deg_per_px: Calibration of the camera, of the pixels as scaled.
+        deg_per_px: Calibration of the camera, of the pixels as scaled; by default that of the
+            video's ``lens``, where it makes equidistant frames.
     """
 
     session_id: str | None = Field(default=None, min_length=1)
+    starts_at: datetime | None = None
     bin_width_s: float = Field(default=0.05, gt=0)
     start_s: float | None = None
     stop_s: float | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.files.arrays import parsing
 from freegaze.files.hdf5 import check_dataset, opened_hdf5, read_whole
 from freegaze.registry import nearest_names
-from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.streams import SampleStream, make_samples
 from freegaze.sources.lab_files.config import DeepLabCutConfig, PupilConfig, SleapConfig
+from freegaze.sources.lab_files.sensors import gaze_columns, renamed
 from freegaze.sources.lab_files.tables import times_of, to_numbers
 from freegaze.sources.sensors.pupil import fit_pupil
 
@@ -53,6 +54,33 @@ def read_pupil(name: str, config: DeepLabCutConfig | SleapConfig, folder: Path) 
         DataError: If the file is missing, damaged or of another layout, or a point is not in it.
     """
     file = folder / config.file
+    points = read_points(config, folder)
+    times = times_of(config, len(points.xy), folder, str(file))
+    columns, units, values, quality = _pupil_columns(points, config, file)
+    return make_samples(
+        f"behavior.{name}",
+        times,
+        values,
+        renamed(columns, config.rename, name),
+        units,
+        clock=config.clock,
+        max_gap_s=config.max_gap_s,
+        is_sorting=config.sort,
+        quality=quality,
+    )
+
+
+def read_points(config: DeepLabCutConfig | SleapConfig, folder: Path) -> Points:
+    """Read tracked points, one row per frame.
+
+    Args:
+        config: Which file.
+        folder: What the file's path is relative to.
+
+    Raises:
+        DataError: If the file is missing, damaged, empty or of another layout.
+    """
+    file = folder / config.file
     is_hdf = file.suffix.lower() in (".h5", ".hdf5", ".slp")
     with parsing(file):
         if isinstance(config, DeepLabCutConfig):
@@ -63,29 +91,27 @@ def read_pupil(name: str, config: DeepLabCutConfig | SleapConfig, folder: Path) 
             points = _read_sleap_csv(file, config.track)
     if not len(points.xy):
         raise DataError(f"{file}: holds no frame; was the movie tracked?")
-    times = times_of(config, len(points.xy), folder, str(file))
-    columns, units, values = _pupil_columns(points, config, file)
-    return make_samples(
-        f"behavior.{name}",
-        times,
-        values,
-        columns,
-        units,
-        clock=config.clock or ClockConfig(),
-        max_gap_s=config.max_gap_s,
-        is_sorting=config.sort,
-    )
+    return points
 
 
-def _pupil_columns(
-    points: Points, config: PupilConfig, file: Path
-) -> tuple[list[str], list[str], np.ndarray]:
-    wanted = points.names if config.points is None else config.points
+def check_points(points: Points, wanted: Sequence[str], file: Path) -> None:
+    """Make sure that points have been tracked.
+
+    Raises:
+        DataError: Naming the first that is not there.
+    """
     for name in wanted:
         if name not in points.names:
             raise DataError(
                 f"{file} has no point {name!r} ({nearest_names(name, list(points.names))})"
             )
+
+
+def _pupil_columns(
+    points: Points, config: PupilConfig, file: Path
+) -> tuple[list[str], list[str], np.ndarray, dict[str, float]]:
+    wanted = points.names if config.points is None else config.points
+    check_points(points, wanted, file)
     picked = [points.names.index(name) for name in wanted]
     is_good = points.likelihood[:, picked] >= config.min_likelihood
     fitted = fit_pupil(points.xy[:, picked].astype(np.float64), is_good, config.shape)
@@ -105,7 +131,15 @@ def _pupil_columns(
             columns.append(name)
             units.append("deg")
             values.append(scale * (fitted[:, i] - np.nanmedian(fitted[:, i])))
-    return columns, units, np.column_stack(values)
+    quality: dict[str, float] = {}
+    if config.gaze is not None:
+        angles, quality = gaze_columns(fitted, is_good.mean(1), config.gaze, str(file))
+        columns, units, values = (
+            [*columns, "theta", "phi"],
+            [*units, "deg", "deg"],
+            [*values, *angles],
+        )
+    return columns, units, np.column_stack(values), quality
 
 
 def _read_deeplabcut_csv(file: Path) -> Points:

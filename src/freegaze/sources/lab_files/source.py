@@ -22,6 +22,7 @@ from freegaze.sources.alignment.streams import (
     SampleStream,
     make_frames,
 )
+from freegaze.sources.lab_files.clocks import resolve_clocks
 from freegaze.sources.lab_files.config import MovieConfig, SessionConfig
 from freegaze.sources.lab_files.eye_points import read_pupil
 from freegaze.sources.lab_files.neurons import (
@@ -30,6 +31,7 @@ from freegaze.sources.lab_files.neurons import (
     read_spike_table,
     read_suite2p,
 )
+from freegaze.sources.lab_files.sensors import check_distinct, read_imu, undistorted
 from freegaze.sources.lab_files.tables import (
     read_csv_stream,
     read_npy_stream,
@@ -37,6 +39,8 @@ from freegaze.sources.lab_files.tables import (
     times_of,
 )
 from freegaze.sources.lab_files.tiny import write_tiny_lab_folder
+from freegaze.sources.lab_files.top_view import read_top_view
+from freegaze.sources.sensors.lens import UndistortedFrames
 from freegaze.sources.source import AbstractSource, SourceOptions, register_source
 
 _FIRST_BYTES = 1 << 16
@@ -85,16 +89,18 @@ class FilesSource(AbstractSource[FilesOptions]):
         kept = {n: c for n, c in config.behavior.items() if n not in options.leave_out}
         width_s = options.bin_width_s or config.bin_width_s
         config = config.model_copy(update={"behavior": kept, "bin_width_s": width_s})
+        config, clocks = resolve_clocks(config, path.parent, config.starts_at)
+        streams = read_streams(config, path.parent)
         recording = align_streams(
-            read_streams(config, path.parent),
+            streams,
             config.session_id or name,
             config.bin_width_s,
             start_s=config.start_s,
             stop_s=config.stop_s,
             wanted=config.segments or None,
-            provenance={"config": config.model_dump(mode="json")},
+            provenance={"config": config.model_dump(mode="json"), "clocks": clocks},
         )
-        return replace(recording, deg_per_px=config.deg_per_px)
+        return _with_lens(recording, streams.video, config.deg_per_px)
 
     def write_tiny(self, path: Path, seed: int) -> Path:
         """Write a folder as the programs themselves would, and its YAML."""
@@ -126,6 +132,7 @@ def read_streams(config: SessionConfig, folder: Path) -> Streams:
     behavior = [
         _BEHAVIOR[stream.kind](name, stream, folder) for name, stream in config.behavior.items()
     ]
+    check_distinct(behavior)
     responses = _RESPONSES[config.responses.kind](config.responses, folder)
     return Streams(responses, behavior, _read_video(config, folder))
 
@@ -141,8 +148,24 @@ _BEHAVIOR: dict[str, Callable[[str, Any, Path], SampleStream]] = {
     "npy": read_npy_stream,
     "deeplabcut": read_pupil,
     "sleap": read_pupil,
+    "imu": read_imu,
+    "top_view": read_top_view,
 }
 """Reader of each ``kind`` of stream."""
+
+
+def _with_lens(
+    recording: Recording, video: FrameStream | None, deg_per_px: float | None
+) -> Recording:
+    """Add the calibration of the camera, as stated or by the lens, and the lens's quality."""
+    reader = None if video is None else video.reader
+    if not isinstance(reader, UndistortedFrames) or reader.frame_size is None:
+        return replace(recording, deg_per_px=deg_per_px)
+    alignment = dict(recording.provenance["alignment"])
+    alignment["quality"] = {**alignment["quality"], "video": reader.quality()}
+    if deg_per_px is None and reader.projection == "equidistant":
+        deg_per_px = reader.deg_per_px * reader.frame_size[0] / recording.frame_size[0]
+    return replace(recording, deg_per_px=deg_per_px).with_provenance(alignment=alignment)
 
 
 def _read_video(config: SessionConfig, folder: Path) -> FrameStream | None:
@@ -161,10 +184,11 @@ def _read_video(config: SessionConfig, folder: Path) -> FrameStream | None:
     else:
         reader = ArrayFrames(map_npy(file), str(file), video.gray_range)
         times = times_of(video, len(reader), folder, str(file))
+    lens = video.lens
     return make_frames(
         str(file),
         times,
-        reader,
+        reader if lens is None else undistorted(reader, lens, str(file)),
         clock=video.clock,
         rule=video.frames,
         max_gap_s=video.max_gap_s,

@@ -14,7 +14,8 @@ from freegaze.files.arrays import parsing, read_npy
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.clock import read_times
 from freegaze.sources.alignment.streams import SampleStream, make_samples, regular_times
-from freegaze.sources.lab_files.config import CsvConfig, NpyConfig, TimedConfig
+from freegaze.sources.lab_files.config import CsvConfig, NpyConfig
+from freegaze.sources.lab_files.timed import TimedConfig
 
 
 def read_csv(file: Path, separator: str = ",") -> pd.DataFrame:
@@ -113,6 +114,32 @@ def times_of(config: TimedConfig, n: int, folder: Path, where: str) -> np.ndarra
     return times
 
 
+def own_times(
+    config: TimedConfig, frame: pd.DataFrame, time: str | None, file: Path, folder: Path
+) -> np.ndarray:
+    """Return the own times of a table's rows, which may stand in one of its columns.
+
+    Args:
+        config: The stream.
+        frame: The table.
+        time: Column with the times, or ``None``.
+        file: The table's file, for messages.
+        folder: What the paths are relative to.
+
+    Raises:
+        DataError: If times are stated twice or not at all, or the column holds none.
+    """
+    if time is None:
+        return times_of(config, len(frame), folder, str(file))
+    if config.timestamps is not None or config.rate_hz is not None:
+        raise DataError(f"{file}: give `time`, `timestamps` or `rate_hz`, not two of them")
+    picked = pick_column(frame, time, file)
+    seconds = _seconds(picked) if picked.dtype.kind not in "iuf" else picked
+    if seconds is None:
+        raise DataError(f"{file}: column {time!r} holds no times")
+    return read_times(seconds, f"{file}, column {time!r}")
+
+
 def read_csv_stream(name: str, config: CsvConfig, folder: Path) -> SampleStream:
     """Read signals from a CSV.
 
@@ -125,16 +152,7 @@ def read_csv_stream(name: str, config: CsvConfig, folder: Path) -> SampleStream:
         to_numbers(pick_column(frame, source, file), f"{file}, column {source!r}")
         for source in config.columns.values()
     ]
-    if config.time is None:
-        times = times_of(config, len(frame), folder, str(file))
-    elif config.timestamps is not None or config.rate_hz is not None:
-        raise DataError(f"{file}: give `time`, `timestamps` or `rate_hz`, not two of them")
-    else:
-        picked = pick_column(frame, config.time, file)
-        seconds = _seconds(picked) if picked.dtype.kind not in "iuf" else picked
-        if seconds is None:
-            raise DataError(f"{file}: column {config.time!r} holds no times")
-        times = read_times(seconds, f"{file}, column {config.time!r}")
+    times = own_times(config, frame, config.time, file, folder)
     return _samples(name, config, times, np.column_stack(columns), tuple(config.columns))
 
 

@@ -15,6 +15,9 @@ from freegaze.sources.alignment.frames import AbstractFrameReader
 LensModel = Literal["pinhole", "fisheye"]
 Projection = Literal["pinhole", "equidistant"]
 
+_EDGE = 1e-6
+"""Pixels at the edge of the frame are seen in spite of rounding."""
+
 _STEPS = 2000
 """Angles at which a model is checked to spread rays outward."""
 
@@ -206,8 +209,9 @@ def _make_map(points: np.ndarray, frame_size: tuple[int, int]) -> _Map:
     height, width = frame_size
     x, y = points.reshape(-1, 2).T
     with np.errstate(invalid="ignore"):
-        is_seen = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    x, y = x[is_seen], y[is_seen]
+        is_inside = (x >= -_EDGE) & (x <= width - 1 + _EDGE)
+        is_seen = is_inside & (y >= -_EDGE) & (y <= height - 1 + _EDGE)
+    x, y = np.clip(x[is_seen], 0, width - 1), np.clip(y[is_seen], 0, height - 1)
     left = np.minimum(np.floor(x).astype(np.int64), max(width - 2, 0))
     top = np.minimum(np.floor(y).astype(np.int64), max(height - 2, 0))
     right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)

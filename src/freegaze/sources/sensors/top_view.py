@@ -14,6 +14,7 @@ def running_speed(
     px_per_cm: float,
     smoothing_s: float = 0.1,
     max_speed_cm_s: float = 150.0,
+    where: str = "top view",
 ) -> tuple[Float[np.ndarray, " time"], dict[str, float]]:
     """Return the speed of a tracked point.
 
@@ -27,6 +28,7 @@ def running_speed(
         px_per_cm: Scale of the view.
         smoothing_s: Half the width of the window.
         max_speed_cm_s: Fastest plausible speed; mice run at up to some 100 cm/s.
+        where: Stream, for messages.
 
     Returns:
         Speed in cm/s, NaN where the point is lost; and ``share_lost``, ``share_jumps`` (tracking
@@ -44,7 +46,7 @@ def running_speed(
     """
     known = np.isfinite(position_px).all(1)
     if not known.any():
-        raise DataError("no position is known; check the point and `min_likelihood`")
+        raise DataError(f"{where}: no position is known; check the point and `min_likelihood`")
     jumps = np.zeros(len(times), bool)
     jumps[known] = _jumps(times[known], position_px[known] / px_per_cm, max_speed_cm_s)
     used = known & ~jumps
@@ -68,7 +70,7 @@ def running_speed(
     moving = speed[np.isfinite(speed)]
     if not len(moving):
         raise DataError(
-            f"no two positions lie within {smoothing_s:g} s; state a longer `smoothing_s`"
+            f"{where}: no two positions lie within {smoothing_s:g} s; state a longer `smoothing_s`"
         )
     return speed, {
         "share_lost": float(1 - known.mean()),

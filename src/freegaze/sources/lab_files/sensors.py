@@ -1,0 +1,172 @@
+"""Sensors of laboratory files, and the columns that are computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from freegaze.errors import ConfigError, DataError
+from freegaze.registry import nearest_names
+from freegaze.sources.alignment.frames import AbstractFrameReader
+from freegaze.sources.alignment.streams import SampleStream, make_samples
+from freegaze.sources.lab_files.sensor_config import GazeConfig, ImuConfig, LensConfig
+from freegaze.sources.lab_files.tables import own_times, pick_column, read_csv, to_numbers
+from freegaze.sources.sensors.eye import EyeCalibration, calibrate_eye, eye_angles
+from freegaze.sources.sensors.head import head_posture
+from freegaze.sources.sensors.lens import Lens, UndistortedFrames
+
+STANDARD_GRAVITY = 9.80665
+"""Meters per second squared in 1 g."""
+
+
+def read_imu(name: str, config: ImuConfig, folder: Path) -> SampleStream:
+    """Read an accelerometer and a gyroscope and compute the posture of the head.
+
+    Args:
+        name: Of the stream, for messages.
+        config: What is where.
+        folder: What the file's path is relative to.
+
+    Returns:
+        ``pitch`` and ``roll`` in degrees, ``yaw_velocity`` about the vertical and ``gz`` about the
+        head's own axis in degrees per second.
+
+    Raises:
+        DataError: Naming the file, the column or the axis that is wrong.
+    """
+    file = folder / config.file
+    frame = read_csv(file, config.separator)
+    acceleration, rotation = (
+        np.column_stack(
+            [to_numbers(pick_column(frame, c, file), f"{file}, column {c!r}") for c in columns]
+        )
+        for columns in (config.acceleration, config.rotation)
+    )
+    times = own_times(config, frame, config.time, file, folder)
+    gravity = STANDARD_GRAVITY if config.acceleration_unit == "m/s^2" else 1.0
+    degrees = 180 / np.pi if config.rotation_unit == "rad/s" else 1.0
+    raw = make_samples(
+        f"behavior.{name}",
+        times,
+        np.column_stack(
+            [
+                _turned(acceleration, config.axes) * (config.acceleration_scale / gravity),
+                _turned(rotation, config.axes) * (config.rotation_scale * degrees),
+            ]
+        ),
+        ["forward", "left", "up", "roll_rate", "pitch_rate", "yaw_rate"],
+        ["g"] * 3 + ["deg/s"] * 3,
+        clock=config.clock,
+        max_gap_s=config.max_gap_s,
+        is_sorting=config.sort,
+    )
+    posture = head_posture(
+        raw.times,
+        raw.values[:, :3],
+        raw.values[:, 3:],
+        config.smoothing_s,
+        raw.max_gap_s,
+        f"{file} (behavior.{name})",
+    )
+    values = [posture.pitch_deg, posture.roll_deg, posture.yaw_velocity_deg_s, raw.values[:, 5]]
+    return make_samples(
+        f"behavior.{name}",
+        raw.times,
+        np.column_stack(values),
+        renamed(["pitch", "roll", "yaw_velocity", "gz"], config.rename, name),
+        ["deg", "deg", "deg/s", "deg/s"],
+        max_gap_s=raw.max_gap_s,
+        quality=posture.quality,
+    )
+
+
+def gaze_columns(
+    ellipses: Float[np.ndarray, "time 5"],
+    n_found: Float[np.ndarray, " time"],
+    config: GazeConfig,
+    where: str,
+) -> tuple[list[np.ndarray], dict[str, float]]:
+    """Return theta and phi in degrees of fitted pupils, and quality numbers.
+
+    Args:
+        ellipses: As ``fit_pupil`` returns them.
+        n_found: Share of the points that were found in each frame, 0..1; frames with all of them
+            calibrate the camera.
+        config: Reference and signs.
+        where: Stream, for messages.
+
+    Raises:
+        DataError: If the camera cannot be calibrated.
+    """
+    if config.center_px is None or config.scale_px is None:
+        camera = calibrate_eye(ellipses, n_found >= 1, config.max_axis_ratio, where)
+    else:
+        camera = EyeCalibration(config.center_px, config.scale_px)
+    theta, phi = eye_angles(ellipses[:, 0], ellipses[:, 1], camera)
+    known = np.isfinite(theta)
+    if not known.any():
+        raise DataError(
+            f"{where}: no pupil lies within `scale_px` = {camera.scale_px:.4g} of `center_px`; "
+            "check the calibration, in pixels of this video"
+        )
+    quality = {
+        **camera.quality(),
+        "share_tracked": float(known.mean()),
+        "reference_theta_deg": 0.0,
+        "reference_phi_deg": 0.0,
+    }
+    if config.reference == "median":
+        middle = float(np.median(theta[known])), float(np.median(phi[known]))
+        theta, phi = theta - middle[0], phi - middle[1]
+        quality |= {"reference_theta_deg": middle[0], "reference_phi_deg": middle[1]}
+    theta = theta if config.theta_positive == "right" else -theta
+    return [theta, phi if config.phi_positive == "down" else -phi], quality
+
+
+def undistorted(reader: AbstractFrameReader, config: LensConfig, where: str) -> UndistortedFrames:
+    """Return a reader of undistorted frames."""
+    lens = Lens(config.model, config.focal_px, config.center_px, config.coefficients)
+    return UndistortedFrames(reader, lens, config.projection, config.calibrated_size, where)
+
+
+def renamed(columns: Sequence[str], rename: Mapping[str, str], stream: str) -> list[str]:
+    """Return the names of a stream's columns, some of them replaced.
+
+    Raises:
+        ConfigError: If a column to rename is not there.
+    """
+    for name in rename:
+        if name not in columns:
+            raise ConfigError(
+                f"behavior.{stream}.rename: no column {name!r} "
+                f"({nearest_names(name, list(columns))})"
+            )
+    return [rename.get(name, name) for name in columns]
+
+
+def check_distinct(streams: Sequence[SampleStream]) -> None:
+    """Make sure that no two streams give a column of the same name.
+
+    Raises:
+        DataError: Naming both, and the option that renames one.
+    """
+    owner: dict[str, str] = {}
+    for stream in streams:
+        for column in stream.columns:
+            if column in owner:
+                raise DataError(
+                    f"{owner[column]} and {stream.name} hold {column!r} more than once together; "
+                    f"state `rename: {{{column}: {column}_2}}` in one of them (in `csv` and `npy` "
+                    "another name in `columns`)"
+                )
+            owner[column] = stream.name
+
+
+def _turned(vectors: np.ndarray, axes: tuple[str, str, str]) -> np.ndarray:
+    """Return vectors along forward, left and up."""
+    picked = [vectors[:, "xyz".index(axis[-1])] for axis in axes]
+    signs = [-1.0 if axis.startswith("-") else 1.0 for axis in axes]
+    return np.column_stack(picked) * signs
