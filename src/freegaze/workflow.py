@@ -9,6 +9,7 @@ from typing import Any
 
 from freegaze.config import read_config
 from freegaze.errors import ConfigError
+from freegaze.evaluation.compare import compare_with_baselines
 from freegaze.evaluation.displacement import displacement_against_truth
 from freegaze.evaluation.evaluate import evaluate as score_encoder
 from freegaze.evaluation.evaluation import Evaluation
@@ -319,15 +320,27 @@ def report(
     step = progress or (lambda *_: None)
     baselines = {Path(other).name: load_evaluation(other) for other in against}
     evaluation = load_evaluation(folder)
-    step("displacement of gaze", 0, 3)
+    step("displacement of gaze", 0, 4)
     truth = displacement_against_truth(encoder, sessions)
-    step("overview", 1, 3)
+    step("comparisons", 1, 4)
+    compared = compare_with_baselines(encoder.model_name, evaluation, baselines)
+    step("overview", 2, 4)
     if picture is not None:
         write_readme_figure(folder, sessions, encoder, evaluation, picture, baselines, truth)
     found = load_explanations(folder) if is_explained(folder) else ()
-    step("sections", 2, 3)
-    page = write_report(folder, sessions, encoder, evaluation, baselines, out, truth, found)
-    step("sections", 3, 3)
+    step("sections", 3, 4)
+    page = write_report(
+        folder,
+        sessions,
+        encoder,
+        evaluation,
+        baselines,
+        out,
+        truth,
+        explanations=found,
+        comparisons=compared,
+    )
+    step("sections", 4, 4)
     return page
 
 

@@ -202,6 +202,15 @@ def test_neuron_that_was_not_scored_comes_last(run, explanation):
     assert (name.cells[-1].text, correlation.cells[-1].text) == ("unit_3", "–")
 
 
+def test_fields_of_neurons_that_are_predicted_poorly_are_pale(run, explanation):
+    neurons = explained_neurons(inputs_of(run, explanation))
+    cards = build_fields(inputs_of(run, explanation), neurons).content["cards"]
+    best = max(neuron.score for neuron in neurons)
+    expected = {n.unit_id: min(max(n.score / best, 0.25), 1) for n in neurons}
+    assert {card.unit_id: card.opacity for card in cards} == pytest.approx(expected, abs=0.005)
+    assert cards[0].opacity == 1
+
+
 def test_gallery_falls_back_to_another_method(run, explanation):
     fields = {k: v.copy() for k, v in explanation.fields.items()}
     fields["gradient"][2] = 0.0

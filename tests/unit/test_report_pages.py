@@ -9,6 +9,7 @@ import pytest
 
 from builders import make_trial_recording
 from freegaze.errors import CheckpointError, DataError
+from freegaze.evaluation.compare import compare_with_baselines
 from freegaze.recording.recording import ResponseKind
 from freegaze.reports import write_readme_figure, write_report
 from freegaze.reports.inputs import ReportInputs
@@ -117,6 +118,34 @@ def test_parts_without_data_are_left_out(tmp_path):
     assert sections_of(path.read_text()) == ["scores", "traces", "fit", "quality"]
     assert path == run.folder / "report.html"
     assert not list(run.folder.glob(".report*"))
+
+
+def test_count_above_the_diagonal_comes_with_a_paired_interval(run, other):
+    compared = compare_with_baselines("speed", run.evaluation, {"glm": other.evaluation})
+    table = compared["glm"].table.assign(difference_low=-0.125, difference_high=0.375)
+    compared = {"glm": replace(compared["glm"], table=table)}  # too little for an interval here
+    inputs = replace(inputs_of(run, {"glm": other.evaluation}), comparisons=compared)
+    metric = inputs.headlines[0]
+    (pair, *_) = build_scores(inputs).content["pairs"]
+    row = compared["glm"].table.query("metric == @metric and session_id == 'mouse'").iloc[0]
+    known = np.subtract(*(e.table[metric] for e in (run.evaluation, other.evaluation)))
+    assert row["difference"] == pytest.approx(known.mean())
+    for number in (row["difference"], row["difference_low"], row["difference_high"]):
+        assert f"{number:.3f}".replace("-", "\N{MINUS SIGN}") in pair.caption
+    assert f"{(known > 0).sum()} of {len(known)} neurons above the diagonal" in pair.caption
+
+
+def test_baseline_that_cannot_be_compared_is_not_tested(run, other):
+    elsewhere = replace(
+        other.evaluation,
+        sessions=tuple(replace(s, session_id="another") for s in other.evaluation.sessions),
+    )
+    compared = compare_with_baselines("speed", run.evaluation, {"glm": elsewhere})
+    inputs = replace(inputs_of(run, {"glm": other.evaluation}), comparisons=compared)
+    (pair, *_) = build_scores(inputs).content["pairs"]
+    assert f"Not tested: {compared['glm']}" in pair.caption
+    (pair, *_) = build_scores(inputs_of(run, {"glm": other.evaluation})).content["pairs"]
+    assert "Not tested" in pair.caption
 
 
 def test_what_a_source_wrote_is_shown_but_never_runs(tmp_path):

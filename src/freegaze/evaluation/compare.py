@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from freegaze.errors import ConfigError
+from freegaze.errors import ConfigError, DataError
 from freegaze.evaluation.evaluation import Evaluation, interval_text
 from freegaze.evaluation.score_predictions import score_beside
 from freegaze.evaluation.shared_sessions import SharedSession, share_sessions
@@ -134,6 +134,29 @@ def compare(
             progress(f"{name} of {second} and {first}", done, len(steps))
     by_neuron = pd.concat(neurons, ignore_index=True) if neurons else pd.DataFrame()
     return Comparison(pd.DataFrame(rows), by_neuron)
+
+
+def compare_with_baselines(
+    name: str, evaluation: Evaluation, baselines: Mapping[str, Evaluation]
+) -> dict[str, Comparison | str]:
+    """Compare a model with each of its baselines by every score, model minus baseline.
+
+    Args:
+        name: Name of the model.
+        evaluation: Its scores.
+        baselines: Scores of the baselines, by name.
+
+    Returns:
+        By baseline the comparison, or the reason why there is none.
+    """
+    found: dict[str, Comparison | str] = {}
+    for baseline, other in baselines.items():
+        try:
+            models = {baseline: [other], f"{name} (this run)": [evaluation]}
+            found[baseline] = compare(models)
+        except DataError as error:
+            found[baseline] = str(error)
+    return found
 
 
 def group_runs(runs: Sequence[Path | str]) -> dict[str, list[Evaluation]]:

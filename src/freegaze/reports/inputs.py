@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from freegaze.evaluation.compare import Comparison
 from freegaze.evaluation.displacement import DisplacementFit
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.scored_session import ScoredSession
@@ -35,6 +36,8 @@ class ReportInputs:
         baselines: Scores of other models on the same sessions, by name.
         truth_displacement: The shifter against the eye's true movement, by session.
         explanations: What its neurons look for and follow, where the run was explained.
+        comparisons: Paired differences between the run and each baseline, or the reason why there
+            are none; a baseline without an entry was not compared.
     """
 
     run: RunFolder
@@ -44,6 +47,7 @@ class ReportInputs:
     baselines: Mapping[str, Evaluation] = field(default_factory=dict)
     truth_displacement: Mapping[str, DisplacementFit] = field(default_factory=dict)
     explanations: Sequence[SessionExplanation] = ()
+    comparisons: Mapping[str, Comparison | str] = field(default_factory=dict)
 
     @property
     def headlines(self) -> list[str]:

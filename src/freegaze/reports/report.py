@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from freegaze.evaluation.compare import Comparison
 from freegaze.evaluation.displacement import DisplacementFit
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.explanation.result import SessionExplanation
@@ -37,6 +38,7 @@ def write_report(
     out: Path | str | None = None,
     truth_displacement: Mapping[str, DisplacementFit] | None = None,
     explanations: Sequence[SessionExplanation] = (),
+    comparisons: Mapping[str, Comparison | str] | None = None,
 ) -> Path:
     """Write the report of a run as one HTML file that needs neither network nor other files.
 
@@ -53,6 +55,8 @@ def write_report(
             from ``freegaze.evaluation.displacement.displacement_against_truth``.
         explanations: What its neurons look for and follow, from ``load_explanations``; with them
             the report shows receptive fields, what behavior adds, and a page for each neuron.
+        comparisons: Paired differences between the run and each baseline, or the reason why there
+            are none, from ``freegaze.evaluation.compare.compare_with_baselines``.
 
     Returns:
         The file written.
@@ -70,6 +74,7 @@ def write_report(
     inputs = ReportInputs(
         *(run, recordings, encoder, evaluation, baselines or {}, truth_displacement or {}),
         explanations=tuple(explanations),
+        comparisons=comparisons or {},
     )
     path = Path(out) if out is not None else run.path / "report.html"
     return write_page(_page(inputs), path)

@@ -28,6 +28,10 @@ OUTLINE_NOTE = (
 )
 
 
+PALEST = 0.25
+"""Opacity of the field of a neuron that the encoder does not predict."""
+
+
 @dataclass(frozen=True)
 class Outline:
     """An ellipse around a field in pixels of its picture, whose corner is (0, 0)."""
@@ -52,12 +56,14 @@ class Card:
     picture: str
     size: tuple[int, int]
     outline: Outline | None
+    opacity: float
 
 
 def build_fields(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Section | None:
     """Show every neuron's field; ``None`` where no neuron has one."""
     metric, _ = rank_neurons(inputs)
-    cards = [card for n in neurons if (card := _card(n, metric)) is not None]
+    best = max((n.score for n in neurons if np.isfinite(n.score)), default=float("nan"))
+    cards = [card for n in neurons if (card := _card(n, metric, best)) is not None]
     if not cards:
         return None
     shown = [n.first_method() for n in neurons]
@@ -81,6 +87,7 @@ def build_fields(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
             "outline_note": OUTLINE_NOTE,
             "score": score_label(metric) if metric else "",
             "unit": _common_unit(shown),
+            "is_faded": any(card.opacity < 1 for card in cards),
             "comparisons": _comparisons(inputs),
         },
     )
@@ -123,7 +130,7 @@ def outline_of(neuron: ExplainedNeuron, method: str) -> Outline | None:
     )
 
 
-def _card(neuron: ExplainedNeuron, metric: str) -> Card | None:
+def _card(neuron: ExplainedNeuron, metric: str, best: float) -> Card | None:
     method = neuron.first_method()
     field = None if method is None else neuron.field(method)
     if method is None or field is None:
@@ -142,7 +149,15 @@ def _card(neuron: ExplainedNeuron, metric: str) -> Card | None:
         picture=diverging_png(picture, limit),
         size=(picture.shape[0], picture.shape[1]),
         outline=outline_of(neuron, method),
+        opacity=_opacity(neuron.score, best),
     )
+
+
+def _opacity(score: float, best: float) -> float:
+    """Return how strongly a field is drawn: in proportion to the neuron's score, but visible."""
+    if not best > 0:
+        return PALEST
+    return round(float(np.clip(np.nan_to_num(score / best), PALEST, 1)), 2)
 
 
 def _common_unit(methods: Sequence[str | None]) -> str:

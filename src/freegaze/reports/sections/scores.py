@@ -11,7 +11,7 @@ from freegaze.reports.inputs import ReportInputs, score_label, scores_of
 from freegaze.reports.page import NARROW_PX, Panel, Section, panel, wide_panel
 from freegaze.reports.sections.score_table import score_columns
 from freegaze.reports.style import color_of, marker_of
-from freegaze.reports.wording import LEVEL, count, fixed, listing, shorten
+from freegaze.reports.wording import LEVEL, count, fixed, interval, listing, shorten
 
 
 def build_scores(inputs: ReportInputs) -> Section:
@@ -98,7 +98,30 @@ def _pair(inputs: ReportInputs, number_of: int, name: str, metric: str) -> Panel
     n_both = int(np.isfinite(model.value - other.value).sum())
     n_better = int((model.value > other.value).sum())
     told = (
-        f"{n_better} of {count(n_both, 'neuron')} above the diagonal, "
-        f"where {inputs.encoder.model_name} is better than {name}."
+        f"{n_better} of {count(n_both, 'neuron')} above the diagonal, where the score of "
+        f"{inputs.encoder.model_name} is better than that of {name}. "
+        + _paired(inputs, name, metric)
     )
     return panel(figure, f"pair-{number_of}-{metric.replace('_', '-')}", told, caption=told)
+
+
+def _paired(inputs: ReportInputs, name: str, metric: str) -> str:
+    """Return the paired difference from a baseline in words, or why there is none."""
+    compared = inputs.comparisons.get(name, "the comparison was not computed")
+    if isinstance(compared, str):
+        return f"Not tested: {compared}."
+    is_asked = (compared.table["metric"] == metric).to_numpy(bool)
+    ends = compared.table.loc[is_asked, ["difference", "difference_low", "difference_high"]]
+    if not len(ends) or not np.isfinite(ends.to_numpy(np.float64)[-1]).all():
+        return "Not tested: too few bins or neurons have this score for an interval."
+    mean, low, high = ends.to_numpy(np.float64)[-1]  # of all sessions, where there are several
+    neurons = compared.neurons.loc[compared.neurons["metric"].eq(metric).to_numpy(bool)]
+    better = int((neurons["difference_low"].to_numpy() > 0).sum())
+    worse = int((neurons["difference_high"].to_numpy() < 0).sum())
+    if not METRICS.get(metric).higher_is_better:
+        better, worse = worse, better
+    return (
+        f"Paired difference of the mean: {fixed(mean, 3)} ({LEVEL} interval "
+        f"{interval(low, high, 3)}). By its own interval, the "
+        f"difference favors this run in {count(better, 'neuron')} and the baseline in {worse}."
+    )
