@@ -43,7 +43,7 @@ def run_ids(*labels: Shaped[np.ndarray, " time"]) -> Integer[np.ndarray, " time"
         labels: One or several labels of each bin, in order of time, see `run_bounds`.
 
     Returns:
-        The number of the run that each bin belongs to, counting from 0.
+        Number of the run that contains each bin, from 0.
 
     Example:
         >>> run_ids(np.array([5, 5, 6, 5]))

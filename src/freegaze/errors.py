@@ -1,4 +1,4 @@
-"""The errors that a user of freegaze can meet.
+"""Errors that freegaze reports to its users.
 
 Every message says what was expected, what came, where (file, session, field, line) and what to do.
 At the command line they print as one line with exit status 2; anything else is a bug.

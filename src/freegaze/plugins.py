@@ -1,7 +1,8 @@
 """Encoders and losses from the user's own files, given as ``FILE.py:NAME``.
 
-A file is imported only when the user names it in this very call. Nothing that a run, an archive or
-a configuration names is imported: they hold the name and the checksum of the source, to compare.
+A file is imported only when the user names it in this very call. No code that a run, an archive or
+a configuration names is imported. They only contain the name and the checksum of the source, for
+comparison.
 """
 
 from __future__ import annotations

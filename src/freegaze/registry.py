@@ -75,8 +75,8 @@ class Registry(Generic[T]):
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that enters a thing under ``name``.
 
-        A thing from a file that the user gave as ``FILE.py:NAME`` is not entered: it has that name
-        and no other.
+        A class or function from a file given as ``FILE.py:NAME`` is not registered: it has only
+        that name.
 
         Raises:
             RegistryError: If the name is taken by something else.

@@ -1,4 +1,4 @@
-"""Weights of a network: read from files of others without running code, and compared by name."""
+"""Weights of a network: read from foreign files without running code, and compared by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_state_dict(path: Path, member: str | None = None) -> dict[str, Tensor]:
 
     Args:
         path: ``.pth``, ``.pt`` or ``.safetensors`` file, or a ``.zip`` of such files.
-        member: Which file of an archive; may be left out where it holds one.
+        member: File in an archive; may be left out if the archive contains one file.
 
     Returns:
         Tensors by name, on the CPU.
@@ -74,7 +74,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: str) -
 def check_weights(
     weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str
 ) -> None:
-    """Make sure that weights have the names and shapes of a module.
+    """Check that weights have the names and shapes of a module.
 
     Args:
         weights: Tensors by name.

@@ -1,4 +1,4 @@
-"""The application: its verbs, and what happens to errors."""
+"""The application: its verbs and its handling of errors."""
 
 from __future__ import annotations
 

@@ -31,10 +31,10 @@ def command(
     test: Annotated[float, typer.Option(help="Share of each stretch to test on.")] = 0.3,
     quiet: Quiet = False,
 ) -> None:
-    """Write recordings in another format, and say what that format cannot hold.
+    """Write recordings in another format, and list the fields that this format cannot store.
 
-    Nothing is replaced, and what was changed on the way is in the provenance. The same command
-    goes on with a conversion that was stopped. For example:
+    No existing file is replaced. Every change is recorded in the provenance. The same command
+    continues a conversion that was stopped. For example:
 
         freegaze convert niell2022 ModelData_all.h5 --to store --out data/niell
 

@@ -12,7 +12,7 @@ from freegaze.cli.arguments import AcceptsChange, OwnModel, RunPath
 
 
 class Layout(StrEnum):
-    """Whose names and shapes the weights get."""
+    """Layout of the names and shapes of the weights."""
 
     XU2023 = "xu2023"
 

@@ -23,9 +23,9 @@ def command(
     settings: Settings = None,
     quiet: Quiet = False,
 ) -> None:
-    """Download a published data set; what is there already is verified and kept.
+    """Download a published data set; files that exist already are verified and kept.
 
-    A transfer that broke off is gone on with, by this command again.
+    The same command continues a download that was interrupted.
 
     For example:
 

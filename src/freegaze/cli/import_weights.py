@@ -26,9 +26,7 @@ def command(
         Path | None, typer.Option("--data", help="The session's recording, to evaluate on.")
     ] = None,
     source: SourceName = "auto",
-    member: Annotated[
-        str | None, typer.Option("--member", help="Which file of an archive.")
-    ] = None,
+    member: Annotated[str | None, typer.Option("--member", help="File in the archive.")] = None,
     behavior: Annotated[
         str | None, typer.Option("--behavior", help="Behavior set of the row, e.g. all_prod.")
     ] = None,

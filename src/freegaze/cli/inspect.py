@@ -27,8 +27,8 @@ def command(
 ) -> None:
     """Print the quality and the contents of recordings; write the quality check as a page.
 
-    The page is SESSION_quality.html in the working folder, or the file given by --out. Of an NWB
-    file the series are listed first, by the names with which to choose among them.
+    The page is SESSION_quality.html in the working folder, or the file given by --out. For an NWB
+    file the series are listed first, with the names by which they are chosen.
 
     For example:
 

@@ -25,7 +25,7 @@ def command(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Write the report of an evaluated run: what was fitted, how well, and what it shows.
+    """Write the report of an evaluated run: the fit, its scores and its explanations.
 
     For example:
 

@@ -1,4 +1,4 @@
-"""``freegaze simulate``: a recording of the virtual mouse, whose truth is known."""
+"""``freegaze simulate``: a recording of the virtual mouse with known truth."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def command(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Simulate a freely moving mouse, with video, behavior, spikes and the truth behind them.
+    """Simulate a freely moving mouse: video, behavior, spikes, and the true rates and fields.
 
     For example:
 

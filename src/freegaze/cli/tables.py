@@ -46,10 +46,10 @@ def print_rows(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Write a data frame as CSV, in the place of a file that is there.
+    """Write a data frame as CSV; an existing file is replaced.
 
     Raises:
-        DataError: If the disk refuses.
+        DataError: If the file cannot be written.
     """
     from freegaze.files.atomic import write_file
 

@@ -16,7 +16,8 @@ class DataConfig(StrictConfig):
     Args:
         history: Input bins of a window.
         lag: Target bin minus last input bin.
-        min_rate_hz: Neurons slower than this over training bins are left out (spiking data only).
+        min_rate_hz: Neurons with a lower mean rate over training bins are left out (spiking data
+            only).
         nan_policy: Replacement of lost tracking.
         derivative: Rule of derivatives.
         standardize: Whether behavior features are scaled to mean 0 and sd 1 on training bins;
@@ -34,7 +35,7 @@ class DataConfig(StrictConfig):
 
 
 class SplitConfig(StrictConfig):
-    """Which bins train, validate and test.
+    """Choice of training, validation and test bins.
 
     Args:
         method: ``given``: the roles of the recording's segments; ``tail``: the same, and the last

@@ -1,1 +1,1 @@
-"""Files that may be hostile, and folders written whole: arrays, HDF5, checksums."""
+"""Reading of files that may be malicious, and complete writing of files and folders."""

@@ -1,7 +1,7 @@
-"""Read ``.npy`` files that may be broken or hostile; write them with a checksum.
+"""Read ``.npy`` files that may be damaged or malicious; write them with a checksum.
 
-Nothing is unpickled, and nothing is read before the header's shape has been compared with the bytes
-that are there. Whatever is wrong ends in a ``DataError`` that names the file.
+No pickled object is loaded. The data are read only after the shape in the header has been compared
+with the size of the file. Every fault raises a ``DataError`` with the name of the file.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What parsing a broken file can raise in numpy, zipfile, zlib, h5py and pandas."""
+"""Errors of numpy, zipfile, zlib, h5py and pandas for a damaged file."""
 
 _MAX_EXPANSION = 200
 _EXPANSION_FLOOR_BYTES = 1 << 28
@@ -62,7 +62,7 @@ _SURROGATES = (0xD800, 0xDFFF)
 
 @dataclass(frozen=True, slots=True)
 class ArrayHeader:
-    """What the header of a ``.npy`` file promises.
+    """Content of the header of a ``.npy`` file.
 
     Args:
         shape: Length of each axis.
@@ -149,7 +149,7 @@ def npy_chunks(path: Path) -> Iterator[np.ndarray]:
 
 
 def map_npy(path: Path) -> np.ndarray:
-    """Map a ``.npy`` file into memory: pages are read when touched, writes stay private.
+    """Map a ``.npy`` file into memory: pages are read on access, and writes do not change the file.
 
     Args:
         path: The file.
@@ -212,7 +212,7 @@ def new_frames(shape: tuple[int, ...], folder: Path | None = None) -> np.ndarray
 
     Args:
         shape: Shape of the array.
-        folder: On whose disk; by default that of temporary files.
+        folder: Folder of the temporary file; by default that of the system.
 
     Raises:
         DataError: If memory or disk have too little room, which would otherwise end the process at
@@ -259,7 +259,7 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
 
 @contextmanager
 def parsing(path: Path) -> Iterator[None]:
-    """Turn whatever a parser raises over a broken file into one line that names it.
+    """Convert errors of a parser into one ``DataError`` line with the name of the file.
 
     Args:
         path: The file that is read within.
@@ -276,7 +276,7 @@ def parsing(path: Path) -> Iterator[None]:
 
 
 def unreadable(path: Path, error: BaseException) -> DataError:
-    """Turn what a parser raised into one line about the file."""
+    """Convert an error of a parser into one line about the file."""
     first = " ".join(str(error).split())[:200] or type(error).__name__
     return DataError(f"{path} cannot be read ({first}); is it complete? Copy or write it again")
 
@@ -316,7 +316,7 @@ def check_size(header: ArrayHeader, size: int, where: str) -> None:
 
 
 def check_expansion(where: str, n_stored: int, n_bytes: int) -> None:
-    """Make sure that an array is not far larger than what a compressed file stores of it.
+    """Check that an array is not much larger than its compressed data in the file.
 
     Args:
         where: File and array, for the message.

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Content:
-    """What an artifact holds.
+    """Content of an artifact.
 
     Args:
         about: Plain values; NaN and infinity are written as ``null``.
@@ -90,7 +90,7 @@ class Artifact:
         return (folder / self.about).is_file()
 
     def write(self, folder: Path, content: Content) -> None:
-        """Write an artifact in the place of an earlier one: whole, or not at all.
+        """Write an artifact completely or not at all; an earlier one is replaced.
 
         Args:
             folder: Where; made with its parents.
@@ -161,10 +161,11 @@ class Artifact:
 
 
 def write_sealed(folder: Path, files: Mapping[str, bytes], sums: str = CHECKSUMS) -> None:
-    """Write files that are only of use together, in the place of those of an earlier time.
+    """Write files that are only useful together, and replace earlier ones.
 
-    All of them are on the disk before the first takes its place, so that a full disk changes
-    nothing. The last one named is removed first and comes last: where it is, the others are whole.
+    All files are written to the disk before the first one is moved to its place, so that a full
+    disk changes nothing. The last file is removed first and written last. If it exists, the other
+    files are complete.
 
     Args:
         folder: Where; made with its parents.

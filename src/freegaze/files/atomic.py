@@ -1,8 +1,8 @@
-"""Write a folder or a file so that others see all of it or nothing.
+"""Write a folder or a file so that other processes see it completely or not at all.
 
-What is being written lies in a hidden folder ``.NAME.partial-*`` beside its place. The process that
-writes it holds a lock, which the system takes back however the process ends; the next one that
-writes to the same place removes what nobody holds any more.
+Unfinished files are in a hidden folder ``.NAME.partial-*`` beside the target. The process that
+writes it holds a lock, which the system releases when the process ends for any reason. The next
+process that writes to the same target removes hidden folders without a lock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PARTIAL, _OLD = ".partial-", ".old-"
 def atomic_folder(
     target: Path, may_replace: Callable[[Path], bool] = lambda _: False, remedy: str = ""
 ) -> Iterator[Path]:
-    """Give a new sibling folder to write into, and put it in the place of ``target`` at the end.
+    """Yield a new folder beside ``target`` to write into, and move it to ``target`` at the end.
 
     The caller flushes the files that it writes. If its block raises, ``target`` stays as it was.
 
@@ -56,7 +56,7 @@ def atomic_folder(
 
 @contextmanager
 def atomic_file(target: Path, overwrite: bool = False) -> Iterator[Path]:
-    """Give the path of a new file to write, and move it to ``target`` at the end.
+    """Yield the path of a new file to write, and move it to ``target`` at the end.
 
     Args:
         target: Where the file shall be; its parents are made.
@@ -101,14 +101,14 @@ def write_file(path: Path, content: bytes | str) -> Path:
 def scratch_folder(target: Path) -> Iterator[Path]:
     """Give a new hidden folder beside a place, held by this process, which is gone afterwards.
 
-    What killed processes left there is removed first; a folder that one of them had moved away to
-    put another in its place, which it did not live to do, is moved back.
+    Leftovers of killed processes are removed first. A folder that a killed process had moved away
+    in order to replace it is moved back.
 
     Args:
         target: The place; its parents are made.
 
     Raises:
-        OSError: If the disk refuses.
+        OSError: If the folder cannot be made.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(target)
@@ -121,7 +121,7 @@ def scratch_folder(target: Path) -> Iterator[Path]:
 
 
 def check_room(folder: Path, n_bytes: int, what: str) -> None:
-    """Make sure that a disk has room for a file or folder.
+    """Check that a disk has space for a file or folder.
 
     Args:
         folder: A folder of the disk.
@@ -147,7 +147,7 @@ def is_hidden(path: Path, root: Path) -> bool:
 def visible_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder by name, without those that begin with a dot.
 
-    What a killed process left half-written is such a one, and is never believed.
+    Unfinished folders of killed processes begin with a dot and are never read.
     """
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
@@ -163,13 +163,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def cannot_write(target: Path, error: OSError) -> DataError:
-    """Turn what the system raised into one line about the file."""
+    """Convert an error of the system into one line about the file."""
     what = error.strerror or str(error)
     return DataError(f"{target} cannot be written ({what}); nothing was changed there")
 
 
 def remove_leftovers(target: Path) -> None:
-    """Remove what killed processes left beside a place; see ``scratch_folder``.
+    """Remove the leftovers of killed processes beside a target; see ``scratch_folder``.
 
     Args:
         target: The place, in a folder that is there.

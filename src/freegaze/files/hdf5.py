@@ -1,4 +1,4 @@
-"""Read HDF5 files that may be broken or hostile, headers first.
+"""Read HDF5 files that may be damaged or malicious, headers first.
 
 Only plain arrays that lie in the file itself are read: no link to another file, no data outside it,
 no filter that would have to be loaded.
@@ -36,7 +36,7 @@ _MAX_NAMES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Hdf5Header:
-    """What an array of the file is said to be.
+    """Shape and type of an array according to the file.
 
     Args:
         shape: Length of each axis.
@@ -55,7 +55,7 @@ class Hdf5Reader:
 
     Attributes:
         headers: Shape and type of each plain array by its path.
-        unread: Why each other object is not read, by its path.
+        unread: Reason for not reading each other object, by its path.
 
     Raises:
         DataError: If it is no HDF5 file, or damaged.

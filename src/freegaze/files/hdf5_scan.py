@@ -1,7 +1,7 @@
-"""Look through HDF5 files that may be damaged or hostile, before anything else opens them.
+"""Scan HDF5 files that may be damaged or malicious, before any other code opens them.
 
-On some damaged files libhdf5 never comes to an end, or takes the whole process down with it;
-neither can be caught from inside, so the look happens in a process of its own.
+On some damaged files libhdf5 hangs or crashes. Neither can be caught in the same process, so the
+scan runs in a separate process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read ``.npz`` files that may be broken or hostile, headers first."""
+"""Read ``.npz`` files that may be damaged or malicious, headers first."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Pieces:
     def get(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
         """Return a piece from disk, or compute and keep it.
 
-        A file that is not as it was written counts as missing.
+        A file that has changed since it was written counts as missing.
 
         Args:
             name: Name of the piece.

@@ -88,7 +88,7 @@ def load_published(
         history: Input bins of a window.
         session_id: The mouse, ``070921_J553RT`` for example. Predictions are made for recordings
             of this id; Sensorium's files name their weights by it.
-        member: Which file of an archive.
+        member: File in the archive.
         is_shifted: Whether the row has a shifter; the file does not tell.
 
     Returns:

@@ -1,7 +1,7 @@
 """Table of behavior columns: name, unit, group, sign, and how a column is derived.
 
-A behavior feature of one's own is one more row of ``COLUMNS``. Feature sets, groups of
-contributions, their colors, units and the data dictionary follow from the table.
+A new behavior feature is one more row of ``COLUMNS``. Feature sets, groups of contributions, their
+colors, units and the data dictionary follow from the table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The manifest of a store: plain values, names of arrays, and checksums."""
+"""Manifest of a store: plain values, names of arrays, and checksums."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ArrayEntry(StrictConfig):
 
 
 class Manifest(StrictConfig):
-    """Everything of a ``Recording`` that is not an array, and what arrays there are."""
+    """All parts of a ``Recording`` that are not arrays, and a list of its arrays."""
 
     format: Literal["freegaze-store"]
     version: Literal[1]

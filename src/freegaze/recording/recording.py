@@ -16,14 +16,14 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.registry import nearest_names
 
 Role = Literal["train", "validation", "test"]
-"""What bins are for; ``None`` in its place leaves that to a splitter."""
+"""Role of bins; ``None`` instead leaves the role to a splitter."""
 
 PIECE_BYTES = 1 << 21
 """Of 64-bit numbers that are computed together. Responses may be mapped, and longer than memory."""
 
 
 class ResponseKind(StrEnum):
-    """What the numbers in ``responses`` are, which decides the loss and the metrics."""
+    """Kind of the values in ``responses``, which determines the loss and the metrics."""
 
     SPIKE_COUNTS = "spike_counts"
     """Sorted spikes in a bin: whole numbers, never negative."""
@@ -69,15 +69,15 @@ class Recording:
     Args:
         session_id: Name of the session, unique among those fitted together.
         bin_width_s: Width of a bin in seconds.
-        frames: Gray pictures, shape (n_frames, height, width), uint8; may be memory-mapped.
-        frame_index: Which picture each bin saw, shape (time,).
-        behavior: One column a signal, (time, n_behavior), float32; NaN where tracking was lost.
+        frames: Gray frames, shape (n_frames, height, width), uint8; may be memory-mapped.
+        frame_index: Number of the frame of each bin, shape (time,).
+        behavior: One column per signal, (time, n_behavior), float32; NaN where tracking was lost.
         behavior_names: Name of each column (speed, pitch, roll, phi, theta, pupil_radius, gz ...).
         behavior_units: Unit of each column ("cm/s", "deg", "px" ...).
-        responses: One column a neuron, shape (time, n_neurons), float32.
+        responses: One column per neuron, shape (time, n_neurons), float32.
         response_kind: What the responses are.
         unit_ids: The source's own name of each neuron.
-        segments: Contiguous stretches in order of time, covering every bin once.
+        segments: Segments in order of time, which cover every bin once.
         annotations: Further per-bin arrays, first axis time (``stimulus_direction_deg`` ...).
         reference_rates: Expected responses known from elsewhere, each (time, n_neurons): a
             simulation's ``oracle`` and ``attainable``.
@@ -146,7 +146,7 @@ class Recording:
         return self.behavior[:, self.behavior_names.index(name)]
 
     def rates_hz(self, role: Role | None = None) -> np.ndarray:
-        """Return each neuron's mean response a second in segments of a role (or in all)."""
+        """Return each neuron's mean response per second in segments of a role (or in all)."""
         return self.mean_response(self.bins_of(role)) / self.bin_width_s
 
     def mean_response(self, bins: np.ndarray) -> np.ndarray:
@@ -168,7 +168,7 @@ class Recording:
         return np.repeat(np.arange(len(self.segments)), [s.n_bins for s in self.segments])
 
     def with_segments(self, segments: Sequence[Segment]) -> Recording:
-        """Return the same recording cut otherwise (see ``freegaze.dataset.splits``)."""
+        """Return the same recording with other segments (see ``freegaze.dataset.splits``)."""
         return replace(self, segments=tuple(segments))
 
     def with_provenance(self, **more: Any) -> Recording:
@@ -226,12 +226,12 @@ def keep_active_neurons(
 ) -> Recording:
     """Keep the neurons that fire at least ``min_rate_hz`` in training bins.
 
-    Only training bins are counted, so that the choice knows nothing of the test data. Fluorescence
-    has no rate: such a recording comes back unchanged.
+    Only training bins are counted, so that the choice is independent of the test data. Fluorescence
+    has no firing rate: such a recording is returned unchanged.
 
     Args:
         recording: Any recording.
-        min_rate_hz: Threshold in spikes a second; 3 Hz in Xu et al. (2023).
+        min_rate_hz: Threshold in spikes per second; 3 Hz in Xu et al. (2023).
         training_bins: Bins to count in; by default those of segments marked ``train``, or all bins
             where no segment is.
 

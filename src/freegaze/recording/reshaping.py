@@ -29,7 +29,8 @@ def resize_video(
     """Return the recording with frames of another size.
 
     A new pixel is the mean over the area it covers, rounded to a gray level; enlarging repeats
-    pixels. The calibration follows if the aspect stays the same within 1 %, and is unknown else.
+    pixels. The calibration is adapted if the aspect ratio stays the same within 1 %, and is unknown
+    otherwise.
 
     Args:
         recording: Any recording.
@@ -39,7 +40,7 @@ def resize_video(
 
     Raises:
         ConfigError: If the size is not positive.
-        DataError: If the disk refuses.
+        DataError: If the temporary file cannot be written.
     """
     if min(size) < 1:
         raise ConfigError(f"a frame has at least one pixel, got size {size[0]} x {size[1]}")
@@ -60,8 +61,8 @@ def resize_video(
 def cut_segments(recording: Recording, n_segments: int, test: float) -> Recording:
     """Cut a session into parts of equal length, each with training bins first and test bins last.
 
-    Xu et al. (2023) cut their sessions so: 10 parts, the last 30 % of each to test. Borders of
-    segments without a role are gaps in the recording and stay; roles that were given are replaced.
+    Xu et al. (2023) use 10 parts with the last 30 % of each as test bins. Borders of segments
+    without a role are gaps in the recording and stay; roles that were given are replaced.
 
     Args:
         recording: A recording without trials.

@@ -46,7 +46,7 @@ def save_store(
     folder: Path | str,
     overwrite: bool = False,
 ) -> Path:
-    """Write a recording as a store: whole, or not at all.
+    """Write a recording as a store, completely or not at all.
 
     It is written beside ``folder`` and renamed at the end, in pieces, so that memory-mapped frames
     larger than memory can be copied.
@@ -84,7 +84,7 @@ def save_store(
 
 
 def open_store(folder: Path | str, verify: bool = False) -> Recording:
-    """Open a store; frame numbers and behavior are read, all that is larger is memory-mapped.
+    """Open a store: frame numbers and behavior are read, all larger arrays are memory-mapped.
 
     Args:
         folder: A store.

@@ -28,7 +28,7 @@ class FileCheck:
     Args:
         path: The file.
         verdict: ``not covered`` where no checksum was kept.
-        detail: What is wrong, in a few words.
+        detail: Description of the fault, in a few words.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class FileCheck:
 
     @property
     def is_damaged(self) -> bool:
-        """Whether the file is not what it was."""
+        """Whether the file has changed or is missing."""
         return self.verdict not in ("ok", "not covered")
 
 
