@@ -214,7 +214,7 @@ def _locate(
     here: Any = kind  # annotation of what the path has led to
     for part in at:
         members = _configs_in(here)
-        chosen = [m for m in members if _kind_of(m) == part]
+        chosen = [m for m in members if part in _kinds_of(m)]
         if chosen:
             here = chosen[0]
             continue
@@ -241,9 +241,10 @@ def _element_of(annotation: Any) -> Any:
     return parts[-1] if origin is dict else parts[0] if origin in (list, tuple) else None
 
 
-def _kind_of(config: type[BaseModel]) -> str | None:
+def _kinds_of(config: type[BaseModel]) -> tuple[str, ...]:
+    """Return the kinds that a configuration stands for; none if it comes in no kinds."""
     field = config.model_fields.get("kind")
-    return None if field is None else field.default
+    return () if field is None else get_args(field.annotation)
 
 
 def _complete_kind(default: BaseModel | None, value: Any) -> Any:

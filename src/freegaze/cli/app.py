@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
 
@@ -29,7 +30,7 @@ from freegaze.cli import (
     train,
     verify,
 )
-from freegaze.errors import FreegazeError
+from freegaze.errors import DataWarning, FreegazeError
 
 app = typer.Typer(
     name="freegaze",
@@ -71,9 +72,21 @@ def options(
     """Fit and explain encoding models of visual cortex in freely moving animals."""
 
 
+_show_warning = warnings.showwarning
+
+
+def _print_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Print a warning about data as one line; others keep the line of code that raised them."""
+    if issubclass(category, DataWarning):
+        typer.echo(f"freegaze: warning: {' '.join(str(message).split())}", err=True)
+    else:
+        _show_warning(message, category, *where)
+
+
 def run() -> None:
     """Run a command; print a user's mistake as one line and leave with status 2."""
     keep_freed_memory()  # of a process that ends with its command
+    warnings.showwarning = _print_warning
     try:
         app()
     except FreegazeError as error:

@@ -16,6 +16,9 @@ from freegaze.files.arrays import parsing, unreadable
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
+_STARTS = (0, 512, 1024, 2048)
+"""Where HDF5 may begin; MATLAB puts a text of 512 bytes before it."""
+
 CHECK_S = 60.0
 """Only names, attributes and headers are read, which takes well below a second."""
 
@@ -110,4 +113,5 @@ def check_hdf5(path: Path) -> None:
 
 def _has_signature(path: Path) -> bool:
     with parsing(path), path.open("rb") as file:
-        return file.read(len(SIGNATURE)) == SIGNATURE
+        head = file.read(max(_STARTS) + len(SIGNATURE))
+    return any(head.startswith(SIGNATURE, start) for start in _STARTS)

@@ -17,6 +17,7 @@ from freegaze.recording.recording import Recording, ResponseKind, Role, Segment
 from freegaze.sources.alignment.bins import (
     Bins,
     count_events,
+    hold,
     integrate,
     interpolate,
     interpolate_angle,
@@ -268,7 +269,8 @@ def _behavior(
         for name, unit, signal in zip(stream.columns, stream.units, stream.values.T, strict=True):
             values, unit_kept = to_standard_unit(signal, name, unit, stream.name)
             units.append(unit_kept)
-            at = interpolate_angle if find_column(name).is_circular else interpolate
+            between = interpolate_angle if find_column(name).is_circular else interpolate
+            at = hold if stream.is_stepping else between
             column = at(stream.times, values, centers, stream.max_gap_s)
             with np.errstate(over="ignore"):
                 column = column.astype(np.float32)

@@ -172,6 +172,26 @@ def interpolate(
     return out
 
 
+def hold(
+    times: np.ndarray, values: np.ndarray, at: np.ndarray, max_gap_s: float
+) -> Float[np.ndarray, " n_at"]:
+    """Return the value of the last sample before each time, for signals that change in steps.
+
+    Args:
+        times: Session times of the samples, in order; of equal ones the last counts.
+        values: One number per sample; NaN is a sample that was lost.
+        at: Where values are wanted.
+        max_gap_s: Longer after the last sample the value is NaN, as it is before the first.
+
+    Returns:
+        Values, float64, shape of ``at``.
+    """
+    last = np.searchsorted(times, at + SAME_TIME_S, side="right") - 1
+    out = values[np.maximum(last, 0)].astype(np.float64)
+    out[(last < 0) | (at - times[np.maximum(last, 0)] > max_gap_s * (1 + 1e-9))] = np.nan
+    return out
+
+
 def interpolate_angle(
     times: np.ndarray, values: np.ndarray, at: np.ndarray, max_gap_s: float
 ) -> Float[np.ndarray, " n_at"]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Integer
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.files.arrays import unreadable
 from freegaze.sources.alignment.frames import AbstractFrameReader
 from freegaze.sources.conversion import is_file, to_gray
 
@@ -18,18 +21,29 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 _CHUNK_BYTES = 1 << 24
 
+_COLORS = (1, 3, 4)
+"""Gray, colors, and colors with opacity."""
+
+_FEW = 20
+"""Frames that are looked at before all of a video is."""
+
+_OWN_START = ("avi", "h264", "hevc", "m4v", "mjpeg", "mpegts", "mpeg")
+"""Formats whose first time means nothing: they have none, or count from anywhere."""
+
 
 class ArrayFrames(AbstractFrameReader):
     """Frames of an array that may lie on disk (an ``.npy`` or HDF5 data set), read in pieces.
 
     Args:
-        array: Shape (frame, height, width), or with 3 colors at the end.
+        array: Shape (frame, height, width), or with 1, 3 or 4 colors at the end or after the first
+            axis; of four colors the last is opacity.
         where: File and name, for messages.
         gray_range: Values that become black and white; ``None`` where they are 0..255 already.
         is_turned: Whether frames of the array are (width, height).
 
     Raises:
         ShapeError: If it has another shape.
+        DataError: If it holds no other levels than 0 and 1 and ``gray_range`` is not given.
     """
 
     def __init__(
@@ -40,12 +54,19 @@ class ArrayFrames(AbstractFrameReader):
         is_turned: bool = False,
     ) -> None:
         shape = tuple(int(n) for n in array.shape)
-        if len(shape) not in (3, 4) or shape[3:] not in ((), (3,)) or 0 in shape:
+        is_color_last = len(shape) == 4 and shape[3] in _COLORS
+        self.is_color_first = len(shape) == 4 and shape[1] in _COLORS and not is_color_last
+        if (len(shape) != 3 and not is_color_last and not self.is_color_first) or 0 in shape:
             raise ShapeError(
                 f"{where}: expected video (frame, height, width), or (..., 3) in color, got {shape}"
             )
         self.array, self.where, self.gray_range, self.shape = array, where, gray_range, shape
         self.is_turned = is_turned
+        if gray_range is None and self._has_two_levels():
+            raise DataError(
+                f"{where}: holds no other gray values than 0 and 1, of 0..255; state `gray_range: "
+                "[0, 1]` if they are black and white"
+            )
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -67,12 +88,38 @@ class ArrayFrames(AbstractFrameReader):
                 yield number, piece[number - start]
             at = until
 
+    def _has_two_levels(self) -> bool:
+        """Return whether all values are 0 or 1, and both are there.
+
+        Other values are usually found in a few frames; only without them all are read.
+        """
+        if self.array.dtype.kind not in "biuf":
+            return False
+        few = np.unique(np.linspace(0, len(self) - 1, _FEW).astype(int)).tolist()
+        if not all(_is_zero_or_one(np.asarray(self.array[i])) for i in few):
+            return False
+        n_rows = max(1, _CHUNK_BYTES // int(np.prod(self.shape[1:]) * self.array.dtype.itemsize))
+        found: set[int] = set()
+        for start in range(0, len(self), n_rows):
+            piece = np.asarray(self.array[start : start + n_rows])
+            if not _is_zero_or_one(piece):
+                return False
+            found |= set(np.unique(piece).astype(int).tolist())
+        return len(found) > 1
+
     def _gray(self, piece: np.ndarray) -> np.ndarray:
-        if piece.dtype.kind not in "iuf":
+        if piece.dtype.kind not in "biuf":
             raise DataError(f"{self.where}: expected gray values as numbers, got {piece.dtype}")
+        piece = np.moveaxis(piece, 1, 3) if self.is_color_first else piece
         piece = np.swapaxes(piece, 1, 2) if self.is_turned else piece
-        if piece.ndim == 4:
-            piece = piece @ _LUMA
+        if piece.ndim == 4 and piece.shape[3] == 1:
+            piece = piece[..., 0]
+        elif piece.ndim == 4:
+            if piece.shape[3] == 4 and (piece[..., 3] != piece[0, 0, 0, 3]).any():
+                raise DataError(
+                    f"{self.where}: opacity differs between pixels; write the video without it"
+                )
+            piece = piece[..., :3] @ _LUMA
             if self.gray_range is None:
                 piece = np.floor(piece + 0.5)
         if self.gray_range is None:
@@ -84,12 +131,33 @@ class ArrayFrames(AbstractFrameReader):
         return np.clip(np.floor(scaled + 0.5), 0, 255).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class MovieScan:
+    """Frames of a movie, found without decoding them where that is possible.
+
+    Args:
+        n_frames: How many are shown.
+        times: Of each, in seconds, where the movie gives them.
+        places: Number of each frame among all that its camera announced, where some are empty: they
+            repeat the frame before them.
+    """
+
+    n_frames: int
+    times: Float[np.ndarray, " n_frames"] | None
+    places: Integer[np.ndarray, " n_frames"] | None = None
+
+    @property
+    def n_announced(self) -> int:
+        """Number of frames, empty ones included."""
+        return self.n_frames if self.places is None else int(self.places[-1]) + 1
+
+
 class MovieFrames(AbstractFrameReader):
     """Frames of a movie file, decoded from front to back.
 
     Args:
         file: mp4, avi or whatever else FFmpeg reads.
-        n_frames: How many it shall have: as many as there are timestamps.
+        n_frames: How many it has, from ``scan_movie``.
 
     Raises:
         DataError: If PyAV is not installed or the file does not exist.
@@ -97,8 +165,7 @@ class MovieFrames(AbstractFrameReader):
 
     def __init__(self, file: Path, n_frames: int) -> None:
         require_av()
-        if not is_file(file):  # never an address: FFmpeg would open one
-            raise DataError(f"{file} does not exist; check the path of the movie")
+        _check_is_there(file)
         self.file, self.n_frames = file, n_frames
 
     def __len__(self) -> int:
@@ -108,7 +175,7 @@ class MovieFrames(AbstractFrameReader):
         """Give the wanted frames, in order; see ``AbstractFrameReader``.
 
         Raises:
-            DataError: If the file is damaged or has another number of frames than timestamps.
+            DataError: If the file is damaged, or has another number of frames than it announces.
         """
         n_decoded = 0
         at = 0
@@ -119,9 +186,30 @@ class MovieFrames(AbstractFrameReader):
             n_decoded += 1
         if n_decoded != self.n_frames:
             raise DataError(
-                f"{self.file} has {n_decoded} frames but there are {self.n_frames} timestamps; "
-                "give the timestamps of this movie, one a frame"
+                f"{self.file} announces {self.n_frames} frames but {n_decoded} can be decoded; "
+                "write it again, such as with `ffmpeg -i IN -fps_mode passthrough OUT.mkv`"
             )
+
+
+class PartFrames(AbstractFrameReader):
+    """Some consecutive frames of a video.
+
+    Args:
+        reader: The video.
+        part: Which frames.
+    """
+
+    def __init__(self, reader: AbstractFrameReader, part: slice) -> None:
+        self.reader = reader
+        self.start, self.stop, _ = part.indices(len(reader))
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def read(self, wanted: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Give the wanted frames, in order; see ``AbstractFrameReader``."""
+        for number, frame in self.reader.read(wanted + self.start):
+            yield number - self.start, frame
 
 
 def require_av() -> Any:
@@ -139,20 +227,50 @@ def require_av() -> Any:
     return av
 
 
+def scan_movie(file: Path) -> MovieScan:
+    """Find the frames of a movie and their times.
+
+    Frames that an edit list hides are not counted. A movie that begins later than 0 keeps its
+    start, except in formats that have none.
+
+    Args:
+        file: The movie.
+
+    Returns:
+        Its frames, in the order in which they are shown.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    with _opened_movie(file) as container:
+        stream = container.streams.video[0]
+        packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
+        stamps, decoding = [p.pts for p in packets], [p.dts for p in packets]
+        unit, n_announced = float(stream.time_base or 0), int(stream.frames)
+        name = container.format.name
+    if not stamps or None in stamps or not unit:
+        return MovieScan(sum(1 for _ in _decode(file)), None)
+    times = np.sort(np.array(stamps, np.float64)) * unit  # packets come in the order of decoding
+    if any(kind in _OWN_START for kind in name.split(",")):
+        times = times - times[0]
+    places = None
+    if name == "avi" and None not in decoding:  # counts its frames, the empty ones too
+        places = np.sort(np.array(decoding, np.int64))
+        if places[0] < 0 or places[-1] < len(places) or n_announced <= len(places):
+            places = None
+    return MovieScan(len(times), times, places)
+
+
 def movie_times(file: Path) -> np.ndarray:
-    """Return the times that a movie itself gives its frames, in seconds, without decoding them.
+    """Return the times that a movie itself gives its frames, in seconds.
 
     Raises:
         DataError: If the file is damaged or frames have no times.
     """
-    with _opened_movie(file) as container:
-        stream = container.streams.video[0]
-        stamps = [p.pts for p in container.demux(stream) if p.size]
-        unit = float(stream.time_base or 0)
-    if not stamps or None in stamps or not unit:
+    times = scan_movie(file).times
+    if times is None:
         raise DataError(f"{file} gives its frames no times; give `timestamps` or `rate_hz`")
-    times = np.sort(np.array(stamps, np.float64)) * unit  # packets come in the order of decoding
-    return times - times[0]
+    return times
 
 
 def _decode(file: Path) -> Iterator[Any]:
@@ -163,22 +281,36 @@ def _decode(file: Path) -> Iterator[Any]:
             size = size or (frame.height, frame.width)
             if (frame.height, frame.width) != size:
                 raise DataError(f"{file}: frames change size in the middle of the movie")
-            yield lambda frame=frame: frame.to_ndarray(format="gray")
+            yield lambda frame=frame: _upright(frame)
+
+
+def _upright(frame: Any) -> np.ndarray:
+    """Return a gray frame turned as players show it."""
+    picture = frame.to_ndarray(format="gray")
+    turns = round(getattr(frame, "rotation", 0) / 90)
+    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+
+
+def _is_zero_or_one(values: np.ndarray) -> bool:
+    return bool(((values == 0) | (values == 1)).all())
+
+
+def _check_is_there(file: Path) -> None:
+    if not is_file(file):  # never an address: FFmpeg would open one
+        raise DataError(f"{file} does not exist; check the path of the movie")
 
 
 @contextmanager
 def _opened_movie(file: Path) -> Iterator[Any]:
     av = require_av()
+    _check_is_there(file)
     try:
         with av.open(str(file)) as container:
             if not container.streams.video:
                 raise DataError(f"{file} holds no video; check the path of the movie")
             yield container
     except (av.FFmpegError, OSError, ValueError, IndexError, RuntimeError) as error:
-        what = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(
-            f"{file} cannot be decoded ({what}); is it complete? Copy it again"
-        ) from None
+        raise unreadable(file, error) from None
 
 
 class JoinedFrames(AbstractFrameReader):

@@ -80,6 +80,7 @@ class SampleStream:
         units: Unit of each column.
         max_gap_s: Between samples further apart, signals are lost.
         quality: Numbers that tell how well the signals were computed, by name.
+        is_stepping: Whether a value holds until the next sample, instead of being interpolated.
     """
 
     name: str
@@ -89,6 +90,7 @@ class SampleStream:
     units: tuple[str, ...]
     max_gap_s: float
     quality: Mapping[str, float] = field(default_factory=dict)
+    is_stepping: bool = False
 
     def span(self) -> tuple[float, float]:
         """Return the time covered: half an interval beyond the first and last sample."""
@@ -152,6 +154,7 @@ def make_samples(
     max_gap_s: float | None = None,
     is_sorting: bool = False,
     quality: Mapping[str, float] | None = None,
+    is_stepping: bool = False,
 ) -> SampleStream:
     """Check sampled signals and bring them onto the session's clock.
 
@@ -166,6 +169,7 @@ def make_samples(
             ``None``.
         is_sorting: Whether to sort samples that are out of order.
         quality: Numbers that tell how well the signals were computed.
+        is_stepping: Whether a value holds until the next sample.
 
     Returns:
         The stream. Samples at equal times are left as they are, and averaged when used.
@@ -189,7 +193,8 @@ def make_samples(
     if order is not None:
         times, values = times[order], values[order]
     gap = DEFAULT_GAP * typical_interval(times) if max_gap_s is None else max_gap_s
-    return SampleStream(name, times, values, tuple(columns), tuple(units), gap, quality or {})
+    names = tuple(columns), tuple(units)
+    return SampleStream(name, times, values, *names, gap, quality or {}, is_stepping)
 
 
 def make_frames(

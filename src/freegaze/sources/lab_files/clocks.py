@@ -112,9 +112,7 @@ def _resolved(
 def _by_pulses(
     clock: PulsesClockConfig, folder: Path
 ) -> tuple[PulsesClockConfig, dict[str, float]]:
-    from freegaze.sources.lab_files.tables import (
-        read_timestamps,
-    )  # which reads these configurations
+    from freegaze.sources.lab_files.times import read_timestamps  # which reads these configurations
 
     own = clock.scale_to_s * read_timestamps(folder / clock.own, clock.own_column)
     session = read_timestamps(folder / clock.session, clock.session_column)

@@ -3,56 +3,95 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from freegaze.config import StrictConfig
-from freegaze.recording.recording import ResponseKind
 from freegaze.sources.alignment.assembly import SegmentConfig
 from freegaze.sources.alignment.frames import FrameRule
-from freegaze.sources.lab_files.clocks import AnyClockConfig, FileName, StatedClockConfig
+from freegaze.sources.lab_files.clocks import AnyClockConfig, StatedClockConfig
+from freegaze.sources.lab_files.config_responses import ResponsesConfig
 from freegaze.sources.lab_files.sensor_config import (
     GazeConfig,
     ImuConfig,
     LensConfig,
     TopViewConfig,
 )
-from freegaze.sources.lab_files.timed import TimedConfig
+from freegaze.sources.lab_files.timed import FileName, TableFormat, TimedConfig
+
+SleapAxis = Literal["track", "xy", "node", "frame"]
 
 
-class CsvConfig(TimedConfig):
-    """Columns of a CSV file with a header.
+class TableConfig(TimedConfig, TableFormat):
+    """Columns of a table: CSV and other text, Parquet, ``.mat`` or ``.npz``; see ``TableFormat``.
 
     Args:
         file: The file.
         time: Column with the times, where they are in this file.
         columns: Our name of each signal, and its column in the file.
         units: Unit of each signal, by our name.
-        separator: Between columns.
+        interpolation: Between samples: ``linear``, or ``previous``, which keeps the last value, for
+            numbers of trials and other steps.
     """
 
-    kind: Literal["csv"] = "csv"
+    kind: Literal["table", "csv"] = "table"
     file: FileName
     time: str | None = None
     columns: dict[str, str] = Field(min_length=1)
     units: dict[str, str] = Field(default_factory=dict)
-    separator: str = Field(default=",", min_length=1, max_length=1)
+    interpolation: Literal["linear", "previous"] = "linear"
 
 
-class NpyConfig(TimedConfig):
-    """An ``.npy`` array, one row per sample.
+class EventsConfig(TableFormat):
+    """Events with a start and a stop, as signals that are 1 within an event and 0 outside.
+
+    Args:
+        file: Table with one row per event.
+        start: Column with the starts.
+        stop: Column with the stops; or give ``duration``.
+        duration: Column with the durations, in the unit of the starts.
+        label: Column with the kind of each event.
+        columns: Our name of each signal, and the label of its events; without ``label``, one name,
+            and the column whose number is the signal's value within the event (1 for ``null``).
+        clock: How the times read on the session's clock.
+    """
+
+    kind: Literal["events"] = "events"
+    file: FileName
+    start: str = "start"
+    stop: str | None = None
+    duration: str | None = None
+    label: str | None = None
+    columns: dict[str, str | None] = Field(min_length=1)
+    clock: AnyClockConfig = StatedClockConfig()
+
+    @model_validator(mode="after")
+    def _has_one_end(self) -> EventsConfig:
+        if (self.stop is None) == (self.duration is None):
+            raise ValueError("give `stop` or `duration`, one of them")
+        return self
+
+
+class ArrayConfig(TimedConfig):
+    """An array, one row per sample: ``.npy``, or a variable of ``.mat``, ``.npz`` or HDF5.
 
     Args:
         file: The file, shape (time,) or (time, column).
+        variable: Name of the array in a file of several.
         columns: Our name of each column.
+        time: Name, among these, of the column with the times, which is no signal then.
         units: Unit of each signal, by our name.
+        interpolation: Between samples; see ``TableConfig``.
     """
 
-    kind: Literal["npy"] = "npy"
+    kind: Literal["npy", "array"] = "npy"
     file: FileName
+    variable: str | None = None
     columns: tuple[str, ...] = Field(min_length=1)
+    time: str | None = None
     units: dict[str, str] = Field(default_factory=dict)
+    interpolation: Literal["linear", "previous"] = "linear"
 
 
 class PupilConfig(TimedConfig):
@@ -61,9 +100,11 @@ class PupilConfig(TimedConfig):
     Args:
         file: CSV or h5 as the tracker writes it.
         points: Points on the edge of the pupil; all by default.
-        min_likelihood: Points below this likelihood are not used.
+        min_likelihood: Points below this likelihood are not used. Points that a person placed have
+            none and are always used.
         shape: ``ellipse`` (at least 5 points; its radius is half the long axis), ``circle`` (3),
-            or ``center``, their mean, without a radius.
+            ``center``, their mean, without a radius, or ``points``: no pupil, but each point as
+            columns ``NAME_x`` and ``NAME_y`` (and ``NAME_z`` of points in space).
         theta_deg_per_px: If given, ``theta`` = this times (pupil_x - median); its sign decides
             which side is positive.
         phi_deg_per_px: If given, ``phi`` = this times (pupil_y - median).
@@ -75,7 +116,7 @@ class PupilConfig(TimedConfig):
     file: FileName
     points: tuple[str, ...] | None = None
     min_likelihood: float = Field(default=0.9, ge=0, le=1)
-    shape: Literal["ellipse", "circle", "center"] = "ellipse"
+    shape: Literal["ellipse", "circle", "center", "points"] = "ellipse"
     theta_deg_per_px: float | None = None
     phi_deg_per_px: float | None = None
     gaze: GazeConfig | None = None
@@ -92,26 +133,51 @@ class PupilConfig(TimedConfig):
 
 
 class DeepLabCutConfig(PupilConfig):
-    """Points of DeepLabCut; see ``PupilConfig``."""
+    """Points of DeepLabCut or Lightning Pose; see ``PupilConfig``.
+
+    Args:
+        individual: Name of the animal, where there are several.
+        table: Name of the table in an h5 of several; ``df_with_missing`` by default.
+        frame_numbers: Whether the first column numbers the frames of the movie; frames without a
+            row are lost. If false, rows are frames 0, 1, 2 ...
+    """
 
     kind: Literal["deeplabcut"] = "deeplabcut"
+    individual: str | None = None
+    table: str | None = None
+    frame_numbers: bool = True
 
 
 class SleapConfig(PupilConfig):
     """Points of SLEAP (analysis CSV or h5); see ``PupilConfig``.
 
     Args:
-        track: Name of the track, where there are several.
+        track: Name of the track, where several overlap in time; or names of tracks that are one
+            animal, of which the first that is there is taken.
+        axes: Order of the axes of ``tracks`` in an h5, where it cannot be found.
+        first_frame: Number of the first frame in an h5: SLEAP may leave out frames before the first
+            that was tracked, and its file does not say so.
     """
 
     kind: Literal["sleap"] = "sleap"
-    track: str | None = None
+    track: str | tuple[str, ...] | None = None
+    axes: tuple[SleapAxis, SleapAxis, SleapAxis, SleapAxis] | None = None
+    first_frame: int | None = Field(default=None, ge=0)
 
 
 BehaviorConfig = Annotated[
-    CsvConfig | NpyConfig | DeepLabCutConfig | SleapConfig | ImuConfig | TopViewConfig,
+    TableConfig
+    | ArrayConfig
+    | EventsConfig
+    | DeepLabCutConfig
+    | SleapConfig
+    | ImuConfig
+    | TopViewConfig,
     Field(discriminator="kind"),
 ]
+
+
+VideoAxis = Literal["time", "height", "width", "color"]
 
 
 class VideoConfig(TimedConfig):
@@ -143,15 +209,27 @@ class MovieConfig(VideoConfig):
     kind: Literal["movie"] = "movie"
 
 
-class NpyVideoConfig(VideoConfig):
-    """Frames in an ``.npy`` file, (time, height, width); see ``VideoConfig``.
+class ArrayVideoConfig(VideoConfig):
+    """Frames in an ``.npy`` file, or in a variable of ``.mat`` or ``.npz``; see ``VideoConfig``.
 
     Args:
+        variable: Name of the array in a file of several.
+        axes: Order of the axes; (time, height, width), also with a color axis, by default.
         gray_range: Values that become black and white, where they are not 0..255.
     """
 
-    kind: Literal["npy"] = "npy"
+    kind: Literal["npy", "array"] = "npy"
+    variable: str | None = None
+    axes: tuple[VideoAxis, ...] | None = None
     gray_range: tuple[float, float] | None = None
+
+    @field_validator("axes")
+    @classmethod
+    def _is_an_order(cls, axes: tuple[VideoAxis, ...] | None) -> tuple[VideoAxis, ...] | None:
+        named = set(axes or ()) | {"color"}
+        if axes is not None and (len(set(axes)) != len(axes) or named != set(get_args(VideoAxis))):
+            raise ValueError("name time, height and width once each, and color where there is one")
+        return axes
 
     @field_validator("gray_range")
     @classmethod
@@ -161,87 +239,7 @@ class NpyVideoConfig(VideoConfig):
         return values
 
 
-AnyVideoConfig = Annotated[MovieConfig | NpyVideoConfig, Field(discriminator="kind")]
-
-
-class SpikesConfig(StrictConfig):
-    """Spikes of units on one clock.
-
-    Args:
-        duration_s: Length of the recording on its own clock; by default it is taken to last from
-            the first to the last spike of any unit.
-        clock: How its seconds read on the session's clock.
-    """
-
-    duration_s: float | None = Field(default=None, gt=0)
-    clock: AnyClockConfig = StatedClockConfig()
-
-
-class KilosortConfig(SpikesConfig):
-    """A folder of Kilosort or phy; see ``SpikesConfig``.
-
-    Args:
-        folder: With ``spike_times.npy``, ``spike_clusters.npy`` and ``cluster_group.tsv`` or
-            ``cluster_info.tsv``.
-        groups: Labels of the clusters to take.
-        sampling_rate_hz: Samples per second; from ``params.py`` by default.
-    """
-
-    kind: Literal["kilosort"] = "kilosort"
-    folder: FileName
-    groups: tuple[str, ...] = ("good",)
-    sampling_rate_hz: float | None = Field(default=None, gt=0)
-
-
-class SpikeTableConfig(SpikesConfig):
-    """A CSV with one row per spike; see ``SpikesConfig``.
-
-    Args:
-        file: The file.
-        time: Column of the times.
-        unit: Column of the units' names.
-    """
-
-    kind: Literal["spike_table"] = "spike_table"
-    file: FileName
-    time: str = "time"
-    unit: str = "unit"
-
-
-class Suite2pConfig(TimedConfig):
-    """A folder of suite2p (``plane0``); its rate must be given, as ``ops.npy`` is a pickle.
-
-    Args:
-        folder: With ``spks.npy``, ``F.npy`` and ``iscell.npy``.
-        signal: ``spks`` (inferred spikes) or ``F`` (fluorescence).
-        neuropil: Share of ``Fneu.npy`` subtracted from ``F``; suite2p itself uses 0.7.
-        only_cells: Whether to leave out regions that are no cell in ``iscell.npy``.
-    """
-
-    kind: Literal["suite2p"] = "suite2p"
-    folder: FileName
-    signal: Literal["spks", "F"] = "spks"
-    neuropil: float = 0.0
-    only_cells: bool = True
-
-
-class NpyResponsesConfig(TimedConfig):
-    """Responses in an ``.npy`` file, (time, neuron).
-
-    Args:
-        file: The file.
-        response_kind: What they are; counts are taken to be binned already.
-    """
-
-    kind: Literal["npy"] = "npy"
-    file: FileName
-    response_kind: ResponseKind
-
-
-ResponsesConfig = Annotated[
-    KilosortConfig | SpikeTableConfig | Suite2pConfig | NpyResponsesConfig,
-    Field(discriminator="kind"),
-]
+AnyVideoConfig = Annotated[MovieConfig | ArrayVideoConfig, Field(discriminator="kind")]
 
 
 class SessionConfig(StrictConfig):

@@ -1,196 +1,162 @@
-"""Neurons of Kilosort, phy, suite2p and plain files."""
+"""Neurons in tables and arrays, and what all readers of neurons share."""
 
 from __future__ import annotations
 
-import re
+import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from freegaze.errors import DataError, ShapeError
-from freegaze.files.arrays import parsing, read_npy
+from freegaze.errors import DataError, DataWarning, ShapeError
+from freegaze.files.npz import NpzReader
 from freegaze.recording.recording import ResponseKind
 from freegaze.registry import nearest_names
-from freegaze.sources.alignment.clock import read_times
+from freegaze.sources.alignment.clock import ClockConfig, read_times
 from freegaze.sources.alignment.streams import EventStream, ResponseStream, make_samples
-from freegaze.sources.conversion import is_file, to_index
-from freegaze.sources.lab_files.config import (
-    KilosortConfig,
-    NpyResponsesConfig,
+from freegaze.sources.lab_files.arrays import read_array
+from freegaze.sources.lab_files.config_responses import (
+    ArrayResponsesConfig,
     SpikesConfig,
     SpikeTableConfig,
-    Suite2pConfig,
+    SpikeTrainsConfig,
 )
-from freegaze.sources.lab_files.tables import (
-    pick_column,
-    read_csv,
-    times_of,
-    to_numbers,
-)
-
-_LABEL_FILES = (
-    ("cluster_group.tsv", ("group", "KSLabel")),
-    ("cluster_info.tsv", ("group", "KSLabel")),
-    ("cluster_KSLabel.tsv", ("KSLabel",)),
-)
-"""Where phy and Kilosort keep a cluster's label, the curated one first."""
-
-_SAMPLE_RATE = re.compile(r"^\s*sample_rate\s*=\s*([0-9.eE+]+)\s*(?:#.*)?$", re.MULTILINE)
-
-
-def read_kilosort(config: KilosortConfig, folder: Path) -> EventStream:
-    """Read the spikes of the clusters with the wanted labels.
-
-    Raises:
-        DataError: If a file is missing or damaged, or no cluster has such a label.
-    """
-    root = folder / config.folder
-    samples = read_times(read_npy(root / "spike_times.npy"), str(root / "spike_times.npy"))
-    clusters = read_npy(root / "spike_clusters.npy")
-    clusters = to_index(clusters.reshape(-1), str(root / "spike_clusters.npy"))
-    if len(samples) != len(clusters):
-        raise ShapeError(
-            f"{root}: {len(samples)} spike_times but {len(clusters)} spike_clusters; both need one "
-            "row per spike"
-        )
-    rate_hz = config.sampling_rate_hz or _sampling_rate(root / "params.py")
-    wanted = _wanted_clusters(root, config.groups)
-    times = _by_unit(clusters, config.clock.to_session(samples / rate_hz), wanted)
-    extent = _extent(config)
-    return EventStream(str(root), times, tuple(map(str, wanted)), extent)
+from freegaze.sources.lab_files.matlab import read_mat
+from freegaze.sources.lab_files.tabular import read_table, to_labels
+from freegaze.sources.lab_files.timed import TimedConfig
+from freegaze.sources.lab_files.times import parse_times, times_of
 
 
 def read_spike_table(config: SpikeTableConfig, folder: Path) -> EventStream:
-    """Read a CSV with one row per spike.
+    """Read a table with one row per spike. Rows without time and unit are left out.
 
     Raises:
-        DataError: If the file or a column is missing or wrong.
+        DataError: If the file or a column is missing or wrong, or a row lacks its time or unit.
     """
     file = folder / config.file
-    frame = read_csv(file)
-    column = to_numbers(pick_column(frame, config.time, file), f"{file}, column {config.time!r}")
-    times = config.clock.to_session(read_times(column, f"{file}, column {config.time!r}"))
-    labels = [str(label) for label in pick_column(frame, config.unit, file).tolist()]
+    table = read_table(file, config)
+    where = f"{file}, column {config.time!r}"
+    times, units = table.column(config.time), table.column(config.unit)
+    is_blank = np.asarray(pd.isna(times)) & np.asarray(pd.isna(units))
+    warn_of_blanks(is_blank, str(file))
+    seconds = parse_times(times[~is_blank])
+    if seconds is None:
+        raise DataError(f"{where} holds no times")
+    seconds = config.clock.to_session(read_times(seconds, where))
+    labels = to_labels(units[~is_blank], f"{file}, column {config.unit!r}")
     names, units = np.unique(np.array(labels, dtype=np.str_), return_inverse=True)
-    by_unit = _by_unit(units, times, list(range(len(names))))
-    return EventStream(str(file), by_unit, tuple(names.tolist()), _extent(config))
+    by_unit = spikes_by_unit(units, seconds, list(range(len(names))))
+    return EventStream(str(file), by_unit, tuple(names.tolist()), extent_of(config))
 
 
-def read_suite2p(config: Suite2pConfig, folder: Path) -> ResponseStream:
-    """Read suite2p's traces of the cells.
+def read_spike_trains(config: SpikeTrainsConfig, folder: Path) -> EventStream:
+    """Read one list of spike times per unit.
 
     Raises:
-        DataError: If a file is missing or damaged, or nothing is a cell.
-        ShapeError: If files disagree in shape.
+        DataError: If the file is missing, or holds no spike times.
     """
-    root = folder / config.folder
-    traces = _read_traces(root / f"{config.signal}.npy")
-    if config.signal == "F" and config.neuropil:
-        around = _read_traces(root / "Fneu.npy")
-        if around.shape != traces.shape:
-            raise ShapeError(f"{root}: F has shape {traces.shape} but Fneu {around.shape}")
-        traces = traces - config.neuropil * around
-    cells = np.arange(len(traces))
-    if config.only_cells:
-        is_cell = read_npy(root / "iscell.npy")
-        if is_cell.shape[:1] != traces.shape[:1] or is_cell.dtype.kind not in "biuf":
-            raise ShapeError(
-                f"{root / 'iscell.npy'}: shape {is_cell.shape} of {is_cell.dtype}, expected one "
-                f"row for each of {len(traces)} regions"
-            )
-        cells = np.flatnonzero((is_cell if is_cell.ndim == 1 else is_cell[:, 0]) > 0)
-    if not len(cells):
-        raise DataError(f"{root}: no region is a cell; set `only_cells: false` to take all")
-    kind = ResponseKind.INFERRED_SPIKES if config.signal == "spks" else ResponseKind.FLUORESCENCE
-    times = times_of(config, traces.shape[1], folder, str(root))
-    names = [str(cell) for cell in cells.tolist()]
+    file = folder / config.file
+    if file.suffix.lower() == ".mat":
+        arrays = read_mat(file)
+    else:
+        with NpzReader(file) as reader:
+            arrays = {name: reader.read(name) for name in reader.headers}
+    trains = arrays if config.variable is None else _cells_of(arrays, config.variable, file)
+    times = [
+        config.clock.to_session(read_times(np.ravel(train), f"{file}: unit {name}"))
+        for name, train in trains.items()
+    ]
+    return EventStream(str(file), times, tuple(trains), extent_of(config))
+
+
+def _cells_of(arrays: dict[str, np.ndarray], variable: str, file: Path) -> dict[str, np.ndarray]:
+    if variable not in arrays:
+        raise DataError(f"{file} has no {variable!r} ({nearest_names(variable, list(arrays))})")
+    if arrays[variable].dtype.kind != "O":
+        raise DataError(f"{file}: {variable} is no cell array of spike times")
+    return {str(i + 1): np.asarray(train) for i, train in enumerate(arrays[variable])}
+
+
+def read_array_responses(config: ArrayResponsesConfig, folder: Path) -> ResponseStream:
+    """Read responses from an array, (time, neuron) or (neuron, time).
+
+    Raises:
+        DataError: If the file is missing or damaged.
+        ShapeError: If it has another number of axes, or more neurons than samples and ``axes`` does
+            not say that this is meant.
+    """
+    file = folder / config.file
+    values = np.asarray(read_array(file, config.variable))
+    if values.ndim != 2 or 0 in values.shape:
+        raise ShapeError(f"{file}: expected (time, neuron), got {values.shape}")
+    if config.axes is None and values.shape[1] > values.shape[0]:
+        raise ShapeError(
+            f"{file}: shape {values.shape} would be {values.shape[1]} neurons of {values.shape[0]} "
+            "samples; state `axes: neuron_time` if neurons are its rows, `axes: time_neuron` if not"
+        )
+    if config.axes == "neuron_time":
+        values = values.T
+    times, rows = times_of(config, len(values), folder, str(file))
+    names = [str(i) for i in range(values.shape[1])]
+    return make_responses(str(file), times, values[rows], names, config.response_kind, config)
+
+
+def make_responses(
+    where: str,
+    times: np.ndarray,
+    values: np.ndarray,
+    names: list[str],
+    kind: ResponseKind,
+    config: TimedConfig,
+) -> ResponseStream:
+    """Make a stream of sampled responses.
+
+    Args:
+        where: File, for messages.
+        times: As the device wrote them, (time,).
+        values: (time, neuron), NaN where lost.
+        names: Of the neurons.
+        kind: What the values are.
+        config: Clock, gaps and order of the samples.
+
+    Raises:
+        DataError: If no neuron has any value.
+    """
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{where}: expected numbers, got {values.dtype}")
+    if not np.isfinite(values).any():
+        raise DataError(f"{where}: NaN throughout, for all {len(names)} neurons; restore the file")
     stream = make_samples(
-        str(root),
+        where,
         times,
-        traces[cells].T,
+        values,
         names,
         [""] * len(names),
-        clock=config.clock,
+        clock=config.clock or ClockConfig(),
         max_gap_s=config.max_gap_s,
         is_sorting=config.sort,
     )
     return ResponseStream(stream, kind)
 
 
-def read_npy_responses(config: NpyResponsesConfig, folder: Path) -> ResponseStream:
-    """Read responses from an ``.npy`` file, (time, neuron).
-
-    Raises:
-        DataError: If the file is missing or damaged.
-    """
-    file = folder / config.file
-    values = read_npy(file)
-    if values.ndim != 2 or 0 in values.shape:
-        raise ShapeError(f"{file}: expected (time, neuron), got {values.shape}")
-    names = [str(i) for i in range(values.shape[1])]
-    stream = make_samples(
-        str(file),
-        times_of(config, len(values), folder, str(file)),
-        values,
-        names,
-        [""] * len(names),
-        clock=config.clock,
-        max_gap_s=config.max_gap_s,
-        is_sorting=config.sort,
-    )
-    return ResponseStream(stream, config.response_kind)
-
-
-def _read_traces(file: Path) -> np.ndarray:
-    traces = read_npy(file)
-    if traces.ndim != 2 or traces.dtype.kind not in "iuf":
-        raise ShapeError(
-            f"{file}: expected numbers (region, time), got {traces.dtype} of shape {traces.shape}"
+def warn_of_blanks(is_blank: np.ndarray, where: str) -> None:
+    """Warn of rows that are left out because they are empty."""
+    rows = np.flatnonzero(is_blank).tolist()
+    if rows:
+        told = ", ".join(map(str, rows[:9])) + (" ..." if len(rows) > 9 else "")
+        warnings.warn(
+            f"{where}: {len(rows)} empty rows are left out (row {told})", DataWarning, stacklevel=2
         )
-    return traces
 
 
-def _sampling_rate(file: Path) -> float:
-    """Look for the rate in a Python file, without running it."""
-    if not is_file(file):
-        raise DataError(f"{file} does not exist; state `sampling_rate_hz`")
-    with parsing(file):
-        found = _SAMPLE_RATE.search(file.read_text(encoding="utf-8", errors="replace"))
-    try:
-        rate_hz = float(found[1]) if found else 0.0
-    except ValueError:
-        rate_hz = 0.0
-    if not 0 < rate_hz < float("inf"):
-        raise DataError(f"{file} states no `sample_rate`; state `sampling_rate_hz`")
-    return rate_hz
+def spikes_by_unit(units: np.ndarray, times: np.ndarray, wanted: list[int]) -> list[np.ndarray]:
+    """Return the spike times of each wanted unit.
 
-
-def _wanted_clusters(root: Path, groups: tuple[str, ...]) -> list[int]:
-    for name, columns in _LABEL_FILES:
-        file = root / name
-        if not is_file(file):
-            continue
-        frame = read_csv(file, "\t")
-        known = [str(n) for n in frame.columns]
-        label = next((c for c in columns if c in known), None)
-        key = next((c for c in ("cluster_id", "id") if c in known), None)
-        if label is None or key is None:
-            raise DataError(f"{file}: expected columns cluster_id and group, got {known}")
-        labels = [str(text) for text in frame[label].tolist()]
-        clusters = to_numbers(frame[key].to_numpy(), f"{file}, column {key!r}")
-        ids = to_index(clusters, f"{file}, column {key!r}").tolist()
-        picked = sorted({c for c, text in zip(ids, labels, strict=True) if text in groups})
-        if not picked:
-            raise DataError(
-                f"{file}: no cluster is labeled {' or '.join(groups)} "
-                f"({nearest_names(groups[0] if groups else '', sorted(set(labels)))}); state "
-                "`groups`"
-            )
-        return picked
-    raise DataError(f"{root} holds neither {' nor '.join(n for n, _ in _LABEL_FILES)}")
-
-
-def _by_unit(units: np.ndarray, times: np.ndarray, wanted: list[int]) -> list[np.ndarray]:
+    Args:
+        units: Unit of each spike.
+        times: Time of each spike.
+        wanted: Units, rising.
+    """
     order = np.argsort(units, kind="stable")
     units, times = units[order], times[order]
     first = np.searchsorted(units, wanted)
@@ -198,7 +164,8 @@ def _by_unit(units: np.ndarray, times: np.ndarray, wanted: list[int]) -> list[np
     return [times[a:b] for a, b in zip(first, last, strict=True)]
 
 
-def _extent(config: SpikesConfig) -> tuple[float, float] | None:
+def extent_of(config: SpikesConfig) -> tuple[float, float] | None:
+    """Return start and end of the recording on the session's clock, where a duration is stated."""
     if config.duration_s is None:
         return None
     own = np.array([0.0, config.duration_s / config.clock.scale_to_s])

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from freegaze.config import StrictConfig
 from freegaze.sources.lab_files.clocks import FileName
-from freegaze.sources.lab_files.timed import TimedConfig
+from freegaze.sources.lab_files.timed import TableFormat, TimedConfig
 from freegaze.sources.sensors.lens import LensModel, Projection
 
 Axis = Annotated[str, Field(pattern=r"^[+-]?[xyz]$")]
@@ -42,13 +42,12 @@ class GazeConfig(StrictConfig):
         return self
 
 
-class ImuConfig(TimedConfig):
+class ImuConfig(TimedConfig, TableFormat):
     """Pitch, roll and yaw velocity of the head from an accelerometer and a gyroscope.
 
     Args:
-        file: CSV with a header.
+        file: Table of any layout; see ``TableFormat``.
         time: Column with the times, where they are in this file.
-        separator: Between columns.
         acceleration: Its columns of the accelerometer along x, y and z of the device.
         rotation: Its columns of the gyroscope about x, y and z.
         axes: Device axes, with a sign, that point forward (nose), left and up.
@@ -63,7 +62,6 @@ class ImuConfig(TimedConfig):
     kind: Literal["imu"] = "imu"
     file: FileName
     time: str | None = None
-    separator: str = Field(default=",", min_length=1, max_length=1)
     acceleration: tuple[str, str, str]
     rotation: tuple[str, str, str]
     axes: tuple[Axis, Axis, Axis] = ("x", "y", "z")

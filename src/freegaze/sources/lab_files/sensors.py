@@ -13,7 +13,8 @@ from freegaze.registry import nearest_names
 from freegaze.sources.alignment.frames import AbstractFrameReader
 from freegaze.sources.alignment.streams import SampleStream, make_samples
 from freegaze.sources.lab_files.sensor_config import GazeConfig, ImuConfig, LensConfig
-from freegaze.sources.lab_files.tables import own_times, pick_column, read_csv, to_numbers
+from freegaze.sources.lab_files.tabular import read_table
+from freegaze.sources.lab_files.times import times_of_table
 from freegaze.sources.sensors.eye import EyeCalibration, calibrate_eye, eye_angles
 from freegaze.sources.sensors.head import head_posture
 from freegaze.sources.sensors.lens import Lens, UndistortedFrames
@@ -38,14 +39,12 @@ def read_imu(name: str, config: ImuConfig, folder: Path) -> SampleStream:
         DataError: Naming the file, the column or the axis that is wrong.
     """
     file = folder / config.file
-    frame = read_csv(file, config.separator)
+    table = read_table(file, config)
     acceleration, rotation = (
-        np.column_stack(
-            [to_numbers(pick_column(frame, c, file), f"{file}, column {c!r}") for c in columns]
-        )
+        np.column_stack([table.numbers(column) for column in columns])
         for columns in (config.acceleration, config.rotation)
     )
-    times = own_times(config, frame, config.time, file, folder)
+    times, rows = times_of_table(config, table, config.time, folder)
     gravity = STANDARD_GRAVITY if config.acceleration_unit == "m/s^2" else 1.0
     degrees = 180 / np.pi if config.rotation_unit == "rad/s" else 1.0
     raw = make_samples(
@@ -56,7 +55,7 @@ def read_imu(name: str, config: ImuConfig, folder: Path) -> SampleStream:
                 _turned(acceleration, config.axes) * (config.acceleration_scale / gravity),
                 _turned(rotation, config.axes) * (config.rotation_scale * degrees),
             ]
-        ),
+        )[rows],
         ["forward", "left", "up", "roll_rate", "pitch_rate", "yaw_rate"],
         ["g"] * 3 + ["deg/s"] * 3,
         clock=config.clock,

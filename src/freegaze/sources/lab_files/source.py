@@ -11,35 +11,33 @@ from pydantic import Field
 
 from freegaze.config import read_config
 from freegaze.errors import ConfigError, DataError
-from freegaze.files.arrays import map_npy
 from freegaze.recording.recording import Recording
 from freegaze.sources.alignment.assembly import Streams, align_streams
-from freegaze.sources.alignment.readers import ArrayFrames, MovieFrames, movie_times
 from freegaze.sources.alignment.streams import (
     EventStream,
     FrameStream,
     ResponseStream,
     SampleStream,
-    make_frames,
 )
 from freegaze.sources.lab_files.clocks import resolve_clocks
-from freegaze.sources.lab_files.config import MovieConfig, SessionConfig
+from freegaze.sources.lab_files.config import SessionConfig
 from freegaze.sources.lab_files.eye_points import read_pupil
+from freegaze.sources.lab_files.kilosort import read_kilosort
 from freegaze.sources.lab_files.neurons import (
-    read_kilosort,
-    read_npy_responses,
+    read_array_responses,
     read_spike_table,
-    read_suite2p,
+    read_spike_trains,
 )
-from freegaze.sources.lab_files.sensors import check_distinct, read_imu, undistorted
-from freegaze.sources.lab_files.tables import (
-    read_csv_stream,
-    read_npy_stream,
-    read_timestamps,
-    times_of,
+from freegaze.sources.lab_files.sensors import check_distinct, read_imu
+from freegaze.sources.lab_files.signals import (
+    read_array_stream,
+    read_events,
+    read_table_stream,
 )
+from freegaze.sources.lab_files.suite2p import read_suite2p
 from freegaze.sources.lab_files.tiny import write_tiny_lab_folder
 from freegaze.sources.lab_files.top_view import read_top_view
+from freegaze.sources.lab_files.video import read_video
 from freegaze.sources.sensors.lens import UndistortedFrames
 from freegaze.sources.source import AbstractSource, SourceOptions, register_source
 
@@ -134,18 +132,23 @@ def read_streams(config: SessionConfig, folder: Path) -> Streams:
     ]
     check_distinct(behavior)
     responses = _RESPONSES[config.responses.kind](config.responses, folder)
-    return Streams(responses, behavior, _read_video(config, folder))
+    return Streams(responses, behavior, read_video(config.video, folder))
 
 
 _RESPONSES: dict[str, Callable[[Any, Path], EventStream | ResponseStream]] = {
     "kilosort": read_kilosort,
     "spike_table": read_spike_table,
+    "spike_trains": read_spike_trains,
     "suite2p": read_suite2p,
-    "npy": read_npy_responses,
+    "npy": read_array_responses,
+    "array": read_array_responses,
 }
 _BEHAVIOR: dict[str, Callable[[str, Any, Path], SampleStream]] = {
-    "csv": read_csv_stream,
-    "npy": read_npy_stream,
+    "table": read_table_stream,
+    "csv": read_table_stream,
+    "npy": read_array_stream,
+    "array": read_array_stream,
+    "events": read_events,
     "deeplabcut": read_pupil,
     "sleap": read_pupil,
     "imu": read_imu,
@@ -166,32 +169,3 @@ def _with_lens(
     if deg_per_px is None and reader.projection == "equidistant":
         deg_per_px = reader.deg_per_px * reader.frame_size[0] / recording.frame_size[0]
     return replace(recording, deg_per_px=deg_per_px).with_provenance(alignment=alignment)
-
-
-def _read_video(config: SessionConfig, folder: Path) -> FrameStream | None:
-    video = config.video
-    if video is None:
-        return None
-    file = folder / video.file
-    if isinstance(video, MovieConfig):
-        if video.timestamps is not None:
-            times = read_timestamps(folder / video.timestamps, video.timestamps_column)
-        else:
-            times = movie_times(file)
-            if video.rate_hz is not None:
-                times = times_of(video, len(times), folder, str(file))
-        reader = MovieFrames(file, len(times))
-    else:
-        reader = ArrayFrames(map_npy(file), str(file), video.gray_range)
-        times = times_of(video, len(reader), folder, str(file))
-    lens = video.lens
-    return make_frames(
-        str(file),
-        times,
-        reader if lens is None else undistorted(reader, lens, str(file)),
-        clock=video.clock,
-        rule=video.frames,
-        max_gap_s=video.max_gap_s,
-        frame_size=video.frame_size,
-        is_sorting=video.sort,
-    )

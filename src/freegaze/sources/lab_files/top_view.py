@@ -8,10 +8,9 @@ import numpy as np
 
 from freegaze.sources.alignment.streams import SampleStream, make_samples
 from freegaze.sources.lab_files.config import DeepLabCutConfig, SleapConfig
-from freegaze.sources.lab_files.eye_points import check_points, read_points
+from freegaze.sources.lab_files.eye_points import read_points, times_of_frames
 from freegaze.sources.lab_files.sensor_config import TopViewConfig
 from freegaze.sources.lab_files.sensors import renamed
-from freegaze.sources.lab_files.tables import times_of
 from freegaze.sources.sensors.top_view import heading, running_speed
 
 
@@ -32,14 +31,15 @@ def read_top_view(name: str, config: TopViewConfig, folder: Path) -> SampleStrea
     else:
         points = read_points(DeepLabCutConfig(file=config.file), folder)
     wanted = [point for point in (config.point, config.front, config.back) if point is not None]
-    check_points(points, wanted, file)
+    points.pick(wanted, file)
+    times, rows = times_of_frames(config, points.frames, folder, file)
     is_lost = points.likelihood < config.min_likelihood
     positions = np.where(is_lost[..., None], np.nan, points.xy.astype(np.float64))
     body, *head = (positions[:, points.names.index(point)] for point in wanted)
     raw = make_samples(
         f"behavior.{name}",
-        times_of(config, len(body), folder, str(file)),
-        np.column_stack([body, *head]),
+        times,
+        np.column_stack([body, *head])[rows],
         [f"{point} {axis}" for point in wanted for axis in "xy"],
         ["px"] * (2 * len(wanted)),
         clock=config.clock,

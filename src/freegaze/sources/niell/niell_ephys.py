@@ -38,7 +38,7 @@ from freegaze.sources.alignment.streams import (
     make_samples,
     without_columns,
 )
-from freegaze.sources.lab_files.tables import read_timestamps
+from freegaze.sources.lab_files.times import read_timestamps
 from freegaze.sources.niell.ephys_clocks import (
     correct_zone,
     estimate_board_clock,

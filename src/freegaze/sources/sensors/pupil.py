@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
-_MIN_POINTS = {"ellipse": 5, "circle": 3, "center": 1}
+MIN_POINTS = {"ellipse": 5, "circle": 3, "center": 1}
+"""Fewest points that determine each shape."""
 
 
 def fit_pupil(
@@ -37,7 +38,7 @@ def fit_pupil(
     out = np.full((len(points), 5), np.nan)
     used = is_good & np.isfinite(points).all(-1)
     n_good = used.sum(1)
-    frames = n_good >= _MIN_POINTS[shape]
+    frames = n_good >= MIN_POINTS[shape]
     if not frames.any():
         return out
     weight, xy = used[frames].astype(np.float64), np.where(used[..., None], points, 0.0)[frames]

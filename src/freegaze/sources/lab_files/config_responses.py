@@ -1,0 +1,115 @@
+"""Keys of the YAML of the source ``files`` that name the neurons."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from freegaze.config import StrictConfig
+from freegaze.recording.recording import ResponseKind
+from freegaze.sources.lab_files.clocks import AnyClockConfig, StatedClockConfig
+from freegaze.sources.lab_files.timed import FileName, TableFormat, TimedConfig
+
+
+class SpikesConfig(StrictConfig):
+    """Spikes of units on one clock.
+
+    Args:
+        duration_s: Length of the recording on its own clock; by default it is taken to last from
+            the first to the last spike of any unit.
+        clock: How its seconds read on the session's clock.
+    """
+
+    duration_s: float | None = Field(default=None, gt=0)
+    clock: AnyClockConfig = StatedClockConfig()
+
+
+class KilosortConfig(SpikesConfig):
+    """A folder of Kilosort or phy; see ``SpikesConfig``.
+
+    Args:
+        folder: With ``spike_times.npy``, ``spike_clusters.npy`` (or ``spike_templates.npy``, before
+            anything was merged) and ``cluster_group.tsv``, ``cluster_info.tsv`` or
+            ``cluster_KSLabel.tsv``.
+        groups: Labels of the clusters to take; an empty list takes every cluster.
+        sampling_rate_hz: Samples per second; from ``params.py`` by default.
+    """
+
+    kind: Literal["kilosort"] = "kilosort"
+    folder: FileName
+    groups: tuple[str, ...] = ("good",)
+    sampling_rate_hz: float | None = Field(default=None, gt=0)
+
+
+class SpikeTableConfig(SpikesConfig, TableFormat):
+    """A table with one row per spike; see ``SpikesConfig`` and ``TableFormat``.
+
+    Args:
+        file: The file.
+        time: Column of the times.
+        unit: Column of the units' names.
+    """
+
+    kind: Literal["spike_table"] = "spike_table"
+    file: FileName
+    time: str = "time"
+    unit: str = "unit"
+
+
+class SpikeTrainsConfig(SpikesConfig):
+    """A ``.mat`` or ``.npz`` file with one list of spike times per unit; see ``SpikesConfig``.
+
+    Args:
+        file: The file.
+        variable: Cell array of spike times, numbered from 1 as in MATLAB; by default every variable
+            of the file is the spike times of the unit of its name.
+    """
+
+    kind: Literal["spike_trains"] = "spike_trains"
+    file: FileName
+    variable: str | None = None
+
+
+class Suite2pConfig(TimedConfig):
+    """A folder of suite2p; its rate must be given, as ``ops.npy`` is a pickle.
+
+    Args:
+        folder: ``plane0``, with ``spks.npy``, ``F.npy`` and ``iscell.npy``; or ``suite2p``, with
+            one such folder per plane. The samples of all planes of a volume are taken at one time.
+        plane: Number of the plane to take; all by default.
+        signal: ``spks`` (inferred spikes) or ``F`` (fluorescence).
+        neuropil: Share of ``Fneu.npy`` subtracted from ``F``; suite2p itself uses 0.7.
+        only_cells: Whether to leave out regions that are no cell in ``iscell.npy``.
+    """
+
+    kind: Literal["suite2p"] = "suite2p"
+    folder: FileName
+    plane: int | None = Field(default=None, ge=0)
+    signal: Literal["spks", "F"] = "spks"
+    neuropil: float = 0.0
+    only_cells: bool = True
+
+
+class ArrayResponsesConfig(TimedConfig):
+    """Responses in an ``.npy`` file, or in a variable of ``.mat``, ``.npz`` or HDF5.
+
+    Args:
+        file: The file.
+        variable: Name of the array in a file of several.
+        axes: Order of the axes: ``time_neuron`` or ``neuron_time``. By default (time, neuron),
+            unless there are more neurons than samples, which is refused.
+        response_kind: What they are; counts are taken to be binned already.
+    """
+
+    kind: Literal["npy", "array"] = "npy"
+    file: FileName
+    variable: str | None = None
+    axes: Literal["time_neuron", "neuron_time"] | None = None
+    response_kind: ResponseKind
+
+
+ResponsesConfig = Annotated[
+    KilosortConfig | SpikeTableConfig | SpikeTrainsConfig | Suite2pConfig | ArrayResponsesConfig,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,121 @@
+"""Sorted spikes of Kilosort (1 to 4) and phy."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from freegaze.errors import DataError, DataWarning, ShapeError
+from freegaze.files.arrays import parsing, read_npy
+from freegaze.registry import nearest_names
+from freegaze.sources.alignment.clock import read_times
+from freegaze.sources.alignment.streams import EventStream
+from freegaze.sources.conversion import is_file, to_index
+from freegaze.sources.lab_files.config_responses import KilosortConfig
+from freegaze.sources.lab_files.neurons import extent_of, spikes_by_unit, warn_of_blanks
+from freegaze.sources.lab_files.tabular import read_table, to_numbers
+from freegaze.sources.lab_files.timed import TableFormat
+
+_LABEL_FILES = (
+    ("cluster_group.tsv", ("group", "KSLabel")),
+    ("cluster_groups.csv", ("group",)),
+    ("cluster_info.tsv", ("group", "KSLabel")),
+    ("cluster_KSLabel.tsv", ("KSLabel",)),
+)
+"""Where phy and Kilosort keep a cluster's label, the curated one first."""
+
+_CLUSTERS = ("spike_clusters.npy", "spike_templates.npy")
+"""Cluster of each spike: as curated, and as found, which are the same before anything is merged."""
+
+_SAMPLE_RATE = re.compile(r"^\s*sample_rate\s*=\s*([0-9._eE+]+)\s*(?:#.*)?$", re.MULTILINE)
+
+
+def read_kilosort(config: KilosortConfig, folder: Path) -> EventStream:
+    """Read the spikes of the clusters with the wanted labels.
+
+    Raises:
+        DataError: If a file is missing or damaged, or no cluster has such a label.
+    """
+    root = folder / config.folder
+    samples = read_times(read_npy(root / "spike_times.npy"), str(root / "spike_times.npy"))
+    file = next((root / name for name in _CLUSTERS if is_file(root / name)), root / _CLUSTERS[0])
+    clusters = to_index(read_npy(file).reshape(-1), str(file))
+    if len(samples) != len(clusters):
+        raise ShapeError(
+            f"{root}: {len(samples)} spike_times but {len(clusters)} {file.stem}; both need one "
+            "row per spike"
+        )
+    rate_hz = config.sampling_rate_hz or _sampling_rate(root / "params.py")
+    wanted = _with_spikes(_wanted_clusters(root, config.groups, clusters), clusters, root)
+    times = spikes_by_unit(clusters, config.clock.to_session(samples / rate_hz), wanted)
+    return EventStream(str(root), times, tuple(map(str, wanted)), extent_of(config))
+
+
+def _sampling_rate(file: Path) -> float:
+    """Look for the rate in a Python file, without running it."""
+    if not is_file(file):
+        raise DataError(f"{file} does not exist; state `sampling_rate_hz`")
+    with parsing(file):
+        found = _SAMPLE_RATE.search(file.read_text(encoding="utf-8", errors="replace"))
+    try:
+        rate_hz = float(found[1]) if found else 0.0
+    except ValueError:
+        rate_hz = 0.0
+    if not 0 < rate_hz < float("inf"):
+        raise DataError(f"{file} states no `sample_rate`; state `sampling_rate_hz`")
+    return rate_hz
+
+
+def _wanted_clusters(root: Path, groups: tuple[str, ...], clusters: np.ndarray) -> list[int]:
+    if not groups:
+        return np.unique(clusters).tolist()
+    for name, columns in _LABEL_FILES:
+        if is_file(root / name):
+            return _labeled(root / name, columns, groups)
+    raise DataError(
+        f"{root} holds neither {' nor '.join(n for n, _ in _LABEL_FILES)}; state `groups: []` to "
+        "take every cluster"
+    )
+
+
+def _labeled(file: Path, columns: tuple[str, ...], groups: tuple[str, ...]) -> list[int]:
+    """Return the clusters with a wanted label; rows without an id or a label describe none."""
+    table = read_table(file, TableFormat(separator="\t"))
+    label = next((c for c in columns if c in table.names), None)
+    key = next((c for c in ("cluster_id", "id") if c in table.names), None)
+    if label is None or key is None:
+        raise DataError(f"{file}: expected columns cluster_id and group, got {list(table.names)}")
+    where = f"{file}, column {key!r}"
+    ids = to_numbers(table.column(key), where)
+    warn_of_blanks(np.isnan(ids), where)
+    labels = table.column(label)
+    is_row = ~np.isnan(ids) & ~np.asarray(pd.isna(labels))
+    names = [str(text).strip() for text in labels[is_row].tolist()]
+    numbers = to_index(ids[is_row], where).tolist()
+    picked = sorted({c for c, text in zip(numbers, names, strict=True) if text in groups})
+    if not picked:
+        raise DataError(
+            f"{file}: no cluster is labeled {' or '.join(groups)} "
+            f"({nearest_names(groups[0], sorted(set(names)))}); state `groups` (`[]` takes every "
+            "cluster)"
+        )
+    return picked
+
+
+def _with_spikes(wanted: list[int], clusters: np.ndarray, root: Path) -> list[int]:
+    """Leave out clusters without a spike, such as those that were merged into others."""
+    there = set(np.unique(clusters).tolist())
+    gone = [cluster for cluster in wanted if cluster not in there]
+    if gone:
+        warnings.warn(
+            f"{root}: clusters without a spike are left out: {', '.join(map(str, gone[:20]))}",
+            DataWarning,
+            stacklevel=2,
+        )
+    if len(gone) == len(wanted):
+        raise DataError(f"{root}: no wanted cluster has a spike; is spike_clusters.npy its own?")
+    return [cluster for cluster in wanted if cluster in there]

@@ -1,0 +1,1 @@
+"""Tracked points as pose trackers write them."""

@@ -1,0 +1,101 @@
+"""Tracked points of one animal, whatever program wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from freegaze.errors import DataError
+from freegaze.registry import nearest_names
+
+SHARED = "single"
+"""Name that DeepLabCut gives to points that belong to no animal."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Tracked points of one animal.
+
+    Args:
+        names: Of the points.
+        frames: Number of each row's frame in the movie, rising.
+        xy: In px, NaN where not found.
+        likelihood: 0..1; 0 where not found.
+        z: Third coordinate, ``None`` where there are two.
+    """
+
+    names: tuple[str, ...]
+    frames: Integer[np.ndarray, " time"]
+    xy: Float[np.ndarray, "time point 2"]
+    likelihood: Float[np.ndarray, "time point"]
+    z: Float[np.ndarray, "time point"] | None = None
+
+    def pick(self, wanted: Sequence[str] | None, file: Path) -> list[int]:
+        """Return the places of points by name; all of them for ``None``.
+
+        Raises:
+            DataError: If there is no point of a name.
+        """
+        for name in wanted or ():
+            if name not in self.names:
+                raise DataError(
+                    f"{file} has no point {name!r} ({nearest_names(name, list(self.names))})"
+                )
+        return [self.names.index(name) for name in (self.names if wanted is None else wanted)]
+
+
+def certain_by_hand(xy: np.ndarray, likelihood: np.ndarray | None) -> np.ndarray:
+    """Return likelihoods; points that a person placed have none, and are certain.
+
+    Args:
+        xy: (..., 2), NaN where a point was not found.
+        likelihood: (...), NaN where there is none; ``None`` if no point has one.
+
+    Returns:
+        The likelihood of each point, 0 where it was not found.
+    """
+    certain = np.ones(xy.shape[:-1]) if likelihood is None else likelihood.copy()
+    certain[np.isnan(certain)] = 1.0
+    certain[~np.isfinite(xy).all(axis=-1)] = 0.0
+    return certain
+
+
+def pick_animal(known: Sequence[str], wanted: str | None, file: Path) -> str:
+    """Return the name of the animal to read; the only one where none is asked for.
+
+    Raises:
+        DataError: If there are several, or none of that name.
+    """
+    if wanted is not None:
+        if wanted not in known:
+            raise DataError(
+                f"{file} has no individual {wanted!r} ({nearest_names(wanted, list(known))})"
+            )
+        return wanted
+    animals = [name for name in known if name != SHARED] or list(known)
+    if len(animals) != 1:
+        raise DataError(
+            f"{file} has several individuals ({', '.join(animals[:9])}); state `individual`"
+        )
+    return animals[0]
+
+
+def to_frame_numbers(numbers: np.ndarray, where: str) -> np.ndarray:
+    """Check frame numbers and return them as whole numbers.
+
+    Raises:
+        DataError: If one is negative, not whole, or there twice.
+    """
+    is_number = np.isfinite(numbers) & (numbers >= 0) & (numbers < 2**53)
+    if not is_number.all() or (numbers != np.round(numbers)).any():
+        row = int((~is_number | (numbers != np.round(numbers))).argmax())
+        raise DataError(f"{where}: row {row} is of frame {numbers[row]}; expected 0, 1, 2 ...")
+    whole = numbers.astype(np.int64)
+    values, counts = np.unique(whole, return_counts=True)
+    if (counts > 1).any():
+        raise DataError(f"{where}: frame {values[counts > 1][0]} is there twice")
+    return whole

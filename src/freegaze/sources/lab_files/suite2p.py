@@ -1,0 +1,105 @@
+"""Traces of suite2p, of one plane or several."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from freegaze.errors import DataError, DataWarning, ShapeError
+from freegaze.files.arrays import read_npy
+from freegaze.recording.recording import ResponseKind
+from freegaze.sources.alignment.streams import ResponseStream
+from freegaze.sources.conversion import is_file
+from freegaze.sources.lab_files.config_responses import Suite2pConfig
+from freegaze.sources.lab_files.neurons import make_responses
+from freegaze.sources.lab_files.times import times_of
+
+_PLANE = re.compile(r"plane(\d+)")
+
+
+def read_suite2p(config: Suite2pConfig, folder: Path) -> ResponseStream:
+    """Read suite2p's traces of the cells.
+
+    Raises:
+        DataError: If a file is missing or damaged, or nothing is a cell.
+        ShapeError: If files disagree in shape.
+    """
+    root = folder / config.folder
+    planes = _planes(root, config)
+    traces, names = [], []
+    for prefix, place in planes.items():
+        plane, cells = _read_plane(place, config)
+        traces.append(plane)
+        names += [f"{prefix}{cell}" for cell in cells.tolist()]
+    if not names:
+        raise DataError(f"{root}: no region is a cell; set `only_cells: false` to take all")
+    lengths = sorted({plane.shape[1] for plane in traces})
+    if lengths[-1] - lengths[0] > 1:
+        raise ShapeError(f"{root}: planes have {lengths[0]} to {lengths[-1]} samples; choose one")
+    if len(lengths) > 1:
+        warnings.warn(
+            f"{root}: the last volume is incomplete and left out ({lengths[0]} samples are kept)",
+            DataWarning,
+            stacklevel=2,
+        )
+    values = np.concatenate([plane[:, : lengths[0]] for plane in traces]).T
+    times, rows = times_of(config, len(values), folder, str(root), "samples")
+    kind = ResponseKind.INFERRED_SPIKES if config.signal == "spks" else ResponseKind.FLUORESCENCE
+    return make_responses(str(root), times, values[rows], names, kind, config)
+
+
+def _planes(root: Path, config: Suite2pConfig) -> dict[str, Path]:
+    """Return the folders to read, by what the names of their neurons begin with."""
+    if is_file(root / f"{config.signal}.npy"):
+        found = _PLANE.fullmatch(root.name)
+        if config.plane not in (None, int(found[1]) if found else None):
+            raise DataError(f"{root} is one plane; leave out `plane`, or give the folder above it")
+        return {"": root}
+    numbered = {
+        int(found[1]): place
+        for place in (sorted(root.iterdir()) if root.is_dir() else [])
+        if (found := _PLANE.fullmatch(place.name)) and place.is_dir()
+    }
+    if not numbered:
+        raise DataError(
+            f"{root} holds neither {config.signal}.npy nor folders plane0, plane1 ...; give the "
+            "folder `suite2p` or one of its planes"
+        )
+    if config.plane is not None:
+        if config.plane not in numbered:
+            raise DataError(f"{root} has no plane {config.plane} (there are {sorted(numbered)})")
+        return {"": numbered[config.plane]}
+    is_one = len(numbered) == 1
+    return {"" if is_one else f"plane{n}_": numbered[n] for n in sorted(numbered)}
+
+
+def _read_plane(root: Path, config: Suite2pConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Return the traces of a plane's cells, (cell, time), and the cells' numbers."""
+    traces = _read_traces(root / f"{config.signal}.npy")
+    if config.signal == "F" and config.neuropil:
+        around = _read_traces(root / "Fneu.npy")
+        if around.shape != traces.shape:
+            raise ShapeError(f"{root}: F has shape {traces.shape} but Fneu {around.shape}")
+        traces = traces - config.neuropil * around
+    cells = np.arange(len(traces))
+    if config.only_cells:
+        is_cell = read_npy(root / "iscell.npy")
+        if is_cell.shape[:1] != traces.shape[:1] or is_cell.dtype.kind not in "biuf":
+            raise ShapeError(
+                f"{root / 'iscell.npy'}: shape {is_cell.shape} of {is_cell.dtype}, expected one "
+                f"row for each of {len(traces)} regions"
+            )
+        cells = np.flatnonzero((is_cell if is_cell.ndim == 1 else is_cell[:, 0]) > 0)
+    return traces[cells], cells
+
+
+def _read_traces(file: Path) -> np.ndarray:
+    traces = read_npy(file)
+    if traces.ndim != 2 or traces.dtype.kind not in "iuf":
+        raise ShapeError(
+            f"{file}: expected numbers (region, time), got {traces.dtype} of shape {traces.shape}"
+        )
+    return traces
