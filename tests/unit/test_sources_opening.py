@@ -85,7 +85,7 @@ def test_gray_refuses_other_shapes(shape: tuple[int, ...]):
 
 def test_columns_may_have_a_second_axis_of_one():
     np.testing.assert_array_equal(to_column(np.ones((3, 1), int), "x"), np.ones(3, np.float32))
-    with pytest.raises(ShapeError, match="expected one number a bin"):
+    with pytest.raises(ShapeError, match="expected one number per bin"):
         to_column(np.ones((3, 2)), "x")
 
 
@@ -102,7 +102,7 @@ def test_index_must_be_whole():
             to_index(bad, "i")
     with pytest.raises(DataError, match="too large"):
         to_index(np.array([2**63], np.uint64), "i")
-    with pytest.raises(ShapeError, match="expected one whole number a bin"):
+    with pytest.raises(ShapeError, match="expected one whole number per bin"):
         to_index(np.zeros((2, 2), int), "i")
 
 

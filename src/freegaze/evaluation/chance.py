@@ -83,7 +83,7 @@ def chance_correlation(
         recording: The session, with the predicted neurons in the predicted order.
         prediction: Of the scored bins at least; the more bins of the session, the more shifts.
         is_scored: Which of the predicted bins are scored.
-        baseline: Mean response a bin of each neuron over training bins.
+        baseline: Mean response per bin of each neuron over training bins.
         seed: Of the permutations.
 
     Returns:

@@ -21,9 +21,9 @@ class Evaluation:
     """Scores of one encoder, or of anyone's predictions, on held-out bins.
 
     Args:
-        table: One row a neuron: ``session_id``, ``unit_id``, ``rate_hz`` (mean over training bins;
-            NaN for fluorescence), ``n_bins``, and the scores; ``freegaze.evaluation.neuron_scores``
-            names them all.
+        table: One row per neuron: ``session_id``, ``unit_id``, ``rate_hz`` (mean over training
+            bins, NaN for fluorescence), ``n_bins``, and the scores;
+            ``freegaze.evaluation.neuron_scores`` names them all.
         summary: Plain values: options, and for each session and for all together the mean and
             median of each score over neurons with intervals, and how many neurons have none.
         sessions: The scored bins of each session.
@@ -61,7 +61,7 @@ class Evaluation:
 
 
 def summary_frame(evaluation: Evaluation) -> pd.DataFrame:
-    """Return the summary as a narrow table for printing: one row a session and score.
+    """Return the summary as a narrow table for printing: one row per session and score.
 
     Args:
         evaluation: Any evaluation.

@@ -245,8 +245,9 @@ def compare_contributions(
         session: The session.
 
     Returns:
-        One row a neuron and group: ``unit_id``, ``group``, ``is_real`` (the neuron depends on it),
-        ``share`` (of the attainable deviance that it carries over test bins), ``is_found``, ``p``.
+        One row per neuron and group: ``unit_id``, ``group``, ``is_real`` (the neuron depends on
+        it), ``share`` (of the attainable deviance in test bins, that the group carries),
+        ``is_found``, ``p``.
     """
     shares = group_shares(truth, session.targets["test"])
     found = explanation.contributions.set_index(["group", "unit_id"])
@@ -278,8 +279,8 @@ def compare_saliency(
     """Put signed saliency beside the true mean effect of one sd of each signal.
 
     Returns:
-        One row a neuron and signal that neurons of the virtual mouse can depend on: ``unit_id``,
-        ``signal``, ``true`` and ``found``, in expected counts a bin for one training sd.
+        One row per neuron and signal that neurons of the virtual mouse can depend on: ``unit_id``,
+        ``signal``, ``true`` and ``found``, in expected counts per bin for one training sd.
     """
     recording = session.recording
     training = session.encoder.split(recording).bins("train")

@@ -72,7 +72,7 @@ def smooth_boxcar(
     the ends of a segment the mean is over the bins that there are.
 
     Args:
-        values: One column a neuron.
+        values: One column per neuron.
         width_bins: Width of the window in bins.
         segment_ids: Label of the segment of each bin; the window never crosses a change of label.
 

@@ -38,7 +38,7 @@ three of ten blocks are enough."""
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """A number, or one a neuron, with its confidence interval.
+    """A number, or one per neuron, with its confidence interval.
 
     Args:
         value: The score.

@@ -2,7 +2,7 @@
 
 ::
 
-    RUN/most_exciting/optimized-100x64x100/repeat-1/UNIT.npz    one file a neuron, written whole
+    RUN/most_exciting/optimized-100x64x100/repeat-1/UNIT.npz    one file per neuron, written whole
 
 The folder is named by what is done with behavior, and by batches x images x steps.
 """
@@ -30,7 +30,7 @@ START_MEAN, START_SD = 0.5, 0.25
 """Starting images are drawn from this normal distribution."""
 
 CUTOFF, ORDER = 0.05, 2
-"""Of the Butterworth filter with which the original smooths its pictures: cycles a pixel, order."""
+"""Butterworth filter with which the original smooths images: cycles per pixel, order."""
 
 
 @dataclass(frozen=True)
@@ -200,11 +200,11 @@ def lowpass(
 ) -> Float[np.ndarray, "height width"]:
     """Smooth a picture by a Butterworth filter in the frequency domain; it counts as periodic.
 
-    A wave of ``f`` cycles a pixel is multiplied by ``1 / (1 + (f / cutoff) ** (2 * order))``.
+    A wave of ``f`` cycles per pixel is multiplied by ``1 / (1 + (f / cutoff) ** (2 * order))``.
 
     Args:
         picture: The picture.
-        cutoff: Frequency in cycles a pixel at which half is left.
+        cutoff: Frequency in cycles per pixel at which half is left.
         order: Steepness.
 
     Source: Xu et al. (2023), Figure 4: scikit-image's ``butterworth`` with ``high_pass=False``.

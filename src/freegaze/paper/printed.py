@@ -1,7 +1,7 @@
 """Scores that the notebooks of Xu et al. (2023) print for each row and mouse; one seed each.
 
 Correlations are the original's: per neuron, after its 2 s boxcar, mean and standard deviation over
-neurons. Errors are its mean squared error of smoothed counts a bin. Rows that no notebook prints
+neurons. Errors are its mean squared error of smoothed counts per bin. Rows that no notebook prints
 are absent: CNN-GRU with ``orig``, ``velo``, ``all`` and ``velo_prod``, Sensorium without shifter,
 and Sensorium+.
 """

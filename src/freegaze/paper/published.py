@@ -40,7 +40,7 @@ class _Layout:
     """What differs between the original's models.
 
     Args:
-        bias: Name of the weight that holds one number a neuron.
+        bias: Name of the weight that holds one number per neuron.
         behavior: Behavior set, or columns, that its weights read when none is named.
     """
 
@@ -258,7 +258,7 @@ def _paper_behavior(names: tuple[str, ...], model: str) -> BehaviorTransform:
 def _count_neurons(weights: Mapping[str, Tensor], name: str, where: str) -> int:
     if name not in weights or weights[name].ndim != 1 or not len(weights[name]):
         raise CheckpointError(
-            f"{where} lacks the weight {name!r} with one number a neuron; it holds "
+            f"{where} lacks the weight {name!r} with one number per neuron; it holds "
             f"{', '.join(sorted(weights)[:3])} ...; is it of another model, or another session?"
         )
     return len(weights[name])

@@ -38,7 +38,7 @@ def paper_saliency(
         progress: Told of the windows done.
 
     Returns:
-        Expected counts a bin for one unit of each of ``encoder.behavior_names``, added up over the
+        Expected counts per bin for one unit of each of ``encoder.behavior_names``, summed over the
         bins of a window.
 
     Raises:

@@ -88,7 +88,7 @@ def to_column(array: np.ndarray, where: str) -> np.ndarray:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise ShapeError(f"{where}: expected one number a bin, got shape {array.shape}")
+        raise ShapeError(f"{where}: expected one number per bin, got shape {array.shape}")
     return to_float32(array, where)
 
 
@@ -120,14 +120,14 @@ def to_gray(frames: np.ndarray, where: str) -> np.ndarray:
 
 
 def to_index(array: np.ndarray, where: str) -> np.ndarray:
-    """Return whole numbers, one a bin, as int64 of shape (time,).
+    """Return whole numbers, one per bin, as int64 of shape (time,).
 
     Raises:
         ShapeError: If it has another shape.
         DataError: If a number is not whole.
     """
     if array.ndim != 1:
-        raise ShapeError(f"{where}: expected one whole number a bin, got shape {array.shape}")
+        raise ShapeError(f"{where}: expected one whole number per bin, got shape {array.shape}")
     if array.dtype.kind in "iu":
         if len(array) and int(array.max()) > np.iinfo(np.int64).max:
             raise DataError(f"{where}: {array.max()} is too large a number")

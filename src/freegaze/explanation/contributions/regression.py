@@ -81,7 +81,7 @@ class NeuronContributions:
         groups: One entry a group, vision first.
         deviance: Share of the null deviance of test bins that the full model explains.
         correlation: Single-bin correlation of the full model over test bins.
-        multiplicative: Log likelihood in bits a bin by which a model in which behavior multiplies
+        multiplicative: Log likelihood in bits per bin by which a model in which behavior multiplies
             vision beats one in which it adds, over test bins; NaN without behavior.
     """
 

@@ -1,6 +1,6 @@
 """Receptive fields beside those that the same neurons show another stimulus, such as white noise.
 
-explanation/SESSION/against.csv     one row a neuron and method: unit_id, method, correlation, ...
+explanation/SESSION/against.csv     one row per neuron and method: unit_id, method, correlation, ...
                     against.npz     both fields of each neuron, by method
                     against.json    the common movement, and what chance gives
 """
@@ -51,7 +51,7 @@ class FieldComparison:
 
     Args:
         session_id: The session that was explained.
-        table: One row a neuron and method (``linear``, ``triggered``): ``unit_id``, ``method``,
+        table: One row per neuron and method (``linear``, ``triggered``): ``unit_id``, ``method``,
             ``correlation`` (of both fields after the common movement), ``mismatched`` (with the
             fields of other neurons, in the mean), ``p`` (see ``FieldAgreement``).
         fields: By method, (neuron, 2, height, width): as explained, and moved from the other.

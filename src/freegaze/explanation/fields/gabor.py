@@ -33,7 +33,7 @@ class Gabor:
         sigma_px: Its standard deviations along the wave and across.
         orientation_deg: Direction in which the wave runs, from 0 (to the right) to 180, turning
             clockwise as displayed (y is down).
-        frequency: Of the wave, in cycles a pixel.
+        frequency: Of the wave, in cycles per pixel.
         phase_deg: Of the wave at the center, for the first picture; 0 is a bright middle.
         explained: Share of the squares of the pictures that the function explains, 0 to 1.
         pictures: The fitted function at every pixel.

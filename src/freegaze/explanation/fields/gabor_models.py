@@ -18,7 +18,9 @@ Noise = Literal["poisson", "gaussian"]
 
 SHORT_SIDE_PX = 30
 """Frames are averaged over squares of pixels until their short side would fall below this: 3
-degrees a pixel for a camera of 90, a quarter of a cycle of the finest waves that mouse V1 likes."""
+degrees per pixel for a camera of 90 degrees, a quarter cycle of the highest spatial frequencies to
+which mouse V1 responds.
+"""
 
 SIGMAS = (1 / 8, 1 / 12.7, 1 / 20)
 """Envelopes to start from, as shares of the frame's width: 6 to 15 degrees of a camera's 120."""

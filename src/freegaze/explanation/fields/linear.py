@@ -17,7 +17,7 @@ Frames = Callable[[Integer[np.ndarray, " bin"]], Float[torch.Tensor, "bin height
 """The frames of some bins, scaled: the camera's, or those that a shifter moved onto the retina."""
 
 CUTOFF = 0.16
-"""Highest spatial frequency of a smooth field in cycles a pixel: 0.11 a degree at 1.5 degrees a
+"""Highest spatial frequency of a smooth field in cycles per pixel: 0.11 a degree at 1.5 degrees a
 pixel, beyond what mouse V1 resolves."""
 
 STRENGTHS = (3e-3, 3e-2, 3e-1, 3.0, 3e1, 3e2, 3e3)
@@ -109,7 +109,7 @@ def smooth_linear_fit(
         validation_responses: Responses in those.
         history: Bins to look back.
         lag: Target bin minus the latest bin looked at.
-        cutoff: Highest spatial frequency in cycles a pixel.
+        cutoff: Highest spatial frequency in cycles per pixel.
         strengths: Penalties to try.
 
     Returns:
@@ -158,7 +158,9 @@ class _Waves:
         self.is_kept = frequency <= cutoff
         self.frequency = frequency[self.is_kept]
         if len(self.frequency) < 2:
-            raise ConfigError(f"a cutoff of {cutoff:g} cycles a pixel leaves no wave in {size} px")
+            raise ConfigError(
+                f"a cutoff of {cutoff:g} cycles per pixel leaves no wave in {size} px"
+            )
         rows, columns = self.is_kept.any(1).sum(), self.is_kept.any(0).sum()
         self.is_kept = self.is_kept[:rows, :columns]
         self.down = _cosines(height)[:rows]

@@ -40,8 +40,8 @@ class BehaviorSaliency:
 
     Args:
         signals: Names of the signals, columns and derivatives.
-        partial: By each signal with the retinal image held still, in expected counts a bin for one
-            unit of the signal (one training sd where signals are standardized), over the whole
+        partial: By each signal with the retinal image held still, in expected counts per bin, for
+            one unit of the signal (one training sd where signals are standardized), over the whole
             window at once: (window, neuron, signal).
         via_gaze: What comes on top because the shifter moves the picture: (window, neuron, signal).
     """
@@ -146,7 +146,7 @@ def integrated_saliency(
         batch: Windows at a time.
 
     Returns:
-        Attributions in expected counts a bin.
+        Attributions in expected counts per bin.
 
     Raises:
         ShapeError: If video, signals and names do not fit each other.

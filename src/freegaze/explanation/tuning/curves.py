@@ -105,7 +105,7 @@ def gaze_velocity(
     head_velocity_deg_s: Float[np.ndarray, " time"],
     bin_width_s: float,
 ) -> Float[np.ndarray, " time"]:
-    """Return the horizontal velocity of gaze in degrees a second: of the eye, and of the head.
+    """Return the horizontal velocity of gaze in degrees per second: of the eye, and of the head.
 
     Args:
         eye_deg: Horizontal eye angle.
@@ -149,7 +149,7 @@ def aligned_average(
     """Average values around events.
 
     Args:
-        values: One row a bin.
+        values: One row per bin.
         events: Bins; those closer than ``reach`` to either end are left out.
         reach: Bins before and after.
 

@@ -172,7 +172,7 @@ def _check_headers(reader: NpzReader) -> int:
         if name in shapes and shapes[name][:1] != (n_bins,):
             raise ShapeError(
                 f"{name} has shape {shapes[name]} but responses {shapes['responses']}; both need "
-                "one row a bin"
+                "one row per bin"
             )
     return n_bins
 

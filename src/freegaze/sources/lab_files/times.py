@@ -125,7 +125,7 @@ def match_times(
     if config.surplus == "refuse":
         which = "times" if more > 0 else what
         raise DataError(
-            f"{where} has {n} {what} but {file} {len(times)} times; give one a row, or leave out "
+            f"{where} has {n} {what} but {file} {len(times)} times; give one per row, or leave out "
             f"the {abs(more)} surplus {which} with `surplus: last` (or `first`)"
         )
     warnings.warn(

@@ -114,7 +114,7 @@ def _stamps(reader: Hdf5Reader, n: int, names: tuple[str, ...] = ("timestamps",)
         raise DataError(f"{reader.path} holds no {' nor '.join(names)}, the times of its rows")
     times = read_times(reader.read(there[0]), f"{reader.path}: {there[0]}")
     if len(times) != n:
-        raise ShapeError(f"{reader.path}: {len(times)} {there[0]} for {n} rows; give one a row")
+        raise ShapeError(f"{reader.path}: {len(times)} {there[0]} for {n} rows; give one per row")
     return times
 
 

@@ -98,7 +98,7 @@ class SegmentFiles:
             if header.shape[:1] != (self.n_bins,):
                 raise ShapeError(
                     f"{self.files[key]} has shape {header.shape} but {first} has {self.n_bins} "
-                    "bins; all keys of a segment must have one row a bin, so cut them alike"
+                    "bins; all keys of a segment must have one row per bin, so cut them alike"
                 )
 
 
