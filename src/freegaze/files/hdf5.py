@@ -23,11 +23,24 @@ from freegaze.files.arrays import (
     check_expansion,
     is_plain_dtype,
     parsing,
+    unreadable,
 )
 from freegaze.files.hdf5_scan import check_hdf5, look_through
 
 _FILTERS = (1, 2, 3, 32000)
 """deflate, shuffle, fletcher32 and h5py's lzf; others may be loaded from elsewhere."""
+_FILTER_NAMES = {
+    307: "bzip2",
+    32001: "blosc",
+    32004: "LZ4",
+    32008: "bitshuffle",
+    32013: "ZFP",
+    32015: "Zstandard",
+    32026: "blosc2",
+    32017: "SZ",
+    32018: "FCIDECOMP",
+}
+_FILTER_REMEDY = "install it with `pip install hdf5plugin` (part of `freegaze[nwb]`)"
 _MAX_DEPTH = 8
 _MAX_OBJECTS = 100_000
 """Groups may hold each other in a circle; recordings hold some hundred arrays."""
@@ -229,9 +242,38 @@ def read_whole(dataset: Any) -> np.ndarray:
     Raises:
         DataError: If it is too large to be genuine.
     """
-    if isinstance(dataset, h5py.Dataset):
-        check_dataset(dataset)
-    return np.asarray(dataset[()] if isinstance(dataset, h5py.Dataset) else dataset)
+    if not isinstance(dataset, h5py.Dataset):
+        return np.asarray(dataset)
+    check_dataset(dataset)
+    try:
+        return np.asarray(dataset[()])
+    except OSError as error:
+        raise _undecodable(dataset, error) from None
+
+
+def _added_filters(dataset: h5py.Dataset) -> list[int]:
+    """Return the filters of a data set that h5py does not bring along."""
+    plist = dataset.id.get_create_plist()
+    codes = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
+    return [code for code in codes if code not in _FILTERS]
+
+
+def _filter_name(code: int) -> str:
+    name = _FILTER_NAMES.get(code, "a filter of its own")
+    return f"compressed by {name} (HDF5 filter {code}), which h5py does not bring along"
+
+
+def _undecodable(dataset: h5py.Dataset, error: OSError) -> DataError:
+    """Turn what h5py raised on reading a data set into one line."""
+    path, name = Path(dataset.file.filename), (dataset.name or "").lstrip("/")
+    added = _added_filters(dataset)
+    if not added:
+        return unreadable(path, error)
+    what = " ".join(str(error).split())[:100]
+    return DataError(
+        f"{path}: {name} is {_filter_name(added[0])}, and cannot be decoded ({what}); update the "
+        "package hdf5plugin, or write the file with gzip"
+    )
 
 
 def check_dataset(dataset: h5py.Dataset) -> None:
@@ -245,4 +287,7 @@ def check_dataset(dataset: h5py.Dataset) -> None:
     n_bytes = math.prod(dataset.shape or (0,)) * dataset.dtype.itemsize
     n_chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
     where = f"{path}: {(dataset.name or '').lstrip('/')}"
+    for code in _added_filters(dataset):
+        if not h5py.h5z.filter_avail(code):
+            raise DataError(f"{where} is {_filter_name(code)}; {_FILTER_REMEDY}")
     check_expansion(where, n_stored, max(n_bytes, n_chunk))

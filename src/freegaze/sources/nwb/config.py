@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from freegaze.recording.recording import ResponseKind
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.alignment.frames import FrameRule
 from freegaze.sources.source import SourceOptions
 
+Label = bool | int | float | str
+Labels = Annotated[
+    tuple[Label, ...],
+    BeforeValidator(lambda given: given if isinstance(given, list | tuple) else (given,)),
+]
+"""Values of a column of labels; one alone needs no brackets."""
+
 
 class NwbOptions(SourceOptions):
     """Options of NWB files. A series is named by its path in the file or the end of it.
 
     Files that freegaze wrote hold bins already and need none of these; only ``sessions``,
-    ``min_rate_hz`` and ``leave_out`` apply to them.
+    ``min_rate_hz``, ``leave_out_neurons`` and ``leave_out`` apply to them. An option that nothing
+    in the file reads is refused.
 
     Args:
         leave_out: Behavior columns not to read.
@@ -26,8 +34,12 @@ class NwbOptions(SourceOptions):
         responses: ``units`` (spikes), or a series with one column per neuron; by default ``units``,
             or the only series of regions of interest.
         response_kind: What a series of responses holds; fluorescence by default.
-        keep_units: Values that a column of ``units`` must have: ``{quality: [good]}``.
-        video: The image series, or ``none`` for one black pixel; by default the only one.
+        keep_units: Values that a column of ``units``, or of the table of regions of interest, must
+            have: ``{quality: [good], is_cell: [true]}``.
+        units: Unit of a behavior column, where the file states another or none.
+        keep_invalid_times: Whether bins within ``invalid_times`` are kept.
+        video: The image series, or the index series of pictures shown; ``none`` for one black
+            pixel; by default the only one.
         video_order: Order of the axes after time; NWB leaves it open.
         gray_range: Values that become black and white, where they are not 0..255.
         frames: What a bin shows of the frames in it: their mean, the middle one, or the nearest.
@@ -47,7 +59,9 @@ class NwbOptions(SourceOptions):
     stop_s: float | None = None
     responses: str | None = None
     response_kind: ResponseKind | None = None
-    keep_units: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    keep_units: dict[str, Labels] = Field(default_factory=dict)
+    units: dict[str, str] = Field(default_factory=dict)
+    keep_invalid_times: bool = False
     video: str | None = None
     video_order: Literal["height_width", "width_height"] = "height_width"
     gray_range: tuple[float, float] | None = None

@@ -79,6 +79,14 @@ def find_items(root: Any) -> list[NwbItem]:
     return sorted(items, key=lambda item: item.path)
 
 
+def core_kind(thing: Any) -> str:
+    """Return the type of NWB itself that an object is, or is derived from by an extension."""
+    for kind in type(thing).__mro__:
+        if kind.__module__.partition(".")[0] == "pynwb":
+            return kind.__name__
+    return type(thing).__name__
+
+
 def pick_item(items: Sequence[NwbItem], wanted: str, option: str) -> NwbItem:
     """Return the one item that a user means by a path, or by the end of one.
 

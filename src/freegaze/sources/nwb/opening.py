@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import h5py
 
-from freegaze.errors import DataError, FreegazeError
+from freegaze.errors import DataError, DataWarning, FreegazeError
 from freegaze.files.arrays import unreadable
 from freegaze.files.hdf5 import check_dataset
 from freegaze.files.hdf5_scan import check_hdf5
+
+_NO_NAMESPACE = re.compile(r"'([^']+)' not a namespace")
+_MOST_LEFT_OUT = 20
+"""Objects that pynwb refuses; a file with more is damaged."""
 
 
 def require_pynwb() -> Any:
@@ -44,15 +51,47 @@ def opened_nwb(path: Path, mode: str = "r") -> Iterator[tuple[Any, Any]]:
     """
     pynwb = require_pynwb()
     check_hdf5(path)
+    if find_spec("hdf5plugin") is not None:
+        import_module("hdf5plugin")  # registers the filters by which files on DANDI are compressed
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pynwb comments on other versions and old layouts
+            warnings.simplefilter("always", DataWarning)
             with pynwb.NWBHDF5IO(str(path), mode) as io:
-                yield io, io.read()
+                yield io, _read_what_fits(io, path) if mode == "r" else io.read()
     except FreegazeError:
         raise
     except Exception as error:  # hdmf raises many types of its own on files that are broken
+        extension = _NO_NAMESPACE.search(str(error))
+        if extension:
+            raise DataError(
+                f"{path} needs the NWB extension {extension[1]}, which is neither in the file nor "
+                f"installed; install it, usually by `pip install {extension[1]}`"
+            ) from None
         raise unreadable(path, error) from error
+
+
+def _read_what_fits(io: Any, path: Path) -> Any:
+    """Read a file without objects that pynwb refuses, such as timestamps of shape (2, n)."""
+    from hdmf.build import ConstructError
+
+    root = io.read_builder()
+    for _ in range(_MOST_LEFT_OUT):
+        try:
+            return io.manager.construct(root)
+        except ConstructError as error:
+            broken = error.args[0]
+            if broken.parent is None or broken.parent is root:
+                raise
+            broken.parent.groups.pop(broken.name, None)
+            broken.parent.pop(broken.name, None)
+            warnings.warn(
+                f"{path}: {broken.path.removeprefix('root/')} is left out, as pynwb refuses it "
+                f"({' '.join(str(error.args[-1]).split())})",
+                DataWarning,
+                stacklevel=6,
+            )
+    return io.manager.construct(root)
 
 
 def check_columns(table: Any, *names: str) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,13 +16,6 @@ from freegaze.recording.recording import ResponseKind, Role
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.assembly import SegmentConfig, Streams
 from freegaze.sources.alignment.clock import ClockConfig, read_times
-from freegaze.sources.alignment.frames import AbstractFrameReader
-from freegaze.sources.alignment.readers import (
-    ArrayFrames,
-    JoinedFrames,
-    MovieFrames,
-    movie_times,
-)
 from freegaze.sources.alignment.streams import (
     EventStream,
     FrameStream,
@@ -29,23 +23,24 @@ from freegaze.sources.alignment.streams import (
     SampleStream,
     make_frames,
     make_samples,
-    regular_times,
     without_columns,
 )
-from freegaze.sources.conversion import is_file
 from freegaze.sources.nwb.config import NwbOptions
+from freegaze.sources.nwb.images import pick_video, read_frames
 from freegaze.sources.nwb.listing import (
     NwbItem,
+    core_kind,
     find_items,
     only_item,
     pick_item,
     series_times,
 )
+from freegaze.sources.nwb.neurons import pick_regions, read_units
 from freegaze.sources.nwb.opening import check_columns
 from freegaze.sources.nwb.writing import MODULE
 
 UNITS = "units"
-_VIDEO_KINDS = ("ImageSeries", "OpticalSeries")
+_OF_VIDEO = ("video_order", "gray_range", "frames", "frame_size")
 _BEHAVIOR_KINDS = ("TimeSeries", "SpatialSeries")
 _MOST_COLUMNS = 4  # a plain series with more is no signal of behavior, unless asked for
 _AXES = "xyz"
@@ -68,7 +63,7 @@ def read_streams(root: Any, options: NwbOptions, folder: Path) -> Streams:
     responses, responses_item = reader.responses(root)
     video, video_item = reader.video(folder)
     used = [item.path for item in (responses_item, video_item) if item is not None]
-    streams = Streams(responses, reader.behavior(used), video)
+    streams = Streams(responses, reader.behavior(used), video, _invalid_times(root, options))
     unknown = sorted((set(options.clocks) | set(options.sort)) - reader.asked)
     if unknown:
         raise DataError(
@@ -102,6 +97,51 @@ def read_wanted_segments(root: Any, options: NwbOptions) -> list[SegmentConfig] 
     ]
 
 
+def _invalid_times(root: Any, options: NwbOptions) -> np.ndarray:
+    """Return the intervals that the file marks as invalid, (n, 2), on the session's clock."""
+    table = root.invalid_times
+    if table is None or not len(table):
+        if options.keep_invalid_times:
+            raise DataError(
+                "`keep_invalid_times` does not apply: the file marks none; leave it out"
+            )
+        return np.empty((0, 2))
+    if options.keep_invalid_times:
+        return np.empty((0, 2))
+    check_columns(table, "start_time", "stop_time")
+    columns = [np.asarray(table[name][:]) for name in ("start_time", "stop_time")]
+    start, stop = (read_times(column, "invalid_times") for column in columns)
+    return np.column_stack([start, stop])[stop > start]
+
+
+def short_names(items: Sequence[NwbItem]) -> dict[str, str]:
+    """Return a name for each series by its path: its own, after its container where two agree."""
+    names = {item.path: item.path.split("/") for item in items}
+    short: dict[str, str] = {}
+    for path, parts in names.items():
+        n = 1
+        while n < len(parts) and sum(p[-n:] == parts[-n:] for p in names.values()) > 1:
+            n += 1
+        short[path] = "_".join(parts[-n:])
+    return short
+
+
+def _with_units(streams: Sequence[SampleStream], units: Mapping[str, str]) -> list[SampleStream]:
+    """Return streams with the units that the user states."""
+    names = [name for stream in streams for name in stream.columns]
+    for name in units:
+        if name not in names:
+            near = nearest_names(name, names)
+            raise DataError(f"units: no behavior column {name!r} ({near})")
+    return [
+        replace(
+            stream,
+            units=tuple(units.get(n, u) for n, u in zip(stream.columns, stream.units, strict=True)),
+        )
+        for stream in streams
+    ]
+
+
 class _Reader:
     """Reads the chosen series, and remembers which names of clocks were asked for."""
 
@@ -112,14 +152,22 @@ class _Reader:
         self.known: set[str] = set()
 
     def responses(self, root: Any) -> tuple[EventStream | ResponseStream, NwbItem | None]:
-        wanted = self.options.responses
-        has_spikes = root.units is not None and "spike_times" in root.units.colnames
-        if wanted == UNITS and not has_spikes:
+        wanted, options = self.options.responses, self.options
+        tables = self._tables_of_units(root)
+        if wanted == UNITS and not tables:
             raise DataError("responses: the file has no units with spike times")
-        if wanted == UNITS or (wanted is None and has_spikes):
-            return self._spikes(root.units), None
-        rois = [i for i in self.series if i.kind == "RoiResponseSeries"]
+        by_path = [t for t in tables if wanted is not None and t.path.endswith(wanted)]
+        if by_path or (wanted is None and tables):
+            item = only_item(by_path or tables, "tables of units with spike times", "responses")
+            if options.response_kind is not None:
+                raise DataError(
+                    f"`response_kind` does not apply to {item.path}, which holds spikes; leave it "
+                    "out"
+                )
+            clock, is_sorting = self._clock(None), self._is_sorting(None)
+            return read_units(item.thing, item.path, options.keep_units, clock, is_sorting), None
         if wanted is None:
+            rois = [i for i in self.series if core_kind(i.thing) == "RoiResponseSeries"]
             item = only_item(rois, "units with spike times or RoiResponseSeries", "responses")
         else:
             item = pick_item(self.series, wanted, "responses")
@@ -127,25 +175,29 @@ class _Reader:
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2:
             raise ShapeError(f"{item.path}: expected (time, neuron), got {values.shape}")
-        names = _neuron_names(item, values.shape[1])
-        samples = self._samples(item, times, values, names, [""] * len(names))
-        kind = self.options.response_kind or ResponseKind.FLUORESCENCE
+        picked, names = pick_regions(item.thing, values.shape[1], options.keep_units, item.path)
+        samples = self._samples(item, times, values[:, picked], list(names), [""] * len(names))
+        kind = options.response_kind or ResponseKind.FLUORESCENCE
         return ResponseStream(samples, kind), item
 
+    def _tables_of_units(self, root: Any) -> list[NwbItem]:
+        """Return the tables with spike times: the file's own, else those of processing modules."""
+        found = [
+            i
+            for i in self.items
+            if "spike_times" in getattr(i.thing, "colnames", ()) and core_kind(i.thing) == "Units"
+        ]
+        own = [i for i in found if i.thing is root.units]
+        return own if own and self.options.responses in (None, UNITS) else found
+
     def video(self, folder: Path) -> tuple[FrameStream | None, NwbItem | None]:
-        wanted = self.options.video
-        if wanted == "none":
+        if self.options.video == "none":
+            refused = [n for n in _OF_VIDEO if n in self.options.model_fields_set]
+            if refused:
+                raise DataError(f"`{refused[0]}` does not apply without video; leave it out")
             return None, None
-        if wanted is None:
-            item = only_item(
-                [i for i in self.items if i.kind in _VIDEO_KINDS],
-                "image series (`none` goes without video)",
-                "video",
-            )
-        else:
-            images = [i for i in self.items if hasattr(i.thing, "external_file")]
-            item = pick_item(images, wanted, "video")
-        reader, times = self._frames(item, folder)
+        item = pick_video(self.series, self.options.video)
+        reader, times, shows = read_frames(item, folder, self.options)
         return make_frames(
             item.path,
             times,
@@ -155,88 +207,37 @@ class _Reader:
             max_gap_s=self.options.max_gap_s,
             frame_size=self.options.frame_size,
             is_sorting=self._is_sorting(item),
+            shows=shows,
         ), item
 
     def behavior(self, used: list[str]) -> list[SampleStream]:
         if self.options.behavior is not None:
             streams = [self._column(n, text) for n, text in self.options.behavior.items()]
         else:
-            streams = [self._signals(i) for i in self.series if self._is_signal(i, used)]
+            signals = [i for i in self.series if self._is_signal(i, used)]
+            short = short_names(signals)
+            streams = [self._signals(i, short[i.path]) for i in signals]
+        streams = _with_units(streams, self.options.units)
         return without_columns(streams, self.options.leave_out)
 
-    def _spikes(self, units: Any) -> EventStream:
-        read = ("spike_times", "unit_name", "obs_intervals", *self.options.keep_units)
-        check_columns(units, *read)
-        kept = np.ones(len(units), bool)
-        for column, allowed in self.options.keep_units.items():
-            if column not in units.colnames:
-                near = nearest_names(column, list(units.colnames))
-                raise DataError(f"keep_units: units have no column {column!r} ({near})")
-            values = [str(v) for v in units[column][:]]
-            kept &= np.isin(values, allowed)
-            if not kept.any():
-                raise DataError(f"keep_units: no unit is left; {column} holds {set(values)}")
-        clock = self._clock(None)
-        picked = np.flatnonzero(kept).tolist()
-        index = units["spike_times"]
-        times = [
-            clock.to_session(read_times(np.asarray(index[i]), f"units, row {i}")) for i in picked
-        ]
-        named = "unit_name" if "unit_name" in units.colnames else None
-        names = units[named][:] if named else units.id[:]
-        extent = None
-        if "obs_intervals" in units.colnames:
-            parts = [np.asarray(units["obs_intervals"][i]) for i in picked]
-            spans = np.concatenate([p.reshape(-1) for p in parts] or [np.empty(0)])
-            if len(spans):
-                seen = clock.to_session(read_times(spans, "units, obs_intervals"))
-                extent = float(seen.min()), float(seen.max())
-        return EventStream(UNITS, times, tuple(str(names[i]) for i in picked), extent)
-
-    def _frames(self, item: NwbItem, folder: Path) -> tuple[AbstractFrameReader, np.ndarray]:
-        series = item.thing
-        files = [folder / str(f) for f in series.external_file or ()]
-        if not files:
-            is_turned = self.options.video_order == "width_height"
-            reader = ArrayFrames(series.data, item.path, self.options.gray_range, is_turned)
-            return reader, series_times(series)
-        for file in files:
-            if not is_file(file):
-                raise DataError(f"{item.path}: its movie {file} does not exist; put it there")
-        if series.timestamps is not None:
-            times = series_times(series)
-            n_frames = len(times)
-        else:
-            n_frames = sum(len(movie_times(file)) for file in files)
-            if not series.rate:
-                raise DataError(f"{item.path} has neither timestamps nor a rate")
-            times = regular_times(n_frames, series.rate, series.starting_time or 0.0)
-        if len(files) == 1:
-            return MovieFrames(files[0], n_frames), times
-        starts = np.asarray(series.starting_frame if series.starting_frame is not None else [])
-        lengths = np.diff([*starts.tolist(), n_frames])
-        if len(starts) != len(files) or starts[:1].tolist() != [0] or (lengths <= 0).any():
-            raise DataError(f"{item.path}: starting_frame {starts.tolist()} does not fit its files")
-        parts = [MovieFrames(f, int(n)) for f, n in zip(files, lengths, strict=True)]
-        return JoinedFrames(parts), times
-
     def _is_signal(self, item: NwbItem, used: list[str]) -> bool:
-        if item.kind not in _BEHAVIOR_KINDS or item.path in used:
+        if core_kind(item.thing) not in _BEHAVIOR_KINDS or item.path in used:
             return False
         if item.path.startswith(_PREDICTIONS):
             return False
         data = item.thing.data
-        shape, dtype = np.shape(data), getattr(data, "dtype", np.asarray(data).dtype)
+        data = data if hasattr(data, "dtype") else np.asarray(data)
+        shape, dtype = np.shape(data), data.dtype
         n_columns = 1 if len(shape) == 1 else shape[1] if len(shape) == 2 else 0
         return dtype.kind in "biuf" and 0 < n_columns <= _MOST_COLUMNS and shape[0] > 1
 
-    def _signals(self, item: NwbItem) -> SampleStream:
+    def _signals(self, item: NwbItem, name: str) -> SampleStream:
         values = _values(item)
         values = values[:, None] if values.ndim == 1 else values
         n = values.shape[1]
-        is_place = item.kind == "SpatialSeries" and n <= len(_AXES)
+        is_place = core_kind(item.thing) == "SpatialSeries" and n <= len(_AXES)
         ends = [f"_{a}" for a in _AXES] if is_place else [f"_{i}" for i in range(n)]
-        names = [item.name] if n == 1 else [item.name + end for end in ends[:n]]
+        names = [name] if n == 1 else [name + end for end in ends[:n]]
         return self._samples(
             item, series_times(item.thing), values, names, [str(item.thing.unit or "")] * n
         )
@@ -283,7 +284,7 @@ class _Reader:
         found = self._named(self.options.clocks, item)
         return ClockConfig() if found is None else self.options.clocks[found]
 
-    def _is_sorting(self, item: NwbItem) -> bool:
+    def _is_sorting(self, item: NwbItem | None) -> bool:
         return self._named(self.options.sort, item) is not None
 
     def _named(self, names: Any, item: NwbItem | None) -> str | None:
@@ -304,14 +305,3 @@ def _values(item: NwbItem) -> np.ndarray:
     if (conversion, offset) == (1.0, 0.0):
         return values
     return values.astype(np.float64) * conversion + offset
-
-
-def _neuron_names(item: NwbItem, n: int) -> list[str]:
-    region = getattr(item.thing, "rois", None)
-    if region is None:
-        return [str(i) for i in range(n)]
-    rows = read_whole(region.data)
-    names = [str(i) for i in read_whole(region.table.id.data)[rows].tolist()]
-    if len(names) != n:
-        raise ShapeError(f"{item.path} has {n} columns but names {len(names)} regions")
-    return names

@@ -22,7 +22,9 @@ from freegaze.sources.source import (
 )
 
 DEFAULT_BIN_WIDTH_S = 0.05
-_FOR_OWN = ("sessions", "min_rate_hz", "leave_out")
+_FOR_OWN = ("sessions", "min_rate_hz", "leave_out_neurons", "leave_out", "slow_bins")
+_DEPTH = 2
+"""Folders of a dandiset: ``sub-*/``, at times ``sub-*/ses-*/``."""
 
 
 @register_source("nwb")
@@ -34,8 +36,8 @@ class NwbSource(AbstractSource[NwbOptions]):
     citation: ClassVar = "Rübel et al. (2022), eLife 11:e78362, doi:10.7554/eLife.78362"
 
     def find_sessions(self, path: Path, options: NwbOptions) -> dict[str, Path]:
-        """Find the file, or every ``.nwb`` in a folder."""
-        return find_files(path, "*.nwb")
+        """Find the file, or every ``.nwb`` in a folder and in folders in it (``sub-*/ses-*``)."""
+        return _find_nwb(path)
 
     def open_session(self, path: Path, name: str, options: NwbOptions) -> Recording:
         """Read a recording as freegaze wrote it, or align the streams of any other file."""
@@ -52,6 +54,7 @@ class NwbSource(AbstractSource[NwbOptions]):
                 stop_s=options.stop_s,
                 wanted=read_wanted_segments(root, options),
                 provenance={"identifier": str(root.identifier)},
+                leave_out_neurons=options.leave_out_neurons,
             )
 
     def write_tiny(self, path: Path, seed: int) -> Path:
@@ -64,12 +67,27 @@ class NwbSource(AbstractSource[NwbOptions]):
 
     def contents(self, path: Path) -> list[dict[str, Any]]:
         """List the series and tables of each file."""
-        files = find_files(path, "*.nwb")
+        files = _find_nwb(path)
         return [
             {**({"file": name} if len(files) > 1 else {}), **row}
             for name, file in files.items()
             for row in list_nwb(file)
         ]
+
+
+def _find_nwb(path: Path) -> dict[str, Path]:
+    """Return the files by name; files of one name in several folders are named by folder too."""
+    if not path.is_dir():
+        return find_files(path, "*.nwb")
+    files = [f for n in range(_DEPTH + 1) for f in sorted(path.glob("*/" * n + "*.nwb"))]
+    files = [f for f in files if not any(p.startswith(".") for p in f.relative_to(path).parts)]
+    names = [f.stem for f in files]
+    return {
+        f.stem
+        if names.count(f.stem) == 1
+        else "_".join(f.relative_to(path).with_suffix("").parts): f
+        for f in files
+    }
 
 
 def _check_own(options: NwbOptions, file: Path) -> None:
