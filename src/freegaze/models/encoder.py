@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from freegaze.config import StrictConfig
 from freegaze.dataset.dims import EncoderDims
 from freegaze.dataset.features import resolve_features
+from freegaze.dataset.sessions import PreparedSession
 from freegaze.errors import ConfigError
 from freegaze.models.parts.gaze import GazeCorrection
+from freegaze.progress import Progress
 from freegaze.registry import Registry
 
 Inputs = Literal["video", "behavior", "both", "none"]
@@ -37,11 +39,13 @@ class AbstractEncoder(nn.Module, ABC):
     Attributes:
         inputs: Inputs that predictions depend on: video, behavior, both or none.
         is_causal: Whether a prediction depends on input bins up to the window's last only.
+        is_solved: Whether ``solve`` fits the weights; otherwise steps of an optimizer do.
     """
 
     Config: ClassVar[type[StrictConfig]]
     inputs: ClassVar[Inputs]
     is_causal: ClassVar[bool] = True
+    is_solved: ClassVar[bool] = False
 
     def __init__(self, config: StrictConfig, sessions: Mapping[str, EncoderDims]) -> None:
         super().__init__()
@@ -169,6 +173,17 @@ class AbstractEncoder(nn.Module, ABC):
 
     def load_pretrained(self) -> None:
         """Load weights trained elsewhere at the start of a fit; by default a no-op."""
+
+    def solve(
+        self, sessions: Mapping[str, PreparedSession], progress: Progress | None = None
+    ) -> None:
+        """Fit all weights without an optimizer, for an encoder that declares ``is_solved``.
+
+        Args:
+            sessions: The prepared sessions by id.
+            progress: Called with (description, done, total) between parts of the fit.
+        """
+        raise NotImplementedError(f"{type(self).__name__} declares is_solved but has no solve")
 
     def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
         """Start a session's biases from the mean training responses, if ``start_at_mean``.

@@ -97,6 +97,11 @@ class ShifterConfig(StrictConfig):
             start="random",
         )
 
+    @classmethod
+    def affine(cls) -> ShifterConfig:
+        """Return a shifter of few parameters: displacements are linear in the angles."""
+        return cls(hidden=(), linear=False, bound="clamp", speed=1.0)
+
     def build(self, frame_size: tuple[int, int]) -> ImageShifter:
         """Build the shifter for frames of (height, width) pixels."""
         height, width = frame_size

@@ -107,7 +107,10 @@ class Fit:
         self.train_targets = {k: s.targets("train") for k, s in sessions.items()}
         self.validation_targets = {k: s.targets("validation") for k, s in sessions.items()}
         self.losses = {k: self._loss_of(k, s) for k, s in sessions.items()}
-        self.is_trainable = any(p.requires_grad for p in self.encoder.parameters())
+        self.sessions = sessions
+        self.is_trainable = not encoder.is_solved and any(
+            p.requires_grad for p in self.encoder.parameters()
+        )
         self.optimizer = make_optimizer(self.encoder, config, device)
         n_windows = {k: len(targets) for k, targets in self.train_targets.items()}
         is_summed = config.loss == "poisson_sum"
@@ -133,7 +136,7 @@ class Fit:
             CheckpointError: If a checkpoint cannot be written.
         """
         if not self.is_trainable:
-            self._finish_pass({"train_loss": 0.0}, 0.0)
+            self._solve(progress)
         device = self.accelerator.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             while self.is_trainable and not self.is_over():
@@ -208,6 +211,13 @@ class Fit:
         self.optimizer.load_state_dict(optimizer)
         self.best = parts.get("best", {})
         self.state = FitState(**state)
+
+    def _solve(self, progress: Progress | None) -> None:
+        """Fit weights that no step of an optimizer finds, as one pass."""
+        began = time.monotonic()
+        if self.encoder.is_solved and not self.best:
+            self.encoder.solve(self.sessions, progress)
+        self._finish_pass({"train_loss": 0.0}, time.monotonic() - began)
 
     def _run_pass(self, progress: Progress | None) -> None:
         batches = self._batches(self.state.passes)

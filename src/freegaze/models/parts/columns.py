@@ -29,7 +29,9 @@ class Columns(nn.Module):
         super().__init__()
         positions = dims.columns(features, part)
         self.n_features = len(positions)
-        self.register_buffer("positions", torch.tensor(positions), persistent=False)
+        self.register_buffer(
+            "positions", torch.tensor(positions, dtype=torch.int64), persistent=False
+        )
 
     def forward(
         self, behavior: Float[Tensor, "*batch feature"]
