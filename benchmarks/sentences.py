@@ -68,7 +68,7 @@ def split(text: str) -> list[str]:
 def page_sentences(path: Path) -> Iterator[tuple[int, str, str]]:
     """Yield line, kind and text of the sentences of a Markdown page, without its code blocks."""
     text = re.sub(r"^ *```.*?^ *```|<!--.*?-->", _empty_lines, path.read_text(), flags=re.S | re.M)
-    paragraph, begin = "", 1
+    paragraph, begin, is_below_heading = "", 1, False
     for number, line in enumerate([*text.splitlines(), ""], start=1):
         is_row, is_new = line.startswith("|"), re.match(r"\s*([-*#]|\d+\.) ", line)
         if not line.strip() or is_row or is_new:
@@ -78,8 +78,10 @@ def page_sentences(path: Path) -> Iterator[tuple[int, str, str]]:
             for cell in re.split(r"(?<!\\)\|", line):
                 yield from ((number, "page", sentence) for sentence in split(cell))
             continue
-        if not paragraph.strip():
+        if not paragraph.strip() or is_below_heading:
+            yield from ((begin, "page", sentence) for sentence in split(paragraph))
             paragraph, begin = "", number
+        is_below_heading = line.startswith("#")
         paragraph += re.sub(r"^\s*([-*]|#+|\d+\.) ", "", line) + "\n"
 
 

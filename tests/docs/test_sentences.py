@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 PAGE = """# A heading of four words
-
 First sentence of the page, with
 two lines. Second one, e.g. this one, is here.
 
@@ -45,10 +44,10 @@ SCRIPT = 'const x = y ? "An empty label of a chart" : `Neuron ${id} of the sessi
 
 FOUND = [
     ("README.md", 1, "page", "A heading of four words"),
-    ("README.md", 3, "page", "First sentence of the page, with two lines."),
-    ("README.md", 3, "page", "Second one, e.g. this one, is here."),
-    ("README.md", 9, "page", "an item of a list"),
-    ("README.md", 10, "page", "a cell of four words"),
+    ("README.md", 2, "page", "First sentence of the page, with two lines."),
+    ("README.md", 2, "page", "Second one, e.g. this one, is here."),
+    ("README.md", 8, "page", "an item of a list"),
+    ("README.md", 9, "page", "a cell of four words"),
     ("src/area.py", 1, "docstring", "Another sentence with 0.5 s in it."),
     ("src/area.py", 1, "docstring", "Title of the small module."),
     ("src/area.py", 6, "comment", "A comment in two lines of the file."),
