@@ -13,9 +13,11 @@ import pynwb
 import pytest
 import yaml
 
+from freegaze.errors import DataError
 from freegaze.recording.recording import Recording
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources.alignment.clock import ClockConfig
+from freegaze.sources.niell.ephys_clocks import correct_zone
 from freegaze.sources.source import open_recordings
 
 CLOCKS = {
@@ -158,3 +160,13 @@ def test_clocks_that_are_left_out_are_100_ms_wrong(
     centers = found.annotations["time_s"]
     assert np.abs(found.column("time") - centers).min() > 0.06
     assert np.abs(found.responses - raw.recording.responses[: found.n_bins]).mean() > 0.1
+
+
+@pytest.mark.parametrize("hours", [-8, -7, 0, 7, 8])
+def test_hours_between_time_zones_in_summer_and_winter(hours: int):
+    times = 50_001.0 + np.arange(5)
+    since, added = correct_zone(times + 3600 * hours, 50_000.0, "world")
+    np.testing.assert_allclose(since, 1 + np.arange(5))
+    assert added == -hours
+    with pytest.raises(DataError, match="7 or 8 hours where time zones were mixed"):
+        correct_zone(times + 3600 * 7.5, 50_000.0, "world")

@@ -227,3 +227,19 @@ def test_images_and_videos_together_are_refused(tmp_path: Path):
     (folder / "data/videos").mkdir()
     with pytest.raises(DataError, match="`images` or `videos`"):
         open_one(folder)
+
+
+def test_trials_without_a_file_of_responses_are_withheld(tmp_path: Path):
+    folder = write_images(tmp_path / "s")
+    expected = open_one(folder)
+    for i in (10, 11):
+        (folder / f"data/responses/{i}.npy").unlink()
+    r = open_one(folder)
+    assert r.provenance["tiers_withheld"] == ["final_test"]
+    np.testing.assert_array_equal(r.responses, expected.responses)
+
+
+def test_tiers_stored_as_bytes(tmp_path: Path):
+    folder = write_images(tmp_path / "s")
+    np.save(folder / "meta/trials/tiers.npy", np.array(TIERS_2022, dtype="S"))
+    assert open_one(folder).annotations["tier"].tolist() == TIERS_2022[:10]

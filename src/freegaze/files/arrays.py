@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from freegaze.errors import DataError
+from freegaze.files.kinds import describe_kind
 
 CHUNK_BYTES = 1 << 24
 """Arrays are hashed and written in pieces of 16 MiB, so that memory use does not depend on size."""
@@ -86,7 +87,7 @@ def is_plain_dtype(dtype: np.dtype[Any]) -> bool:
     """Whether a type is bool, an integer, a float of at most 64 bits, or text."""
     if dtype.fields is not None or dtype.subdtype is not None or dtype.hasobject:
         return False
-    return dtype.kind in "biuU" or (dtype.kind == "f" and dtype.itemsize <= 8)
+    return dtype.kind in "biuUS" or (dtype.kind == "f" and dtype.itemsize <= 8)
 
 
 def read_npy_header(path: Path) -> ArrayHeader:
@@ -161,7 +162,7 @@ def map_npy(path: Path) -> np.ndarray:
         DataError: As ``read_npy_header``.
     """
     header = read_npy_header(path)
-    if not header.n_bytes or not header.dtype.isnative or header.dtype.kind == "U":
+    if not header.n_bytes or not header.dtype.isnative or header.dtype.kind in "US":
         return read_npy(path)
     order = "F" if header.is_fortran else "C"
     with parsing(path):
@@ -277,7 +278,10 @@ def parsing(path: Path) -> Iterator[None]:
 
 def unreadable(path: Path, error: BaseException) -> DataError:
     """Convert an error of a parser into one line about the file."""
-    first = " ".join(str(error).split())[:200] or type(error).__name__
+    kind = describe_kind(path)
+    if kind is not None:
+        return DataError(f"{path} is {kind}")
+    first = " ".join(str(error).split()) or type(error).__name__
     return DataError(f"{path} cannot be read ({first}); is it complete? Copy or write it again")
 
 
@@ -300,6 +304,11 @@ def parse_header(file: io.BufferedIOBase) -> ArrayHeader:
     if any(n < 0 for n in shape):
         raise ValueError(f"impossible shape {shape}")
     if not is_plain_dtype(dtype):
+        if dtype.hasobject:
+            raise ValueError(
+                "it holds Python objects, which are not read; write numbers, or text with "
+                "np.save(file, array.astype(str))"
+            )
         raise ValueError(f"expected plain numbers or text, got {dtype}")
     return ArrayHeader(tuple(map(int, shape)), dtype, is_fortran, file.tell())
 
@@ -350,6 +359,9 @@ def read_data(file: io.BufferedIOBase, header: ArrayHeader, where: str) -> np.nd
             done += len(piece)
     if header.dtype.kind == "U":
         _check_text(flat, where)
+    if header.dtype.kind == "S":  # text as bytes, as MATLAB and HDF5 have it
+        flat = np.char.decode(flat, "utf-8")
+        return flat.reshape(header.shape, order="F" if header.is_fortran else "C")
     array = flat.reshape(header.shape, order="F" if header.is_fortran else "C")
     return array.astype(header.dtype.newbyteorder("="), copy=False)
 

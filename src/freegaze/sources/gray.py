@@ -66,7 +66,7 @@ def lost_frames(frames: np.ndarray) -> np.ndarray:
 def find_gray_scale(pieces: Callable[[], Iterator[np.ndarray]], where: str) -> GrayScale:
     """Choose the map to gray levels for a video that is read in pieces.
 
-    Whole numbers in 0..255 stay as they are; other numbers in 0..255, some above 1, are rounded;
+    Whole numbers in 0..255, some above 1, stay as they are; other such numbers are rounded;
     everything else is stretched from its smallest to its largest value.
 
     Args:
@@ -98,7 +98,7 @@ def find_gray_scale(pieces: Callable[[], Iterator[np.ndarray]], where: str) -> G
     # Beyond float64's root, squares and differences of values would overflow.
     if not (np.isfinite([low, high, total]).all() and max(abs(low), abs(high)) < 1e150):
         raise DataError(f"{where}: holds values from {low:g} to {high:g}; mark lost frames as NaN")
-    is_gray = low >= 0 and high <= LEVELS and (is_whole or high > 1)
+    is_gray = low >= 0 and high <= LEVELS and (high > 1 or low == high == 0)
     if is_gray:
         low, high = 0.0, float(LEVELS)
     elif high == low:

@@ -22,8 +22,8 @@ from freegaze.sources.alignment.streams import SampleStream
 APART_S = 600.0
 """Files of one session begin within ten minutes, or a clock is wrong (as in the laboratory)."""
 
-ZONE_S = 8 * 3600.0
-"""Some files are stamped in Greenwich, others in Pacific time."""
+ZONES_S = (7 * 3600.0, 8 * 3600.0)
+"""Some files are stamped in Greenwich, others in Pacific time: 7 hours apart in summer, else 8."""
 
 GRID_S = 1 / 60
 """Grid on which eye and head are compared: the eye camera's frames."""
@@ -82,18 +82,18 @@ def correct_zone(times: np.ndarray, start_s: float, where: str) -> tuple[np.ndar
         where: What they are, for messages.
 
     Raises:
-        DataError: If they begin neither within ten minutes nor eight hours away.
+        DataError: If they begin neither within ten minutes nor seven or eight hours away.
     """
     since = times - start_s
     if not len(since):
         return since, 0.0
     first = float(since.min())
-    for shift in (0.0, ZONE_S, -ZONE_S):
+    for shift in (0.0, *ZONES_S, *(-zone for zone in ZONES_S)):
         if abs(first + shift) <= APART_S:
             return since + shift, shift / 3600
     raise DataError(
         f"{where}: begins {first:.6g} s after the electrodes; expected at most {APART_S:g} s, or "
-        "8 hours where time zones were mixed; is it of this session?"
+        "7 or 8 hours where time zones were mixed; is it of this session?"
     )
 
 

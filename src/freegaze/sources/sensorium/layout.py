@@ -89,8 +89,8 @@ class SensoriumFolder:
         """Return the file of one trial."""
         return self.path / "data" / key / f"{number}.npy"
 
-    def read_trial(self, number: int) -> Trial:
-        """Read one trial.
+    def read_trial(self, number: int, n_neurons: int) -> Trial:
+        """Read one trial; without a file of responses these are taken as withheld (zero).
 
         Raises:
             DataError: If a file is missing or damaged, or stimuli are no gray levels.
@@ -98,7 +98,7 @@ class SensoriumFolder:
         """
         video = self._stimulus(number)
         n_bins = len(video)
-        responses = self._rows("responses", number, n_bins)
+        responses = self._rows("responses", number, n_bins, n_neurons)
         pieces = [responses]
         if self.has_behavior:
             pieces.append(self._rows("behavior", number, n_bins))
@@ -132,10 +132,24 @@ class SensoriumFolder:
             DataError: If the file changed meanwhile.
         """
         length = len(trial.frames)
-        responses = self._rows("responses", trial.number, length + trial.n_cut)[:length]
+        responses = self._rows("responses", trial.number, length + trial.n_cut, trial.n_neurons)
+        responses = responses[:length]
         if responses.shape[1] != trial.n_neurons:
             raise ShapeError(f"{self.file('responses', trial.number)} changed while it was read")
         return responses
+
+    def count_neurons(self) -> int:
+        """Return the number of neurons, by the first trial that has responses.
+
+        Raises:
+            DataError: If no trial has any, or the file is damaged.
+        """
+        for number in range(len(self.tiers)):
+            file = self.file("responses", number)
+            if file.exists():
+                shape = read_npy_header(file).shape
+                return int(np.prod(shape if self.stimuli == "images" else shape[:1]))
+        raise DataError(f"{self.path}/data/responses holds no trial; is the folder complete?")
 
     def read_unit_ids(self, n_neurons: int) -> tuple[str, ...]:
         """Read the neurons' names; their order where there is no file.
@@ -155,15 +169,25 @@ class SensoriumFolder:
         if self.stimuli == "images":
             array = array[None] if array.ndim == 2 else array
             if array.ndim != 3 or array.shape[0] != 1 or 0 in array.shape:
-                raise ShapeError(f"{file}: expected (1, height, width), got {array.shape}")
+                raise ShapeError(
+                    f"{file}: expected (1, height, width), got {array.shape}; several channels "
+                    "(colors) are not one gray image: write the one to show"
+                )
             return array
         if array.ndim != 3 or 0 in array.shape:
             raise ShapeError(f"{file}: expected (height, width, time), got {array.shape}")
         return np.moveaxis(array, 2, 0)
 
-    def _rows(self, key: str, number: int, n_bins: int) -> np.ndarray:
-        """Read one value per column and bin, as (time, column)."""
+    def _rows(
+        self, key: str, number: int, n_bins: int, n_withheld: int | None = None
+    ) -> np.ndarray:
+        """Read one value per column and bin, as (time, column).
+
+        Without its file a trial has ``n_withheld`` columns of zeros, unless that is ``None``.
+        """
         file = self.file(key, number)
+        if n_withheld is not None and not file.exists():
+            return np.zeros((n_bins, n_withheld), np.float32)
         array = to_float32(read_npy(file), str(file))
         if self.stimuli == "images":
             array = array.reshape(-1, 1)

@@ -58,8 +58,8 @@ class SensoriumOptions(SourceOptions):
     Args:
         tiers: Only trials of these tiers; all by default.
         roles: Another role for a tier, such as ``{oracle: test}``.
-        withheld: Whether to keep trials of tiers whose responses are zero throughout, which the
-            competition withheld.
+        withheld: Whether to keep trials of tiers whose responses are zero throughout or not there,
+            which the competition withheld.
         response_kind: Deconvolved calcium; fluorescence if values are below zero.
         leave_out: Behavior columns not to read.
     """
@@ -90,7 +90,8 @@ class SensoriumSource(AbstractSource[SensoriumOptions]):
     def open_session(self, path: Path, name: str, options: SensoriumOptions) -> Recording:
         """Read the trials of one session, each as a segment."""
         folder = read_folder(path)
-        trials = [folder.read_trial(i) for i in _chosen(folder, options.tiers)]
+        n_neurons = folder.count_neurons()
+        trials = [folder.read_trial(i, n_neurons) for i in _chosen(folder, options.tiers)]
         _check_alike(folder, trials)
         trials, told = _without_withheld(folder, trials, options.withheld)
         values, ignored = read_trial_values(path, len(folder.tiers))
