@@ -37,6 +37,7 @@ def assign_folds(
         The fold of each window, from 0.
 
     Example:
+        >>> from freegaze.dataset.splits import split_recording
         >>> recording = recordings[0]
         >>> split = split_recording(recording)
         >>> folds = assign_folds(recording, split, split.bins("train"), 5)
