@@ -90,7 +90,12 @@ def prepare(out: Path, track: str, seed: str, minutes: str) -> Path:
 
 def freegaze(*arguments: object) -> None:
     """Run the command line."""
-    command = [sys.executable, "-c", "import freegaze.cli as c; c.main()", *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-c",
+        "from freegaze.cli.app import run; run()",
+        *map(str, arguments),
+    ]
     subprocess.run(command, check=True)
 
 

@@ -109,7 +109,7 @@ def test_models_sources_and_metrics_are_listed(freegaze):
 
 
 def test_the_program_starts_from_a_shell():
-    command = [sys.executable, "-c", "import freegaze.cli as c; c.main()", "--version"]
+    command = [sys.executable, "-c", "from freegaze.cli.app import run; run()", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.startswith("freegaze ")
 

@@ -27,7 +27,7 @@ N_STEPS, MOST_BYTES = 500, 2 * 10**9
 FREE_BYTES = 25 * 10**9
 """The raw video, its pictures on the way, and the store: 8 GB each."""
 
-PROGRAM = "import freegaze.cli as c; c.main()"
+PROGRAM = "from freegaze.cli.app import run; run()"
 
 
 def write_raw(folder: Path) -> Path:

@@ -20,7 +20,7 @@ from freegaze.evaluation.storage import load_evaluation
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.paper.presets import FIGURES
 
-PROGRAM = [sys.executable, "-c", "import freegaze.cli as c; c.main()"]
+PROGRAM = [sys.executable, "-c", "from freegaze.cli.app import run; run()"]
 QUICK = ("--scale", "tiny", *SMALL, *SMALL_CORE)
 ASCENT = ("--set", "figure.steps=3", "--set", "figure.images=2")
 

@@ -448,7 +448,7 @@ def test_a_killed_download_is_gone_on_with(server: WebServer, tmp_path: Path) ->
     settings = tmp_path / "fetch.yaml"
     url = server.url("/data.bin")
     settings.write_text(f"files:\n- name: data.bin\n  url: {url}\n")
-    program = [sys.executable, "-c", "import freegaze.cli as c; c.main()"]
+    program = [sys.executable, "-c", "from freegaze.cli.app import run; run()"]
     command = [*program, "fetch", "xu2023", "--config", settings, "--out", tmp_path / "out"]
     server.faults["/data.bin"] = ["slow"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

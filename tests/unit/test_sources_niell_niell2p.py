@@ -83,7 +83,7 @@ def test_silent_cells_are_left_out_and_told(tmp_path: Path):
         ({"norm_spikes": -np.ones((5, 240))}, DataError, "negative"),
         ({"twopT": np.arange(100.0)}, ShapeError, "expected 240 times"),
         ({"theta_interp": np.full(240, np.nan)}, DataError, "theta_interp: NaN throughout"),
-        ({"theta_interp": np.zeros((240, 2))}, ShapeError, "one number a bin"),
+        ({"theta_interp": np.zeros((240, 2))}, ShapeError, "one number per bin"),
         ({"theta_interp": np.zeros(239, bool)}, ShapeError, "239 values"),
     ],
 )

@@ -129,7 +129,9 @@ def test_other_hours_are_refused():
     assert correct_zone(times, 90.0, "f")[0].tolist() == [10, 11]
     back, hours = correct_zone(times - 8 * 3600, 90.0, "f")
     assert (back.tolist(), hours) == ([10, 11], 8)
-    for wrong in (3600.0, 8 * 3600 + APART_S + 20, -7 * 3600):
+    back, hours = correct_zone(times + 7 * 3600, 90.0, "f")
+    assert (back.tolist(), hours) == ([10, 11], -7)
+    for wrong in (3600.0, 8 * 3600 + APART_S + 20, -6 * 3600):
         with pytest.raises(DataError, match="f: begins .* s after the electrodes"):
             correct_zone(times + wrong, 90.0, "f")
 

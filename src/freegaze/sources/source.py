@@ -330,6 +330,8 @@ def _pick_sessions(
             raise DataError(
                 f"{path} holds no session {name!r} ({nearest_names(name, list(found))})"
             )
+        if (wanted or ()).count(name) > 1:
+            raise DataError(f"{path}: session {name!r} is there twice in the option `sessions`")
     return sorted(found) if wanted is None else list(wanted)
 
 
