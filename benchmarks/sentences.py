@@ -173,7 +173,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--n", type=int, default=20, help="number of sentences")
     parser.add_argument("--of", nargs="+", choices=KINDS, default=DEFAULT_KINDS, metavar="KIND")
-    parser.add_argument("--under", default="", help="only files whose path starts like this")
+    parser.add_argument(
+        "--under", default="", help="draw only from files whose path begins with this text"
+    )
     parser.add_argument("--all", action="store_true", help="print all instead of drawing")
     options = parser.parse_args()
     chosen = [

@@ -1,1 +1,1 @@
-"""Scores of a session, comparisons of runs, predictions of other software."""
+"""Scores of a session, comparisons of runs, scores of predictions from other software."""

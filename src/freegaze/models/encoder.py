@@ -39,13 +39,11 @@ class AbstractEncoder(nn.Module, ABC):
     Attributes:
         inputs: Inputs that predictions depend on: video, behavior, both or none.
         is_causal: Whether a prediction depends on input bins up to the window's last only.
-        is_solved: Whether ``solve`` fits the weights; otherwise steps of an optimizer do.
     """
 
     Config: ClassVar[type[StrictConfig]]
     inputs: ClassVar[Inputs]
     is_causal: ClassVar[bool] = True
-    is_solved: ClassVar[bool] = False
 
     def __init__(self, config: StrictConfig, sessions: Mapping[str, EncoderDims]) -> None:
         super().__init__()
@@ -174,16 +172,20 @@ class AbstractEncoder(nn.Module, ABC):
     def load_pretrained(self) -> None:
         """Load weights trained elsewhere at the start of a fit; by default a no-op."""
 
+    @property
+    def is_solved(self) -> bool:
+        """Whether the encoder overrides ``solve``, so that no optimizer fits its weights."""
+        return type(self).solve is not AbstractEncoder.solve
+
     def solve(
         self, sessions: Mapping[str, PreparedSession], progress: Progress | None = None
     ) -> None:
-        """Fit all weights without an optimizer, for an encoder that declares ``is_solved``.
+        """Fit all weights without an optimizer; by default a no-op, and an optimizer fits them.
 
         Args:
             sessions: The prepared sessions by id.
             progress: Called with (description, done, total) between parts of the fit.
         """
-        raise NotImplementedError(f"{type(self).__name__} declares is_solved but has no solve")
 
     def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
         """Start a session's biases from the mean training responses, if ``start_at_mean``.

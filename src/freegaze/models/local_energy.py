@@ -58,7 +58,6 @@ class LocalEnergy(AbstractEncoder):
 
     Config = LocalEnergyConfig
     inputs = "both"
-    is_solved = True
 
     def __init__(self, config: LocalEnergyConfig, sessions: Mapping[str, EncoderDims]) -> None:
         super().__init__(config, sessions)
