@@ -160,3 +160,18 @@ def test_choices_that_do_not_go_together(options: dict, message: str, tmp_path: 
     with pytest.raises(ConfigError, match=message):
         freegaze.simulate(tmp_path, config=config, **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("change", ["rank", "length"])
+def test_arrays_of_a_truth_have_the_shape_of_their_field(change: str, simulated, tmp_path: Path):
+    recording, truth = simulated
+    session = write_simulation(recording, truth, tmp_path)
+    arrays = truth.to_arrays()
+    for name, array in arrays.items():
+        if not array.ndim:
+            continue
+        wrong = array[..., None] if change == "rank" else array[:-1]
+        np.savez(session / "truth.npz", **arrays | {name: wrong})
+        if change == "rank" or name.split("/")[0] in ("oracle", "kind", "latent", "best_affine"):
+            with pytest.raises(DataError, match=r"truth of a simulation: .*simulate again"):
+                load_truth(session, recording)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from freegaze.errors import DataError
+from freegaze.errors import DataError, ShapeError
 from freegaze.simulation.spiking import Spiking
 from freegaze.simulation.tracks import Binning
 
@@ -100,6 +100,7 @@ class Truth:
 
         Raises:
             DataError: If a field is missing.
+            ShapeError: If an array has another shape than its field.
         """
         values: dict[str, object] = {}
         for f in fields(cls):
@@ -114,6 +115,7 @@ class Truth:
                 raise DataError(
                     f"truth of a simulation: field {f.name!r} is missing; simulate again"
                 )
+        _check_shapes(values)
         return cls(**values)  # type: ignore[arg-type]
 
     def select_neurons(self, keep: np.ndarray) -> Truth:
@@ -132,3 +134,46 @@ class Truth:
         chosen |= {name: getattr(self, name)[..., keep] for name in last}
         coefficients = {name: value[keep] for name, value in self.behavior_coefficients.items()}
         return replace(self, behavior_coefficients=coefficients, **chosen)
+
+
+_AXES = {
+    **dict.fromkeys(("kind", "modulation", "latency_s", "behavior_coefficients"), "neuron"),
+    **dict.fromkeys(("position_share", "mean_rate_hz", "latent_coefficient"), "neuron"),
+    "receptive_field": "neuron phase height width",
+    "temporal_kernel": "neuron tap",
+    "oracle": "time neuron",
+    "attainable": "time neuron",
+    "retinal_rotation_deg": "time angle",
+    "best_affine": "time part",
+    "is_tracked": "time",
+    "latent": "time",
+    "alternative_frames": "time height width",
+    "path": "step",
+    "redraws": "redraw time neuron",
+    **dict.fromkeys(("alternative_binning", "deg_per_px", "spiking"), ""),
+    **dict.fromkeys(("seed", "track", "version"), ""),
+}
+"""Axes of each field; those of the same name have the same length."""
+
+_LENGTHS = {"phase": 2, "angle": 3, "part": 3}
+
+
+def _check_shapes(values: Mapping[str, object]) -> None:
+    known = dict(_LENGTHS)
+    for name, axes in _AXES.items():
+        value = values[name]
+        parts = value if isinstance(value, Mapping) else {"": value}
+        for key, part in parts.items():
+            where = f"{name}/{key}" if key else name
+            shape, wanted = np.shape(part), axes.split()
+            if len(shape) != len(wanted):
+                raise ShapeError(
+                    f"truth of a simulation: {where} must have the axes ({', '.join(wanted)}), got "
+                    f"shape {shape}; simulate again"
+                )
+            for axis, length in zip(wanted, shape, strict=True):
+                if known.setdefault(axis, length) != length:
+                    raise ShapeError(
+                        f"truth of a simulation: {where} has {length} along {axis}, other fields "
+                        f"have {known[axis]}; simulate again"
+                    )
