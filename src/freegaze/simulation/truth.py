@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -158,7 +159,7 @@ _AXES = {
 _LENGTHS = {"phase": 2, "angle": 3, "part": 3}
 
 
-def _check_shapes(values: Mapping[str, object]) -> None:
+def _check_shapes(values: Mapping[str, Any]) -> None:
     known = dict(_LENGTHS)
     for name, axes in _AXES.items():
         value = values[name]
