@@ -177,6 +177,19 @@ class Recording:
         object.__setattr__(other, "provenance", {**self.provenance, **more})
         return other
 
+    def to_pynapple(self) -> dict[str, Any]:
+        """Return the recording as pynapple objects; see ``recording.pynapple_objects``."""
+        from freegaze.recording.pynapple_objects import to_pynapple
+
+        return to_pynapple(self)
+
+    @staticmethod
+    def from_pynapple(responses: Any, **streams: Any) -> Recording:
+        """Make a recording of pynapple objects; see ``recording.pynapple_objects``."""
+        from freegaze.recording.pynapple_objects import from_pynapple
+
+        return from_pynapple(responses, **streams)
+
     def __repr__(self) -> str:
         origin = self.provenance.get("source", "unknown source")
         minutes = {role or "undecided": 0.0 for role in (*get_args(Role), None)}
