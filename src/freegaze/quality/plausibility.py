@@ -105,8 +105,9 @@ def check_ended_trains(recording: Recording) -> Check:
     names = [recording.unit_ids[i] for i in np.flatnonzero(has_ended)]
     worst = int(np.argmax(np.where(has_ended, expected, 0)))
     sentence = (
-        f"{len(names)} of {len(fires)} units are silent at one end, unit "
-        f"{recording.unit_ids[worst]} for {silent_s[worst]:.4g} s in which {expected[worst]:.0f} spikes were expected."
+        f"{len(names)} of {recording.n_neurons} units are silent at one end, unit "
+        f"{recording.unit_ids[worst]} for {silent_s[worst]:.4g} s in which "
+        f"{expected[worst]:.0f} spikes were expected."
         if names
         else "No unit falls silent for good."
     )
