@@ -13,6 +13,13 @@ from freegaze.quality.behavior import (
 )
 from freegaze.quality.eye_gyroscope import check_eye_gyro
 from freegaze.quality.grades import Check, Status
+from freegaze.quality.plausibility import (
+    check_ended_trains,
+    check_eye_angles,
+    check_speed,
+    check_stream_spans,
+    check_time_resolution,
+)
 from freegaze.quality.units import (
     check_duplicates,
     check_quiet_units,
@@ -27,9 +34,14 @@ CHECKS = (
     check_gaps,
     check_loss_against_behavior,
     check_constant_columns,
+    check_eye_angles,
+    check_speed,
+    check_time_resolution,
+    check_stream_spans,
     check_eye_gyro,
     check_quiet_units,
     check_rate_drift,
+    check_ended_trains,
     check_duplicates,
     check_freezes,
 )

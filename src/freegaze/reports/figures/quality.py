@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from freegaze.reports.style import (
     FAINT,
@@ -206,6 +207,31 @@ def draw_freezes(
     ax.set_ylim(bottom=0)
     _finish(ax)
     label_axes(ax, "time in the session (min)", "length of a freeze (s)")
+    return figure
+
+
+@house_style
+def draw_streams(
+    names: Sequence[str],
+    spans_s: Float[np.ndarray, "stream 2"],
+    gaps_s: Sequence[Sequence[Sequence[float]]],
+) -> Figure:
+    """Draw when each stream was recorded, on one time axis, with its gaps.
+
+    Args:
+        names: Name of each stream.
+        spans_s: Start and stop of each.
+        gaps_s: Start and stop of the gaps of each.
+    """
+    figure, (ax,) = new_figure(*SIZE_PX)
+    for row, (span, gaps) in enumerate(zip(spans_s / 60, gaps_s, strict=True)):
+        ax.plot(span, [row, row], color=color_of(0), linewidth=6, solid_capstyle="butt")
+        for start, stop in gaps:
+            ax.plot([start / 60, stop / 60], [row, row], "w", linewidth=6, solid_capstyle="butt")
+    ax.set_yticks(range(len(names)), [shorten(name.rsplit("/", 1)[-1], 16) for name in names])
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    label_axes(ax, "time on the session's clock (min)", "")
     return figure
 
 

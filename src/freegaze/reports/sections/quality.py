@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from freegaze.quality.checks import QualityReport, check_quality
 from freegaze.quality.grades import Check
+from freegaze.quality.plausibility import recorded_streams
 from freegaze.quality.units import DRIFT_CHANGE, DRIFT_P, MIN_RATE_HZ
 from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.reports.figures.quality import (
@@ -20,6 +21,7 @@ from freegaze.reports.figures.quality import (
     draw_lost_tracking,
     draw_rate_drift,
     draw_rates,
+    draw_streams,
 )
 from freegaze.reports.page import Panel, Section, panel
 from freegaze.reports.wording import count
@@ -114,7 +116,17 @@ def _freezes(recording: Recording, check: Check) -> Figure | None:
     return draw_freezes(start_s, check.data["length_s"], recording.duration_s)
 
 
+def _streams(recording: Recording, check: Check) -> Figure | None:
+    streams = recorded_streams(recording)
+    if "start_s" not in check.data:
+        return None
+    spans = np.column_stack([check.data["start_s"], check.data["stop_s"]])
+    names = [str(stream["name"]) for stream in streams]
+    return draw_streams(names, spans, [stream.get("gaps_s", []) for stream in streams])
+
+
 FIGURES: tuple[tuple[str, str, Draw], ...] = (
+    ("stream_spans", "When each stream was recorded", _streams),
     ("missing_values", "Missing values over time", _missing),
     ("loss_against_behavior", "Tracking loss against movement", _loss),
     ("eye_gyro", "Eye behind gyro, minute by minute", _lag),

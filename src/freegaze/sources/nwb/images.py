@@ -11,7 +11,7 @@ import numpy as np
 from freegaze.errors import DataError
 from freegaze.files.hdf5 import read_whole
 from freegaze.sources.alignment.frames import AbstractFrameReader
-from freegaze.sources.alignment.readers import ArrayFrames, JoinedFrames, MovieFrames, movie_times
+from freegaze.sources.alignment.readers import ArrayFrames, JoinedFrames, MovieFrames, scan_movie
 from freegaze.sources.alignment.streams import regular_times
 from freegaze.sources.conversion import is_file, to_index
 from freegaze.sources.nwb.config import NwbOptions
@@ -123,7 +123,7 @@ def _read_series(
     if series.timestamps is not None:
         times = series_times(series)
     elif series.rate:
-        lengths = [count_frames(file) for file in files]
+        lengths = [scan_movie(file).n_frames for file in files]
         times = regular_times(sum(lengths), series.rate, series.starting_time or 0.0)
     else:
         raise DataError(f"{item.path} has neither timestamps nor a rate")
@@ -132,7 +132,7 @@ def _read_series(
     starts = [int(n) for n in (series.starting_frame if series.starting_frame is not None else ())]
     stated = np.diff([*starts, len(times)]).tolist()
     if not _fits(starts, stated, len(files)):
-        lengths = lengths or [count_frames(file) for file in files]
+        lengths = lengths or [scan_movie(file).n_frames for file in files]
         if any(starts) or sum(lengths) != len(times):
             raise DataError(
                 f"{item.path}: its movies have {' + '.join(map(str, lengths))} frames, but "
@@ -146,12 +146,3 @@ def _read_series(
 
 def _fits(starts: Sequence[int], lengths: Sequence[int], n_files: int) -> bool:
     return len(starts) == n_files and starts[0] == 0 and min(lengths) > 0
-
-
-def count_frames(file: Path) -> int:
-    """Return the number of frames of a movie.
-
-    Raises:
-        DataError: If the file is damaged.
-    """
-    return len(movie_times(file))
