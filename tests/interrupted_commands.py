@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from e2e_options import SMALL, SMALL_EXPLANATION
 from freegaze.recording.store import save_store
 from freegaze.sources.source import open_recordings
@@ -18,7 +20,7 @@ from freegaze.sources.source import open_recordings
 PROGRAM = """
 import freegaze.cli.app as app
 import freegaze.explanation.explain, freegaze.paper.grid, freegaze.reports, freegaze.workflow
-import freegaze.sources.targets
+import freegaze.sources.targets, freegaze.studies.bench
 print('ready', flush=True)
 app.run()
 """
@@ -67,6 +69,13 @@ def make_verbs(mouse: Path, run: Path, asked: tuple[str, ...], sessions: Path) -
             fitted,
         ),
         "reproduce": Verb(lambda out: [*asked, "--out", out], reproduced),
+        "bench": Verb(
+            lambda out: [
+                *("bench", mouse, "--models", "mean_rate,behavior_only", "--out", out, *SMALL),
+                *("--set", "split.gap_s=0.5", "--draws", 20, "--seeds", 2),
+            ],
+            benched,
+        ),
         "convert": Verb(
             lambda out: [
                 *("convert", "store", sessions, "--to", "store", "--out", out, "--quiet"),
@@ -101,6 +110,18 @@ def reproduced(grid: Path) -> dict[str, Any]:
         found |= {f"{run.relative_to(grid)}/{k}": v for k, v in fitted(run).items()}
         found[f"{run.relative_to(grid)}/evaluation"] = tree(run / "evaluation")
     assert len(found) == len(names) + 2 * 5
+    return found
+
+
+def benched(bench: Path) -> dict[str, Any]:
+    """Tables without times, and the fits."""
+    found: dict[str, Any] = {"bench.yaml": (bench / "bench.yaml").read_bytes()}
+    found["differences.csv"] = (bench / "differences.csv").read_bytes()
+    found["bench.csv"] = pd.read_csv(bench / "bench.csv").drop(columns="seconds").to_csv()
+    for run in (path.parent for path in bench.glob("fits/*/*/*/config.yaml")):
+        found |= {f"{run.relative_to(bench)}/{k}": v for k, v in fitted(run).items()}
+        found[f"{run.relative_to(bench)}/evaluation"] = tree(run / "evaluation")
+    assert len(found) == 3 + 4 * 5
     return found
 
 

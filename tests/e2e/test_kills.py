@@ -17,7 +17,7 @@ import pytest
 
 from interrupted_commands import start_command, tree
 
-N_KILLS = {"train": 13, "reproduce": 12, "convert": 13, "explain": 12}
+N_KILLS = {"train": 13, "reproduce": 12, "convert": 13, "explain": 12, "bench": 12}
 CASES = [
     pytest.param(verb, seed, id=f"{verb}-{seed}", marks=[pytest.mark.slow] if seed else [])
     for verb, n in N_KILLS.items()
@@ -64,6 +64,6 @@ def test_a_killed_command_goes_on_to_the_same_end(
     assert not hidden, "what the killed process had half-written is gone"
 
 
-def test_there_are_fifty_kills() -> None:
-    assert sum(N_KILLS.values()) == 50
-    assert len(CASES) - sum(bool(case.marks) for case in CASES) == len(N_KILLS) == 4
+def test_there_are_at_least_fifty_kills() -> None:
+    assert sum(N_KILLS.values()) == 62
+    assert len(CASES) - sum(bool(case.marks) for case in CASES) == len(N_KILLS) == 5

@@ -11,6 +11,7 @@ import typer
 from freegaze import __version__
 from freegaze.allocator import keep_freed_memory
 from freegaze.cli import (
+    bench,
     compare,
     convert,
     doctor,
@@ -42,6 +43,7 @@ app = typer.Typer(
 
 VERBS = (
     *(simulate, inspect, train, evaluate, explain, compare, predict, score, report, reproduce),
+    bench,
     fetch,
     convert,
     verify,

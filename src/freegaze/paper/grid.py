@@ -23,8 +23,6 @@ from filelock import FileLock
 
 from freegaze.config import dump_yaml
 from freegaze.errors import CheckpointError, ConfigError, RegistryError
-from freegaze.evaluation.evaluate import evaluate
-from freegaze.evaluation.storage import save_evaluation
 from freegaze.files.atomic import write_file
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.fitted.storage import load_encoder
@@ -48,7 +46,7 @@ from freegaze.runs.config import RunConfig, SourceConfig
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources import open_recordings
 from freegaze.sources.simulation import write_simulation
-from freegaze.training.fit import resume, train
+from freegaze.studies.fitting import evaluate_fit, fit_or_resume
 from freegaze.training.processes import make_accelerator
 
 
@@ -221,16 +219,10 @@ class GridWork:
             self.figure.compute(self.grid, fit, progress)
 
     def _fit_and_evaluate(self, fit: Fit, progress: Progress | None) -> None:
-        recordings = self.grid.recordings(fit)
-        if (fit.run.path / "config.yaml").is_file():
-            resume(fit.run.path, recordings, progress)
-        else:
-            train(recordings, self.grid.run_config(fit), fit.run.path, progress)
-        if progress is not None:
-            progress("evaluating", 0, 1)
-        encoder, draws = self.grid.encoder(fit), self.grid.scale.draws
-        found = evaluate(encoder, recordings, draws=draws, extra_score=paper_scores)
-        save_evaluation(fit.run.path, found)
+        recordings, config = self.grid.recordings(fit), self.grid.run_config(fit)
+        fit_or_resume(recordings, config, fit.run.path, progress)
+        scores = {"draws": self.grid.scale.draws, "extra_score": paper_scores}
+        evaluate_fit(fit.run.path, recordings, config, progress, **scores)
 
 
 def start_grid(path: Path, config: GridConfig) -> Grid:

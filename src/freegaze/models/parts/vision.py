@@ -20,6 +20,7 @@ from freegaze.models.parts.head import KernelHead, PositiveLink
 from freegaze.nn.cores import AbstractCore, CoreConfig
 from freegaze.nn.gaussian import GaussianReadoutConfig
 from freegaze.nn.penalties import roughness
+from freegaze.nn.pooled import PooledReadoutConfig
 from freegaze.nn.readouts import FactorizedReadoutConfig, LinearReadoutConfig, PixelReadout
 from freegaze.nn.separable import SeparableCoreConfig
 from freegaze.nn.shifter import ShifterConfig
@@ -29,8 +30,12 @@ CoreChoice: TypeAlias = Annotated[
     CoreConfig | SeparableCoreConfig | TimmCoreConfig, Discriminator("kind")
 ]
 ReadoutChoice: TypeAlias = Annotated[
-    FactorizedReadoutConfig | LinearReadoutConfig | GaussianReadoutConfig, Discriminator("kind")
+    FactorizedReadoutConfig | LinearReadoutConfig | GaussianReadoutConfig | PooledReadoutConfig,
+    Discriminator("kind"),
 ]
+
+POSITIONED = ("gaussian", "pooled")
+"""Readouts whose neurons have a position that a shifter can move."""
 
 
 class VisionConfig(StrictConfig):
@@ -38,11 +43,13 @@ class VisionConfig(StrictConfig):
 
     Args:
         shifter: What is moved by gaze: the frames (``image``), the positions of the readout
-            (``readout``, with the Gaussian readout only), or nothing (``none``).
+            (``readout``, with the readouts ``gaussian`` and ``pooled`` only), or nothing
+            (``none``).
         core: Network from frames to maps: ``conv``, ``separable`` (the Sensorium core) or ``timm``
             (any network of timm).
         readout: ``linear`` weighs every element of the maps, ``factorized`` has one mask and one
-            weight per channel for each neuron, ``gaussian`` reads one position for each neuron.
+            weight per channel for each neuron, ``gaussian`` reads one position for each neuron,
+            ``pooled`` averages under a Gaussian of each neuron.
         planes: Behavior features given to the core as constant planes, in addition to the gray one.
         linear_path: Whether each neuron also has a linear receptive field, added to the core.
         linear_downsample: Pixels, down and across, that the linear path averages into one.
@@ -85,10 +92,10 @@ class Vision(nn.Module):
         self.gaze = GazeCorrection(config.shifter, dims, (across, down))
         self.planes = Columns(dims, config.planes, "the core")
         self.readout = config.readout.build(map_size, dims.n_neurons, has_bias)
-        if config.shifter.kind == "readout" and config.readout.kind != "gaussian":
+        if config.shifter.kind == "readout" and config.readout.kind not in POSITIONED:
             raise ConfigError(
                 f"a {config.readout.kind} readout has no positions that `shifter: readout` could "
-                "move; set `readout: gaussian`, or `shifter: image`"
+                "move; set `readout: gaussian` or `pooled`, or `shifter: image`"
             )
         self.pixels = (
             PixelReadout(dims.frame_size, config.linear_downsample, dims.n_neurons)

@@ -1,0 +1,97 @@
+"""Scores of many rows in several sessions, one row of marks each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from freegaze.reports.style import (
+    BASELINE_COLORS,
+    INK,
+    MARKERS,
+    PAPER,
+    SMALL_PX,
+    few_ticks,
+    house_style,
+    label_axes,
+    new_figure,
+    quiet_grid,
+)
+
+ROW_PX = 40
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """One score of a row in every session, NaN where it is missing.
+
+    Args:
+        label: The row.
+        values: Of each session.
+        lows: Lower ends of their intervals.
+        highs: Upper ends.
+        printed: By the original, of each session.
+    """
+
+    label: str
+    values: Sequence[float]
+    lows: Sequence[float]
+    highs: Sequence[float]
+    printed: Sequence[float]
+
+
+@house_style
+def draw_rows(
+    rows: Sequence[RowScores], sessions: Sequence[str], label: str, width_px: float
+) -> Figure:
+    """Draw each row's score in every session with its interval, and the mean over sessions.
+
+    Args:
+        rows: From top to bottom.
+        sessions: Names of the sessions, in the order of the values.
+        label: What is scored, with its unit.
+        width_px: Width in CSS pixels; the height follows from the number of rows.
+    """
+    figure, (ax,) = new_figure(width_px, 90 + ROW_PX * len(rows))
+    places = np.arange(len(rows))[::-1]
+    offsets = np.linspace(0.12, -0.22, len(sessions)) if len(sessions) > 1 else np.zeros(1)
+    for i, session in enumerate(sessions):
+        color, marker = BASELINE_COLORS[i % len(BASELINE_COLORS)], MARKERS[i % len(MARKERS)]
+        values, lows, highs, printed = (
+            np.array([getattr(row, name)[i] for row in rows], dtype=float)
+            for name in ("values", "lows", "highs", "printed")
+        )
+        ax.hlines(places + offsets[i], lows, highs, color=color, linewidth=1.6, alpha=0.6)
+        ax.plot(values, places + offsets[i], marker, color=color, markersize=5, label=session)
+        if np.isfinite(printed).any():
+            ax.plot(
+                *(printed, places + offsets[i], marker),
+                markerfacecolor="none",
+                color=color,
+                markersize=8,
+                label=f"{session}, printed",
+            )
+    means = [_mean(row.values) for row in rows]
+    ax.vlines(means, places - 0.3, places + 0.2, color=INK, linewidth=2, label="mean")
+    for place, row in zip(places, rows, strict=True):
+        name = ax.text(
+            0.0, place + 0.28, row.label, transform=ax.get_yaxis_transform(), fontsize=SMALL_PX
+        )
+        name.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 1.5})
+    ax.set_ylim(-0.5, len(rows) - 0.2)
+    ax.spines["left"].set_visible(False)
+    few_ticks(ax)
+    ax.set_yticks([])
+    quiet_grid(ax, "x")
+    label_axes(ax, label, "")
+    columns = 2 if width_px < 500 else 4
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
+    return figure
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")

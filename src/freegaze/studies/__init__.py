@@ -1,0 +1,1 @@
+"""Studies: many encoders on many recordings, in one folder."""

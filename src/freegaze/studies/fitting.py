@@ -1,0 +1,64 @@
+"""Fit and evaluate one encoder in a run folder, or continue where that was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from freegaze.evaluation.evaluate import evaluate
+from freegaze.evaluation.storage import save_evaluation
+from freegaze.fitted.storage import load_encoder
+from freegaze.progress import Progress
+from freegaze.recording.recording import Recording
+from freegaze.runs.config import RunConfig
+from freegaze.runs.run_folder import RunFolder
+from freegaze.training.fit import resume, train
+from freegaze.training.processes import make_accelerator
+
+
+def fit_or_resume(
+    recordings: Sequence[Recording],
+    config: RunConfig,
+    folder: Path,
+    progress: Progress | None = None,
+) -> RunFolder:
+    """Fit an encoder in a run folder; a fit that was stopped there goes on.
+
+    Args:
+        recordings: The sessions.
+        config: Configuration of a new run; one that was begun keeps its own.
+        folder: The run folder.
+        progress: Called with (description, done, total) after each step.
+
+    Raises:
+        FreegazeError: As ``freegaze.training.fit.train`` and ``resume`` do.
+    """
+    if (folder / "config.yaml").is_file():
+        return resume(folder, recordings, progress)
+    return train(recordings, config, folder, progress)
+
+
+def evaluate_fit(
+    folder: Path,
+    recordings: Sequence[Recording],
+    config: RunConfig,
+    progress: Progress | None = None,
+    **options: Any,
+) -> None:
+    """Evaluate a finished fit on the device that its training uses; keep the result in its folder.
+
+    Args:
+        folder: The run folder.
+        recordings: The sessions.
+        config: The run's configuration.
+        progress: Called before the evaluation.
+        **options: Arguments of ``freegaze.evaluation.evaluate.evaluate``.
+
+    Raises:
+        FreegazeError: If the fit cannot be loaded, or there is nothing to score.
+    """
+    if progress is not None:
+        progress("evaluating", 0, 1)
+    encoder = load_encoder(folder, make_accelerator(config.training).device)
+    save_evaluation(folder, evaluate(encoder, recordings, **options))
