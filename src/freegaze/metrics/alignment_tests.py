@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Real
-from scipy.fft import irfft, next_fast_len, rfft
+from scipy.fft import next_fast_len
 
 from freegaze.errors import DataError
 from freegaze.metrics.checks import as_pair
@@ -116,8 +116,8 @@ def shifted_correlations(
     fixed = (still - still[window].mean(0)) * inside
 
     def sums(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        spectrum = rfft(columns, size, axis=0) * np.conj(rfft(weights, size, axis=0))
-        return irfft(spectrum, size, axis=0)[place]
+        spectrum = np.fft.rfft(columns, size, axis=0) * np.conj(np.fft.rfft(weights, size, axis=0))
+        return np.fft.irfft(spectrum, size, axis=0)[place]
 
     variance = sums(moved**2, inside) - sums(moved, inside) ** 2 / n
     scale = variance * (fixed**2).sum(0)

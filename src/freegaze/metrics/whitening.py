@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Real
-from scipy.fft import irfft, next_fast_len, rfft
+from scipy.fft import next_fast_len
 from scipy.linalg import solve_toeplitz
 
 RIDGE = 1e-6
@@ -26,8 +26,8 @@ def autocovariance(
     """
     centered = signals - signals.mean(0)
     size = next_fast_len(2 * len(signals), real=True)
-    power = np.abs(rfft(centered, size, axis=0)) ** 2
-    return irfft(power, size, axis=0)[: longest + 1] / len(signals)
+    power = np.abs(np.fft.rfft(centered, size, axis=0)) ** 2
+    return np.fft.irfft(power, size, axis=0)[: longest + 1] / len(signals)
 
 
 def whitening_filter(
@@ -74,5 +74,5 @@ def filter_columns(
     """
     size = next_fast_len(len(signals) + len(weights), real=True)
     centered = signals - signals.mean(0)
-    spectrum = rfft(weights, size, axis=0) * rfft(centered, size, axis=0)
-    return irfft(spectrum, size, axis=0)[: len(signals)]
+    spectrum = np.fft.rfft(weights, size, axis=0) * np.fft.rfft(centered, size, axis=0)
+    return np.fft.irfft(spectrum, size, axis=0)[: len(signals)]
