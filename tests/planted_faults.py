@@ -303,6 +303,13 @@ FAULTS = (
         "tests/unit/test_metrics_nulls.py",
     ),
     Fault(
+        "drifts over trials count for predictions",
+        "metrics/alignment_tests.py",
+        "return min(TRIAL_ORDER, max(1, n_trials // 10))",
+        "return 0",
+        "tests/unit/test_metrics_alignment_tests.py",
+    ),
+    Fault(
         "noise is the variance over time",
         "metrics/ceilings.py",
         "residual = observed - _group_means(observed, index, counts)[index]",

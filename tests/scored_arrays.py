@@ -23,5 +23,5 @@ def scored_arrays(predicted, observed, context, *, is_trial=False, is_tracked=No
         repeat_cells=np.full(n_bins, NOT_REPEATED),
         bin_width_s=context.bin_width_s,
         response_kind=context.response_kind,
-        chance=unknown_chance(n_neurons),
+        chance=unknown_chance(n_neurons, "made up"),
     )

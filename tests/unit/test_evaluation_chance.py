@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from builders import make_recording, make_trial_recording
 from freegaze.evaluation.chance import Chance, chance_correlation
 from freegaze.fitted.encoder import Prediction
-from freegaze.metrics.nulls import N_PERMUTATIONS, N_SHIFTS
+from freegaze.metrics.alignment_tests import N_PERMUTATIONS
 from freegaze.recording.recording import Segment
 
 
@@ -22,7 +24,10 @@ def test_true_rates_beat_every_shift_and_unrelated_ones_do_not():
     recording = make_recording(n_bins=12000, n_neurons=6, segments=segments)
     true = chance_of(recording, recording.reference_rates["oracle"], 4000)
     assert true.method == "time shift"
-    np.testing.assert_allclose(true.p, 1 / (1 + N_SHIFTS // 2))
+    # shifts by a quarter of 12,000 bins leave bins 4,000 to 9,000 of the scored ones
+    assert true.least_p == 1 / 3001
+    assert (true.p <= 2 * true.least_p).all()
+    assert true.n_bins == 5000
     assert np.abs(true.correlation).max() < 0.05
     unrelated = make_recording(n_bins=12000, n_neurons=6, seed=9).reference_rates["oracle"]
     assert chance_of(recording, unrelated, 4000).p.mean() > 0.2
@@ -30,21 +35,34 @@ def test_true_rates_beat_every_shift_and_unrelated_ones_do_not():
 
 def test_trials_are_permuted():
     recording = make_trial_recording(n_trials=40, n_bins=20)
-    chance = chance_of(recording, recording.reference_rates["oracle"], 600)
-    assert (chance.method, chance.n_null) == ("trial permutation", N_PERMUTATIONS)
-    np.testing.assert_allclose(chance.p, 1 / (1 + N_PERMUTATIONS))
+    chance = chance_of(recording, recording.reference_rates["oracle"], 400)
+    assert chance.method == "trial permutation"
+    assert chance.least_p == 1 / (1 + N_PERMUTATIONS)
+    np.testing.assert_array_equal(chance.columns()["correlation_p_least"], chance.least_p)
 
 
 def test_too_short_a_prediction_says_that_chance_is_unknown():
-    recording = make_recording(n_bins=2000)  # 100 s: no shift by 60 s leaves anything
+    recording = make_recording(n_bins=2000)  # 100 s: shifts of a quarter are 25 s
     chance = chance_of(recording, recording.reference_rates["oracle"], 1000)
     assert chance.method == "none"
+    assert "at least 30 s are needed" in chance.reason
     assert np.isnan(chance.p).all()
+
+
+def test_one_short_trial_among_many_does_not_cut_the_others():
+    """One trial of 2 bins among 40 of 50: the test is of 1,950 of 1,952 bins."""
+    lengths = [2] + [50] * 39
+    edges = np.concatenate([[0], np.cumsum(lengths)])
+    segments = [Segment(a, b, "test", trial=True) for a, b in pairwise(edges.tolist())]
+    recording = make_recording(n_bins=int(edges[-1]), segments=segments)
+    assert chance_of(recording, recording.reference_rates["oracle"], 0).n_bins == 1950
 
 
 def test_one_trial_says_that_chance_is_unknown():
     recording = make_trial_recording(n_trials=4, n_bins=20)
-    assert chance_of(recording, recording.reference_rates["oracle"], 60).method == "none"
+    assert chance_of(recording, recording.reference_rates["oracle"], 60).reason.startswith(
+        "1 scored trials"
+    )
 
 
 def test_chance_survives_plain_values():

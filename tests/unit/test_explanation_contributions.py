@@ -73,7 +73,7 @@ def test_rows_keep_neuron_and_group() -> None:
     assert table["unit_id"].tolist() == ["unit_0"] * 3 + ["unit_1"] * 3
     assert table["group"].tolist() == ["vision", "eye", "speed"] * 2
     assert table["p"].tolist() == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
-    assert table["correlation"].tolist() == [1.0, 8.0, 15.0] * 2
+    assert table["correlation"].tolist() == [1.0, 9.0, 17.0] * 2
     assert about.iloc[1].tolist() == ["unit_1", 0.1, 0.2, 0.3, "none"]
 
 
@@ -141,7 +141,7 @@ def test_a_product_of_speed_and_vision_is_of_class_speed_and_multiplicative() ->
     seen = table[table["group"] == "vision"]
     assert seen["is_significant"].all()
     # The bound on p cannot be lower than 1 / (1 + n / 2).
-    assert table["p"].min() == pytest.approx(1 / 201)
+    assert table["p"].min() == table["least_p"].min() == pytest.approx(1 / 200)
 
 
 def test_models_are_fitted_on_training_and_validation_bins_and_scored_on_others(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from scipy.signal import lfilter
 from scipy.stats import false_discovery_control, kstest
 
 from freegaze.errors import ConfigError, DataError, ShapeError
@@ -18,6 +19,7 @@ from freegaze.explanation.contributions.regression import (
     neuron_contributions,
     signal_columns,
 )
+from freegaze.metrics.whitening import autocovariance, whitening_filter
 from type_checks import unchecked
 
 WIDTH_S = 0.5
@@ -72,14 +74,21 @@ def test_shifted_statistics_are_those_of_a_plain_loop(family: str, group: str) -
     shifts = np.array([-120, -61, 60, 119])
     found = module._shifted_statistics(data, parts, without, group, np.arange(900), shifts)
     rows = np.arange(120, 900 - 120)
-    residual = (data.responses - without.mean)[rows]
+    everywhere = data.responses - without.mean
+    slow_part = whitening_filter(autocovariance(everywhere[:, None], 20))[:, 0]  # 10 s of 0.5 s
+
+    def fast(columns: np.ndarray) -> np.ndarray:
+        return lfilter(slow_part, [1.0], columns - columns.mean(0), axis=0)
+
+    residual, moved, design = fast(everywhere)[rows], fast(parts[group]), fast(without.design)
+    design[:, 0] = 1.0
     weight = without.mean[rows] if family == "poisson" else np.ones(len(rows))
     if family == "gaussian":
         residual = residual / residual.std()
-    design = without.design[rows]
+    design = design[rows]
     gram = design.T @ (weight[:, None] * design) + RIDGE * np.eye(design.shape[1])
     for shift, statistic in zip([0, *shifts], found, strict=True):
-        columns = parts[group][rows + shift]
+        columns = moved[rows + shift]
         cross = columns.T @ (weight[:, None] * design)
         score = columns.T @ residual - cross @ np.linalg.solve(gram, design.T @ residual)
         information = columns.T @ (weight[:, None] * columns) + RIDGE * np.eye(columns.shape[1])
@@ -167,22 +176,24 @@ def test_p_is_uniform_by_chance_and_small_where_something_is() -> None:
 
 
 def test_p_counts_the_place_among_half_of_the_shifts() -> None:
-    bound, tail = module._p_values(np.array([5.0, *np.arange(1.0, 9.0)]))  # 5, 6, 7, 8 are as high
+    # 5, 6, 7 and 8 are as high
+    bound, least, tail = module._p_values(np.array([5.0, *np.arange(1.0, 9.0)]))
     assert bound == pytest.approx(5 / (1 + 4))
+    assert least == pytest.approx(1 / 5)
     assert module._p_values(np.array([9.0, *np.arange(1.0, 9.0)]))[0] == pytest.approx(1 / 5)
     assert 0 < tail < 1
     assert np.isnan(module._p_values(np.array([5.0]))).all()
 
 
-def test_shifts_are_linear_alike_to_both_sides_and_of_a_minute() -> None:
-    rows, shifts = module._shifts(make(n=10_000), 200, 60.0, None)
+def test_shifts_are_linear_alike_to_both_sides_and_start_at_zero() -> None:
+    rows, shifts = module._shifts(make(n=10_000), 10_000, 0.2)
     assert (rows == np.arange(10_000)).all()
-    assert (np.sort(-shifts) == shifts).all()
-    assert (np.abs(shifts).min(), np.abs(shifts).max()) == (120, 1500)
-    assert len(shifts) == 200
-    assert len(module._shifts(make(n=500), 200, 60.0, None)[1]) == 0
-    short = neuron_contributions(make(n=500), n_shifts=200)
-    assert all(np.isnan(g.p) and np.isnan(g.p_tail) for g in short.groups)
+    assert (shifts == [s for s in range(-2000, 2001) if s]).all()
+    coarse = module._shifts(make(n=10_000), 200, 0.2)[1]
+    assert (coarse == [s for s in range(-2000, 2001, 20) if s]).all()
+    assert len(module._shifts(make(n=500), 200, 0.1)[1]) == 0  # a tenth is less than 30 s
+    short = neuron_contributions(make(n=500), n_shifts=200, max_share=0.1)
+    assert all(np.isnan([g.p, g.least_p, g.p_tail]).all() for g in short.groups)
     assert all(np.isfinite(g.deviance) for g in short.groups)
 
 
@@ -206,7 +217,7 @@ def in_trials(
 
 
 def only_p(data: ContributionData) -> float:
-    return neuron_contributions(data, n_shifts=1000).groups[1].p
+    return neuron_contributions(data).groups[1].p
 
 
 def test_what_all_trials_share_is_chance() -> None:
@@ -236,9 +247,9 @@ def test_places_among_shifts_by_trials_are_uniform() -> None:
         parts = module._parts(data)
         without = module._Fit(data, parts, ["vision", "scene"])
         found = module._shifted_statistics(
-            data, parts, without, "speed", *module._shifts(data, 1000, 60.0, None)
+            data, parts, without, "speed", *module._shifts(data, 1000, 0.2)
         )
-        assert len(found) == 1 + 2 * (25 - 3 + 1)  # 3 trials are 60 s, 25 a quarter
+        assert len(found) == 1 + 2 * 20  # 20 trials are a fifth
         place = 1 + (found[1:] >= found[0]).sum()
         places.append((place - np.random.default_rng(seed).uniform()) / len(found))
     assert kstest(places, "uniform").statistic < 0.16
@@ -254,25 +265,17 @@ def test_drifts_over_trials_are_no_discoveries() -> None:
 def test_what_follows_behavior_from_trial_to_trial_is_found() -> None:
     rng = np.random.default_rng(0)
     behavior = slow(rng, 100, 2.0)[:, None] + 0.5 * rng.normal(size=(100, 10))
-    assert only_p(in_trials(behavior, np.exp(0.3 * behavior))) == 1 / 24
-
-
-def test_trials_are_cut_to_the_length_that_keeps_most_bins() -> None:
-    trials = np.repeat(np.arange(5), [4, 6, 1, 5, 4])  # 5 x 1, 4 x 4, 2 x 5 or 1 x 6 bins
-    rows, length = module._equal_trials(trials)
-    assert length == 4
-    assert rows.tolist() == [*range(4), *range(4, 8), *range(11, 15), *range(16, 20)]
+    assert only_p(in_trials(behavior, np.exp(0.3 * behavior))) == 1 / 21
 
 
 def test_shifts_over_trials_are_whole_trials() -> None:
     behavior = np.zeros((100, 10))
     data = in_trials(behavior, behavior + 1)
-    rows, shifts = module._shifts(data, 1000, 60.0, None)
+    rows, shifts = module._shifts(data, 1000, 0.2)
     assert (rows == np.arange(1000)).all()
-    assert (np.abs(shifts[len(shifts) // 2 :]) == 10 * np.arange(3, 26)).all()
-    assert (np.sort(-shifts) == shifts).all()
-    few = in_trials(behavior[:50], behavior[:50] + 1)  # 12 - 3 + 1 shifts to a side
-    assert len(module._shifts(few, 1000, 60.0, None)[1]) == 0
+    assert (shifts == [10 * s for s in range(-20, 21) if s]).all()
+    few = in_trials(behavior[:94], behavior[:94] + 1)  # 18 shifts to a side
+    assert len(module._shifts(few, 1000, 0.2)[1]) == 0
     assert np.isnan(only_p(few))
 
 

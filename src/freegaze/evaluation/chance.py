@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from freegaze.fitted.encoder import Prediction
-from freegaze.metrics.metric import ScoreContext
-from freegaze.metrics.nulls import (
-    MAX_SHIFT_S,
-    MIN_SHIFT_S,
-    NullScores,
-    permutation_null,
-    time_shift_null,
+from freegaze.metrics.alignment_tests import (
+    FEWEST_TRIALS,
+    AlignmentTest,
+    shift_test,
+    trial_test,
 )
+from freegaze.metrics.metric import ScoreContext
+from freegaze.metrics.nulls import NullScores, equal_trials, permutation_null, time_shift_null
 from freegaze.recording.recording import Recording
 
 METRIC = "correlation"
@@ -26,6 +26,12 @@ METRIC = "correlation"
 LOST_SHARE = 0.25
 """Share of the predicted time that the longest shift may take from each end."""
 
+KEPT_SHARE = 0.5
+"""Share of the scored bins that the longest shift must leave."""
+
+SHORTEST_REACH_S = 30.0
+"""Longest shift, in seconds, below which nothing is tested: the signals hardly change in it."""
+
 
 @dataclass(frozen=True)
 class Chance:
@@ -33,36 +39,64 @@ class Chance:
 
     Args:
         correlation: Mean correlation by chance of each neuron, (neuron,); NaN where none is known.
-        p: How probable a correlation as high as the true one is by chance, (neuron,); for shifts
-            the conservative bound, which n shifts to a side keep at 1 / (1 + n) or above.
-        method: ``time shift``, ``trial permutation``, or ``none`` where less than two minutes (or
-            two trials) were predicted.
-        n_null: Number of shifts or permutations.
+        p: How probable a correlation as high as the true one is by chance, (neuron,), slow parts
+            taken out (see ``freegaze.metrics.alignment_tests``); NaN where it was not tested.
+        method: ``time shift``, ``trial permutation``, or ``none`` where nothing was tested.
+        n_null: Number of shifts or permutations behind ``correlation``.
+        least_p: The least p that the test can give; NaN where nothing was tested.
+        n_bins: Scored bins that the test is of.
+        reason: Why nothing was tested; empty where something was.
     """
 
     correlation: Float[np.ndarray, " neuron"]
     p: Float[np.ndarray, " neuron"]
     method: str
     n_null: int
+    least_p: float = float("nan")
+    n_bins: int = 0
+    reason: str = ""
 
     def columns(self) -> dict[str, np.ndarray]:
         """Return columns of the table of scores."""
-        return {f"{METRIC}_null": self.correlation, f"{METRIC}_p": self.p}
+        least_p = np.full(len(self.p), self.least_p)
+        return {
+            f"{METRIC}_null": self.correlation,
+            f"{METRIC}_p": self.p,
+            f"{METRIC}_p_least": least_p,
+        }
+
+    def about(self) -> dict[str, Any]:
+        """Return how chance was found, as plain values."""
+        return {
+            "method": self.method,
+            "n_null": self.n_null,
+            "least_p": self.least_p,
+            "n_bins": self.n_bins,
+            "reason": self.reason,
+        }
 
     def select(self, neurons: np.ndarray | slice) -> Chance:
         """Return some of the neurons."""
-        return Chance(self.correlation[neurons], self.p[neurons], self.method, self.n_null)
+        return replace(self, correlation=self.correlation[neurons], p=self.p[neurons])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         plain = {"correlation": self.correlation.tolist(), "p": self.p.tolist()}
-        return {**plain, "method": self.method, "n_null": self.n_null}
+        return {**plain, **self.about()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Chance:
         """Rebuild from ``to_dict``."""
         numbers = {key: np.array(values[key], dtype=np.float64) for key in ("correlation", "p")}
-        return cls(**numbers, method=str(values["method"]), n_null=int(values["n_null"]))
+        least_p = values.get("least_p")  # evaluations of version 0.1 have neither it nor a reason
+        return cls(
+            **numbers,
+            method=str(values["method"]),
+            n_null=int(values["n_null"]),
+            least_p=float("nan") if least_p is None else float(least_p),
+            n_bins=int(values.get("n_bins", 0)),
+            reason=str(values.get("reason", "")),
+        )
 
 
 def chance_correlation(
@@ -75,9 +109,9 @@ def chance_correlation(
     """Correlate predictions with what was recorded at other times.
 
     Where all scored bins lie in trials, trials are permuted: what is the same in every trial is
-    then part of the chance. Elsewhere predictions are shifted by one to three minutes along all
-    predicted bins, one after the other. A shift across a break or a bin without prediction is
-    longer in truth, never shorter.
+    then part of the chance. Elsewhere predictions are shifted along all predicted bins, one after
+    the other, as far as half of the scored bins allow. A shift across a break or a bin without
+    prediction is longer in truth, never shorter.
 
     Args:
         recording: The session, with the predicted neurons in the predicted order.
@@ -96,9 +130,15 @@ def chance_correlation(
     return _by_shift(recording, prediction, is_scored, baseline)
 
 
-def unknown_chance(n_neurons: int) -> Chance:
-    """Return what is said of chance where it cannot be told."""
-    return Chance(np.full(n_neurons, np.nan), np.full(n_neurons, np.nan), "none", 0)
+def unknown_chance(n_neurons: int, reason: str) -> Chance:
+    """Return what is reported where chance is not tested.
+
+    Args:
+        n_neurons: Number of neurons.
+        reason: Why, for people.
+    """
+    nothing = np.full(n_neurons, np.nan)
+    return Chance(nothing, nothing.copy(), "none", 0, reason=reason)
 
 
 def _by_permutation(
@@ -109,32 +149,52 @@ def _by_permutation(
     baseline: np.ndarray,
     seed: int,
 ) -> Chance:
-    trials = segment[is_scored]
-    if len(np.unique(trials)) < 2:
-        return unknown_chance(len(prediction.unit_ids))
-    observed = recording.responses[prediction.targets[is_scored]]
-    context = _context(recording, baseline, trials)
-    null = permutation_null(METRIC, prediction.rates[is_scored], observed, context, seed=seed)
-    return _as_chance(null, "trial permutation")
+    trials = equal_trials(segment[is_scored])
+    if len(trials) < FEWEST_TRIALS:
+        return unknown_chance(
+            len(prediction.unit_ids),
+            f"{len(trials)} scored trials of one length, at least {FEWEST_TRIALS} are needed",
+        )
+    rates, observed = (
+        prediction.rates[is_scored],
+        recording.responses[prediction.targets[is_scored]],
+    )
+    context = _context(recording, baseline, segment[is_scored])
+    null = permutation_null(METRIC, rates, observed, context, seed=seed)
+    return _as_chance(null, trial_test(rates, observed, trials, seed), "trial permutation")
 
 
 def _by_shift(
     recording: Recording, prediction: Prediction, is_scored: np.ndarray, baseline: np.ndarray
 ) -> Chance:
-    n_bins = len(prediction.targets)
-    longest_s = min(MAX_SHIFT_S, LOST_SHARE * n_bins * recording.bin_width_s)
-    reach = int(longest_s / recording.bin_width_s)
-    if longest_s < MIN_SHIFT_S or not is_scored[reach : n_bins - reach].any():
-        return unknown_chance(len(prediction.unit_ids))
+    reach = _longest_shift(is_scored)
+    if reach * recording.bin_width_s < SHORTEST_REACH_S:
+        return unknown_chance(
+            len(prediction.unit_ids),
+            f"predictions can be shifted by {reach * recording.bin_width_s:.3g} s, at least "
+            f"{SHORTEST_REACH_S:g} s are needed; predict a longer recording",
+        )
+    rates, observed = prediction.rates, recording.responses[prediction.targets]
     null = time_shift_null(
         METRIC,
-        prediction.rates,
-        recording.responses[prediction.targets],
-        _context(recording, baseline, np.zeros(n_bins, dtype=np.int64)),
+        rates,
+        observed,
+        _context(recording, baseline, np.zeros(len(rates), dtype=np.int64)),
         scored=is_scored,
-        max_shift_s=longest_s,
+        max_shift_s=reach * recording.bin_width_s,
     )
-    return _as_chance(null, "time shift")
+    test = shift_test(rates, observed, is_scored, reach, recording.bin_width_s)
+    return _as_chance(null, test, "time shift")
+
+
+def _longest_shift(is_scored: Bool[np.ndarray, " window"]) -> int:
+    """Return the longest shift in bins that leaves enough scored bins and time."""
+    n_bins, scored = len(is_scored), np.flatnonzero(is_scored)
+    room = np.sort(np.minimum(scored, n_bins - 1 - scored))  # from each bin to the nearer end
+    if not len(room):
+        return 0
+    leaves_enough = int(room[min(len(room) - 1, int((1 - KEPT_SHARE) * len(room)))])
+    return min(leaves_enough, int(LOST_SHARE * n_bins))
 
 
 def _context(recording: Recording, baseline: np.ndarray, segment_ids: np.ndarray) -> ScoreContext:
@@ -142,5 +202,5 @@ def _context(recording: Recording, baseline: np.ndarray, segment_ids: np.ndarray
     return ScoreContext(baseline, segment_ids, recording.bin_width_s, kind)
 
 
-def _as_chance(null: NullScores, method: str) -> Chance:
-    return Chance(null.mean, null.p_conservative, method, null.n_null)
+def _as_chance(null: NullScores, test: AlignmentTest, method: str) -> Chance:
+    return Chance(null.mean, test.p, method, null.n_null, test.least_p, null.n_bins)

@@ -5,8 +5,9 @@ Columns, where X is the name of a registered metric that applies to the kind of 
 session_id, unit_id, rate_hz, n_bins   which neuron; mean rate in training; scored bins
 X, X_low, X_high                       score with its 95 % interval (resampling blocks of time)
 n_bins_tracked, X_tracked, ..._low, ..._high   the same over bins whose inputs were all tracked
-correlation_null, correlation_p        correlation by chance (shifted, or against other trials), and
-                                       the probability of one as high as the true one
+correlation_null                       correlation by chance (shifted, or against other trials)
+correlation_p, correlation_p_least     probability of one as high as the true one, and the least
+                                       possible; NaN where it was not tested
 noise_ceiling, feve, cc_norm           where trials repeat a stimulus (neurons with enough signal)
 R_X                                    score of a reference R (a simulation's oracle, attainable;
                                        condition_mean where a condition is given)

@@ -14,7 +14,7 @@ from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.metrics.intervals import LEVEL, NO_INTERVAL, mean_interval, median_interval
 from freegaze.metrics.pooling import pool_draws
 
-NOT_SCORES = ("session_id", "unit_id", "rate_hz", "n_bins", "n_bins_tracked")
+NOT_SCORES = ("session_id", "unit_id", "rate_hz", "n_bins", "n_bins_tracked", "correlation_p_least")
 
 
 def summarize(
@@ -50,7 +50,7 @@ def _part(scores: Sequence[NeuronScores], sessions: Sequence[ScoredSession]) -> 
         "scores": {n: _entry(n, scores) for n in dict.fromkeys(names) if n not in NOT_SCORES},
     }
     if len(sessions) == 1:
-        part["chance"] = {"method": sessions[0].chance.method, "n_null": sessions[0].chance.n_null}
+        part["chance"] = sessions[0].chance.about()
     if len(scores) == 1 and scores[0].extra:
         part[scores[0].extra.name] = dict(scores[0].extra.summary)
     return part

@@ -20,6 +20,9 @@ from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.recording.recording import Recording
 
+WITHOUT_RECORDING = "the recording was not given; score the file with it"
+"""Why chance is not tested beside other evaluations."""
+
 
 def score_predictions(
     path: Path | str,
@@ -119,7 +122,7 @@ def _replace_rates(session: ScoredSession, prediction: Prediction) -> ScoredSess
     neurons = np.array([place[unit] for unit in prediction.unit_ids])
     rates = prediction.rates[np.isin(prediction.targets, session.targets)]
     shared = session.select(bins, neurons)
-    return replace(shared, rates=rates, chance=unknown_chance(len(neurons)))
+    return replace(shared, rates=rates, chance=unknown_chance(len(neurons), WITHOUT_RECORDING))
 
 
 def _score_external(

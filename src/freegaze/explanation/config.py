@@ -18,8 +18,8 @@ class ExplainConfig(StrictConfig):
         n_starts: Starting images of each neuron's ascent.
         ascent_steps: Most steps of an ascent.
         n_saliency_windows: Test windows over which saliency is averaged.
-        n_shifts: Time shifts behind each p value of a contribution; fewer where shifts are whole
-            trials and there are not so many.
+        n_shifts: Time shifts behind each p value of a contribution at most; fewer where the
+            recording has fewer bins or trials to shift by.
         false_discovery_rate: Nominal, of contributions that count as significant, over neurons and
             groups. What the visual drive misses makes the true one higher: see
             ``docs/results.md``.
@@ -31,5 +31,5 @@ class ExplainConfig(StrictConfig):
     n_starts: int = Field(default=8, ge=1)
     ascent_steps: int = Field(default=40, ge=1)
     n_saliency_windows: int = Field(default=500, ge=1)
-    n_shifts: int = Field(default=1000, ge=2)
+    n_shifts: int = Field(default=10_000, ge=2)
     false_discovery_rate: float = Field(default=0.02, gt=0, lt=1)

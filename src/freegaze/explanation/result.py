@@ -36,7 +36,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "saliency": ("unit_id", "signal", "base", "absolute", "signed", "via_gaze", "integrated"),
     "contributions": (
         *("unit_id", "group", "deviance", "correlation", "only_deviance", "only_correlation"),
-        *("statistic", "p", "p_tail", "is_significant"),
+        *("statistic", "p", "least_p", "p_tail", "is_significant"),
     ),
     "tuning": (
         *("unit_id", "signal", "unit", "level", "observed", "observed_se", "predicted", "n_bins"),
@@ -110,7 +110,8 @@ class SessionExplanation:
         contributions: One row per neuron and group (``vision``, ``eye``, ``head``, ``speed``,
             ``pupil``): ``unit_id``, ``group``, ``deviance`` and ``correlation`` (unique
             contribution of the group on test bins), ``only_deviance``, ``only_correlation`` (of a
-            model of the group alone), ``statistic``, ``p``, ``p_tail``, ``is_significant``.
+            model of the group alone), ``statistic``, ``p``, ``least_p``
+            (the least p possible), ``p_tail``, ``is_significant``.
         tuning: One row per neuron, signal and level: ``unit_id``, ``signal``, ``unit``, ``level``,
             ``observed``, ``observed_se``, ``predicted``, ``n_bins``.
         gaze_shifts: One row per neuron, direction (``left``, where gaze velocity is positive, or

@@ -17,14 +17,11 @@ from freegaze.contiguous import run_bounds
 from freegaze.errors import ConfigError, DataError
 from freegaze.metrics.metric import METRICS, Metric, ScoreContext
 
-MIN_SHIFT_S = 60.0
-"""Shortest shift in seconds: longer than the states that it must not leave aligned."""
-
 MAX_SHIFT_S = 180.0
 """Longest shift in seconds; this much is lost at both ends of each segment."""
 
 N_SHIFTS = 100
-"""Number of shifts, half of them to each side: every 2.4 s with the limits above."""
+"""Number of shifts, half of them to each side: every 3.6 s with the limit above."""
 
 N_PERMUTATIONS = 100
 """Number of permutations of trials."""
@@ -40,9 +37,9 @@ class NullScores:
         mean: Mean of the null scores of each neuron.
         percentile_95: Their 95th percentile; the 5th for errors.
         p_value: Share of null scores, the true one included, that are as good as the true one.
-        p_conservative: A bound on the probability of a p this small by chance for any two signals,
-            the one shifted being stationary (time shifts only; equal to ``p_value`` for
-            permutations).
+        p_conservative: m / (1 + n) for the m-th best of the true score and n shifts to a side: a
+            bound for any two signals, the one shifted being stationary. For permutations
+            ``p_value``, which assumes that trials can be exchanged; `trial_test` does not.
         n_null: Number of null scores.
         n_bins: Number of bins that the true and the null scores are over.
     """
@@ -63,18 +60,18 @@ def time_shift_null(
     observed: Real[np.ndarray, "time neuron"],
     context: ScoreContext,
     scored: Bool[np.ndarray, " time"] | None = None,
-    min_shift_s: float = MIN_SHIFT_S,
     max_shift_s: float = MAX_SHIFT_S,
     n_shifts: int = N_SHIFTS,
 ) -> NullScores:
-    """Score predictions shifted against the recording by one to three minutes.
+    """Score predictions shifted against the recording, evenly from no shift to the longest.
 
-    The recorded bins stay the same for all shifts: those from which ``max_shift_s`` to both sides
-    lies within their segment. The true score is taken over them too.
+    The shortest shifts are kept: without the neighbors of zero, the bound ``p_conservative`` does
+    not hold. The recorded bins stay the same for all shifts: those from which ``max_shift_s`` to
+    both sides lies within their segment. The true score is taken over them too.
 
     Where test segments are too short for that, pass the whole session, on which the model can
     predict as well, with ``scored`` marking the test bins and ``context.segment_ids`` the
-    stretches recorded without a break; or use `permutation_null` with the segments as trials.
+    segments recorded without a break; or use `permutation_null` with the segments as trials.
 
     Args:
         metric_name: Name of a registered metric.
@@ -82,7 +79,6 @@ def time_shift_null(
         observed: Recorded responses.
         context: Training baselines, segments, bin width and kind of response.
         scored: Recorded bins that count; all by default.
-        min_shift_s: Shortest shift in seconds.
         max_shift_s: Longest shift in seconds.
         n_shifts: Number of shifts, half of them to each side.
 
@@ -90,15 +86,15 @@ def time_shift_null(
         True and null scores.
 
     Raises:
-        ConfigError: If the limits leave no shift.
+        ConfigError: If the limit leaves no shift.
         DataError: If no segment is long enough.
         ShapeError: If shapes disagree.
 
-    Source: K. D. Harris (2020), arXiv:2012.06862, with the shortest shifts left out.
+    Source: K. D. Harris (2020), arXiv:2012.06862.
     """
     metric = METRICS.get(metric_name)
     predicted, observed = metric.check(predicted, observed, context)
-    shifts = _shifts(min_shift_s, max_shift_s, n_shifts, context.bin_width_s)
+    shifts = _shifts(max_shift_s, n_shifts, context.bin_width_s)
     window = _central_window(context.segment_ids, int(shifts.max()))
     if scored is not None:
         window &= scored
@@ -123,8 +119,8 @@ def permutation_null(
 ) -> NullScores:
     """Score the predictions of each trial against the recording of another one.
 
-    Each segment is a trial. Trials are cut to the length of the shortest. A permutation leaves no
-    trial in its place, so that the null holds no true pair.
+    Each segment is a trial. The true score and the null scores are of the same bins: those of
+    `equal_trials`. A permutation leaves no trial in its place, so that the null holds no true pair.
 
     Args:
         metric_name: Name of a registered metric.
@@ -146,7 +142,9 @@ def permutation_null(
     predicted, observed = metric.check(predicted, observed, context)
     if n_permutations < 1:
         raise ConfigError(f"a null needs at least one permutation, got {n_permutations}")
-    trials = _trial_bins(context.segment_ids)
+    trials = equal_trials(context.segment_ids)
+    if len(trials) < 2:
+        raise DataError("permuting trials needs at least two segments of one length, got one")
     bins = trials.ravel()
     segment_ids = np.repeat(np.arange(len(trials)), trials.shape[1])
     context = replace(context, segment_ids=segment_ids)
@@ -158,17 +156,35 @@ def permutation_null(
     return _summarize(metric, value, null, len(bins), n_tail=n_permutations)
 
 
-def _shifts(
-    min_shift_s: float, max_shift_s: float, n_shifts: int, bin_width_s: float
-) -> Integer[np.ndarray, " shift"]:
-    """Return shifts in bins, evenly spaced and alike to both sides."""
-    shortest, longest = np.ceil(min_shift_s / bin_width_s), np.floor(max_shift_s / bin_width_s)
-    if not 0 < shortest <= longest or n_shifts < 2:
+def equal_trials(
+    segment_ids: Integer[np.ndarray, " time"],
+) -> Integer[np.ndarray, "trial bin"]:
+    """Return the bins of trials cut to one length: that which keeps most bins.
+
+    Args:
+        segment_ids: Label of the trial of each bin; shorter trials are left out.
+
+    Example:
+        >>> equal_trials(np.array([0, 0, 0, 1, 2, 2, 2]))
+        array([[0, 1, 2],
+               [4, 5, 6]])
+    """
+    first, stop = run_bounds(segment_ids)
+    lengths = stop - first
+    length = int(max(np.unique(lengths), key=lambda n: n * (lengths >= n).sum()))
+    return first[lengths >= length, None] + np.arange(length)
+
+
+def _shifts(max_shift_s: float, n_shifts: int, bin_width_s: float) -> Integer[np.ndarray, " shift"]:
+    """Return multiples of one shift in bins, without zero, alike to both sides."""
+    longest = int(np.floor(max_shift_s / bin_width_s + 1e-9))
+    if longest < 1 or n_shifts < 2:
         raise ConfigError(
-            f"no shift of {min_shift_s:g} to {max_shift_s:g} s at {bin_width_s:g} s a bin; "
-            "`max_shift_s` must be at least `min_shift_s`, both positive, and `n_shifts` at least 2"
+            f"no shift of up to {max_shift_s:g} s at {bin_width_s:g} s per bin; `max_shift_s` must "
+            "be at least one bin, and `n_shifts` at least 2"
         )
-    one_side = np.unique(np.linspace(shortest, longest, n_shifts // 2).astype(int))
+    step = max(1, longest // (n_shifts // 2))
+    one_side = step * np.arange(1, min(n_shifts // 2, longest // step) + 1)
     return np.concatenate([-one_side[::-1], one_side])
 
 
@@ -177,13 +193,6 @@ def _central_window(segment_ids: np.ndarray, reach: int) -> Bool[np.ndarray, " t
     for first, stop in zip(*run_bounds(segment_ids), strict=True):
         window[first + reach : max(first + reach, stop - reach)] = True
     return window
-
-
-def _trial_bins(segment_ids: np.ndarray) -> Integer[np.ndarray, "trial bin"]:
-    first, stop = run_bounds(segment_ids)
-    if len(first) < 2:
-        raise DataError("permuting trials needs at least two segments, got one")
-    return first[:, None] + np.arange((stop - first).min())
 
 
 def _derangement(n: int, rng: np.random.Generator) -> Integer[np.ndarray, " n"]:

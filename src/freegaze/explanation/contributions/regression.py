@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float, Integer
 from scipy.fft import next_fast_len
 from scipy.stats import false_discovery_control, gamma
 
-from freegaze.contiguous import run_bounds
 from freegaze.errors import ConfigError, DataError, ShapeError
 from freegaze.explanation.contributions.glm import (
     RIDGE,
@@ -27,21 +26,23 @@ from freegaze.explanation.contributions.glm import (
     mean_and_slope,
     newton,
 )
-from freegaze.metrics.nulls import MIN_SHIFT_S
+from freegaze.metrics.alignment_tests import MEMORY_S
+from freegaze.metrics.nulls import equal_trials
+from freegaze.metrics.whitening import autocovariance, filter_columns, whitening_filter
 
 VISION, SCENE = "vision", "scene"
 
-MAX_SHARE = 0.15
-"""Share of the recording that the longest shift takes from each end."""
+MAX_SHARE = 0.2
+"""Share of the recording, or of the trials, that the longest shift takes from each end."""
 
-TRIALS_SHARE = 0.25
-"""The same of the trials, where shifts are whole trials: these are few."""
+SHORTEST_REACH_S = 30.0
+"""Longest shift, in seconds, below which nothing is tested: the signals hardly change in it."""
 
-FEWEST_TRIALS = 10
-"""Shifts by whole trials to each side, at least: fewer leave no p below 0.1."""
+FEWEST_SHIFTS = 19
+"""Shifts to each side, at least: fewer leave no p of 0.05."""
 
-N_SHIFTS = 1000
-"""Number of shifts, half of them to each side."""
+N_SHIFTS = 10_000
+"""Number of shifts at most, half of them to each side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,7 @@ class Contribution:
             leave.
         p: Bound on the probability of a statistic as high by chance: m / (1 + n / 2) where it is
             the m-th of itself and n shifts. NaN where the recording is too short to shift.
+        least_p: The least p that the shifts can give; NaN where there are none.
         p_tail: The same from a gamma distribution fitted to the shifted statistics, which can be
             smaller, and trusts their tail.
     """
@@ -70,6 +72,7 @@ class Contribution:
     only_correlation: float
     statistic: float
     p: float
+    least_p: float
     p_tail: float
 
 
@@ -140,27 +143,25 @@ def neuron_contributions(
     data: ContributionData,
     *,
     n_shifts: int = N_SHIFTS,
-    min_shift_s: float = MIN_SHIFT_S,
-    max_share: float | None = None,
+    max_share: float = MAX_SHARE,
 ) -> NeuronContributions:
     """Tell what vision and each group of behavior signals add to one neuron's responses.
 
     Every model is a generalized linear one with log drive and its square, the scene's columns, and
     the groups' columns. A group's statistic is that of a score test against the model without it,
-    over training and test bins; it is computed for all shifts of the group at once, by Fourier
-    transform. Shifts are linear and recorded bins stay the same.
+    over training and test bins, filtered so that the residual keeps no slow correlation; it is
+    computed for all shifts of the group at once, by Fourier transform. Shifts are linear, go from
+    zero evenly to the longest, and recorded bins stay the same.
 
     Where there are trials, a shift gives each trial the behavior of one that came so many trials
     before or after, bin by bin. What all trials have in common (a stimulus at its start) thus stays
     aligned and counts as chance, and so does a drift over the session, which permuting trials at
-    random would take away. Trials are cut to one length for it, that which keeps most bins.
+    random would take away. Trials are cut to one length for it, see `equal_trials`.
 
     Args:
         data: The neuron's arrays.
-        n_shifts: Shifts, half of them to each side.
-        min_shift_s: Shortest shift in seconds.
-        max_share: Share of the recording that the longest shift takes from each end; by default
-            ``MAX_SHARE``, or ``TRIALS_SHARE`` where there are trials.
+        n_shifts: Shifts at most, half of them to each side.
+        max_share: Share of the recording that the longest shift takes from each end.
 
     Returns:
         Contributions of all groups.
@@ -168,14 +169,13 @@ def neuron_contributions(
     Raises:
         ConfigError: If there are fewer than two shifts.
 
-    Source: K. D. Harris (2020), arXiv:2012.06862, truncated linear shifts with the shortest left
-    out; score test: C. R. Rao (1948).
+    Source: K. D. Harris (2020), arXiv:2012.06862; score test: C. R. Rao (1948).
     """
     if n_shifts < 2:
         raise ConfigError(f"a null needs at least two shifts, got {n_shifts}")
     parts = _parts(data)
     full = _Fit(data, parts, list(parts))
-    rows, shifts = _shifts(data, n_shifts, min_shift_s, max_share)
+    rows, shifts = _shifts(data, n_shifts, max_share)
     found = []
     for group in (VISION, *data.groups):
         others = [name for name in parts if name not in (group, SCENE if group == VISION else "")]
@@ -271,34 +271,22 @@ def _correlate(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _shifts(
-    data: ContributionData, n_shifts: int, min_shift_s: float, max_share: float | None
+    data: ContributionData, n_shifts: int, max_share: float
 ) -> tuple[Integer[np.ndarray, " bin"], Integer[np.ndarray, " shift"]]:
     """Return the bins to shift over and the shifts among them, alike to both sides.
 
     There are no shifts where the recording is too short.
     """
-    if data.trials is None:
-        rows, length = np.arange(len(data.responses)), 1
-        share, fewest = MAX_SHARE, n_shifts // 20
-    else:
-        rows, length = _equal_trials(data.trials)
-        share, fewest = TRIALS_SHARE, FEWEST_TRIALS
-    shortest = int(np.ceil(min_shift_s / (length * data.bin_width_s)))
-    longest = int((share if max_share is None else max_share) * (len(rows) // length))
-    if longest < shortest + fewest:
+    rows, length = np.arange(len(data.responses)), 1
+    if data.trials is not None:
+        equal = equal_trials(data.trials)
+        rows, length = equal.ravel(), equal.shape[1]
+    longest = int(max_share * (len(rows) // length))
+    if longest < FEWEST_SHIFTS or longest * length * data.bin_width_s < SHORTEST_REACH_S:
         return rows, np.empty(0, dtype=int)
-    one_side = length * np.unique(np.linspace(shortest, longest, n_shifts // 2).astype(int))
+    step = -(-longest // (n_shifts // 2))
+    one_side = length * step * np.arange(1, longest // step + 1)
     return rows, np.concatenate([-one_side[::-1], one_side])
-
-
-def _equal_trials(
-    trials: Integer[np.ndarray, " time"],
-) -> tuple[Integer[np.ndarray, " bin"], int]:
-    """Return the bins of trials cut to one length, and the length: that which keeps most bins."""
-    first, stop = run_bounds(trials)
-    lengths = stop - first
-    length = int(max(np.unique(lengths), key=lambda n: n * (lengths >= n).sum()))
-    return (first[lengths >= length, None] + np.arange(length)).ravel(), length
 
 
 def _shifted_statistics(
@@ -311,12 +299,17 @@ def _shifted_statistics(
 ) -> Float[np.ndarray, " statistic"]:
     """Return the score statistic of a group as it is, then shifted by each of the shifts."""
     n = len(rows)
-    mean, design, columns = without.mean[rows], without.design[rows], parts[group][rows]
+    mean, residual = without.mean[rows], data.responses[rows] - without.mean[rows]
+    memory = min(max(1, round(MEMORY_S / data.bin_width_s)), max(1, n // 20))
+    slow = whitening_filter(autocovariance(residual[:, None], memory))
+    residual = filter_columns(slow, residual[:, None])[:, 0]
+    design, columns = (filter_columns(slow, x[rows]) for x in (without.design, parts[group]))
+    design[:, 0] = 1.0  # the constant, which filtering has centered
     reach = int(np.abs(shifts).max()) if len(shifts) else 0
     window = np.zeros(n)
     window[reach : n - reach] = 1.0
     weight = window * (mean if data.family == "poisson" else 1.0)
-    residual = window * (data.responses[rows] - mean)
+    residual = window * residual
     if data.family == "gaussian":
         residual = residual / max(float(residual[window > 0].std()), 1e-12)
     correlate = _Correlator(n, np.concatenate([[0], shifts]))
@@ -359,16 +352,18 @@ class _Correlator:
         return out
 
 
-def _p_values(statistics: np.ndarray) -> tuple[float, float]:
+def _p_values(statistics: np.ndarray) -> tuple[float, float, float]:
+    """Return the bound, the least bound possible, and the tail of a gamma distribution."""
     own, null = statistics[0], statistics[1:]
     if not len(null):
-        return float("nan"), float("nan")
-    place = 1 + int((null >= own).sum())
-    bound = min(1.0, place / (1 + len(null) / 2))
+        return float("nan"), float("nan"), float("nan")
+    place = 1 + int((null >= own * (1 - 1e-9)).sum())
+    least = 1 / (1 + len(null) / 2)
+    bound = min(1.0, place * least)
     mean, variance = float(null.mean()), float(null.var())
     if mean <= 0 or variance <= 0:  # a constant drive moves nothing: there is no tail to fit
-        return bound, bound
-    return bound, float(gamma.sf(own, mean**2 / variance, scale=variance / mean))
+        return bound, least, bound
+    return bound, least, float(gamma.sf(own, mean**2 / variance, scale=variance / mean))
 
 
 def _multiplicative(data: ContributionData, parts: Mapping[str, np.ndarray]) -> float:

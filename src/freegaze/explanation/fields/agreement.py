@@ -53,8 +53,9 @@ def match_fields(
 ) -> FieldAgreement:
     """Move the second fields together until they agree best with the first, and test that.
 
-    One movement for all neurons cannot make one neuron's field like another's; pairings at random
-    say how much agreement the search for it makes by itself.
+    ``moved`` is after the one displacement that suits all neurons best. A neuron's ``correlation``,
+    ``mismatched`` and ``p`` are after the displacement that suits all *other* neurons best, so that
+    no field is scored by a displacement that it helped to choose.
 
     Args:
         first: A picture a neuron.
@@ -80,7 +81,7 @@ def match_fields(
     search = _Search(_unit(first), _unit(turned))
     _, place, x, y = search.best(np.arange(n))
     moved = shift(turned[place], (0, y, x), order=0)
-    correlations = np.einsum("ahw,bhw->ab", _unit(first), _unit(moved))
+    correlations = _left_out_correlations(search, _unit(first), turned)
     is_flat = (np.ptp(first, axis=(1, 2)) == 0) | (np.ptp(moved, axis=(1, 2)) == 0)
     own = np.diag(correlations).copy()
     p = (correlations >= own[:, None]).mean(1)
@@ -102,6 +103,17 @@ def match_fields(
     )
 
 
+def _left_out_correlations(
+    search: _Search, first: np.ndarray, turned: np.ndarray
+) -> Float[np.ndarray, "neuron other"]:
+    """Correlate each first field with all second ones, moved as the other neurons suggest."""
+    rows = []
+    for neuron, (place, x, y) in enumerate(search.best_without_each()):
+        moved = _unit(shift(turned[place], (0, y, x), order=0))
+        rows.append(np.einsum("hw,bhw->b", first[neuron], moved))
+    return np.stack(rows)
+
+
 class _Search:
     """Mean correlation of all neurons at every rotation and shift, by Fourier transforms."""
 
@@ -114,13 +126,24 @@ class _Search:
     def best(self, pairing: np.ndarray) -> tuple[float, int, int, int]:
         """Return the best mean, the number of its rotation, and its shift (x, y)."""
         products = np.einsum("nhw,rnhw->rhw", self.first, self.turned[:, pairing])
+        value, place, x, y = self._highest(products)
+        return value / len(pairing), place, x, y
+
+    def best_without_each(self) -> list[tuple[int, int, int]]:
+        """Return rotation and shift (x, y) that suit all neurons but one, for each neuron."""
+        products = np.einsum("nhw,rnhw->rhw", self.first, self.turned)
+        return [
+            self._highest(products - self.first[n] * self.turned[:, n])[1:]
+            for n in range(len(self.first))
+        ]
+
+    def _highest(self, products: np.ndarray) -> tuple[float, int, int, int]:
         sums = np.fft.irfft2(products, self.padded)
         reach_y, reach_x = (int(LARGEST_SHIFT * side) for side in self.size)
         ys, xs = np.arange(-reach_y, reach_y + 1), np.arange(-reach_x, reach_x + 1)
         near = sums[:, ys[:, None], xs[None]]
         place, row, column = np.unravel_index(int(near.argmax()), near.shape)
-        mean = float(near[place, row, column]) / len(pairing)
-        return mean, int(place), int(xs[column]), int(ys[row])
+        return float(near[place, row, column]), int(place), int(xs[column]), int(ys[row])
 
 
 def _unit(pictures: np.ndarray) -> np.ndarray:
