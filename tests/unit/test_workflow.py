@@ -197,7 +197,16 @@ def test_predictions_of_one_session_go_into_a_new_nwb_file(tmp_path: Path):
 
 
 PUBLIC = {
-    *("FreegazeError", "Recording", "compare", "evaluate", "explain", "fit", "load_encoder"),
+    *(
+        "FreegazeError",
+        "Recording",
+        "bench",
+        "compare",
+        "evaluate",
+        "explain",
+        "fit",
+        "load_encoder",
+    ),
     *("open_recordings", "predict", "report", "simulate"),
 }
 
