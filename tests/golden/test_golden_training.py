@@ -52,6 +52,7 @@ def make_fit(model: str, history: int, recipe: dict, folder: Path) -> Fit:
                 "stretch_windows": 1,
                 "weight_decay": 0.0,
                 "gradient_clip": None,
+                "average_decay": 0.0,
                 "schedule": "constant",
                 "device": "cpu",
                 **recipe,

@@ -284,7 +284,10 @@ def test_a_damaged_manifest_is_one_clear_error(tmp_path: Path):
 
 @pytest.mark.parametrize("decay", [0.5, 0.9])
 def test_the_average_of_weights_follows_each_step(tmp_path: Path, decay: float):
-    """``average <- decay * average + (1 - decay) * weights`` after each step, from the start."""
+    """``average <- decay * average + (1 - decay) * weights`` after each step, from the start.
+
+    The decay is (1 + t) / (10 + t) until that exceeds the one that was set.
+    """
     config = small_config("training.max_passes=1", f"training.average_decay={decay}")
     sessions = prepare_sessions([make_recording()], config)
     dims = {name: session.dims for name, session in sessions.items()}
@@ -296,9 +299,10 @@ def test_the_average_of_weights_follows_each_step(tmp_path: Path, decay: float):
     for step, (session, firsts) in enumerate(fit._batches(0)):
         encoder.n_steps += 1
         fit._step(session, firsts, step, 10)
+        now_decay = min(decay, (1 + step) / (10 + step))
         for name, now in encoder.state_dict().items():
             if now.is_floating_point():
-                expected[name] = decay * expected[name] + (1 - decay) * now
+                expected[name] = now_decay * expected[name] + (1 - now_decay) * now
     assert step > 2
     average = fit.average.state_dict()
     assert average.pop("n_steps") == step + 1  # what counts is copied, not averaged

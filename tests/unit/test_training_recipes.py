@@ -91,9 +91,8 @@ def test_the_steps_take_the_lowered_rate(tmp_path):
 
 
 def test_each_round_takes_up_the_best_weights_again(tmp_path, monkeypatch):
-    fit = make_fit(
-        tmp_path / "run", "training.patience=2", "training.rounds=3", "training.max_passes=99"
-    )
+    recipe = ("training.patience=2", "training.rounds=3", "training.max_passes=99")
+    fit = make_fit(tmp_path / "run", *recipe, "training.average_decay=0")
     weight = next(p for p in fit.encoder.parameters() if p.requires_grad)
     seen = []
     losses = iter([1.0, 2.0, 2.0, 0.5, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0])

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from freegaze.models.encoder import register_model
-from freegaze.models.parts.vision import CoreChoice, VisionConfig, VisionEncoder
-from freegaze.nn.readouts import LinearReadoutConfig
+from freegaze.models.parts.vision import CoreChoice, ReadoutChoice, VisionConfig, VisionEncoder
+from freegaze.nn.readouts import FactorizedReadoutConfig, LinearReadoutConfig
 from freegaze.nn.shifter import NoShifterConfig, ShifterConfig
 from freegaze.nn.timm_core import TimmCoreConfig
 
 
 class TimmConfig(VisionConfig):
-    """Choices of the encoder: those of ``VisionConfig``; ``core.network`` names the network."""
+    """Choices of the encoder: those of ``VisionConfig``; ``core.network`` names the network.
+
+    Readout and linear path are those that the pretrained cores were measured with.
+    """
 
     core: CoreChoice = TimmCoreConfig()
+    readout: ReadoutChoice = FactorizedReadoutConfig()
+    linear_path: bool = True
 
     @classmethod
     def paper(cls, is_shifted: bool = True) -> TimmConfig:

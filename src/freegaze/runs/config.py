@@ -54,8 +54,8 @@ class TrainingConfig(StrictConfig):
             cosine over ``max_passes``; ``constant``; ``plateau``: times 0.3 after 5 passes without
             a better validation, down to 0.0001 (the Sensorium competition's).
         gradient_clip: Greatest norm of a step's gradient, or ``None``.
-        average_decay: Decay a step of the running average of weights that is validated and kept, or
-            0 for the weights themselves.
+        average_decay: Decay per step of the running average of weights that is validated and kept,
+            lower in the first steps of a fit; 0 keeps the weights themselves.
         loss: ``auto`` takes Poisson for counts and inferred spikes, Gaussian for fluorescence;
             ``poisson_sum`` sums Poisson over a batch and scales it by the square root of training
             windows over windows of the batch (the Sensorium competition's). A loss of your own is
@@ -82,7 +82,7 @@ class TrainingConfig(StrictConfig):
     weight_decay: float = Field(default=0.01, ge=0)
     schedule: Literal["cosine", "constant", "plateau"] = "cosine"
     gradient_clip: PositiveFloat | None = 5.0
-    average_decay: float = Field(default=0.0, ge=0, lt=1)
+    average_decay: float = Field(default=0.99, ge=0, lt=1)
     loss: str = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     fast: bool = True

@@ -35,6 +35,7 @@ from freegaze.training.optimizer import (
     PLATEAU_LOWEST,
     PLATEAU_PATIENCE,
     PLATEAU_THRESHOLD,
+    average_share,
     make_optimizer,
     rate_factor,
     set_rate,
@@ -102,7 +103,6 @@ class Fit:
         device = self.accelerator.device
         self.encoder = encoder.to(device)
         set_fast(self.encoder, config.fast)
-        self.average = copy.deepcopy(self.encoder) if config.average_decay else self.encoder
         self.tensors = {k: s.tensors(device) for k, s in sessions.items()}
         self.train_targets = {k: s.targets("train") for k, s in sessions.items()}
         self.validation_targets = {k: s.targets("validation") for k, s in sessions.items()}
@@ -111,6 +111,9 @@ class Fit:
         self.is_trainable = not encoder.is_solved and any(
             p.requires_grad for p in self.encoder.parameters()
         )
+        is_averaged = self.is_trainable and config.average_decay > 0
+        self.average = copy.deepcopy(self.encoder) if is_averaged else self.encoder
+        self._average_share = torch.zeros((), device=device)  # a tensor: steps may be recorded
         self.optimizer = make_optimizer(self.encoder, config, device)
         n_windows = {k: len(targets) for k, targets in self.train_targets.items()}
         is_summed = config.loss == "poisson_sum"
@@ -244,6 +247,7 @@ class Fit:
         torch.manual_seed(int(_seeds(self.config.seed, 1, number, *([rank] if rank else []))))
         factor = rate_factor(self.config, number, self.config.max_passes * n_steps)
         set_rate(self.optimizer, self.config.learning_rate * factor * self.state.rate)
+        self._average_share.fill_(average_share(self.config, number))
         return self._learn(session, firsts)
 
     def _learn_eagerly(self, session: str, firsts: Tensor) -> dict[str, Tensor]:
@@ -344,7 +348,7 @@ class Fit:
                 self.average.state_dict().values(), self.encoder.state_dict().values(), strict=True
             ):
                 if mean.is_floating_point():
-                    mean.lerp_(now, 1 - self.config.average_decay)
+                    mean.lerp_(now, self._average_share.to(mean.dtype))
                 else:
                     mean.copy_(now)
 

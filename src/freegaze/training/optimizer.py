@@ -1,4 +1,4 @@
-"""The optimizer and its learning rate."""
+"""The optimizer, its learning rate and the running average of weights."""
 
 from __future__ import annotations
 
@@ -49,3 +49,21 @@ def rate_factor(config: TrainingConfig, step: int, n_steps: int) -> float:
         return (step + 1) / warm_up
     progress = (step - warm_up) / max(1, n_steps - warm_up)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def average_share(config: TrainingConfig, step: int) -> float:
+    """Return the share that a step's weights get in the running average of weights.
+
+    The decay grows over the first steps, or the average of a short fit would consist of its initial
+    weights.
+
+    Args:
+        config: The recipe.
+        step: Steps taken before this one in all passes.
+
+    Returns:
+        1 minus the decay, which is (1 + step) / (10 + step), but at most ``average_decay``.
+
+    Source: ``tf.train.ExponentialMovingAverage`` with ``num_updates``.
+    """
+    return 1 - min(config.average_decay, (1 + step) / (10 + step))

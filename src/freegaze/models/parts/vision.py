@@ -61,9 +61,9 @@ class VisionConfig(StrictConfig):
 
     shifter: ShifterChoice = ShifterConfig()
     core: CoreChoice = CoreConfig()
-    readout: ReadoutChoice = FactorizedReadoutConfig()
+    readout: ReadoutChoice = PooledReadoutConfig()
     planes: tuple[str, ...] = ()
-    linear_path: bool = True
+    linear_path: bool = False
     linear_downsample: int = Field(default=2, ge=1)
     smoothness: float = Field(default=0.3, ge=0)
     positive_link: PositiveLink = "softplus"
