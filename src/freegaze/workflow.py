@@ -37,6 +37,7 @@ from freegaze.runs.config import RunConfig
 from freegaze.runs.own_code import Model, use_loss, use_model
 from freegaze.runs.recordings import open_against, open_run_recordings, source_of
 from freegaze.runs.run_folder import RunFolder
+from freegaze.studies.cross_validation import cross_validate
 from freegaze.training.fit import train
 
 Run = FittedEncoder | Path | str
@@ -105,6 +106,7 @@ def evaluate(
     predictions: Sequence[Prediction] | None = None,
     condition: str | None = None,
     paper: bool = False,
+    folds: int | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -123,6 +125,9 @@ def evaluate(
         condition: Annotation that marks which trials repeat a stimulus; by default trials with the
             same frames.
         paper: Whether to add the scores of Xu et al. (2023), computed as they did.
+        folds: Cross-validate with so many folds instead: the run's configuration is fitted to each,
+            in run folders inside the run, and each bin is tested once. See
+            ``freegaze.studies.cross_validation``.
         device: Where to compute, if ``run`` is a folder.
         progress: Called with (description, done, total) after each step.
 
@@ -139,6 +144,25 @@ def evaluate(
         ['unit_000', 'unit_001']
     """
     encoder, sessions = _encoder_and_recordings(run, recordings, device)
+    extra_score = paper_scores if paper else None
+    if folds is not None:
+        if role != "test" or predictions is not None:
+            raise ConfigError(
+                "cross-validation predicts the test bins of its folds; leave out `role` and "
+                "`predictions`"
+            )
+        evaluation = cross_validate(
+            _folder_of(encoder),
+            sessions,
+            folds,
+            draws=draws,
+            seed=seed,
+            condition=condition,
+            extra_score=extra_score,
+            progress=progress,
+        )
+        save_evaluation(_folder_of(encoder), evaluation, is_cross_validated=True)
+        return evaluation
     evaluation = score_encoder(
         encoder,
         sessions,
@@ -147,7 +171,7 @@ def evaluate(
         role=role,
         predictions=predictions,
         condition=condition,
-        extra_score=paper_scores if paper else None,
+        extra_score=extra_score,
         progress=progress,
     )
     if encoder.run is not None and role == "test":

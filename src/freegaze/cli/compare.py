@@ -16,6 +16,9 @@ def command(
     runs: Annotated[list[Path], typer.Argument(help="Evaluated runs, and PREDICTIONS.npz.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write the table to this CSV.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Draw it into this page.")] = None,
+    folds: Annotated[
+        bool, typer.Option("--folds", help="Compare the cross-validated scores of the runs.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare runs, and predictions made by any program, on the same test bins and neurons.
@@ -25,12 +28,14 @@ def command(
         freegaze compare runs/glm runs/cnn_gru --out differences.csv
 
         freegaze compare runs/glm mine.npz
+
+        freegaze compare runs/glm runs/cnn_gru --folds
     """
     from freegaze.evaluation.compare import compare
     from freegaze.reports import write_comparison_page
 
     with progress_bar(quiet) as progress:
-        comparison = compare(runs, progress=progress)
+        comparison = compare(runs, is_cross_validated=folds, progress=progress)
     print_frame("Paired differences with 95 % intervals", comparison.headline)
     if out is not None:
         write_frame(out, comparison.table)

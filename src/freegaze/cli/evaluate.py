@@ -24,6 +24,15 @@ def command(
             help="Names the stimulus of each trial: adds noise ceilings and the condition mean.",
         ),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            "--folds",
+            metavar="K",
+            min=2,
+            help="Cross-validate: fit the configuration K times more, each bin tested once.",
+        ),
+    ] = None,
     model: OwnModel = None,
     accept_changed_model: AcceptsChange = False,
     device: Device = "auto",
@@ -32,22 +41,33 @@ def command(
     """Score every neuron on held-out bins, with intervals and null baselines.
 
     Writes `evaluation/scores.csv`, `scores.parquet`, `summary.json` and `predictions.npz` into the
-    run folder.
+    run folder. With `--folds`, the fits and the scores are in its folder `folds`.
 
     For example:
 
         freegaze evaluate runs/first
 
         freegaze evaluate runs/park --condition stimulus_direction_deg
+
+        freegaze evaluate runs/first --folds 5
     """
     from freegaze.evaluation.evaluation import summary_frame
+    from freegaze.evaluation.storage import CROSS_VALIDATION_FOLDER, FOLDER
     from freegaze.fitted.storage import load_encoder
     from freegaze.workflow import evaluate
 
     encoder = load_encoder(run, device, model, accept_changed_model)
     with progress_bar(quiet) as progress:
         evaluation = evaluate(
-            encoder, draws=draws, seed=seed, condition=condition, paper=paper, progress=progress
+            encoder,
+            draws=draws,
+            seed=seed,
+            condition=condition,
+            paper=paper,
+            folds=folds,
+            progress=progress,
         )
-    print_frame(f"Scores of {run}", summary_frame(evaluation))
-    typer.echo(f"one row per neuron: {run / 'evaluation' / 'scores.csv'}")
+    title = f"Scores of {run}" if folds is None else f"Scores of {run}, {folds} folds"
+    print_frame(title, summary_frame(evaluation))
+    place = run if folds is None else run / CROSS_VALIDATION_FOLDER
+    typer.echo(f"one row per neuron: {place / FOLDER / 'scores.csv'}")

@@ -1,11 +1,18 @@
-"""Folds of training windows, held out by the groups that set training and test apart."""
+"""Folds: splits of a session in which each fold tests once, and folds of training windows."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Integer
 
-from freegaze.dataset.splits import Split
+from freegaze.dataset.splits import (
+    ROLES,
+    Split,
+    leave_gaps,
+    require_roles,
+    trial_starts,
+)
+from freegaze.errors import DataError
 from freegaze.recording.recording import Recording
 
 CONDITION = "condition"
@@ -13,6 +20,107 @@ CONDITION = "condition"
 
 BLOCKS_PER_FOLD = 4
 """Blocks of time of each fold of a continuous recording."""
+
+LEAST_BLOCK_GAPS = 5
+LEAST_BLOCK_WINDOWS = 5
+"""Shortest block of a fold, in gaps and windows together: a training block loses two of both."""
+
+
+def split_fold(
+    recording: Recording,
+    *,
+    n_folds: int,
+    fold: int,
+    validation: float = 0.2,
+    gap_s: float = 2.0,
+    history: int = 1,
+    lag: int = 1,
+) -> Split:
+    """Split a recording so that one fold tests and blocks of the other folds train and validate.
+
+    The session is cut into blocks of time, of which folds take turns; a trial is never cut. Over
+    all folds, each bin that has a full window is the target of exactly one test window. For this,
+    test bins begin one window before a test block: these bins are read and not predicted. Roles of
+    the recording's segments are not used.
+
+    Args:
+        recording: The session.
+        n_folds: Number of folds, at least 2.
+        fold: The fold that tests, from 0.
+        validation: Share of the blocks of the other folds that validate, at least one block.
+        gap_s: Seconds kept free between training bins and bins of another role.
+        history: Input bins of a window.
+        lag: Target bin minus last input bin.
+
+    Returns:
+        The split.
+
+    Raises:
+        DataError: If there is no such fold, there are fewer blocks or trials than folds, or nothing
+            is left to train on.
+
+    Example:
+        >>> recording = recordings[0]
+        >>> tested = [split_fold(recording, n_folds=3, fold=k).bins("test") for k in range(3)]
+        >>> sorted(set(np.concatenate(tested))) == list(range(recording.n_bins))
+        True
+    """
+    if not 0 <= fold < n_folds:
+        raise DataError(f"fold {fold} of {n_folds} does not exist; folds count from 0")
+    reach = max(lag + history - 1, 0), max(-lag, 0)
+    gap_bins = int(np.ceil(gap_s / recording.bin_width_s))
+    shortest = LEAST_BLOCK_GAPS * gap_bins + LEAST_BLOCK_WINDOWS * (sum(reach) + 1)
+    block = _fold_blocks(recording, n_folds, validation, shortest)
+    n_blocks = int(block[-1]) + 1
+    if n_blocks < n_folds:
+        raise DataError(
+            f"session {recording.session_id!r}: {n_blocks} blocks or trials cannot be shared by "
+            f"{n_folds} folds; choose at most {n_blocks}"
+        )
+    is_test_block = np.arange(n_blocks) % n_folds == fold
+    others = np.flatnonzero(~is_test_block)
+    n_validation = min(max(1, round(validation * len(others))), max(1, len(others) - 1))
+    # Spread evenly, from the middle of each part, so that validation is of the whole session.
+    places = ((np.arange(n_validation) + 0.5) * len(others) / n_validation).astype(int)
+    role = np.where(is_test_block, ROLES.index("test"), ROLES.index("train")).astype(np.int8)
+    role[others[places]] = ROLES.index("validation")
+    codes = role[block]
+    is_read = _read_by(codes == ROLES.index("test"), recording, reach)
+    codes[is_read] = ROLES.index("test")
+    split = Split(leave_gaps(codes, recording, gap_s), gap_s)
+    require_roles(split, recording, "folds", ROLES)
+    return split
+
+
+def _fold_blocks(
+    recording: Recording, n_folds: int, validation: float, shortest: int
+) -> Integer[np.ndarray, " time"]:
+    """Return the number of each bin's block of at least ``shortest`` bins, or of whole trials."""
+    # With few folds more blocks are needed, or one block of validation is more than its share.
+    n_blocks = max(BLOCKS_PER_FOLD * n_folds, int(np.ceil(2 / validation)) + n_folds)
+    if not all(segment.trial for segment in recording.segments):  # trials have no gaps
+        n_blocks = max(2 * n_folds, min(n_blocks, recording.n_bins // shortest))
+    block = trial_starts(recording) * n_blocks // recording.n_bins
+    return np.unique(block, return_inverse=True)[1]
+
+
+def _read_by(is_tested: np.ndarray, recording: Recording, reach: tuple[int, int]) -> np.ndarray:
+    """Return the bins that windows of tested bins read, inside their segments.
+
+    Args:
+        is_tested: Whether each bin is predicted.
+        recording: The session.
+        reach: Bins that a window reads before its target, and after it.
+    """
+    is_read = is_tested.copy()
+    before, after = reach
+    for segment in recording.segments:
+        inside = slice(segment.start, segment.stop)
+        tested = np.flatnonzero(is_tested[inside])
+        for offset in range(-before, after + 1):
+            near = tested + offset
+            is_read[inside][near[(near >= 0) & (near < segment.n_bins)]] = True
+    return is_read
 
 
 def assign_folds(

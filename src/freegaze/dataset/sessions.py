@@ -17,6 +17,7 @@ from freegaze.dataset.batches import (
 from freegaze.dataset.behavior import fit_behavior_transform
 from freegaze.dataset.config import DataConfig, SplitConfig
 from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.folds import split_fold
 from freegaze.dataset.splits import Split, split_recording
 from freegaze.dataset.windows import check_leaks, window_targets
 from freegaze.errors import DataError
@@ -67,7 +68,26 @@ class PreparedSession:
 
 
 def split_of(recording: Recording, split: SplitConfig, data: DataConfig) -> Split:
-    """Split a recording as a run's configuration says."""
+    """Split a recording as a run's configuration says.
+
+    Args:
+        recording: The session.
+        split: Settings of the split.
+        data: Settings of the windows.
+
+    Raises:
+        DataError: If a role that the method needs is left without bins.
+    """
+    if split.method == "folds":
+        return split_fold(
+            recording,
+            n_folds=split.n_folds,
+            fold=split.fold,
+            validation=split.validation,
+            gap_s=split.gap_s,
+            history=data.history,
+            lag=data.lag,
+        )
     return split_recording(
         recording,
         split.method,

@@ -15,7 +15,7 @@ from freegaze.recording.recording import Recording, Role
 ROLES: tuple[Role, ...] = ("train", "validation", "test")
 UNUSED = -1
 
-SplitMethod = Literal["auto", "given", "tail", "paper_tail", "blocks"]
+SplitMethod = Literal["auto", "given", "tail", "paper_tail", "blocks", "folds"]
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def split_recording(
             _assign_tails(codes, recording, validation, history if method == "paper_tail" else None)
     if method == "paper_tail":
         return Split(codes, gap_s=0.0, is_straddling=True)
-    split = Split(_apart(codes, recording, gap_s), gap_s)
-    _require_roles(split, recording, method, needed)
+    split = Split(leave_gaps(codes, recording, gap_s), gap_s)
+    require_roles(split, recording, method, needed)
     return split
 
 
@@ -120,7 +120,7 @@ def _assign_tails(
 def _assign_blocks(
     codes: np.ndarray, recording: Recording, validation: float, test: float, n_blocks: int
 ) -> None:
-    fold = _times(recording) * n_blocks // recording.n_bins  # a trial is never cut
+    fold = trial_starts(recording) * n_blocks // recording.n_bins  # a trial is never cut
     for k in range(n_blocks):
         block = np.flatnonzero(fold == k)
         first = _cut(recording, block, 1 - test - validation)
@@ -130,8 +130,12 @@ def _assign_blocks(
         codes[block[second:]] = ROLES.index("test")
 
 
-def _times(recording: Recording) -> np.ndarray:
-    """Return each bin's index; for the bins of a trial, the trial's first bin."""
+def trial_starts(recording: Recording) -> Integer[np.ndarray, " time"]:
+    """Return each bin's index; for the bins of a trial, the trial's first bin.
+
+    Args:
+        recording: The session.
+    """
     times = np.arange(recording.n_bins)
     for segment in recording.segments:
         if segment.trial:
@@ -139,13 +143,24 @@ def _times(recording: Recording) -> np.ndarray:
     return times
 
 
-def _apart(codes: np.ndarray, recording: Recording, gap_s: float) -> np.ndarray:
-    """Leave out training bins near other roles, and validation bins near test bins."""
+def leave_gaps(
+    codes: Integer[np.ndarray, " time"], recording: Recording, gap_s: float
+) -> Integer[np.ndarray, " time"]:
+    """Leave out training bins near other roles, and validation bins near test bins.
+
+    Args:
+        codes: Role of each bin, see ``Split``.
+        recording: The session.
+        gap_s: Seconds to keep free; trials count as apart.
+
+    Returns:
+        The codes with gaps.
+    """
     gap = int(np.ceil(gap_s / recording.bin_width_s))
     out = codes.copy()
     is_trial = np.array([segment.trial for segment in recording.segments])
     # A trial has a time axis of its own.
-    island = np.where(is_trial[recording.segment_index()], _times(recording), -1)
+    island = np.where(is_trial[recording.segment_index()], trial_starts(recording), -1)
     for near, role in ((1, "train"), (2, "validation")):
         others = np.flatnonzero(codes >= near)
         distance = distance_to(others, island)
@@ -181,7 +196,18 @@ def _cut(recording: Recording, bins: np.ndarray, share: float) -> int:
     return int(np.searchsorted(bins, segment.start)) if segment.trial else cut
 
 
-def _require_roles(split: Split, recording: Recording, method: str, needed: Sequence[Role]) -> None:
+def require_roles(split: Split, recording: Recording, method: str, needed: Sequence[Role]) -> None:
+    """Refuse a split that leaves a needed role without bins.
+
+    Args:
+        split: The split.
+        recording: The session.
+        method: Name of the method, for the message.
+        needed: Roles that must have bins.
+
+    Raises:
+        DataError: Naming the first role without bins.
+    """
     for role in needed:
         if not split.is_role(role).any():
             raise DataError(

@@ -79,6 +79,7 @@ def compare(
     *,
     metrics: Sequence[str] | None = None,
     only_tracked: bool = False,
+    is_cross_validated: bool = False,
     draws: int = DRAWS,
     seed: int = 0,
     progress: Progress | None = None,
@@ -94,6 +95,8 @@ def compare(
             per seed.
         metrics: Names of the scores to compare; all that apply by default.
         only_tracked: Compare on bins whose inputs were all tracked.
+        is_cross_validated: Compare the scores of the folds of each run
+            (``freegaze evaluate RUN --folds K``).
         draws: Number of resampled recordings.
         seed: Fixes the draws.
         progress: Called with (description, done, total) after each pair of models and score.
@@ -112,7 +115,11 @@ def compare(
         >>> list(comparison.table["second"].unique())
         ['glm']
     """
-    models = dict(runs) if isinstance(runs, Mapping) else group_runs(runs)
+    models = (
+        dict(runs)
+        if isinstance(runs, Mapping)
+        else group_runs(runs, is_cross_validated=is_cross_validated)
+    )
     if len(models) < 2:
         raise ConfigError(
             f"a comparison needs two models or more, got {len(models)} ({', '.join(models)}); runs "
@@ -159,12 +166,15 @@ def compare_with_baselines(
     return found
 
 
-def group_runs(runs: Sequence[Path | str]) -> dict[str, list[Evaluation]]:
+def group_runs(
+    runs: Sequence[Path | str], *, is_cross_validated: bool = False
+) -> dict[str, list[Evaluation]]:
     """Load evaluations, those of runs that differ in their seed alone under one name.
 
     Args:
         runs: Folders of evaluated runs, and prediction files (``.npz``), which are scored on the
             bins of the runs.
+        is_cross_validated: Whether to take the scores of the folds of each run.
 
     Returns:
         Evaluations by name: the folder's, joined by ``+`` where there are several seeds, or the
@@ -184,7 +194,9 @@ def group_runs(runs: Sequence[Path | str]) -> dict[str, list[Evaluation]]:
             f"prediction files ({', '.join(map(str, paths))}) are compared beside a run, whose "
             "recorded responses they are scored on; add the folder of an evaluated run"
         )
-    evaluations = {folder: load_evaluation(folder) for folder in folders}
+    evaluations = {
+        folder: load_evaluation(folder, is_cross_validated=is_cross_validated) for folder in folders
+    }
     beside = tuple(evaluations.values())
     groups: dict[str, list[Path]] = {}
     for path in paths:

@@ -4,13 +4,15 @@ evaluation/scores.csv, scores.parquet  one row per neuron
            predictions.npz             predictions and observations of the scored bins
            checksums.sha256            of all files
            summary.json                means and medians over neurons, with intervals
+
+Scores of cross-validation are in ``folds/evaluation`` of the run's folder.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ from freegaze.files.artifact import Artifact, Content, strict_json
 
 FOLDER = "evaluation"
 
+CROSS_VALIDATION_FOLDER = "folds"
+"""Folder of cross-validation in a run's folder."""
+
 EVALUATION = Artifact(
     what="evaluation",
     command="freegaze evaluate {run}",
@@ -32,31 +37,39 @@ EVALUATION = Artifact(
     arrays="predictions.npz",
 )
 
+CROSS_VALIDATION = replace(
+    EVALUATION, what="cross-validation", command="freegaze evaluate {run} --folds 5"
+)
 
-def save_evaluation(run_folder: Path | str, evaluation: Evaluation) -> Path:
+
+def save_evaluation(
+    run_folder: Path | str, evaluation: Evaluation, *, is_cross_validated: bool = False
+) -> Path:
     """Write an evaluation into a run folder: whole, or not at all.
 
     Args:
         run_folder: The run, or any folder; an earlier evaluation there is replaced.
         evaluation: What to write.
+        is_cross_validated: Whether it is of the folds of the run, which are kept apart.
 
     Returns:
-        The folder written to, ``run_folder / "evaluation"``.
+        The folder written to, ``run_folder / "evaluation"``, or that of the folds.
 
     Raises:
         DataError: If the disk refuses; files that were there stay as they were.
     """
-    folder = Path(run_folder) / FOLDER
+    _, folder = _place(run_folder, is_cross_validated)
     arrays = pack_sessions(evaluation.sessions)
     EVALUATION.write(folder, Content(evaluation.summary, {"scores": evaluation.table}, arrays))
     return folder
 
 
-def load_evaluation(run_folder: Path | str) -> Evaluation:
+def load_evaluation(run_folder: Path | str, *, is_cross_validated: bool = False) -> Evaluation:
     """Read what ``save_evaluation`` wrote.
 
     Args:
         run_folder: The run.
+        is_cross_validated: Whether to read the scores of the folds of the run.
 
     Returns:
         The evaluation.
@@ -64,8 +77,9 @@ def load_evaluation(run_folder: Path | str) -> Evaluation:
     Raises:
         CheckpointError: If the run was not evaluated, or a file is broken.
     """
-    return EVALUATION.read(
-        Path(run_folder) / FOLDER,
+    kind, folder = _place(run_folder, is_cross_validated)
+    return kind.read(
+        folder,
         run_folder,
         lambda content: Evaluation(
             content.tables["scores"], _null_to_nan(content.about), unpack_sessions(content)
@@ -84,6 +98,13 @@ def load_scores(run_folder: Path | str) -> pd.DataFrame:
     """
     folder = Path(run_folder) / FOLDER
     return EVALUATION.read(folder, run_folder, lambda content: content.tables["scores"])
+
+
+def _place(run_folder: Path | str, is_cross_validated: bool) -> tuple[Artifact, Path]:
+    """Return the kind of an evaluation and its folder."""
+    if is_cross_validated:
+        return CROSS_VALIDATION, Path(run_folder) / CROSS_VALIDATION_FOLDER / FOLDER
+    return EVALUATION, Path(run_folder) / FOLDER
 
 
 def pack_sessions(sessions: Sequence[ScoredSession]) -> dict[str, np.ndarray]:
