@@ -38,6 +38,7 @@ from freegaze.runs.own_code import Model, use_loss, use_model
 from freegaze.runs.recordings import open_against, open_run_recordings, source_of
 from freegaze.runs.run_folder import RunFolder
 from freegaze.studies.cross_validation import cross_validate
+from freegaze.studies.refits import stability_of
 from freegaze.training.fit import train
 
 Run = FittedEncoder | Path | str
@@ -249,6 +250,7 @@ def explain(
     settings: Mapping[str, Any] | None = None,
     only: Sequence[str] | None = None,
     against: Sequence[str] | Sequence[Recording] = (),
+    refits: int | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> list[SessionExplanation]:
@@ -267,6 +269,9 @@ def explain(
             ``freegaze.explanation.explain.PARTS``); all by default. Other parts are kept.
         against: Recordings of the same units to compare receptive fields with, or how they differ
             from the run's recordings (see ``open_against``).
+        refits: Also fit the run's configuration so many times to halves of the recordings, in run
+            folders inside the run, and keep how far their explanations agree for each neuron. See
+            ``freegaze.studies.refits``.
         device: Where to compute, if ``run`` is a folder.
         progress: Called with (description, done, total) after each step.
 
@@ -303,6 +308,8 @@ def explain(
         for explanation in found if against else ():
             other = pick_other(explanation.session_id, others)
             save_comparison(folder, compare_with(explanation, other))
+        if refits is not None:
+            stability_of(folder, sessions, refits, chosen, progress)
     return found
 
 

@@ -35,6 +35,16 @@ def command(
             "run's file, or what differs (path=, source=, options); many times.",
         ),
     ] = None,
+    refits: Annotated[
+        int | None,
+        typer.Option(
+            "--refits",
+            metavar="K",
+            min=2,
+            help="Fit the configuration K times more, to halves of the recording, and keep how far "
+            "fields, classes and saliency agree for each neuron.",
+        ),
+    ] = None,
     model: OwnModel = None,
     accept_changed_model: AcceptsChange = False,
     device: Device = "auto",
@@ -54,10 +64,14 @@ def command(
         freegaze explain runs/cnn_gru --only fields.gradient,tuning
 
         freegaze explain runs/niell --against hfwn
+
+        freegaze explain runs/cnn_gru --refits 4
     """
     from freegaze.config import read_setting
     from freegaze.explanation.fields.against import in_words, load_comparison
     from freegaze.explanation.result import session_folder
+    from freegaze.explanation.stability import in_words as stability_in_words
+    from freegaze.explanation.stability import load_stability
     from freegaze.fitted.storage import load_encoder
     from freegaze.workflow import explain
 
@@ -68,6 +82,7 @@ def command(
             settings=dict(map(read_setting, settings or ())),
             only=None if only is None else only.replace(",", " ").split(),
             against=against or (),
+            refits=refits,
             progress=progress,
         )
     for explanation in found:
@@ -78,6 +93,9 @@ def command(
         comparison = load_comparison(run, explanation.session_id) if against else None
         if comparison is not None:
             typer.echo(in_words(comparison))
+        stability = load_stability(run, explanation.session_id) if refits else None
+        if stability is not None:
+            typer.echo(stability_in_words(stability))
 
 
 def _summary(explanation: SessionExplanation) -> pd.DataFrame:

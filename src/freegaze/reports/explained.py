@@ -14,6 +14,7 @@ from jaxtyping import Float
 from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.explanation.fields.fields import METHODS
 from freegaze.explanation.result import CLASSES, SessionExplanation
+from freegaze.explanation.stability import NOT_TESTED
 from freegaze.reports.inputs import ReportInputs, per_second, response_unit
 from freegaze.reports.sections.traces import rank_neurons
 
@@ -157,6 +158,20 @@ def bands_of(neurons: Sequence[ExplainedNeuron]) -> list[Band]:
         for name in (*CLASSES, UNKNOWN)
     ]
     return [band for band in bands if band.neurons]
+
+
+def reliability_of(inputs: ReportInputs, neuron: ExplainedNeuron) -> str:
+    """Return whether refits found a neuron's field reliable; empty where there are no refits.
+
+    Args:
+        inputs: Inputs of the report.
+        neuron: Which.
+    """
+    stability = inputs.stabilities.get(neuron.session_id)
+    if stability is None:
+        return ""
+    known = dict(zip(stability.table["unit_id"], stability.table["reliability"], strict=True))
+    return str(known.get(neuron.unit_id, NOT_TESTED))
 
 
 def scored_session(inputs: ReportInputs, session_id: str) -> ScoredSession | None:

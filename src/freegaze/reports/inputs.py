@@ -14,6 +14,7 @@ from freegaze.evaluation.displacement import DisplacementFit
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.explanation.result import SessionExplanation
+from freegaze.explanation.stability import Stability
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.metrics.metric import METRICS
 from freegaze.recording.recording import Recording, ResponseKind
@@ -38,6 +39,7 @@ class ReportInputs:
         explanations: What its neurons look for and follow, where the run was explained.
         comparisons: Paired differences between the run and each baseline, or the reason why there
             are none; a baseline without an entry was not compared.
+        stabilities: Stability of the explanations over refits, by session, where it was computed.
     """
 
     run: RunFolder
@@ -48,6 +50,7 @@ class ReportInputs:
     truth_displacement: Mapping[str, DisplacementFit] = field(default_factory=dict)
     explanations: Sequence[SessionExplanation] = ()
     comparisons: Mapping[str, Comparison | str] = field(default_factory=dict)
+    stabilities: Mapping[str, Stability] = field(default_factory=dict)
 
     @property
     def headlines(self) -> list[str]:

@@ -9,6 +9,7 @@ from freegaze.evaluation.compare import Comparison
 from freegaze.evaluation.displacement import DisplacementFit
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.explanation.result import SessionExplanation
+from freegaze.explanation.stability import load_stability
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
 from freegaze.reports.explained import explained_neurons
@@ -75,6 +76,11 @@ def write_report(
         *(run, recordings, encoder, evaluation, baselines or {}, truth_displacement or {}),
         explanations=tuple(explanations),
         comparisons=comparisons or {},
+        stabilities={
+            e.session_id: found
+            for e in explanations
+            if (found := load_stability(run.path, e.session_id)) is not None
+        },
     )
     path = Path(out) if out is not None else run.path / "report.html"
     return write_page(_page(inputs), path)

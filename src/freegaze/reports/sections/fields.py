@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from freegaze.explanation.fields.against import in_words, load_comparison
-from freegaze.reports.explained import ExplainedNeuron, method_label, method_unit
+from freegaze.explanation.stability import RELIABLE
+from freegaze.explanation.stability import in_words as stability_in_words
+from freegaze.reports.explained import (
+    ExplainedNeuron,
+    method_label,
+    method_unit,
+    reliability_of,
+)
 from freegaze.reports.inputs import ReportInputs, score_label
 from freegaze.reports.page import Section
 from freegaze.reports.pictures import DIVERGING, css_gradient, diverging_png, symmetric_limit
@@ -57,13 +64,14 @@ class Card:
     size: tuple[int, int]
     outline: Outline | None
     opacity: float
+    mark: str
 
 
 def build_fields(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Section | None:
     """Show every neuron's field; ``None`` where no neuron has one."""
     metric, _ = rank_neurons(inputs)
     best = max((n.score for n in neurons if np.isfinite(n.score)), default=float("nan"))
-    cards = [card for n in neurons if (card := _card(n, metric, best)) is not None]
+    cards = [card for n in neurons if (card := _card(inputs, n, metric, best)) is not None]
     if not cards:
         return None
     shown = [n.first_method() for n in neurons]
@@ -88,6 +96,7 @@ def build_fields(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
             "score": score_label(metric) if metric else "",
             "unit": _common_unit(shown),
             "is_faded": any(card.opacity < 1 for card in cards),
+            "stabilities": [stability_in_words(s) for s in inputs.stabilities.values()],
             "comparisons": _comparisons(inputs),
         },
     )
@@ -130,7 +139,7 @@ def outline_of(neuron: ExplainedNeuron, method: str) -> Outline | None:
     )
 
 
-def _card(neuron: ExplainedNeuron, metric: str, best: float) -> Card | None:
+def _card(inputs: ReportInputs, neuron: ExplainedNeuron, metric: str, best: float) -> Card | None:
     method = neuron.first_method()
     field = None if method is None else neuron.field(method)
     if method is None or field is None:
@@ -150,7 +159,14 @@ def _card(neuron: ExplainedNeuron, metric: str, best: float) -> Card | None:
         size=(picture.shape[0], picture.shape[1]),
         outline=outline_of(neuron, method),
         opacity=_opacity(neuron.score, best),
+        mark=_mark(inputs, neuron),
     )
+
+
+def _mark(inputs: ReportInputs, neuron: ExplainedNeuron) -> str:
+    """Return a mark for a field that refits did not find reliable."""
+    reliability = reliability_of(inputs, neuron)
+    return "" if reliability == RELIABLE else reliability
 
 
 def _opacity(score: float, best: float) -> float:

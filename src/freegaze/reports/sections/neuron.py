@@ -10,7 +10,12 @@ import numpy as np
 from freegaze.explanation.explain import PARTS, missing_parts
 from freegaze.explanation.result import CLASSES
 from freegaze.explanation.tuning.curves import BLOCK_S, SHIFT_DEG_S
-from freegaze.reports.explained import UNKNOWN, ExplainedNeuron, scored_session
+from freegaze.reports.explained import (
+    UNKNOWN,
+    ExplainedNeuron,
+    reliability_of,
+    scored_session,
+)
 from freegaze.reports.inputs import ReportInputs, score_label
 from freegaze.reports.neuron_data import neuron_values, session_values
 from freegaze.reports.page import Section
@@ -19,7 +24,7 @@ from freegaze.reports.sections.fields import OUTLINE_NOTE
 from freegaze.reports.sections.score_table import Cell, Column, score_columns, score_order
 from freegaze.reports.sections.traces import SMOOTHING_S, rank_neurons
 from freegaze.reports.style import GROUP_COLORS
-from freegaze.reports.wording import fixed, listing
+from freegaze.reports.wording import NO_VALUE, fixed, listing
 
 STYLES = ("explanation.css",)
 SCRIPTS = ("charts.js", "panels.js", "neuron.js")
@@ -83,6 +88,8 @@ def _columns(
     if len(inputs.explanations) > 1:
         columns.append(_words("session", [n.session_id for n in neurons], is_extra=True))
     columns.append(_words("class", labels))
+    if inputs.stabilities:
+        columns.append(_words("field", [reliability_of(inputs, n) or NO_VALUE for n in neurons]))
     ranked, _ = rank_neurons(inputs)
     for name in dict.fromkeys([ranked, *inputs.headlines] if ranked else []):
         order = "descending" if name == ranked else ""
