@@ -13,6 +13,7 @@ from freegaze.evaluation.compare import compare_with_baselines
 from freegaze.evaluation.displacement import displacement_against_truth
 from freegaze.evaluation.evaluate import evaluate as score_encoder
 from freegaze.evaluation.evaluation import Evaluation
+from freegaze.evaluation.multiplicity import correct_evaluation
 from freegaze.evaluation.prediction_files import save_predicted_recording, save_predictions
 from freegaze.evaluation.storage import load_evaluation, save_evaluation
 from freegaze.explanation.config import ExplainConfig
@@ -108,6 +109,7 @@ def evaluate(
     condition: str | None = None,
     paper: bool = False,
     folds: int | None = None,
+    correct_across: str | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -129,6 +131,8 @@ def evaluate(
         folds: Cross-validate with so many folds instead: the run's configuration is fitted to each,
             in run folders inside the run, and each bin is tested once. See
             ``freegaze.studies.cross_validation``.
+        correct_across: ``neurons`` adds the column ``correlation_q``, the p of chance adjusted for
+            the number of neurons. See ``freegaze.evaluation.multiplicity``.
         device: Where to compute, if ``run`` is a folder.
         progress: Called with (description, done, total) after each step.
 
@@ -145,38 +149,21 @@ def evaluate(
         ['unit_000', 'unit_001']
     """
     encoder, sessions = _encoder_and_recordings(run, recordings, device)
-    extra_score = paper_scores if paper else None
+    how: dict[str, Any] = {"draws": draws, "seed": seed, "condition": condition}
+    how |= {"extra_score": paper_scores if paper else None, "progress": progress}
     if folds is not None:
         if role != "test" or predictions is not None:
             raise ConfigError(
                 "cross-validation predicts the test bins of its folds; leave out `role` and "
                 "`predictions`"
             )
-        evaluation = cross_validate(
-            _folder_of(encoder),
-            sessions,
-            folds,
-            draws=draws,
-            seed=seed,
-            condition=condition,
-            extra_score=extra_score,
-            progress=progress,
-        )
-        save_evaluation(_folder_of(encoder), evaluation, is_cross_validated=True)
-        return evaluation
-    evaluation = score_encoder(
-        encoder,
-        sessions,
-        draws=draws,
-        seed=seed,
-        role=role,
-        predictions=predictions,
-        condition=condition,
-        extra_score=extra_score,
-        progress=progress,
-    )
+        evaluation = cross_validate(_folder_of(encoder), sessions, folds, **how)
+    else:
+        evaluation = score_encoder(encoder, sessions, role=role, predictions=predictions, **how)
+    if correct_across is not None:
+        evaluation = correct_evaluation(evaluation, correct_across)
     if encoder.run is not None and role == "test":
-        save_evaluation(encoder.run, evaluation)
+        save_evaluation(encoder.run, evaluation, is_cross_validated=folds is not None)
     return evaluation
 
 

@@ -36,6 +36,15 @@ AcceptsChange = Annotated[
     typer.Option("--accept-changed-model", help="Go on though the source of --model has changed."),
 ]
 
+CorrectAcross = Annotated[
+    str | None,
+    typer.Option(
+        "--correct-across",
+        metavar="neurons",
+        help="Correct p values for the number of neurons of a session (false discovery rate).",
+    ),
+]
+
 
 def read_options(given: list[str] | None) -> dict[str, Any]:
     """Read the options of a source, ``name=value`` each, the value in YAML.

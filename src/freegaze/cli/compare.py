@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import Quiet
+from freegaze.cli.arguments import CorrectAcross, Quiet
 from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame, write_frame
 
@@ -19,6 +19,7 @@ def command(
     folds: Annotated[
         bool, typer.Option("--folds", help="Compare the cross-validated scores of the runs.")
     ] = False,
+    correct_across: CorrectAcross = None,
     quiet: Quiet = False,
 ) -> None:
     """Compare runs, and predictions made by any program, on the same test bins and neurons.
@@ -30,12 +31,17 @@ def command(
         freegaze compare runs/glm mine.npz
 
         freegaze compare runs/glm runs/cnn_gru --folds
+
+        freegaze compare runs/glm runs/cnn_gru --correct-across neurons
     """
     from freegaze.evaluation.compare import compare
+    from freegaze.evaluation.multiplicity import correct_comparison
     from freegaze.reports import write_comparison_page
 
     with progress_bar(quiet) as progress:
         comparison = compare(runs, is_cross_validated=folds, progress=progress)
+    if correct_across is not None:
+        comparison = correct_comparison(comparison, correct_across)
     print_frame("Paired differences with 95 % intervals", comparison.headline)
     if out is not None:
         write_frame(out, comparison.table)

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import AcceptsChange, Device, OwnModel, Quiet, RunPath
+from freegaze.cli.arguments import (
+    AcceptsChange,
+    CorrectAcross,
+    Device,
+    OwnModel,
+    Quiet,
+    RunPath,
+)
 from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame
 
@@ -33,6 +40,7 @@ def command(
             help="Cross-validate: fit the configuration K times more, each bin tested once.",
         ),
     ] = None,
+    correct_across: CorrectAcross = None,
     model: OwnModel = None,
     accept_changed_model: AcceptsChange = False,
     device: Device = "auto",
@@ -50,8 +58,11 @@ def command(
         freegaze evaluate runs/park --condition stimulus_direction_deg
 
         freegaze evaluate runs/first --folds 5
+
+        freegaze evaluate runs/first --correct-across neurons
     """
     from freegaze.evaluation.evaluation import summary_frame
+    from freegaze.evaluation.multiplicity import chance_in_words
     from freegaze.evaluation.storage import CROSS_VALIDATION_FOLDER, FOLDER
     from freegaze.fitted.storage import load_encoder
     from freegaze.workflow import evaluate
@@ -65,9 +76,12 @@ def command(
             condition=condition,
             paper=paper,
             folds=folds,
+            correct_across=correct_across,
             progress=progress,
         )
     title = f"Scores of {run}" if folds is None else f"Scores of {run}, {folds} folds"
     print_frame(title, summary_frame(evaluation))
+    if correct_across is not None:
+        typer.echo(chance_in_words(evaluation))
     place = run if folds is None else run / CROSS_VALIDATION_FOLDER
     typer.echo(f"one row per neuron: {place / FOLDER / 'scores.csv'}")

@@ -27,6 +27,13 @@ from freegaze.runs.run_folder import RunFolder
 ALL_SESSIONS = "all"
 """In the column ``session``: the mean over sessions, each counting the same."""
 
+COUNTED = {
+    "n_second_better": "second better in",
+    "n_first_better": "first better in",
+    "n_tested": "neurons tested",
+}
+"""Headings of columns that ``freegaze.evaluation.multiplicity.correct_comparison`` adds."""
+
 SEED_KEYS = ("seed", "checkpoint_every_s")
 """Settings of the training that may differ between runs of one model."""
 
@@ -67,6 +74,9 @@ class Comparison:
                 "p": self.table["p"],
             }
         )
+        for name, heading in COUNTED.items():
+            if name in self.table:
+                frame[heading] = self.table[name]
         return frame if len(set(frame["session"])) > 1 else frame.drop(columns="session")
 
     def markdown(self) -> str:

@@ -8,6 +8,7 @@ n_bins_tracked, X_tracked, ..._low, ..._high   the same over bins whose inputs w
 correlation_null                       correlation by chance (shifted, or against other trials)
 correlation_p, correlation_p_least     probability of one as high as the true one, and the least
                                        possible; NaN where it was not tested
+correlation_q                          correlation_p adjusted over neurons, where that was asked for
 noise_ceiling, feve, cc_norm           where trials repeat a stimulus (neurons with enough signal)
 R_X                                    score of a reference R (a simulation's oracle, attainable;
                                        condition_mean where a condition is given)
