@@ -107,6 +107,7 @@ def evaluate(
     role: str = "test",
     predictions: Sequence[Prediction] | None = None,
     condition: str | None = None,
+    controls: Sequence[str] = (),
     paper: bool = False,
     folds: int | None = None,
     correct_across: str | None = None,
@@ -127,6 +128,9 @@ def evaluate(
         predictions: Predictions of these recordings, computed before; computed here by default.
         condition: Annotation that marks which trials repeat a stimulus; by default trials with the
             same frames.
+        controls: ``history`` and ``coupling`` add scores of predictions that also read the neuron's
+            own past responses, or the summed responses of the other neurons, as columns of their
+            own. See ``freegaze.evaluation.controls``.
         paper: Whether to add the scores of Xu et al. (2023), computed as they did.
         folds: Cross-validate with so many folds instead: the run's configuration is fitted to each,
             in run folders inside the run, and each bin is tested once. See
@@ -152,14 +156,15 @@ def evaluate(
     how: dict[str, Any] = {"draws": draws, "seed": seed, "condition": condition}
     how |= {"extra_score": paper_scores if paper else None, "progress": progress}
     if folds is not None:
-        if role != "test" or predictions is not None:
+        if role != "test" or predictions is not None or controls:
             raise ConfigError(
-                "cross-validation predicts the test bins of its folds; leave out `role` and "
-                "`predictions`"
+                "cross-validation predicts the test bins of its folds; leave out `role`, "
+                "`predictions` and `controls`"
             )
         evaluation = cross_validate(_folder_of(encoder), sessions, folds, **how)
     else:
-        evaluation = score_encoder(encoder, sessions, role=role, predictions=predictions, **how)
+        how |= {"role": role, "predictions": predictions, "controls": controls}
+        evaluation = score_encoder(encoder, sessions, **how)
     if correct_across is not None:
         evaluation = correct_evaluation(evaluation, correct_across)
     if encoder.run is not None and role == "test":

@@ -12,7 +12,7 @@ from scipy.stats import false_discovery_control, kstest
 
 from freegaze.errors import ConfigError, DataError, ShapeError
 from freegaze.explanation.contributions import regression as module
-from freegaze.explanation.contributions.glm import RIDGE, explained, newton
+from freegaze.nn.glm import RIDGE, explained, newton
 from freegaze.explanation.contributions.regression import (
     ContributionData,
     discoveries,

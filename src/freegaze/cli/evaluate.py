@@ -40,6 +40,15 @@ def command(
             help="Cross-validate: fit the configuration K times more, each bin tested once.",
         ),
     ] = None,
+    controls: Annotated[
+        str | None,
+        typer.Option(
+            "--controls",
+            metavar="NAME,...",
+            help="Add scores of predictions that also read recorded responses: history (the "
+            "neuron's own past), coupling (the sum of the other neurons).",
+        ),
+    ] = None,
     correct_across: CorrectAcross = None,
     model: OwnModel = None,
     accept_changed_model: AcceptsChange = False,
@@ -60,6 +69,8 @@ def command(
         freegaze evaluate runs/first --folds 5
 
         freegaze evaluate runs/first --correct-across neurons
+
+        freegaze evaluate runs/first --controls history,coupling
     """
     from freegaze.evaluation.evaluation import summary_frame
     from freegaze.evaluation.multiplicity import chance_in_words
@@ -74,6 +85,7 @@ def command(
             draws=draws,
             seed=seed,
             condition=condition,
+            controls=() if controls is None else controls.replace(",", " ").split(),
             paper=paper,
             folds=folds,
             correct_across=correct_across,

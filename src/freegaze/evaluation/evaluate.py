@@ -10,6 +10,7 @@ import pandas as pd
 
 from freegaze.errors import DataError
 from freegaze.evaluation.condition_mean import condition_rates
+from freegaze.evaluation.controls import control_rates
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.neuron_scores import ExtraScore, score_neurons
 from freegaze.evaluation.population_scores import summarize
@@ -32,6 +33,7 @@ def evaluate(
     role: str = "test",
     predictions: Sequence[Prediction] | None = None,
     condition: str | None = None,
+    controls: Sequence[str] = (),
     extra_score: ExtraScore | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -48,6 +50,8 @@ def evaluate(
         condition: Annotation that names the stimulus of each trial; by default, trials with equal
             frames repeat a stimulus. With it, the table has the scores of the mean training
             response to each condition (`CONDITION_MEAN`), if all scored conditions were trained on.
+        controls: Predictions that also read recorded responses, see
+            ``freegaze.evaluation.controls``; each adds columns of its own.
         extra_score: Computes further scores of each session, such as
             ``freegaze.paper.scores.paper_scores``.
         progress: Called with (description, done, total) after each session's prediction and scores.
@@ -65,7 +69,7 @@ def evaluate(
     for recording in sessions:
         report(f"predicting {recording.session_id}", len(scored), 2 * len(sessions))
         made_before = made.get(recording.session_id)
-        scored.append(_score_with(encoder, recording, role, made_before, condition))
+        scored.append(_score_with(encoder, recording, role, made_before, condition, controls))
     report("scoring", len(sessions), 2 * len(sessions))
     found = score_sessions(scored, draws=draws, seed=seed, extra_score=extra_score, role=role)
     report("scoring", 2 * len(sessions), 2 * len(sessions))
@@ -116,17 +120,23 @@ def _score_with(
     role: str,
     prediction: Prediction | None,
     condition: str | None,
+    controls: Sequence[str],
 ) -> ScoredSession:
     recording = encoder.match_neurons(recording)
+    prediction = prediction or encoder.predict(recording)
     session = scored_session(
         recording,
-        prediction or encoder.predict(recording),
+        prediction,
         encoder.mean_response(recording),
         encoder.targets(recording, role),
         history=encoder.data.history,
         lag=encoder.data.lag,
         condition=condition,
     )
+    if controls:
+        training = encoder.split(recording).bins("train")
+        known = control_rates(recording, prediction, training, session.targets, controls)
+        session = replace(session, references={**session.references, **known})
     if condition is None:
         return session
     rates = condition_rates(recording, encoder.split(recording), condition, session.targets)

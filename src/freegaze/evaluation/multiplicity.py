@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from freegaze.errors import ConfigError
 from freegaze.evaluation.compare import ALL_SESSIONS, Comparison
@@ -39,11 +42,11 @@ def correct_evaluation(evaluation: Evaluation, across: str = "neurons") -> Evalu
     _require_correction(across)
     table = evaluation.table.copy()
     of_session = table.groupby("session_id", sort=False)[P]
-    q = of_session.transform(lambda p: adjust_p(p.to_numpy(np.float64)))
+    q = of_session.transform(lambda p: adjust_p(p.to_numpy(np.float64))).to_numpy(np.float64)
     table = table.drop(columns=Q, errors="ignore")
     table.insert(list(table.columns).index(P) + 1, Q, q)
     parts = {
-        name: {**part, "above_chance": _count(table[table["session_id"] == name])}
+        name: {**part, "above_chance": _count(q[(table["session_id"] == name).to_numpy(bool)])}
         for name, part in evaluation.summary["sessions"].items()
     }
     return replace(evaluation, table=table, summary={**evaluation.summary, "sessions": parts})
@@ -100,12 +103,11 @@ def _require_correction(across: str) -> None:
         raise ConfigError(f"p values are corrected across {', '.join(CORRECTIONS)}, not {across!r}")
 
 
-def _count(rows: pd.DataFrame) -> dict[str, int]:
-    q = rows[Q].to_numpy(np.float64)
+def _count(q: Float[np.ndarray, " neuron"]) -> dict[str, int]:
     return {"n": int((q <= RATE).sum()), "n_tested": int(np.isfinite(q).sum())}
 
 
-def _better_and_worse(neurons: pd.DataFrame, row: dict) -> tuple[int, int, int]:
+def _better_and_worse(neurons: pd.DataFrame, row: Mapping[str, Any]) -> tuple[int, int, int]:
     """Count the neurons behind one row of the table of differences."""
     keys = ["first", "second", "metric"]
     if row["session_id"] != ALL_SESSIONS:
@@ -114,9 +116,5 @@ def _better_and_worse(neurons: pd.DataFrame, row: dict) -> tuple[int, int, int]:
     q, difference = (neurons[name].to_numpy(np.float64)[is_mine] for name in ("q", "difference"))
     if not METRICS.get(row["metric"]).higher_is_better:
         difference = -difference
-    n_tested = int(np.isfinite(mine["q"].to_numpy(np.float64)).sum())
-    return (
-        int((is_found & (difference > 0)).sum()),
-        int((is_found & (difference < 0)).sum()),
-        n_tested,
-    )
+    is_better, is_worse = ((q <= RATE) & (sign * difference > 0) for sign in (1, -1))
+    return int(is_better.sum()), int(is_worse.sum()), int(np.isfinite(q).sum())

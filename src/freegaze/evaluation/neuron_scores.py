@@ -11,7 +11,8 @@ correlation_p, correlation_p_least     probability of one as high as the true on
 correlation_q                          correlation_p adjusted over neurons, where that was asked for
 noise_ceiling, feve, cc_norm           where trials repeat a stimulus (neurons with enough signal)
 R_X                                    score of a reference R (a simulation's oracle, attainable;
-                                       condition_mean where a condition is given)
+                                       condition_mean where a condition is given; with_history and
+                                       with_coupling where controls are asked for)
 X_fraction, _low, _high                score / score of ``attainable`` (correlation, bits per spike)
 E_...                                  scores that the caller adds (``ExtraScores`` of name E)
 """

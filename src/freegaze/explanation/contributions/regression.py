@@ -17,7 +17,10 @@ from scipy.fft import next_fast_len
 from scipy.stats import false_discovery_control, gamma
 
 from freegaze.errors import ConfigError, DataError, ShapeError
-from freegaze.explanation.contributions.glm import (
+from freegaze.metrics.alignment_tests import MEMORY_S
+from freegaze.metrics.nulls import equal_trials
+from freegaze.metrics.whitening import autocovariance, filter_columns, whitening_filter
+from freegaze.nn.glm import (
     RIDGE,
     Family,
     Link,
@@ -26,9 +29,6 @@ from freegaze.explanation.contributions.glm import (
     mean_and_slope,
     newton,
 )
-from freegaze.metrics.alignment_tests import MEMORY_S
-from freegaze.metrics.nulls import equal_trials
-from freegaze.metrics.whitening import autocovariance, filter_columns, whitening_filter
 
 VISION, SCENE = "vision", "scene"
 
