@@ -12,7 +12,6 @@ from scipy.stats import false_discovery_control, kstest
 
 from freegaze.errors import ConfigError, DataError, ShapeError
 from freegaze.explanation.contributions import regression as module
-from freegaze.nn.glm import RIDGE, explained, newton
 from freegaze.explanation.contributions.regression import (
     ContributionData,
     discoveries,
@@ -20,6 +19,7 @@ from freegaze.explanation.contributions.regression import (
     signal_columns,
 )
 from freegaze.metrics.whitening import autocovariance, whitening_filter
+from freegaze.nn.glm import RIDGE, explained, newton
 from type_checks import unchecked
 
 WIDTH_S = 0.5
