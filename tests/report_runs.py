@@ -238,13 +238,18 @@ def _saliency_rows(recording: Recording, rng: np.random.Generator) -> pd.DataFra
     for unit in recording.unit_ids:
         for name in recording.behavior_names:
             size = rng.gamma(1.0, 0.03)
+            signed = size * rng.uniform(-1, 1)
             rows.append(
                 {
                     "unit_id": unit,
                     "signal": name,
                     "absolute": size,
-                    "signed": size * rng.uniform(-1, 1),
+                    "signed": signed,
                     "via_gaze": rng.gamma(1.0, 0.02) if name in ("theta", "phi") else 0.0,
+                    "absolute_low": 0.8 * size,
+                    "absolute_high": 1.2 * size,
+                    "signed_low": signed - 0.4 * size,
+                    "signed_high": signed + 0.4 * size,
                     "integrated": size * rng.uniform(0.5, 1.5),
                 }
             )

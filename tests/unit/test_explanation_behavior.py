@@ -14,11 +14,13 @@ from fake_encoder import SpeedEncoder, built_fit, fake_fit
 from figure_runs import make_behaving
 from freegaze.dataset.behavior import fit_behavior_transform
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.saliency.saliency import saliency_table
+from freegaze.explanation.saliency.saliency import mean_ends, saliency_table
 from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.tuning.tuning import tuning_tables
 from freegaze.fitted.encoder import FittedEncoder
-from freegaze.recording.recording import Recording
+from freegaze.metrics.blocks import TimeBlocks
+from freegaze.metrics.bootstrap import draw_blocks
+from freegaze.recording.recording import Recording, Segment
 
 CONFIG = ExplainConfig(n_saliency_windows=40)
 
@@ -62,6 +64,45 @@ def test_saliency_is_for_one_sd_and_does_not_know_the_unit() -> None:
     again = explained(other, raw_fit(other, weight / 10, bias - 3 * weight))
     for column in ("absolute", "signed", "via_gaze", "integrated"):
         np.testing.assert_allclose(again[column], table[column], rtol=1e-3, atol=1e-5)
+
+
+def test_intervals_of_a_mean_are_those_of_its_standard_error() -> None:
+    """Blocks of one window each: 95 % of normal means lie within 1.96 standard errors."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(0.3, 1.0, (200, 150, 2))
+    blocks = TimeBlocks(np.arange(200), 200)
+    low, high = mean_ends(values, blocks, draw_blocks(200, 1000, rng))
+    error = values.std(0, ddof=1) / np.sqrt(200)
+    np.testing.assert_allclose((high - low) / (2 * 1.96 * error), 1, atol=0.12)
+    # The center is known to 1 / sqrt(1,000 draws) = 0.03 standard errors; four times that.
+    assert (np.abs((high + low) / 2 - values.mean(0)) < 0.13 * error).all()
+    covered = ((low <= 0.3) & (high >= 0.3)).mean()
+    assert 0.91 <= covered <= 0.985  # of 300, three standard errors of 0.0126 around 0.95
+
+
+def test_slow_states_widen_intervals_by_blocks() -> None:
+    rng = np.random.default_rng(1)
+    state = np.repeat(rng.normal(size=(20, 40)), 30, axis=0)[:, :, None]  # 30 windows alike
+    blocks = TimeBlocks(np.arange(20) * 30, 600)
+    low, high = mean_ends(state, blocks, draw_blocks(20, 1000, rng))
+    error = state[::30].std(0, ddof=1) / np.sqrt(20)
+    assert ((high - low) / (2 * error)).mean() == pytest.approx(2.09, abs=0.15)  # Student's t, 19
+    few = TimeBlocks(np.arange(3) * 200, 600)
+    assert all(np.isnan(end).all() for end in mean_ends(state, few, draw_blocks(3, 100, rng)))
+
+
+def test_saliency_has_intervals_over_blocks_of_test_bins() -> None:
+    edges = {"train": (0, 400), "validation": (400, 500), "test": (500, 4500)}
+    segments = [Segment(first, stop, role) for role, (first, stop) in edges.items()]
+    recording = make_recording(n_bins=4500, segments=segments)
+    weight, bias = np.array([0.5, -0.3, 0.0, 1.0]), np.array([0.1, 0.2, -0.3, 0.0])
+    table = explained(recording, raw_fit(recording, weight, bias)).set_index("unit_id")
+    for name in ("absolute", "signed"):
+        assert (table[f"{name}_low"] <= table[name]).all()
+        assert (table[name] <= table[f"{name}_high"]).all()
+    is_moved = table.index != "unit_2"  # its weight is 0
+    assert (table["signed_low"] * table["signed_high"] > 0)[is_moved].all()
+    assert (table.loc["unit_2", ["signed_low", "signed_high"]] == 0).all()
 
 
 def test_integrated_saliency_is_the_way_from_the_mean_of_training() -> None:

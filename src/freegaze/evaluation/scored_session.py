@@ -15,7 +15,7 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.evaluation.chance import Chance, chance_correlation
 from freegaze.evaluation.repeats import repeat_cells
 from freegaze.fitted.encoder import Prediction
-from freegaze.metrics.blocks import TimeBlocks, cut_blocks, trial_blocks
+from freegaze.metrics.blocks import TimeBlocks, blocks_of_bins
 from freegaze.metrics.metric import ScoreContext
 from freegaze.recording.recording import Recording
 
@@ -81,10 +81,7 @@ class ScoredSession:
     @property
     def blocks(self) -> TimeBlocks:
         """Blocks to resample: whole trials, and elsewhere blocks of at least 20 s."""
-        cut = cut_blocks(self.run_ids, self.bin_width_s).starts
-        whole = trial_blocks(self.segment_ids).starts
-        starts = np.concatenate([cut[~self.is_trial[cut]], whole[self.is_trial[whole]]])
-        return TimeBlocks(np.sort(starts), len(self.targets))
+        return blocks_of_bins(self.run_ids, self.segment_ids, self.is_trial, self.bin_width_s)
 
     def select(
         self, bins: np.ndarray | slice = slice(None), neurons: np.ndarray | slice = slice(None)

@@ -33,7 +33,10 @@ TEXT = ("unit_id", "method", "signal", "base", "unit", "group", "direction", "cl
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "neurons": ("unit_id",),
     "receptive_fields": ("unit_id", "method", "delay_s", "separability"),
-    "saliency": ("unit_id", "signal", "base", "absolute", "signed", "via_gaze", "integrated"),
+    "saliency": (
+        *("unit_id", "signal", "base", "absolute", "signed", "via_gaze"),
+        *("absolute_low", "absolute_high", "signed_low", "signed_high", "integrated"),
+    ),
     "contributions": (
         *("unit_id", "group", "deviance", "correlation", "only_deviance", "only_correlation"),
         *("statistic", "p", "least_p", "p_tail", "is_significant"),
@@ -105,8 +108,9 @@ class SessionExplanation:
         saliency: One row per neuron and signal: ``unit_id``, ``signal``, ``base`` (the recorded
             column behind it), ``absolute`` and ``signed`` (mean derivative of the rate, in counts
             per bin for one training sd, the retinal image held still), ``via_gaze`` (mean size of
-            the derivative through the shifter), ``integrated`` (mean size of integrated gradients
-            from the training mean).
+            the derivative through the shifter), ``absolute_low``, ``absolute_high``,
+            ``signed_low`` and ``signed_high`` (95 % intervals over blocks of time), ``integrated``
+            (mean size of integrated gradients from the training mean).
         contributions: One row per neuron and group (``vision``, ``eye``, ``head``, ``speed``,
             ``pupil``): ``unit_id``, ``group``, ``deviance`` and ``correlation`` (unique
             contribution of the group on test bins), ``only_deviance``, ``only_correlation`` (of a

@@ -10,11 +10,13 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from freegaze.contiguous import run_ids
 from freegaze.dataset.batches import sequence_chunks
 from freegaze.dataset.behavior import fit_behavior_transform
 from freegaze.dataset.windows import input_bins
 from freegaze.files.pieces import Arrays, Pieces
 from freegaze.fitted.encoder import FittedEncoder
+from freegaze.metrics.blocks import TimeBlocks, blocks_of_bins
 from freegaze.models.callables import gaze_given, undisturbed
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording, ResponseKind
@@ -105,6 +107,20 @@ class ExplainedSession:
         targets = self.targets[role]
         rng = np.random.default_rng(seed)
         return np.sort(rng.choice(targets, min(n, len(targets)), replace=False))
+
+    def blocks(self, targets: Integer[np.ndarray, " window"], role: str) -> TimeBlocks:
+        """Return the blocks of time, or the trials, that some of a role's windows lie in.
+
+        Args:
+            targets: Target bins, in order of time.
+            role: Role whose windows they are; blocks are cut in all of its windows.
+        """
+        every = self.targets[role]
+        segment = self.recording.segment_index()[every]
+        is_trial = np.array([s.trial for s in self.recording.segments])[segment]
+        runs = run_ids(every - np.arange(len(every)), segment)
+        blocks = blocks_of_bins(runs, segment, is_trial, self.recording.bin_width_s)
+        return blocks.select(np.isin(every, targets))
 
     def bins(self, targets: Integer[np.ndarray, " window"]) -> Integer[Tensor, "window history"]:
         """Return the input bins of windows, oldest first."""

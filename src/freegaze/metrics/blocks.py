@@ -137,6 +137,34 @@ def trial_blocks(segment_ids: Integer[np.ndarray, " time"]) -> TimeBlocks:
     return TimeBlocks(run_bounds(segment_ids)[0], len(segment_ids))
 
 
+def blocks_of_bins(
+    run_ids: Integer[np.ndarray, " time"],
+    segment_ids: Integer[np.ndarray, " time"],
+    is_trial: Bool[np.ndarray, " time"],
+    bin_width_s: float,
+) -> TimeBlocks:
+    """Make blocks of bins of which some lie in trials: whole trials, elsewhere blocks of time.
+
+    Args:
+        run_ids: Label of the contiguous segment of chosen bins around each.
+        segment_ids: Number of the recording's segment of each bin.
+        is_trial: Whether that segment is a trial.
+        bin_width_s: Width of a bin in seconds.
+
+    Returns:
+        The blocks, in order of time.
+
+    Example:
+        >>> segment = np.array([0] * 50 + [1] * 5 + [2] * 5)
+        >>> blocks_of_bins(segment, segment, segment > 0, bin_width_s=1.0).starts
+        array([ 0, 25, 50, 55])
+    """
+    cut = cut_blocks(run_ids, bin_width_s).starts
+    whole = trial_blocks(segment_ids).starts
+    starts = np.concatenate([cut[~is_trial[cut]], whole[is_trial[whole]]])
+    return TimeBlocks(np.sort(starts), len(run_ids))
+
+
 def relabel_runs(
     segment_ids: Integer[np.ndarray, " time"], keep: Bool[np.ndarray, " time"]
 ) -> Integer[np.ndarray, " kept"]:

@@ -230,6 +230,9 @@ def _saliency(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
             "signal": str(row["signal"]),
             "absolute": _rounded(neuron.per_s * row["absolute"]),
             "signed": _rounded(neuron.per_s * row["signed"]),
+            "interval": [
+                _rounded(neuron.per_s * row.get(f"signed_{end}", np.nan)) for end in ("low", "high")
+            ],
             "viaGaze": _rounded(neuron.per_s * row["via_gaze"]),
             "integrated": _rounded(neuron.per_s * row["integrated"]),
         }

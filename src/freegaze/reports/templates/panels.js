@@ -368,7 +368,9 @@ function bar(across, value, y, height, attributes) {
 }
 
 /* Which way a signal moves the rate: clearly up, clearly down, or now this way, now that. */
-function direction({ absolute, signed }) {
+function direction({ absolute, signed, interval }) {
+  const [low, high] = interval;
+  if (low !== null && low <= 0 && high >= 0) return "\u2195";
   if (!absolute || Math.abs(signed) < 0.5 * absolute) return "\u2195";
   return signed > 0 ? "\u2191" : "\u2193";
 }
@@ -382,7 +384,10 @@ function saliencyPanel(neuron, session, width) {
     note: direction(row),
     marks: (root, across, y) => {
       const words =
-        `${row.signal}: ${inWords(row.absolute)}, signed ${inWords(row.signed)}, ` +
+        `${row.signal}: ${inWords(row.absolute)}, signed ${inWords(row.signed)}` +
+        (row.interval[0] === null
+          ? ", "
+          : ` (95\u00a0% ${inWords(row.interval[0])} to ${inWords(row.interval[1])}), `) +
         `via gaze ${inWords(row.viaGaze)}, integrated ${inWords(row.integrated)}`;
       const group = make("g", {}, make("title", {}, words));
       group.append(bar(across, row.absolute ?? 0, y + 3, hasGaze ? 9 : 15, { class: "partial" }));
@@ -410,7 +415,7 @@ function saliencyPanel(neuron, session, width) {
   return block(
     "Saliency of behavior",
     "Mean size of the change. \u2191 a higher signal raises the rate, \u2193 lowers it, \u2195 " +
-      "either, as the moment has it.",
+      "neither is certain: the 95\u00a0% interval of the signed mean holds 0, or both occur.",
     legend(...entries),
     chart,
   );
