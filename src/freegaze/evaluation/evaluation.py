@@ -51,6 +51,12 @@ class Evaluation:
         """Recorded responses of each session in the predicted bins, (window, neuron)."""
         return [session.observed for session in self.sessions]
 
+    def to_xarray(self) -> Any:
+        """Return the scores as a ``Dataset`` of neurons; see ``evaluation.xarray_objects``."""
+        from freegaze.evaluation.xarray_objects import scores_to_xarray
+
+        return scores_to_xarray(self)
+
     def session(self, session_id: str) -> ScoredSession:
         """Return the scored bins of one session.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
@@ -67,6 +68,12 @@ class ScoredSession:
     def prediction(self) -> Prediction:
         """The predictions alone."""
         return Prediction(self.session_id, self.targets, self.rates, self.unit_ids)
+
+    def to_xarray(self) -> Any:
+        """Return a ``Dataset`` of bins and neurons; see ``evaluation.xarray_objects``."""
+        from freegaze.evaluation.xarray_objects import session_to_xarray
+
+        return session_to_xarray(self)
 
     @property
     def run_ids(self) -> Integer[np.ndarray, " window"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,6 +58,12 @@ class Prediction:
     targets: Integer[np.ndarray, " window"]
     rates: Float[np.ndarray, "window neuron"]
     unit_ids: tuple[str, ...]
+
+    def to_xarray(self) -> Any:
+        """Return a ``DataArray`` of bins and neurons; see ``fitted.xarray_objects``."""
+        from freegaze.fitted.xarray_objects import prediction_to_xarray
+
+        return prediction_to_xarray(self)
 
 
 class FittedEncoder:
