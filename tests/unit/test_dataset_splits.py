@@ -1,5 +1,8 @@
 """Splits and windows: hand-worked cases and plain-loop oracles."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 
 from builders import make_recording, make_trial_recording
 from freegaze.dataset.splits import ROLES, Split, split_recording
+from freegaze.dataset.stimuli import are_stimuli_repeated, find_seen_stimuli
 from freegaze.dataset.windows import (
     check_leaks,
     contiguous_runs,
@@ -14,8 +18,9 @@ from freegaze.dataset.windows import (
     input_bins,
     window_targets,
 )
-from freegaze.errors import DataError
+from freegaze.errors import ConfigError, DataError
 from freegaze.recording.recording import Segment
+from freegaze.sources import open_recordings
 
 
 def roles(split):
@@ -164,3 +169,150 @@ def test_a_short_trial_hides_no_test_bin_behind_it():
     recording = make_recording(n_bins=40, bin_width_s=1.0, segments=segments)
     split = split_recording(recording, "given", gap_s=3.0, needed=("train", "test"))
     assert split.bins("train").tolist() == list(range(18))  # 18 and 19 are within 3 bins of bin 21
+
+
+def make_drifting_recording(n_trials=32, n_bins=10):
+    """Gratings of 4 orientations that drift both ways, each after 3 bins of one blank frame."""
+    rng = np.random.default_rng(3)
+    orientations = rng.integers(0, 256, (4, n_bins - 3, 6, 8), dtype=np.uint8)
+    trials = []
+    for direction in range(8):
+        drift = orientations[direction % 4]
+        trials.append(drift if direction < 4 else drift[::-1])
+    blank = np.full((n_trials, 3, 6, 8), 128, np.uint8)
+    shown = np.stack([trials[i % 8] for i in range(n_trials)])
+    base = make_recording(
+        n_bins=n_trials * n_bins,
+        segments=[Segment(i * n_bins, (i + 1) * n_bins, None, True) for i in range(n_trials)],
+    )
+    return replace(
+        base,
+        frames=np.concatenate([blank, shown], axis=1).reshape(-1, 6, 8),
+        annotations={"direction_deg": np.repeat(np.arange(n_trials) % 8 * 45.0, n_bins)},
+    )
+
+
+def shown_by_role(recording, split):
+    """Bytes of the frames of each role, by a plain loop."""
+    frames = [
+        {recording.frames[recording.frame_index[b]].tobytes() for b in split.bins(role)}
+        for role in ROLES
+    ]
+    blank = {f for f in frames[0] if len(set(f)) == 1}
+    return [f - blank for f in frames]
+
+
+def test_auto_holds_out_stimuli_that_repeat():
+    recording = make_drifting_recording()
+    split = split_recording(recording)
+    train, validation, test = shown_by_role(recording, split)
+    assert train
+    assert validation
+    assert test
+    assert not train & test
+    assert not train & validation
+    assert not validation & test
+    orientation = recording.annotations["direction_deg"] % 180
+    assert [len(np.unique(orientation[split.bins(role)])) for role in ROLES] == [2, 1, 1]
+    seen = find_seen_stimuli(recording, split.bins("train"), split.bins("test"))
+    assert (seen.frames, seen.blank) == (0, 0.3)
+    check_leaks(recording.segments, split, 1, 0, recording.bin_width_s)
+
+
+def test_blocks_of_repeated_stimuli_say_what_training_saw():
+    recording = make_drifting_recording()
+    split = split_recording(recording, "blocks", n_blocks=2)
+    train, _, test = shown_by_role(recording, split)
+    shown = [recording.frames[b].tobytes() in train for b in split.bins("test")]
+    seen = find_seen_stimuli(recording, split.bins("train"), split.bins("test"))
+    assert test
+    assert seen.frames == np.mean(shown) > 0.3
+    assert "also" not in seen.sentence()
+    assert f"{seen.frames:.1%}" in seen.sentence()
+
+
+def test_a_condition_that_is_named_is_on_one_side():
+    recording = make_trial_recording(n_conditions=6)
+    unmarked = recording.with_segments([replace(s, role=None) for s in recording.segments])
+    named = replace(
+        unmarked,
+        frame_index=np.arange(unmarked.n_bins),  # controls: other frames, the same condition
+        annotations={"movie": unmarked.annotations["stimulus_direction_deg"]},
+    )
+    split = split_recording(named, condition="movie")
+    sides = [set(named.annotations["movie"][split.bins(role)]) for role in ROLES]
+    assert all(sides)
+    assert not sides[0] & sides[1]
+    assert not (sides[0] | sides[1]) & sides[2]
+    with pytest.raises(ConfigError, match=r"split\.condition"):
+        split_recording(named, condition="movies")
+
+
+@pytest.mark.parametrize("n_trials", [15, 40, 60, 61, 128])
+def test_blocks_of_trials_come_near_the_shares(n_trials):
+    segments = [Segment(i * 5, i * 5 + 5, None, True) for i in range(n_trials)]
+    recording = make_recording(n_bins=5 * n_trials, segments=segments)
+    for validation, test in ((0.2, 0.2), (0.1, 0.3), (0.25, 0.15)):
+        split = split_recording(recording, "blocks", validation=validation, test=test)
+        asked = (1 - validation - test, validation, test)
+        for role, share in zip(ROLES, asked, strict=True):
+            # Either cut is half a trial off at most, or more in blocks of one or two trials.
+            assert abs(len(split.bins(role)) / 5 - share * n_trials) <= (1 if n_trials > 20 else 2)
+
+
+def test_a_camera_that_freezes_repeats_no_stimulus():
+    recording = make_recording(n_bins=400, roles=(None,), bin_width_s=1.0)
+    recording.frames[100:350] = recording.frames[100]
+    assert not are_stimuli_repeated(recording)
+    assert split_recording(recording).method == "blocks"
+
+
+def test_a_movie_that_is_shown_again_is_cut_at_the_same_times():
+    movie = np.tile(np.arange(200), 5)
+    recording = make_recording(n_bins=1000, roles=(None,), bin_width_s=0.1)
+    recording = replace(recording, frame_index=movie)
+    split = split_recording(recording)
+    assert split.method == "stimulus"
+    sides = [set(movie[split.bins(role)]) for role in ROLES]
+    assert not sides[0] & (sides[1] | sides[2])
+    assert not sides[1] & sides[2]
+    check_leaks(recording.segments, split, 3, 1, 0.1)
+
+
+@pytest.mark.parametrize("name", ["mrcuts24", "mrcuts25", "mrcuts26", "mrcuts28"])
+def test_orientations_of_recorded_gratings_are_held_out(name):
+    recording = open_shared(f"park2023_mouse_v1/{name}.npz")
+    unmarked = recording.with_segments([replace(s, role=None) for s in recording.segments])
+    split = split_recording(unmarked)
+    orientation = recording.annotations["stimulus_direction_deg"] % 180
+    assert [len(np.unique(orientation[split.bins(role)])) for role in ROLES] == [2, 1, 1]
+    train, validation, test = shown_by_role(unmarked, split)
+    assert not train & test
+    assert not train & validation
+    seen = find_seen_stimuli(unmarked, split.bins("train"), split.bins("test"))
+    assert seen.frames == 0
+    assert seen.blank > 0.3
+    check_leaks(unmarked.segments, split, 16, 0, unmarked.bin_width_s)
+
+
+@pytest.mark.parametrize("name", ["ay2_u003", "ay4_u001", "ay4_u005", "ay5_u005"])
+def test_movies_of_recorded_neurons_are_held_out(name):
+    recording = open_shared(f"macaque_v1_natural_movies/{name}.npz")
+    unmarked = recording.with_segments([replace(s, role=None) for s in recording.segments])
+    split = split_recording(unmarked)
+    for label in (recording.annotations["condition"], recording.frame_index):
+        sides = [set(label[split.bins(role)]) for role in ROLES]
+        assert all(sides)
+        assert not sides[0] & sides[2]
+        assert not sides[0] & sides[1]
+    shares = [len(split.bins(role)) / unmarked.n_bins for role in ROLES]
+    assert np.allclose(shares, [0.6, 0.2, 0.2], atol=0.05)
+    check_leaks(unmarked.segments, split, 1, 0, unmarked.bin_width_s)
+
+
+def open_shared(path):
+    """Open a recording that is not part of the project, or skip."""
+    file = Path(__file__).parents[3] / "shared" / "data" / path
+    if not file.exists():
+        pytest.skip(f"{path} is not in ../shared/data")
+    return open_recordings("arrays", file)[0]

@@ -42,6 +42,7 @@ def command(
     """
     import pandas as pd
 
+    from freegaze.dataset.splits import describe_split
     from freegaze.quality.checks import check_quality
     from freegaze.quality.summary import summarize
     from freegaze.reports import write_quality_page
@@ -69,6 +70,7 @@ def command(
         print_nested(f"Quality of session {recording.session_id}", sentences)
         contents = summarize(recording)
         provenance = contents.pop("provenance")
+        contents["default split"] = describe_split(recording)
         print_nested(f"Contents of session {recording.session_id}", contents)
         if verbose:
             print_nested(f"Provenance of session {recording.session_id}", provenance)

@@ -41,15 +41,19 @@ class SplitConfig(StrictConfig):
         method: ``given``: the roles of the recording's segments; ``tail``: the same, and the last
             part of the training bins validates; ``paper_tail``: ``tail`` as Xu et al. (2023) did,
             without gaps; ``blocks``: the session is cut into ``n_blocks`` segments, of which each
-            trains, then validates, then tests; ``auto``: ``given`` where segments of all three
-            roles exist, ``tail`` where training and test exist, ``blocks`` otherwise; ``folds``:
+            trains, then validates, then tests; ``stimulus``: no frame but a blank one, and no
+            condition, is in bins of two roles; ``auto``: ``given`` where segments of all three
+            roles exist, ``tail`` where training and test exist, ``stimulus`` where stimuli repeat
+            and can be held out in about the shares asked for, ``blocks`` otherwise; ``folds``:
             blocks of time or whole trials of one of ``n_folds`` folds test, whatever the roles of
             the recording's segments (``freegaze evaluate --folds`` sets it).
-        validation: Share of training bins (``tail``, ``folds``) or of all bins (``blocks``) that
-            validate.
-        test: Share of all bins that test (``blocks``).
+        validation: Share of training bins (``tail``, ``folds``) or of all bins (``blocks``,
+            ``stimulus``) that validate.
+        test: Share of all bins that test (``blocks``, ``stimulus``).
         gap_s: Seconds between bins of different roles that are used for neither.
         n_blocks: Number of segments of ``blocks``.
+        condition: Annotation whose values ``stimulus`` keeps together; by default ``condition``
+            where there is one.
         n_folds: Number of folds of ``folds``.
         fold: The fold that tests, from 0.
     """
@@ -59,5 +63,6 @@ class SplitConfig(StrictConfig):
     test: float = Field(default=0.2, gt=0, lt=1)
     gap_s: float = Field(default=2.0, ge=0)
     n_blocks: PositiveInt = 10
+    condition: str | None = None
     n_folds: int = Field(default=5, ge=2)
     fold: int = Field(default=0, ge=0)

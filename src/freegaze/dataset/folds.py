@@ -12,11 +12,9 @@ from freegaze.dataset.splits import (
     require_roles,
     trial_starts,
 )
+from freegaze.dataset.stimuli import CONDITION
 from freegaze.errors import DataError
 from freegaze.recording.recording import Recording
-
-CONDITION = "condition"
-"""Annotation that names what was shown in each bin, where a recording has it."""
 
 BLOCKS_PER_FOLD = 4
 """Blocks of time of each fold of a continuous recording."""

@@ -96,6 +96,7 @@ def split_of(recording: Recording, split: SplitConfig, data: DataConfig) -> Spli
         gap_s=split.gap_s,
         n_blocks=split.n_blocks,
         history=data.history,
+        condition=split.condition,
     )
 
 

@@ -9,13 +9,14 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Integer
 
+from freegaze.dataset.stimuli import are_stimuli_repeated, find_seen_stimuli, group_stimuli
 from freegaze.errors import DataError
 from freegaze.recording.recording import Recording, Role
 
 ROLES: tuple[Role, ...] = ("train", "validation", "test")
 UNUSED = -1
 
-SplitMethod = Literal["auto", "given", "tail", "paper_tail", "blocks", "folds"]
+SplitMethod = Literal["auto", "given", "tail", "paper_tail", "blocks", "stimulus", "folds"]
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,13 @@ class Split:
         codes: Position in ``ROLES`` of each bin's role, or -1 where left out; (time,), int8.
         gap_s: Seconds that were kept free between training and the rest.
         is_straddling: Whether a window's input bins may have another role than its target (Q9).
+        method: Method that made it, "" where roles come from elsewhere.
     """
 
     codes: Integer[np.ndarray, " time"]
     gap_s: float
     is_straddling: bool = False
+    method: str = ""
 
     def bins(self, role: Role) -> np.ndarray:
         """Indices of the bins of a role."""
@@ -50,6 +53,7 @@ def split_recording(
     gap_s: float = 2.0,
     n_blocks: int = 10,
     history: int = 1,
+    condition: str | None = None,
     needed: Sequence[Role] = ROLES,
 ) -> Split:
     """Give every bin a role.
@@ -60,14 +64,19 @@ def split_recording(
             each training segment validates. ``paper_tail``: the same by the original's count of
             windows, no gap, windows may straddle the border (Q9). ``blocks``: the session is cut
             into ``n_blocks`` blocks; of each the first part trains, the next validates, the
-            last tests. ``auto``: ``given`` where segments of all three roles exist, ``tail``
-            where training and test exist, ``blocks`` otherwise.
-        validation: Share of the training bins (``tail``), or of all bins (``blocks``), to validate.
-        test: Share of all bins to test on (``blocks``).
+            last tests; trials are never cut. ``stimulus``: no frame but a blank one, and no
+            condition, is in bins of two roles. ``auto``: ``given`` where segments of all three
+            roles exist, ``tail`` where training and test exist, ``stimulus`` where stimuli repeat
+            and can be held out in about the shares asked for, ``blocks`` otherwise.
+        validation: Share of the training bins (``tail``), or of all bins (``blocks``,
+            ``stimulus``), to validate.
+        test: Share of all bins to test on (``blocks``, ``stimulus``).
         gap_s: Training bins closer than this to a bin of another role are left out, and validation
             bins closer than this to test bins; trials count as apart.
         n_blocks: Blocks for ``blocks``.
         history: Input bins of a window, which only ``paper_tail`` counts.
+        condition: Annotation whose values ``stimulus`` keeps together; by default ``condition``
+            where there is one.
         needed: Roles that must be left with bins.
 
     Returns:
@@ -76,26 +85,63 @@ def split_recording(
     Raises:
         DataError: If roles that the method needs are missing, or nothing is left to train on.
     """
-    method = _choose_method(recording) if method == "auto" else method
+    if method == "auto":
+        method = _choose_method(recording, validation, test, gap_s, condition)
     codes = np.full(recording.n_bins, UNUSED, dtype=np.int8)
     if method == "blocks":
         _assign_blocks(codes, recording, validation, test, n_blocks)
+    elif method == "stimulus":
+        _assign_stimuli(codes, recording, validation, test, condition)
     else:
         _assign_given(codes, recording)
         if method in ("tail", "paper_tail"):
             _assign_tails(codes, recording, validation, history if method == "paper_tail" else None)
     if method == "paper_tail":
-        return Split(codes, gap_s=0.0, is_straddling=True)
-    split = Split(leave_gaps(codes, recording, gap_s), gap_s)
+        return Split(codes, gap_s=0.0, is_straddling=True, method=method)
+    split = Split(leave_gaps(codes, recording, gap_s), gap_s, method=method)
     require_roles(split, recording, method, needed)
     return split
 
 
-def _choose_method(recording: Recording) -> SplitMethod:
+def describe_split(recording: Recording) -> dict[str, str]:
+    """Describe the split that a fit with default settings makes.
+
+    Args:
+        recording: Any recording.
+
+    Returns:
+        Method, share of the bins of each role, and how much of the test bins' stimuli training
+        bins show, in words; the reason where there is no such split.
+    """
+    try:
+        split = split_recording(recording, needed=("train", "test"))
+    except DataError as error:
+        return {"method": f"none: {error}"}
+    shares = {role: f"{split.is_role(role).mean():.1%} of the bins" for role in ROLES}
+    seen = find_seen_stimuli(recording, split.bins("train"), split.bins("test"))
+    return {
+        "method": split.method,
+        **shares,
+        "test stimuli also seen in training": seen.sentence(),
+    }
+
+
+def _choose_method(
+    recording: Recording, validation: float, test: float, gap_s: float, condition: str | None
+) -> SplitMethod:
     roles = {segment.role for segment in recording.segments}
     if {"train", "validation", "test"} <= roles:
         return "given"
-    return "tail" if {"train", "test"} <= roles else "blocks"
+    if {"train", "test"} <= roles:
+        return "tail"
+    if not are_stimuli_repeated(recording, condition):
+        return "blocks"
+    codes = np.full(recording.n_bins, UNUSED, dtype=np.int8)
+    _assign_stimuli(codes, recording, validation, test, condition)
+    left = leave_gaps(codes, recording, gap_s)
+    found = np.bincount(left[left >= 0], minlength=len(ROLES)) / recording.n_bins
+    asked = np.array([1 - validation - test, validation, test])
+    return "stimulus" if (found >= asked / 2).all() else "blocks"
 
 
 def _assign_given(codes: np.ndarray, recording: Recording) -> None:
@@ -121,13 +167,51 @@ def _assign_blocks(
     codes: np.ndarray, recording: Recording, validation: float, test: float, n_blocks: int
 ) -> None:
     fold = trial_starts(recording) * n_blocks // recording.n_bins  # a trial is never cut
+    has_trials = any(segment.trial for segment in recording.segments)
+    late = np.zeros(2)  # bins by which the cuts of earlier blocks came late, as trials are whole
     for k in range(n_blocks):
         block = np.flatnonzero(fold == k)
-        first = _cut(recording, block, 1 - test - validation)
-        second = _cut(recording, block, 1 - test)
+        wanted = np.array([1 - test - validation, 1 - test]) * len(block) - late
+        first, second = (_cut(recording, block, at) for at in wanted)
+        if has_trials:
+            late = np.array([first, second]) - wanted
         codes[block[:first]] = ROLES.index("train")
         codes[block[first:second]] = ROLES.index("validation")
         codes[block[second:]] = ROLES.index("test")
+
+
+def _assign_stimuli(
+    codes: np.ndarray,
+    recording: Recording,
+    validation: float,
+    test: float,
+    condition: str | None,
+) -> None:
+    """Give each group of stimuli a role, so that the roles come near their shares of the bins.
+
+    In trials, the largest group comes first and goes to the role that has the smallest part of its
+    share. Outside trials, groups keep their order of time, so that gaps are few.
+    """
+    group = group_stimuli(recording, condition)
+    size = np.bincount(group)
+    share = np.array([1 - validation - test, validation, test])
+    if all(segment.trial for segment in recording.segments):
+        role = _balance(size, share)
+    else:
+        middle = (np.cumsum(size) - size / 2) / size.sum()
+        role = np.searchsorted(np.cumsum(share)[:-1], middle)
+    codes[:] = role[group]
+
+
+def _balance(size: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return the role of each group of a size; with three groups or more, each role has one."""
+    role, filled = np.zeros(len(size), int), np.zeros(len(share))
+    for i in np.argsort(-size, kind="stable"):
+        part = (filled + size[i] / 2) / share
+        # Of equally filled roles, the one with the smallest share, which has no group yet.
+        role[i] = len(part) - 1 - int(np.argmin(np.round(part[::-1], 9)))
+        filled[role[i]] += size[i]
+    return role
 
 
 def trial_starts(recording: Recording) -> Integer[np.ndarray, " time"]:
@@ -187,13 +271,16 @@ def distance_to(bins: np.ndarray, island: np.ndarray) -> np.ndarray:
     return np.where(distance < n_bins, distance, np.inf)
 
 
-def _cut(recording: Recording, bins: np.ndarray, share: float) -> int:
-    """Return where to cut some bins after a share of them; a trial is never cut through."""
-    cut = round(share * len(bins))
+def _cut(recording: Recording, bins: np.ndarray, wanted: float) -> int:
+    """Return where to cut some bins at ``wanted``; a trial is never cut through."""
+    cut = min(max(round(wanted), 0), len(bins))
     if cut >= len(bins):
         return len(bins)
     segment = recording.segments[recording.segment_index()[bins[cut]]]
-    return int(np.searchsorted(bins, segment.start)) if segment.trial else cut
+    if not segment.trial:
+        return cut
+    ends = np.searchsorted(bins, (segment.start, segment.stop))
+    return int(ends[np.argmin(np.abs(ends - wanted))])
 
 
 def require_roles(split: Split, recording: Recording, method: str, needed: Sequence[Role]) -> None:

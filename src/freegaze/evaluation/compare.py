@@ -48,7 +48,8 @@ class Comparison:
             and seeds), ``difference`` with its interval ``difference_low`` and ``difference_high``
             over blocks of time, neurons and seeds, ``p`` from the same resampling,
             ``is_second_better`` (whether the whole interval says so), ``n_neurons`` (with a score
-            in every run), ``n_bins``, ``n_blocks``, ``n_seeds_first``, ``n_seeds_second``.
+            in every run), ``n_bins``, ``n_blocks``, ``stimuli_seen`` (share of the bins whose frame
+            training bins show), ``n_seeds_first``, ``n_seeds_second``.
         neurons: The same for each neuron, with intervals over blocks of time alone.
     """
 
@@ -306,13 +307,15 @@ def _mean_scores(metric: Metric, shared: SharedSession, first: str, second: str)
         "n_neurons": int(known.sum()),
         "n_bins": len(session.targets),
         "n_blocks": session.blocks.n_blocks,
+        "stimuli_seen": session.seen.frames,
         "n_seeds_first": len(shared.rates[first]),
         "n_seeds_second": len(shared.rates[second]),
     }
 
 
 def _over_sessions(means: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    averaged = {k: float(np.mean([m[k] for m in means])) for k in ("first_mean", "second_mean")}
+    names = ("first_mean", "second_mean", "stimuli_seen")
+    averaged = {k: float(np.mean([m[k] for m in means])) for k in names}
     summed = {k: sum(m[k] for m in means) for k in ("n_neurons", "n_bins", "n_blocks")}
     return {**means[0], **averaged, **summed}
 

@@ -132,6 +132,7 @@ def _score_with(
         history=encoder.data.history,
         lag=encoder.data.lag,
         condition=condition,
+        split=encoder.split(recording),
     )
     if controls:
         training = encoder.split(recording).bins("train")

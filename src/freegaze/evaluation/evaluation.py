@@ -38,8 +38,18 @@ class Evaluation:
         return (
             f"Evaluation of {len(self.table)} neurons in {len(self.sessions)} sessions, {role} "
             f"bins; 95 % intervals from {draws} draws\n"
-            f"{summary_frame(self).to_string(index=False, float_format='{:.4g}'.format)}"
+            f"{summary_frame(self).to_string(index=False, float_format='{:.4g}'.format)}\n"
+            f"{self.seen_text()}"
         )
+
+    def seen_text(self) -> str:
+        """Return in words how many of the scored bins show what training bins show."""
+        texts = {session.session_id: session.seen.sentence() for session in self.sessions}
+        common = set(texts.values())
+        if len(common) == 1:
+            return f"test stimuli also seen in training: {common.pop()}"
+        each = "; ".join(f"{name}: {text}" for name, text in texts.items())
+        return f"test stimuli also seen in training: {each}"
 
     @property
     def predictions(self) -> list[Prediction]:

@@ -3,6 +3,8 @@
 Columns, where X is the name of a registered metric that applies to the kind of response:
 
 session_id, unit_id, rate_hz, n_bins   which neuron; mean rate in training; scored bins
+stimuli_seen                           share of scored bins whose frame training bins show, without
+                                       blank frames
 X, X_low, X_high                       score with its 95 % interval (resampling blocks of time)
 n_bins_tracked, X_tracked, ..._low, ..._high   the same over bins whose inputs were all tracked
 correlation_null                       correlation by chance (shifted, or against other trials)
@@ -139,6 +141,7 @@ def _identity(session: ScoredSession) -> dict[str, np.ndarray]:
         "unit_id": np.array(session.unit_ids, dtype=object),
         "rate_hz": rate_hz if is_spiking else np.full(n, np.nan),
         "n_bins": np.full(n, len(session.targets)),
+        "stimuli_seen": np.full(n, session.seen.frames),
     }
 
 

@@ -14,7 +14,10 @@ from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.metrics.intervals import LEVEL, NO_INTERVAL, mean_interval, median_interval
 from freegaze.metrics.pooling import pool_draws
 
-NOT_SCORES = ("session_id", "unit_id", "rate_hz", "n_bins", "n_bins_tracked", "correlation_p_least")
+NOT_SCORES = (
+    *("session_id", "unit_id", "rate_hz", "n_bins", "n_bins_tracked"),
+    *("stimuli_seen", "correlation_p_least"),
+)
 
 
 def summarize(
@@ -28,8 +31,8 @@ def summarize(
 
     Returns:
         Plain values: ``level``, ``sessions`` by id and ``pooled``, each with ``n_neurons``,
-        ``n_bins``, ``n_blocks``, ``scores`` by name, and a session's ``chance`` (how it was found)
-        and further scores under their name. An entry of
+        ``n_bins``, ``n_blocks``, ``scores`` by name, and a session's ``chance`` (how it was found),
+        ``stimuli_seen`` (see ``SeenStimuli``) and further scores under their name. An entry of
         ``scores`` has ``mean`` and ``median`` over the neurons that have the score, their intervals
         ``_low`` and ``_high`` (over other minutes of these neurons: blocks of time are
         resampled, shared by all neurons; NaN for scores without interval), ``n_neurons`` and
@@ -50,6 +53,7 @@ def _part(scores: Sequence[NeuronScores], sessions: Sequence[ScoredSession]) -> 
         "scores": {n: _entry(n, scores) for n in dict.fromkeys(names) if n not in NOT_SCORES},
     }
     if len(sessions) == 1:
+        part["stimuli_seen"] = sessions[0].seen.to_dict()
         part["chance"] = sessions[0].chance.about()
     if len(scores) == 1 and scores[0].extra:
         part[scores[0].extra.name] = dict(scores[0].extra.summary)

@@ -135,4 +135,4 @@ def _score_external(
         raise DataError(f"{where}: session {recording.session_id!r} has no training bins")
     baseline = training.mean(0, dtype=np.float64)
     targets = prediction.targets[split.is_role("test")[prediction.targets]]
-    return scored_session(chosen, prediction, baseline, targets, condition=condition)
+    return scored_session(chosen, prediction, baseline, targets, condition=condition, split=split)

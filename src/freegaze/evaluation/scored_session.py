@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float, Integer
 
 from freegaze.contiguous import run_ids
 from freegaze.dataset.behavior import tracked_bins
+from freegaze.dataset.splits import Split
+from freegaze.dataset.stimuli import SeenStimuli, find_seen_stimuli
 from freegaze.dataset.windows import input_bins
 from freegaze.errors import DataError, ShapeError
 from freegaze.evaluation.chance import Chance, chance_correlation
@@ -40,6 +42,7 @@ class ScoredSession:
         response_kind: What the responses are.
         chance: Correlations of the predictions by chance.
         references: Expected responses known from elsewhere (``oracle``, ``attainable``).
+        seen: Shares of the scored bins whose stimulus is in training bins too.
 
     Raises:
         ShapeError: If arrays disagree in shape.
@@ -60,6 +63,7 @@ class ScoredSession:
     response_kind: str
     chance: Chance
     references: Mapping[str, Float[np.ndarray, "window neuron"]] = field(default_factory=dict)
+    seen: SeenStimuli = field(default_factory=SeenStimuli)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -125,6 +129,7 @@ def scored_session(
     history: int = 1,
     lag: int = 0,
     condition: str | None = None,
+    split: Split | None = None,
 ) -> ScoredSession:
     """Put predictions beside what was recorded in the same bins.
 
@@ -138,6 +143,7 @@ def scored_session(
         lag: Target bin minus last input bin.
         condition: Annotation that names the stimulus of each trial; by default, trials with equal
             frames repeat a stimulus.
+        split: Tells the training bins, for the share of scored bins whose stimulus they show.
 
     Returns:
         The scored bins.
@@ -171,6 +177,9 @@ def scored_session(
         response_kind=str(recording.response_kind),
         chance=chance_correlation(recording, prediction, is_scored, baseline),
         references={k: v[targets] for k, v in recording.reference_rates.items()},
+        seen=SeenStimuli()
+        if split is None
+        else find_seen_stimuli(recording, split.bins("train"), targets),
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from freegaze.dataset.stimuli import SeenStimuli
 from freegaze.evaluation.chance import Chance
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.scored_session import ScoredSession
@@ -112,7 +113,8 @@ def pack_sessions(sessions: Sequence[ScoredSession]) -> dict[str, np.ndarray]:
     arrays = {"session_ids": np.array([s.session_id for s in sessions])}
     for session in sessions:
         values = {field.name: getattr(session, field.name) for field in fields(session)}
-        values["chance"] = strict_json(values["chance"].to_dict())
+        for name in ("chance", "seen"):
+            values[name] = strict_json(values[name].to_dict())
         values |= {f"references/{k}": rates for k, rates in values.pop("references").items()}
         arrays |= {f"{session.session_id}/{k}": np.asarray(value) for k, value in values.items()}
     return arrays
@@ -127,12 +129,16 @@ def _unpack(content: Content, session_id: str) -> ScoredSession:
     kept = content.group(session_id)
     references = content.group(f"{session_id}/references")
     values: dict[str, Any] = {
-        f.name: kept[f.name] for f in fields(ScoredSession) if f.name != "references"
+        f.name: kept[f.name]
+        for f in fields(ScoredSession)
+        if f.name != "references" and (f.name != "seen" or f.name in kept)  # 0.2 has no `seen`
     }
     values["unit_ids"] = tuple(values["unit_ids"].tolist())
     for name in ("session_id", "response_kind", "bin_width_s"):
         values[name] = values[name].item()
     values["chance"] = Chance.from_dict(json.loads(values["chance"].item()))
+    if "seen" in values:
+        values["seen"] = SeenStimuli(**_null_to_nan(json.loads(values["seen"].item())))
     return ScoredSession(**values, references=references)
 
 

@@ -196,8 +196,16 @@ class FittedEncoder:
         return recording.select_neurons([place[unit] for unit in wanted])
 
     def split(self, recording: Recording) -> Split:
-        """Split a recording as it was split for the fit."""
-        return split_of(recording, self.split_config, self.data)
+        """Split a recording as it was split for the fit.
+
+        Raises:
+            DataError: If the training bins have other mean responses than those of the fit.
+        """
+        split = split_of(recording, self.split_config, self.data)
+        fitted = self.sessions.get(recording.session_id)
+        if fitted is not None and fitted.unit_ids == recording.unit_ids:
+            _check_training_bins(recording, split, fitted.mean_response)
+        return split
 
     def targets(
         self, recording: Recording, role: str | None = "test"
@@ -272,3 +280,15 @@ class FittedEncoder:
             targets = self.targets(recording, role)
         rates = predict_windows(self.encoder, self.tensors(recording), targets)
         return Prediction(recording.session_id, targets, rates.cpu().numpy(), session.unit_ids)
+
+
+def _check_training_bins(recording: Recording, split: Split, fitted: np.ndarray) -> None:
+    """Refuse a split whose training bins are not those of the fit: test bins may have trained."""
+    mean = recording.mean_response(split.bins("train")).astype(np.float32)
+    tolerance = 1e-4 * np.maximum(np.abs(fitted), recording.responses.std())
+    if (np.abs(mean - fitted) > tolerance).any():  # NaN, without the data of the fit, is not
+        raise DataError(
+            f"session {recording.session_id!r}: the training bins of the fit are not those of its "
+            f"split {split.method!r} now, as responses changed or freegaze split them differently "
+            "then (up to 0.2, repeated stimuli and trials); fit again, on the recording to be used"
+        )

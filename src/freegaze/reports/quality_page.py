@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from freegaze.dataset.splits import describe_split
 from freegaze.quality.checks import QualityReport
 from freegaze.quality.summary import summarize
 from freegaze.recording.recording import Recording
@@ -77,6 +78,7 @@ def _contents(recording: Recording) -> Section:
     ]
     if summary["reference_rates"]:
         facts.append(("known rates", ", ".join(summary["reference_rates"])))
+    facts += [(f"default split, {key}", value) for key, value in describe_split(recording).items()]
     facts += [(key, _plain(value)) for key, value in summary["provenance"].items() if _plain(value)]
     return Section(
         "contents", "What the recording holds", {"facts": facts, "header": header, "rows": rows}
