@@ -131,7 +131,7 @@ def _unpack(content: Content, session_id: str) -> ScoredSession:
     values: dict[str, Any] = {
         f.name: kept[f.name]
         for f in fields(ScoredSession)
-        if f.name != "references" and (f.name != "seen" or f.name in kept)  # 0.2 has no `seen`
+        if f.name != "references" and (f.name != "seen" or f.name in kept)  # older files have none
     }
     values["unit_ids"] = tuple(values["unit_ids"].tolist())
     for name in ("session_id", "response_kind", "bin_width_s"):

@@ -289,6 +289,6 @@ def _check_training_bins(recording: Recording, split: Split, fitted: np.ndarray)
     if (np.abs(mean - fitted) > tolerance).any():  # NaN, without the data of the fit, is not
         raise DataError(
             f"session {recording.session_id!r}: the training bins of the fit are not those of its "
-            f"split {split.method!r} now, as responses changed or freegaze split them differently "
-            "then (up to 0.2, repeated stimuli and trials); fit again, on the recording to be used"
+            f"split {split.method!r} now, as responses changed or an older freegaze split it "
+            "differently (repeated stimuli, trials); fit again on the recording to be used"
         )
