@@ -175,8 +175,8 @@ def label_frames(recording: Recording) -> Integer[np.ndarray, " time"]:
     label = np.arange(len(used))
     known: dict[bytes, int] = {}
     for i in np.flatnonzero(count[alike] > 1):
-        digest = hashlib.blake2b(np.ascontiguousarray(frames[used[i]]), digest_size=16).digest()
-        label[i] = known.setdefault(digest, i)
+        digest = hashlib.blake2b(frames[used[i]].tobytes(), digest_size=16).digest()
+        label[i] = known.setdefault(digest, int(i))
     return label[place]
 
 
@@ -195,7 +195,7 @@ def condition_labels(
     Raises:
         ConfigError: If there is no such annotation, or it is not one value per bin.
     """
-    if condition is None and np.ndim(recording.annotations.get(CONDITION)) != 1:
+    if condition is None and recording.annotations.get(CONDITION, np.empty((0, 0))).ndim != 1:
         return None
     name = condition or CONDITION
     if name not in recording.annotations:
