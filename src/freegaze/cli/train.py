@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +29,22 @@ def command(
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="YAML file.")] = None,
     settings: Settings = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Fits with consecutive seeds that become one encoder, which predicts the mean of "
+            "their rates; short for --set training.seeds.",
+        ),
+    ] = None,
+    core_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Finished run whose core this fit starts from; it stays as it is for the first "
+            "training.frozen_passes passes. Short for --set training.core_from.",
+        ),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Continue this run.")
     ] = None,
@@ -50,6 +67,10 @@ def command(
 
         freegaze train data/mouse --model glm --out runs/glm --set data.history=4
 
+        freegaze train data/mouse --seeds 3 --out runs/averaged
+
+        freegaze train data/other --core-from runs/first --out runs/other
+
         freegaze train --resume runs/first
 
         freegaze train data/mouse --model mine.py:Mine --out runs/mine
@@ -66,7 +87,7 @@ def command(
     with progress_bar(quiet or not is_first_process()) as progress:
         if resume is not None:
             given: dict[str, Any] = {"PATH": path, "--out": out, "--config": config}
-            given["--device"] = device
+            given |= {"--device": device, "--seeds": seeds, "--core-from": core_from}
             given["--source"] = None if source == "auto" else source
             run = resume_run(
                 resume,
@@ -79,7 +100,11 @@ def command(
         else:
             if accept_changed_model:
                 raise ConfigError("--accept-changed-model goes with --resume; leave it out")
-            chosen = [] if device is None else [f"training.device={device}"]
+            options = {"device": device, "seeds": seeds}
+            options["core_from"] = (
+                None if core_from is None else json.dumps(str(core_from.resolve()))
+            )
+            chosen = [f"training.{k}={v}" for k, v in options.items() if v is not None]
             run_config = _config(path, source, model, config, [*(settings or []), *chosen])
             if out is None:
                 raise ConfigError("give the run a folder with --out, for example --out runs/first")

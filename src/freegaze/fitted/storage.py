@@ -17,7 +17,8 @@ from freegaze.dataset.config import DataConfig, SplitConfig
 from freegaze.dataset.dims import EncoderDims
 from freegaze.errors import CheckpointError, FreegazeError
 from freegaze.fitted.encoder import FittedEncoder, FittedSession
-from freegaze.models.encoder import MODELS, build_encoder
+from freegaze.models.averaged import build_averaged
+from freegaze.models.encoder import MODELS
 from freegaze.nn.device import pick_device
 from freegaze.runs.checkpoint import load_tensors
 from freegaze.runs.config import RunConfig
@@ -38,8 +39,10 @@ def describe_encoder(config: RunConfig, sessions: Mapping[str, FittedSession]) -
     described = {name: asdict(session) for name, session in sessions.items()}
     for values in described.values():
         values["mean_response"] = values["mean_response"].tolist()
+    described_seeds = {"seeds": config.training.seeds} if config.training.seeds > 1 else {}
     return {
         "model": config.model,
+        **described_seeds,
         "data": config.data.model_dump(mode="json"),
         "split": config.split.model_dump(mode="json"),
         "sessions": described,
@@ -99,7 +102,7 @@ def _rebuild(
         data = build_config(DataConfig, state["data"], where=where)
         split = build_config(SplitConfig, state["split"], where=where)
         dims = {key: session.dims for key, session in sessions.items()}
-        encoder = build_encoder(name, config, dims, seed=0)
+        encoder = build_averaged(name, config, dims, int(state.get("seeds", 1)))
     except FreegazeError as error:
         raise CheckpointError(f"{where}: {error}") from None
     load_weights(encoder, weights, where)

@@ -42,8 +42,8 @@ class AbstractEncoder(nn.Module, ABC):
     """
 
     Config: ClassVar[type[StrictConfig]]
-    inputs: ClassVar[Inputs]
-    is_causal: ClassVar[bool] = True
+    inputs: Inputs
+    is_causal: bool = True
 
     def __init__(self, config: StrictConfig, sessions: Mapping[str, EncoderDims]) -> None:
         super().__init__()

@@ -37,6 +37,11 @@ class TrainingConfig(StrictConfig):
 
     Args:
         seed: Fixes initial weights, order of batches and dropout.
+        seeds: Fits with consecutive seeds, which become one encoder that predicts the mean of their
+            rates. They share the gaze correction of the first.
+        core_from: Folder of a finished run whose core this fit starts from.
+        frozen_passes: Passes in which a core of ``core_from`` stays as it is, while the new
+            session's part is fitted.
         max_passes: Passes over the training windows at most.
         patience: Passes in a row without a better validation before stopping (Q21).
         rounds: How many times patience may run out before the fit is over; each time the best
@@ -71,6 +76,9 @@ class TrainingConfig(StrictConfig):
     """
 
     seed: int = Field(default=0, ge=0)
+    seeds: PositiveInt = 1
+    core_from: Path | None = None
+    frozen_passes: int = Field(default=4, ge=0)
     max_passes: PositiveInt = 14
     patience: PositiveInt = 10
     rounds: PositiveInt = 1

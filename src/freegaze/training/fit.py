@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -18,7 +19,8 @@ from freegaze.dataset.sessions import PreparedSession
 from freegaze.errors import ConfigError
 from freegaze.fitted.encoder import FittedSession
 from freegaze.fitted.storage import describe_encoder
-from freegaze.models.encoder import MODELS, build_encoder
+from freegaze.models.averaged import AveragedEncoder, share_gaze
+from freegaze.models.encoder import MODELS, AbstractEncoder, build_encoder
 from freegaze.nn.device import pick_device
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
@@ -28,6 +30,7 @@ from freegaze.runs.own_code import Loss, Model, own_code_of, require_loss, requi
 from freegaze.runs.run_folder import RunFolder
 from freegaze.training.loop import Fit
 from freegaze.training.processes import make_accelerator
+from freegaze.training.transfer import load_core
 
 
 def train(
@@ -129,10 +132,15 @@ def prepare_sessions(
 def _at_work(run: RunFolder, config: RunConfig, *, is_new: bool) -> Iterator[Accelerator]:
     """Meet the other processes of this fit, if there are any, and lock the folder for all."""
     accelerator = make_accelerator(config.training)
-    if accelerator.num_processes > 1 and config.search:
+    parts = {
+        "a search": config.search,
+        "a fit of several seeds": config.training.seeds > 1,
+        "a fit with another run's core": config.training.core_from is not None,
+    }
+    what = next((name for name, is_asked in parts.items() if is_asked), None)
+    if accelerator.num_processes > 1 and what is not None:
         raise ConfigError(
-            "a search runs in one process, not under torchrun or accelerate launch; start it "
-            "alone, or fit its trials one by one"
+            f"{what} runs in one process, not under torchrun or accelerate launch; start it alone"
         )
     if accelerator.is_main_process and is_new:
         run.make()
@@ -154,7 +162,7 @@ def _fit_or_search(
     accelerator: Accelerator,
 ) -> None:
     if not config.search:
-        _fit(run, config, sessions, progress, accelerator)
+        _fit(run, config, recordings, sessions, progress, accelerator)
         return
     options = itertools.product(*config.search.values())
     trials = [_search_trial(run, config, number, o) for number, o in enumerate(options)]
@@ -162,7 +170,8 @@ def _fit_or_search(
         if not (trial.path / "config.yaml").exists():
             trial.create(trial_config, recordings)
         if not trial.is_finished:
-            _fit(trial, trial_config, prepare_sessions(recordings, trial_config), progress, None)
+            prepared = prepare_sessions(recordings, trial_config)
+            _fit(trial, trial_config, recordings, prepared, progress)
     best = min((t for t, _ in trials), key=lambda t: t.kept_pass()["validation_loss"])
     run.write_metrics(best.metrics())
     write_atomically(run.encoder, best.encoder.read_bytes())
@@ -172,22 +181,28 @@ def _fit_or_search(
 def _fit(
     run: RunFolder,
     config: RunConfig,
+    recordings: Sequence[Recording],
     sessions: Mapping[str, PreparedSession],
     progress: Progress | None,
-    accelerator: Accelerator | None,
+    accelerator: Accelerator | None = None,
 ) -> None:
-    dims = {name: session.dims for name, session in sessions.items()}
-    encoder = build_encoder(config.model["name"], model_config(config), dims, config.training.seed)
-    if not run.checkpoint.exists():
-        encoder.load_pretrained()
-    for name, session in sessions.items():
-        encoder.initialize(name, torch.from_numpy(session.mean_response))
-    fit = Fit(encoder, sessions, config.training, run, accelerator)
-    if run.checkpoint.exists():
-        fit.restore()
-    fit.run(progress)
-    if not fit.accelerator.is_main_process:
-        return
+    """Fit one encoder, or the several that become one, and keep it in the run folder."""
+    if config.training.seeds > 1:
+        encoder = _fit_members(run, config, recordings, sessions, progress)
+    else:
+        fit = _fit_one(run, config, sessions, progress, accelerator)
+        encoder = fit.encoder
+        if not fit.accelerator.is_main_process:
+            return
+    _keep(run, config, encoder, sessions)
+
+
+def _keep(
+    run: RunFolder,
+    config: RunConfig,
+    encoder: AbstractEncoder,
+    sessions: Mapping[str, PreparedSession],
+) -> None:
     fitted = {
         name: FittedSession(
             session.dims,
@@ -200,6 +215,79 @@ def _fit(
     }
     save_tensors(run.encoder, encoder.state_dict(), describe_encoder(config, fitted))
     run.seal()
+
+
+def _fit_one(
+    run: RunFolder,
+    config: RunConfig,
+    sessions: Mapping[str, PreparedSession],
+    progress: Progress | None,
+    accelerator: Accelerator | None = None,
+    first: AbstractEncoder | None = None,
+) -> Fit:
+    """Fit one encoder, or continue its fit; with the gaze correction of another, if given."""
+    dims = {name: session.dims for name, session in sessions.items()}
+    encoder = build_encoder(config.model["name"], model_config(config), dims, config.training.seed)
+    if not run.checkpoint.exists():
+        encoder.load_pretrained()
+        if config.training.core_from is not None:
+            load_core(encoder, config.training.core_from)
+    for name, session in sessions.items():
+        encoder.initialize(name, torch.from_numpy(session.mean_response))
+    if first is not None:
+        share_gaze(encoder, first)
+    fit = Fit(encoder, sessions, config.training, run, accelerator)
+    if run.checkpoint.exists():
+        fit.restore()
+    fit.run(progress)
+    return fit
+
+
+def _fit_members(
+    run: RunFolder,
+    config: RunConfig,
+    recordings: Sequence[Recording],
+    sessions: Mapping[str, PreparedSession],
+    progress: Progress | None,
+) -> AbstractEncoder:
+    """Fit the members of an averaged encoder, each in a run folder of its own, one at a time.
+
+    Each fit that was stopped goes on. A member that has ended is restored from its checkpoint.
+    """
+    members: list[AbstractEncoder] = []
+    lines: list[dict[str, Any]] = []
+    n_members = config.training.seeds
+    for number in range(n_members):
+        changed = {"seed": config.training.seed + number, "seeds": 1}
+        training = config.training.model_copy(update=changed)
+        own = config.model_copy(update={"training": training, "search": {}})
+        member = RunFolder(run.path / "seeds" / f"{number:03d}")
+        if not (member.path / "config.yaml").exists():
+            member.create(own, recordings)
+        report = None if progress is None else _within(progress, number, n_members)
+        encoder = _fit_one(member, own, sessions, report, None, *members[:1]).encoder
+        if not member.is_sealed:
+            _keep(member, own, encoder, sessions)
+        members.append(encoder)
+        lines.append(member.kept_pass())
+        lines[-1]["seconds"] = sum(line["seconds"] for line in member.metrics())
+    averaged = AveragedEncoder(members)
+    # Of the averaged encoder there is one line: its own validation, and what its members took.
+    loss, correlation = Fit(averaged, sessions, config.training, run).validate()
+    line = {key: sum(own[key] for own in lines) for key in ("train_loss", "seconds")}
+    line |= {"pass": 1, "train_loss": line["train_loss"] / n_members, "validation_loss": loss}
+    is_known = math.isfinite(correlation)
+    run.write_metrics([{**line, "validation_correlation": correlation if is_known else None}])
+    return averaged
+
+
+def _within(progress: Progress, number: int, n_members: int) -> Progress:
+    """Return the progress of one of several fits, as a part of all."""
+
+    def report(what: str, done: int, total: int) -> None:
+        progress(f"seed {number + 1}/{n_members}, {what}", number * total + done, n_members * total)
+
+    return report
 
 
 def _search_trial(

@@ -123,10 +123,9 @@ class Fit:
         self.objective = (
             self.accelerator.prepare_model(objective) if self.is_trainable else objective
         )
-        is_captured = config.fast and config.capture and device.type == "cuda" and self._is_alone
-        self._learn: Step = (
-            CapturedSteps(self._learn_eagerly, device) if is_captured else self._learn_eagerly
-        )
+        core = getattr(self.encoder, "core", None) if config.core_from is not None else None
+        self._taken_over = [] if core is None else [p for p in core.parameters() if p.requires_grad]
+        self._learn: Step = self._make_step()
         self.best: dict[str, Tensor] = {}
         self.state = FitState()
         self._saved_at = time.monotonic()
@@ -224,6 +223,7 @@ class Fit:
 
     def _run_pass(self, progress: Progress | None) -> None:
         batches = self._batches(self.state.passes)
+        self._free_core(self.state.passes >= self.config.frozen_passes)
         began = time.monotonic()
         self.encoder.train()
         sums = {k: torch.tensor(v, dtype=torch.float64) for k, v in self.state.sums.items()}
@@ -249,6 +249,18 @@ class Fit:
         set_rate(self.optimizer, self.config.learning_rate * factor * self.state.rate)
         self._average_share.fill_(average_share(self.config, number))
         return self._learn(session, firsts)
+
+    def _free_core(self, is_free: bool) -> None:
+        """Let steps change a core that was taken over, or leave it as it is."""
+        if any(weight.requires_grad != is_free for weight in self._taken_over):
+            for weight in self._taken_over:
+                weight.requires_grad_(is_free)
+            self._learn = self._make_step()  # a recorded step would go on as before
+
+    def _make_step(self) -> Step:
+        config, device = self.config, self.accelerator.device
+        is_captured = config.fast and config.capture and device.type == "cuda" and self._is_alone
+        return CapturedSteps(self._learn_eagerly, device) if is_captured else self._learn_eagerly
 
     def _learn_eagerly(self, session: str, firsts: Tensor) -> dict[str, Tensor]:
         """Take a step on the device."""
