@@ -63,9 +63,7 @@ def make_explained(
         parts={},
         fields=noisy,
         pairs={},
-        neurons=pd.DataFrame(
-            {"unit_id": unit_ids, "class": [CLASSES[i % len(CLASSES)] for i in range(n)]}
-        ),
+        neurons=pd.DataFrame({"unit_id": unit_ids, "class": [CLASSES[i % 6] for i in range(n)]}),
         receptive_fields=pd.DataFrame(),
         saliency=_saliency(unit_ids, rng),
         contributions=pd.DataFrame(),

@@ -123,7 +123,7 @@ def true_displacement(recording: Recording) -> DisplacementFit:
     return DisplacementFit(aligned, 10.0, (1.0, 2.0), (0.91, 0.82, 0.73), (1.1, 1.2, 1.3))
 
 
-GROUPS = ("vision", "eye", "head", "speed", "pupil")
+GROUPS = ("vision", "behavior", "eye", "head", "speed", "pupil")
 
 
 def make_explanation(
@@ -228,7 +228,7 @@ def _neuron_rows(units: Sequence[str], rng: np.random.Generator) -> pd.DataFrame
             "deviance": rng.uniform(0.05, 0.4, n),
             "correlation": rng.uniform(0.1, 0.6, n),
             "multiplicative_bits": rng.normal(0.001, 0.002, n),
-            "class": [CLASSES[i % len(CLASSES)] for i in range(n)],
+            "class": [CLASSES[i % 6] for i in range(n)],
         }
     )
 
@@ -259,9 +259,10 @@ def _saliency_rows(recording: Recording, rng: np.random.Generator) -> pd.DataFra
 def _contribution_rows(units: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
     rows = []
     for i, unit in enumerate(units):
-        label = CLASSES[i % len(CLASSES)]
+        label = CLASSES[i % 6]
         for group in GROUPS:
             is_sure = group in ("vision", label) or (label == "mixed" and group in ("eye", "speed"))
+            is_sure |= group == "behavior" and label != "none"
             added = rng.uniform(0.02, 0.1) if is_sure else rng.normal(0, 0.004)
             rows.append(
                 {
@@ -273,8 +274,11 @@ def _contribution_rows(units: Sequence[str], rng: np.random.Generator) -> pd.Dat
                     "only_correlation": abs(added) + 0.02,
                     "statistic": 1.0,
                     "p": 0.002 if is_sure else rng.uniform(0.1, 1),
+                    "least_p": 0.002,
                     "p_tail": 0.001,
                     "is_significant": is_sure,
+                    "answer": "yes" if is_sure else "no",
+                    "reason": "",
                 }
             )
     return pd.DataFrame(rows)

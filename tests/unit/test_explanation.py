@@ -82,7 +82,7 @@ def test_columns_fall_into_groups_and_groups_into_classes() -> None:
     assert list(groups) == ["eye", "head", "speed", "whisking"]
     assert sorted(sum(groups.values(), ())) == sorted(columns)
     assert [class_of(g) for g in ([], ["pupil"], ["whisking"], ["eye", "head"])] == [
-        *("none", "pupil", "mixed", "mixed")
+        *("undecided", "pupil", "mixed", "mixed")
     ]
 
 
@@ -111,7 +111,7 @@ def test_who_follows_speed_is_found_and_who_follows_nothing_is_not(kind: Respons
     speed = table[table["group"] == "speed"].set_index("unit_id")
     assert speed["deviance"].iloc[0] > 0.05
     assert abs(speed["deviance"].iloc[1]) < 0.02
-    assert list(table["group"].unique()) == ["vision", "eye", "speed"]
+    assert list(table["group"].unique()) == ["vision", "behavior", "eye", "speed"]
 
 
 def test_recent_means_do_not_cross_segments() -> None:

@@ -12,12 +12,13 @@ import pytest
 from builders import make_recording
 from fake_encoder import fake_fit
 from freegaze.explanation.config import ExplainConfig
+from freegaze.explanation.contributions.answers import count_answers, explain_answers
 from freegaze.explanation.contributions.contributions import (
     NUMBERS,
     _Predictors,
     contribution_tables,
 )
-from freegaze.explanation.contributions.groups import class_of, grouped_columns
+from freegaze.explanation.contributions.groups import class_of, grouped_columns, join_collinear
 from freegaze.explanation.contributions.regression import (
     ContributionData,
     NeuronContributions,
@@ -36,12 +37,14 @@ def session_of(recording: Recording) -> ExplainedSession:
 def laid_out(
     session: ExplainedSession, p: np.ndarray, rate: float = 0.05
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tables of made-up p values, (neuron, group), vision first; other numbers count up."""
+    """Tables of made-up p, (neuron, group): vision, behavior, groups; other numbers count up."""
     neurons: list[Mapping[str, np.ndarray]] = []
     for row in p:
         numbers = np.arange(len(row) * len(NUMBERS), dtype=float).reshape(len(row), -1)
         numbers[:, NUMBERS.index("p")] = row
-        neurons.append({"numbers": numbers, "whole": np.array([0.1, 0.2, 0.3])})
+        untested = np.where(np.isnan(row), "too short", "")
+        whole = np.array([0.1, 0.2, 0.3])
+        neurons.append({"numbers": numbers, "untested": untested, "whole": whole})
     session.keep_by_neuron = lambda *_: neurons
     return tables_of(session, ExplainConfig(false_discovery_rate=rate))
 
@@ -53,57 +56,112 @@ def tables_of(session: ExplainedSession, config: ExplainConfig) -> tuple[pd.Data
 
 def test_vision_does_not_make_the_tests_of_behavior_lenient() -> None:
     session = session_of(make_recording(n_neurons=10))
-    p = np.full((10, 3), 0.9)
+    p = np.full((10, 4), 0.9)
     p[:, 0] = 0.001  # every neuron sees
-    p[4, 1] = 0.015  # of 20 tests of behavior the limit of the first is .05 / 20 = .0025;
-    table, about = laid_out(session, p)  # of all 30 together it would be .05 * 11 / 30 = .018
+    p[4, 1:3] = 0.006  # of 10 neurons the limit of the first is .05 / 10 = .005;
+    table, about = laid_out(session, p)  # of all 20 tests it would be .05 * 11 / 20 = .028
     by_group = table.groupby("group")["is_significant"].sum().to_dict()
-    assert by_group == {"vision": 10, "eye": 0, "speed": 0}
+    assert by_group == {"vision": 10, "behavior": 0, "eye": 0, "speed": 0}
     assert about["class"].eq("none").all()
-    p[4, 1] = 0.0024
+
+
+def test_groups_are_selected_within_neurons_that_behavior_adds_to() -> None:
+    session = session_of(make_recording(n_neurons=10))
+    p = np.full((10, 4), 0.9)
+    p[4, 1] = p[7, 1] = 0.01  # two of ten: groups at .05 * 2 / 10 = .01, the first of two at .005
+    p[4, 2] = 0.005
+    p[7, 3] = 0.006
+    p[1, 2] = 0.001  # not looked at: behavior adds nothing
     table, about = laid_out(session, p)
-    assert about["class"].tolist() == ["none"] * 4 + ["eye"] + ["none"] * 5
-    p[4, 2] = p[7, 2] = 0.005  # the second to fourth of 20: .005 to .01
-    assert laid_out(session, p)[1]["class"].tolist()[4:8] == ["mixed", "none", "none", "speed"]
+    classes = dict.fromkeys(about["unit_id"], "none") | {"unit_4": "eye", "unit_7": "undecided"}
+    assert about["class"].tolist() == list(classes.values())
+    found = table[table["answer"] == "yes"]
+    assert found[["unit_id", "group"]].to_numpy().tolist() == [
+        *(["unit_4", "behavior"], ["unit_4", "eye"], ["unit_7", "behavior"])
+    ]
+    assert (table["is_significant"] == (table["answer"] == "yes")).all()
 
 
 def test_rows_keep_neuron_and_group() -> None:
     session = session_of(make_recording(n_neurons=2))
-    table, about = laid_out(session, np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]))
-    assert table["unit_id"].tolist() == ["unit_0"] * 3 + ["unit_1"] * 3
-    assert table["group"].tolist() == ["vision", "eye", "speed"] * 2
-    assert table["p"].tolist() == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
-    assert table["correlation"].tolist() == [1.0, 9.0, 17.0] * 2
+    table, about = laid_out(session, np.array([[0.1, 0.25, 0.2, 0.3], [0.4, 0.45, 0.5, 0.6]]))
+    assert table["unit_id"].tolist() == ["unit_0"] * 4 + ["unit_1"] * 4
+    assert table["group"].tolist() == ["vision", "behavior", "eye", "speed"] * 2
+    assert table["p"].tolist() == [0.1, 0.25, 0.2, 0.3, 0.4, 0.45, 0.5, 0.6]
+    assert table["correlation"].tolist() == [1.0, 9.0, 17.0, 25.0] * 2
     assert about.iloc[1].tolist() == ["unit_1", 0.1, 0.2, 0.3, "none"]
 
 
-def test_no_p_is_no_discovery() -> None:
+def test_no_p_is_no_answer() -> None:
     session = session_of(make_recording(n_neurons=2))
-    table, about = laid_out(session, np.full((2, 3), np.nan))
+    table, about = laid_out(session, np.full((2, 4), np.nan))
     assert not table["is_significant"].any()
-    assert about["class"].tolist() == ["none", "none"]
+    assert table["answer"].eq("not tested").all()
+    assert table["reason"].eq("too short").all()
+    assert about["class"].tolist() == ["not tested"] * 2
+    counts = count_answers(table)
+    assert counts["tested"].tolist() == [0] * 4
+    assert counts["not_tested"].tolist() == [2] * 4
+    assert explain_answers(table) == ["Not tested in 2 neurons (all groups): too short."]
 
 
 def test_a_column_of_no_group_is_tested_by_itself_and_has_no_class_of_its_own() -> None:
     base = make_recording(n_neurons=2)
     recording = replace(base, behavior_names=("speed", "theta", "whisking"))
-    p = np.array([[0.9, 0.9, 0.9, 0.001], [0.9, 0.9, 0.001, 0.9]])
+    p = np.array([[0.9, 0.001, 0.9, 0.9, 0.001], [0.9, 0.001, 0.9, 0.001, 0.9]])
     table, about = laid_out(session_of(recording), p)
     assert about["class"].tolist() == ["mixed", "speed"]
-    found = table[table["is_significant"]]
+    found = table[table["is_significant"] & (table["group"] != "behavior")]
     assert found[["unit_id", "group"]].to_numpy().tolist() == [
         ["unit_0", "whisking"],
         ["unit_1", "speed"],
     ]
 
 
+def test_copies_share_the_group_of_what_they_copy() -> None:
+    names = ("theta", "phi", "pupil_x", "pupil_y", "gaze_x")
+    assert grouped_columns(names) == {"eye": names}
+
+
+def test_groups_that_cannot_be_separated_are_judged_together() -> None:
+    rng = np.random.default_rng(3)
+    a, b, c, noise = rng.normal(size=(4, 2000))
+    signals = {"speed": a, "pupil_radius": a + 0.25 * noise, "theta": b, "phi": c, "still": 0 * a}
+    groups = {"eye": ("theta", "phi"), "speed": ("speed",), "pupil": ("pupil_radius",)}
+    groups["still"] = ("still",)
+    joined = {"eye": ("theta", "phi"), "speed + pupil": ("speed", "pupil_radius")}
+    assert join_collinear(groups, signals) == joined | {"still": ("still",)}  # r = .97
+    signals["pupil_radius"] = a + 0.4 * noise  # r = .93, of the variance .86
+    assert join_collinear(groups, signals) == groups
+    signals["phi"] = b + 0.1 * c  # two columns of one signal explain no other
+    assert join_collinear(groups, signals) == groups
+    signals["speed"] = b - c  # explained by the eye's columns together, not by one
+    assert list(join_collinear(groups, signals)) == ["eye + speed", "pupil", "still"]
+    assert class_of(["speed + pupil"]) == "undecided"
+    assert class_of(["speed + pupil", "eye"]) == "mixed"
+
+
+def test_a_joint_group_is_named_in_the_table_and_in_words() -> None:
+    base = make_recording(n_bins=900, n_neurons=2, roles=FIVE)
+    names = ("speed", "theta", "wheel")
+    behavior = np.column_stack([base.behavior[:, :2], 3 * base.behavior[:, 0] + 1])
+    recording = replace(base, behavior_names=names, behavior=behavior.astype(np.float32))
+    session = session_of(recording)
+    session.drive = np.ones((len(session.targets[None]), 2))
+    table, about = tables_of(session, ExplainConfig(n_shifts=40))
+    assert list(table["group"].unique()) == ["vision", "behavior", "eye", "speed + wheel"]
+    assert "speed + wheel: nearly collinear, judged together." in explain_answers(table)
+    assert set(about["class"]) <= {"none", "not tested", "eye", "mixed", "undecided"}
+
+
 def test_columns_that_are_called_as_groups_take_nothing_away() -> None:
-    columns = ("theta", "eye", "vision", "pupil_radius", "pupil")
+    columns = ("theta", "eye", "vision", "pupil_radius", "pupil", "behavior")
     groups = grouped_columns(columns)
     assert groups == {
         "eye": ("theta", "eye"),
         "pupil": ("pupil_radius", "pupil"),
         "vision column": ("vision",),
+        "behavior column": ("behavior",),
     }
     assert grouped_columns(()) == {}
     assert class_of(["none"]) == "mixed"  # a column may be called anything
@@ -197,4 +255,5 @@ def test_a_neuron_that_never_fires_adds_nothing() -> None:
     silent = table[table["unit_id"] == "unit_1"]
     assert silent["deviance"].isna().all()
     assert not silent["is_significant"].any()
-    assert about["class"].iloc[1] == "none"
+    assert about["class"].iloc[1] == "not tested"
+    assert set(silent["reason"]) == {"the responses are constant"}

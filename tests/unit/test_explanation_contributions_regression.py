@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.signal import lfilter
-from scipy.stats import false_discovery_control, kstest
+from scipy.stats import kstest
 
 from freegaze.errors import ConfigError, DataError, ShapeError
 from freegaze.explanation.contributions import regression as module
 from freegaze.explanation.contributions.regression import (
     ContributionData,
-    discoveries,
     neuron_contributions,
     signal_columns,
 )
@@ -72,7 +71,7 @@ def test_shifted_statistics_are_those_of_a_plain_loop(family: str, group: str) -
     others = [k for k in parts if k not in (group, "scene" if group == "vision" else "")]
     without = module._Fit(data, parts, others)
     shifts = np.array([-120, -61, 60, 119])
-    found = module._shifted_statistics(data, parts, without, group, np.arange(900), shifts)
+    found = module._shifted_statistics(data, parts[group], without, np.arange(900), shifts)
     rows = np.arange(120, 900 - 120)
     everywhere = data.responses - without.mean
     slow_part = whitening_filter(autocovariance(everywhere[:, None], 20))[:, 0]  # 10 s of 0.5 s
@@ -195,6 +194,7 @@ def test_shifts_are_linear_alike_to_both_sides_and_start_at_zero() -> None:
     short = neuron_contributions(make(n=500), n_shifts=200, max_share=0.1)
     assert all(np.isnan([g.p, g.least_p, g.p_tail]).all() for g in short.groups)
     assert all(np.isfinite(g.deviance) for g in short.groups)
+    assert all(g.untested.startswith("the recording is too short: 250 s") for g in short.groups)
 
 
 def in_trials(
@@ -247,7 +247,7 @@ def test_places_among_shifts_by_trials_are_uniform() -> None:
         parts = module._parts(data)
         without = module._Fit(data, parts, ["vision", "scene"])
         found = module._shifted_statistics(
-            data, parts, without, "speed", *module._shifts(data, 1000, 0.2)
+            data, parts["speed"], without, *module._shifts(data, 1000, 0.2)
         )
         assert len(found) == 1 + 2 * 20  # 20 trials are a fifth
         place = 1 + (found[1:] >= found[0]).sum()
@@ -277,6 +277,8 @@ def test_shifts_over_trials_are_whole_trials() -> None:
     few = in_trials(behavior[:94], behavior[:94] + 1)  # 18 shifts to a side
     assert len(module._shifts(few, 1000, 0.2)[1]) == 0
     assert np.isnan(only_p(few))
+    reason = neuron_contributions(few).groups[1].untested
+    assert reason == "too few trials: 94 of one length, at least 95 are needed to shift by trials"
 
 
 @pytest.mark.parametrize("product", [True, False])
@@ -288,20 +290,6 @@ def test_products_are_told_from_sums(product: bool) -> None:
         for seed in range(3)
     ]
     assert all((s > 0) == product for s in signs), signs
-
-
-def test_discoveries_are_those_of_benjamini_and_hochberg() -> None:
-    rng = np.random.default_rng(0)
-    for rate in (0.01, 0.05, 0.2):
-        p = np.concatenate([rng.uniform(size=60), rng.beta(0.1, 5, size=40)]).reshape(20, 5)
-        expected = false_discovery_control(p, axis=None, method="bh").reshape(p.shape) <= rate
-        assert (discoveries(p, rate) == expected).all()
-        assert expected.any()
-        with_gaps = np.concatenate([p, np.full((20, 1), np.nan)], 1)
-        assert (discoveries(with_gaps, rate)[:, :5] == expected).all()
-        assert not discoveries(with_gaps, rate)[:, 5].any()
-    assert not discoveries(np.full((2, 2), np.nan)).any()
-    assert not discoveries(np.ones((2, 2))).any()
 
 
 def test_signal_columns_are_standardized_and_clipped() -> None:
@@ -320,6 +308,8 @@ def test_a_silent_neuron_is_nan_and_does_no_harm() -> None:
     silent = neuron_contributions(replace(data, responses=np.zeros(900)), n_shifts=4)
     assert np.isnan(silent.deviance)
     assert all(np.isnan(g.deviance) for g in silent.groups)
+    assert all(np.isnan(g.p) for g in silent.groups)
+    assert {g.untested for g in silent.groups} == {"the responses are constant"}
 
 
 @unchecked()
@@ -331,8 +321,35 @@ def test_what_does_not_fit_is_named() -> None:
         replace(data, drive=np.ones(5))
     with pytest.raises(ShapeError, match="trials has 5 bins, responses have 900"):
         replace(data, trials=np.arange(5))
-    with pytest.raises(ConfigError, match="'vision' is no group"):
-        replace(data, groups={"vision": np.ones((900, 1))})
+    for taken in ("vision", "behavior"):
+        with pytest.raises(ConfigError, match=f"'{taken}' is no group"):
+            replace(data, groups={taken: np.ones((900, 1))})
     for role in ("is_training", "is_test"):
         with pytest.raises(DataError, match="training and test bins"):
             replace(data, **{role: np.zeros(900, dtype=bool)})
+
+
+def test_all_behavior_is_tested_with_the_columns_of_all_groups() -> None:
+    """One group of all columns is the same test, and one group is its own joint test."""
+    data = make(n=3000, speed=0.3)
+    found = neuron_contributions(data, n_shifts=100)
+    pooled = replace(data, groups={"all": np.hstack(list(data.groups.values()))})
+    whole = neuron_contributions(pooled, n_shifts=100)
+    assert found.behavior is not None
+    assert whole.behavior is not None
+    for name in ("deviance", "correlation", "only_deviance", "statistic", "p", "least_p", "p_tail"):
+        expected = getattr(whole.groups[1], name)
+        assert getattr(found.behavior, name) == pytest.approx(expected, rel=1e-9), name
+        assert getattr(whole.behavior, name) == expected, name
+    assert found.behavior.group == whole.behavior.group == "behavior"
+    assert neuron_contributions(replace(data, groups={}), n_shifts=100).behavior is None
+
+
+def test_constant_predictors_are_not_tested() -> None:
+    data = make(n=900)
+    still = replace(data, groups={**data.groups, "speed": np.zeros((900, 2))})
+    vision, speed, pupil = neuron_contributions(still, n_shifts=20).groups
+    assert speed.untested == "the predictors are constant"
+    assert np.isnan([speed.p, speed.least_p]).all()
+    assert not vision.untested
+    assert np.isfinite(pupil.p)

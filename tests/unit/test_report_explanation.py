@@ -279,7 +279,7 @@ def test_values_of_a_neuron_are_those_of_the_tables(run, explanation):
     np.testing.assert_allclose(shown, saliency["absolute"] / 0.05, rtol=1e-3)
     added = [row["added"] for row in values["contributions"]]
     np.testing.assert_allclose(added, 100 * of(explanation.contributions)["deviance"], rtol=1e-3)
-    assert [row["isSignificant"] for row in values["contributions"]] == [1, 1, 0, 0, 0]
+    assert [row["isSignificant"] for row in values["contributions"]] == [1, 1, 1, 0, 0, 0]
     assert [side["direction"] for side in values["gaze"]] == ["left", "right"]
     assert values["gaze"][0]["n"] == 143
 
@@ -341,9 +341,31 @@ def test_fluorescence_is_not_divided_by_time(tmp_path):
 
 def test_counts_of_classes_are_in_words(run, explanation):
     content = build_contributions(explained_neurons(inputs_of(run, explanation))).content
-    assert content["lead"].startswith("Behavior adds to 6 of 7 neurons")
-    assert dict(content["facts"])["head"] == "2 of 7"
+    assert content["lead"].startswith("Behavior adds to 6 of 7 tested neurons")
+    assert dict(content["facts"])["head"] == "2 of 7; least p 0.0020"
     assert 'aria-label="Neurons by class: 2 head, 1 eye' in content["counts"].drawings["any"]
+
+
+def test_what_was_not_tested_is_no_answer(run, explanation):
+    table = explanation.contributions.copy()
+    is_other = table["unit_id"] != explanation.unit_ids[0]
+    table.loc[is_other, ["p", "least_p"]] = np.nan
+    table.loc[is_other, ["is_significant", "answer"]] = [False, "not tested"]
+    table.loc[is_other, "reason"] = "the responses are constant"
+    some = replace(explanation, contributions=table)
+    content = build_contributions(explained_neurons(inputs_of(run, some))).content
+    assert content["lead"].startswith("Behavior adds to 1 of 1 tested neuron ")
+    assert "; 6 were not tested." in content["lead"]
+    assert dict(content["facts"])["head"] == "1 of 1, 6 not tested; least p 0.0020"
+    reason = "Not tested in 6 neurons (all groups): the responses are constant."
+    assert content["notes"] == [reason]
+    assert "eye 0 of 1" in repr(some)
+    table = table.assign(p=np.nan, is_significant=False, answer="not tested")
+    none = replace(explanation, contributions=table)
+    content = build_contributions(explained_neurons(inputs_of(run, none))).content
+    assert "was not tested" in content["lead"]
+    assert set(dict(content["facts"]).values()) >= {"not tested"}
+    assert "eye not tested" in repr(none)
 
 
 def test_parts_that_were_not_computed_are_left_out(run, explanation):

@@ -68,6 +68,7 @@ def command(
         freegaze explain runs/cnn_gru --refits 4
     """
     from freegaze.config import read_setting
+    from freegaze.explanation.contributions.answers import explain_answers
     from freegaze.explanation.fields.against import in_words, load_comparison
     from freegaze.explanation.result import session_folder
     from freegaze.explanation.stability import in_words as stability_in_words
@@ -89,6 +90,8 @@ def command(
         if len(explanation.contributions):
             title = f"Unique contributions in {explanation.session_id}"
             print_frame(title, _summary(explanation))
+            for sentence in explain_answers(explanation.contributions):
+                typer.echo(sentence)
         typer.echo(str(session_folder(run, explanation.session_id)))
         comparison = load_comparison(run, explanation.session_id) if against else None
         if comparison is not None:
@@ -99,15 +102,13 @@ def command(
 
 
 def _summary(explanation: SessionExplanation) -> pd.DataFrame:
-    import pandas as pd
+    from freegaze.explanation.contributions.answers import count_answers
 
-    table = explanation.contributions
-    grouped = table.groupby("group", sort=False)
-    return pd.DataFrame(
-        {
-            "significant": grouped["is_significant"].sum(),
-            "neurons": grouped.size(),
-            "median deviance added": grouped["deviance"].median(),
-            "median correlation added": grouped["correlation"].median(),
-        }
-    ).reset_index()
+    found = count_answers(explanation.contributions)
+    names = {
+        "not_tested": "not tested",
+        "least_p": "least p",
+        "deviance": "median deviance added",
+        "correlation": "median correlation added",
+    }
+    return found.drop(columns="tested").rename(columns=names)

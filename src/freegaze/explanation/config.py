@@ -20,9 +20,9 @@ class ExplainConfig(StrictConfig):
         n_saliency_windows: Test windows over which saliency is averaged.
         n_shifts: Time shifts behind each p value of a contribution at most; fewer where the
             recording has fewer bins or trials to shift by.
-        false_discovery_rate: Nominal, of contributions that count as significant, over neurons and
-            groups. What the visual drive misses makes the true one higher: see
-            ``docs/results.md``.
+        false_discovery_rate: Nominal, over neurons that any behavior adds to, and within them over
+            groups, averaged over these neurons. What the visual drive misses makes the true one
+            higher: see ``docs/results.md``.
     """
 
     seed: int = 0

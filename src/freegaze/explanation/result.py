@@ -21,13 +21,19 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from freegaze.explanation.contributions.answers import count_answers
+from freegaze.explanation.contributions.groups import UNTESTED
 from freegaze.files.artifact import Artifact, Content
 
-CLASSES = ("head", "eye", "speed", "pupil", "mixed", "none")
+CLASSES = ("head", "eye", "speed", "pupil", "mixed", "none", "undecided", "not tested")
 """Classes of neurons by the groups of behavior with a significant contribution: one group;
-``mixed`` for several groups or a column of no group; ``none`` for no group."""
+``mixed`` for several groups or a column of no group; ``none`` where behavior adds nothing;
+``undecided`` where it does and no group can be named; ``not tested``."""
 
-TEXT = ("unit_id", "method", "signal", "base", "unit", "group", "direction", "class")
+TEXT = (
+    *("unit_id", "method", "signal", "base", "unit", "group", "direction", "class"),
+    *("answer", "reason"),
+)
 """Columns of words; all others hold numbers."""
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -39,7 +45,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "contributions": (
         *("unit_id", "group", "deviance", "correlation", "only_deviance", "only_correlation"),
-        *("statistic", "p", "least_p", "p_tail", "is_significant"),
+        *("statistic", "p", "least_p", "p_tail", "is_significant", "answer", "reason"),
     ),
     "tuning": (
         *("unit_id", "signal", "unit", "level", "observed", "observed_se", "predicted", "n_bins"),
@@ -111,11 +117,13 @@ class SessionExplanation:
             the derivative through the shifter), ``absolute_low``, ``absolute_high``,
             ``signed_low`` and ``signed_high`` (95 % intervals over blocks of time), ``integrated``
             (mean size of integrated gradients from the training mean).
-        contributions: One row per neuron and group (``vision``, ``eye``, ``head``, ``speed``,
-            ``pupil``): ``unit_id``, ``group``, ``deviance`` and ``correlation`` (unique
-            contribution of the group on test bins), ``only_deviance``, ``only_correlation`` (of a
+        contributions: One row per neuron and group (``vision``; ``behavior``, which is all groups
+            of behavior together; ``eye``, ``head``, ``speed``, ``pupil``): ``unit_id``, ``group``,
+            ``deviance`` and ``correlation`` (unique contribution of the group on test bins),
+            ``only_deviance``, ``only_correlation`` (of a
             model of the group alone), ``statistic``, ``p``, ``least_p``
-            (the least p possible), ``p_tail``, ``is_significant``.
+            (the least p possible), ``p_tail``, ``is_significant``, ``answer`` (``yes``, ``no`` or
+            ``not tested``) and ``reason`` (why not tested).
         tuning: One row per neuron, signal and level: ``unit_id``, ``signal``, ``unit``, ``level``,
             ``observed``, ``observed_se``, ``predicted``, ``n_bins``.
         gaze_shifts: One row per neuron, direction (``left``, where gaze velocity is positive, or
@@ -139,12 +147,15 @@ class SessionExplanation:
     gaze_shifts: pd.DataFrame
 
     def __repr__(self) -> str:
-        significant = self.contributions.loc[self.contributions["is_significant"], "group"]
-        counts = ", ".join(f"{group} {n}" for group, n in significant.value_counts().items())
+        counts = count_answers(self.contributions)
+        told = ", ".join(
+            f"{row.group} {row.yes} of {row.tested}" if row.tested else f"{row.group} {UNTESTED}"
+            for row in counts.itertuples()
+        )
         return (
             f"SessionExplanation of {self.session_id!r}: {len(self.unit_ids)} neurons\n"
             f"  receptive fields: {', '.join(self.fields) or 'none'}\n"
-            f"  neurons with a significant contribution: {counts or 'none'}"
+            f"  significant contributions, of tested neurons: {told or 'not computed'}"
         )
 
     def picture(self, method: str, neuron: int) -> Float[np.ndarray, "height width"]:

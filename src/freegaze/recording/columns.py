@@ -131,28 +131,28 @@ COLUMNS = (
     BehaviorColumn(
         name="pupil_x",
         unit="px",
-        group=None,
+        group="eye",
         meaning="horizontal position of the pupil's center in the frame of the eye camera",
         needed_by="a shifter whose `columns` name it",
     ),
     BehaviorColumn(
         name="pupil_y",
         unit="px",
-        group=None,
+        group="eye",
         meaning="vertical position of the pupil's center in the frame of the eye camera",
         needed_by="a shifter whose `columns` name it",
     ),
     BehaviorColumn(
         name="gaze_x",
         unit="",
-        group=None,
+        group="eye",
         meaning="horizontal column of an NWB series of the eye whose axes are not named as angles; "
         "rename it with the source's options to use it as `theta`",
     ),
     BehaviorColumn(
         name="gaze_y",
         unit="",
-        group=None,
+        group="eye",
         meaning="vertical column of such a series; rename it to use it as `phi`",
     ),
 )

@@ -247,6 +247,7 @@ def _contributions(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
             "added": _rounded(100 * row["deviance"]),
             "alone": _rounded(100 * row["only_deviance"]),
             "p": number(float(row["p"]), 2) if np.isfinite(row["p"]) else "",
+            "leastP": number(float(row.get("least_p", np.nan)), 2),
             "isSignificant": bool(row["is_significant"]),
         }
         for row in neuron.rows("contributions")

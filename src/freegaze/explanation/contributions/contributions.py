@@ -14,15 +14,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.contributions.groups import class_of, grouped_columns
+from freegaze.explanation.contributions.groups import (
+    NO,
+    UNTESTED,
+    YES,
+    class_of,
+    grouped_columns,
+    join_collinear,
+)
 from freegaze.explanation.contributions.regression import (
+    BEHAVIOR,
     VISION,
     Contribution,
     ContributionData,
-    discoveries,
     neuron_contributions,
     signal_columns,
 )
+from freegaze.explanation.contributions.selection import discoveries, select_in_two_steps
 from freegaze.explanation.session import ExplainedSession
 from freegaze.files.pieces import Arrays
 from freegaze.recording.recording import Segment
@@ -43,17 +51,18 @@ COARSE_SIZE, N_COARSE = (6, 8), 12
 sees, and what a drive misses of it would count for the eye. On the virtual mouse (track ``affine``,
 40 minutes) they lower false discoveries of eye position from 7 to 2 of 39 neurons."""
 
-NUMBERS = tuple(field.name for field in fields(Contribution) if field.name != "group")
+NUMBERS = tuple(field.name for field in fields(Contribution) if field.type == "float")
 """Numbers of a ``Contribution``, and columns of the table."""
 
 
 def contribution_tables(
     session: ExplainedSession, config: ExplainConfig
 ) -> dict[str, pd.DataFrame]:
-    """Compute the unique contributions of vision and of each group of behavior.
+    """Compute the contributions of vision, of all behavior and of each group of behavior.
 
-    False discoveries are controlled over neurons and groups of behavior together, and over neurons
-    for vision by itself: nearly every neuron is visual, which would make the other tests lenient.
+    Neurons are selected by the test of all behavior together, then groups within the selected
+    neurons, see `select_in_two_steps`. False discoveries of vision are controlled by themselves:
+    nearly every neuron is visual, which would make the other tests lenient.
 
     Args:
         session: The session.
@@ -66,17 +75,28 @@ def contribution_tables(
     found = session.keep_by_neuron(
         "contribution", partial(predictors.fit, n_shifts=config.n_shifts)
     )
-    units, groups = session.recording.unit_ids, [VISION, *predictors.groups]
+    units, behavior = session.recording.unit_ids, list(predictors.groups)
+    names = [VISION, *([BEHAVIOR] if behavior else []), *behavior]
     numbers = np.stack([arrays["numbers"] for arrays in found])
+    untested = np.stack([arrays["untested"] for arrays in found])
     p, rate = numbers[:, :, NUMBERS.index("p")], config.false_discovery_rate
-    is_real = np.hstack([discoveries(p[:, :1], rate), discoveries(p[:, 1:], rate)])
-    index = pd.MultiIndex.from_product([units, groups], names=["unit_id", "group"])
+    is_real = discoveries(p[:, :1], rate)
+    if behavior:
+        adds, groups = select_in_two_steps(p[:, 1], p[:, 2:], rate)
+        is_real = np.hstack([is_real, adds[:, None], groups])
+    answers = np.where(np.isnan(p), UNTESTED, np.where(is_real, YES, NO))
+    index = pd.MultiIndex.from_product([units, names], names=["unit_id", "group"])
     table = pd.DataFrame(numbers.reshape(len(index), -1), index, NUMBERS).reset_index()
     table["is_significant"] = is_real.ravel()
+    table["answer"] = answers.ravel()
+    table["reason"] = untested.ravel()
     whole = np.stack([arrays["whole"] for arrays in found])
     neurons = pd.DataFrame(whole, columns=["deviance", "correlation", "multiplicative_bits"])
     neurons.insert(0, "unit_id", units)
-    neurons["class"] = [class_of(np.array(groups[1:])[row[1:]].tolist()) for row in is_real]
+    neurons["class"] = [
+        class_of(np.array(behavior)[real[2:]].tolist(), str(answer[1])) if behavior else UNTESTED
+        for real, answer in zip(is_real, answers, strict=True)
+    ]
     return {"contributions": table, "neurons": neurons}
 
 
@@ -98,7 +118,7 @@ class _Predictors:
         self.scene = np.column_stack([*self._scene(), self._components(), self._coarse_retina()])
 
     def fit(self, neuron: int, n_shifts: int) -> Arrays:
-        """Return a neuron's contributions: ``NUMBERS`` by group, and those of the full model."""
+        """Return a neuron's contributions: of vision, all behavior, each group, and the model."""
         session = self.session
         train, validation, test = (
             np.isin(self.targets, session.targets[role]) for role in ("train", "validation", "test")
@@ -115,9 +135,13 @@ class _Predictors:
             trials=self.trials,
         )
         found = neuron_contributions(data, n_shifts=n_shifts)
-        numbers = [[getattr(group, name) for name in NUMBERS] for group in found.groups]
-        whole = [found.deviance, found.correlation, found.multiplicative]
-        return {"numbers": np.array(numbers), "whole": np.array(whole)}
+        first, *groups = found.groups
+        rows = [first, *([found.behavior] if found.behavior else []), *groups]
+        return {
+            "numbers": np.array([[getattr(row, name) for name in NUMBERS] for row in rows]),
+            "untested": np.array([row.untested for row in rows], dtype=str),
+            "whole": np.array([found.deviance, found.correlation, found.multiplicative]),
+        }
 
     def _recent(self, signal: np.ndarray, n: int) -> Float[np.ndarray, " window"]:
         """Return the mean over the last bins of each window, or from further back."""
@@ -126,12 +150,11 @@ class _Predictors:
     def _groups(self) -> dict[str, Float[np.ndarray, "window column"]]:
         names = self.session.recording.behavior_names
         signals = self.session.recorded_signals.astype(np.float64)
-        groups = {}
-        for group, columns in grouped_columns(names).items():
-            parts = [signals[:, names.index(column)] for column in columns]
-            smooth = [self._recent(part, BEHAVIOR_BINS) for part in parts]
-            groups[group] = np.column_stack([signal_columns(part) for part in smooth])
-        return groups
+        smooth = {name: self._recent(signals[:, i], BEHAVIOR_BINS) for i, name in enumerate(names)}
+        return {
+            group: np.column_stack([signal_columns(smooth[column]) for column in columns])
+            for group, columns in join_collinear(grouped_columns(names), smooth).items()
+        }
 
     def _scene(self) -> list[np.ndarray]:
         """Brightness and contrast of the camera's frames over some times."""

@@ -8,15 +8,15 @@ whether or not they have to do with each other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
-from scipy.fft import next_fast_len
-from scipy.stats import false_discovery_control, gamma
+from scipy.stats import gamma
 
 from freegaze.errors import ConfigError, DataError, ShapeError
+from freegaze.explanation.contributions.correlator import Correlator
 from freegaze.metrics.alignment_tests import MEMORY_S
 from freegaze.metrics.nulls import equal_trials
 from freegaze.metrics.whitening import autocovariance, filter_columns, whitening_filter
@@ -30,7 +30,7 @@ from freegaze.nn.glm import (
     newton,
 )
 
-VISION, SCENE = "vision", "scene"
+VISION, SCENE, BEHAVIOR = "vision", "scene", "behavior"
 
 MAX_SHARE = 0.2
 """Share of the recording, or of the trials, that the longest shift takes from each end."""
@@ -59,10 +59,11 @@ class Contribution:
         statistic: How far the group's weights are from zero (score test), over bins that all shifts
             leave.
         p: Bound on the probability of a statistic as high by chance: m / (1 + n / 2) where it is
-            the m-th of itself and n shifts. NaN where the recording is too short to shift.
-        least_p: The least p that the shifts can give; NaN where there are none.
+            the m-th of itself and n shifts. NaN where it is not tested.
+        least_p: The least p that the shifts can give; NaN where it is not tested.
         p_tail: The same from a gamma distribution fitted to the shifted statistics, which can be
             smaller, and trusts their tail.
+        untested: Why it is not tested; empty where it is.
     """
 
     group: str
@@ -74,6 +75,7 @@ class Contribution:
     p: float
     least_p: float
     p_tail: float
+    untested: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +83,8 @@ class NeuronContributions:
     """What all groups add to one neuron.
 
     Args:
-        groups: One entry a group, vision first.
+        groups: One entry per group, vision first.
+        behavior: All groups of behavior together; ``None`` without behavior.
         deviance: Share of the null deviance of test bins that the full model explains.
         correlation: Single-bin correlation of the full model over test bins.
         multiplicative: Log likelihood in bits per bin by which a model in which behavior multiplies
@@ -89,6 +92,7 @@ class NeuronContributions:
     """
 
     groups: tuple[Contribution, ...]
+    behavior: Contribution | None
     deviance: float
     correlation: float
     multiplicative: float
@@ -133,7 +137,7 @@ class ContributionData:
         }.items():
             if len(array) != n:
                 raise ShapeError(f"{name} has {len(array)} bins, responses have {n}")
-        if taken := {VISION, SCENE} & set(self.groups):
+        if taken := {VISION, SCENE, BEHAVIOR} & set(self.groups):
             raise ConfigError(f"{taken.pop()!r} is no group of behavior; name it otherwise")
         if not self.is_training.any() or not self.is_test.any():
             raise DataError("contributions need training and test bins")
@@ -145,7 +149,7 @@ def neuron_contributions(
     n_shifts: int = N_SHIFTS,
     max_share: float = MAX_SHARE,
 ) -> NeuronContributions:
-    """Tell what vision and each group of behavior signals add to one neuron's responses.
+    """Compute what vision, all behavior and each of its groups add to one neuron's responses.
 
     Every model is a generalized linear one with log drive and its square, the scene's columns, and
     the groups' columns. A group's statistic is that of a score test against the model without it,
@@ -176,46 +180,36 @@ def neuron_contributions(
     parts = _parts(data)
     full = _Fit(data, parts, list(parts))
     rows, shifts = _shifts(data, n_shifts, max_share)
-    found = []
-    for group in (VISION, *data.groups):
-        others = [name for name in parts if name not in (group, SCENE if group == VISION else "")]
-        without = _Fit(data, parts, others)
-        only = _Fit(data, parts, [group])
-        statistics = _shifted_statistics(data, parts, without, group, rows, shifts)
-        found.append(
-            Contribution(
-                group,
-                full.deviance - without.deviance,
-                full.correlation - without.correlation,
-                only.deviance,
-                only.correlation,
-                float(statistics[0]),
-                *_p_values(statistics),
-            )
+
+    def contribution(name: str, taken: Sequence[str], tested: Sequence[str]) -> Contribution:
+        without = _Fit(data, parts, [part for part in parts if part not in taken])
+        only = _Fit(data, parts, tested)
+        columns = np.concatenate([parts[part] for part in tested], axis=1)
+        untested = _why_untested(data, columns[rows], rows, len(shifts))
+        statistics = np.array([np.nan])
+        if not untested:
+            statistics = _shifted_statistics(data, columns, without, rows, shifts)
+        return Contribution(
+            name,
+            full.deviance - without.deviance,
+            full.correlation - without.correlation,
+            only.deviance,
+            only.correlation,
+            float(statistics[0]),
+            *_p_values(statistics),
+            untested,
         )
+
+    groups = [contribution(VISION, (VISION, SCENE), [VISION])]
+    groups += [contribution(group, (group,), [group]) for group in data.groups]
+    if len(data.groups) == 1:  # all behavior is this group
+        behavior = replace(groups[1], group=BEHAVIOR)
+    else:
+        names = list(data.groups)
+        behavior = contribution(BEHAVIOR, names, names) if names else None
     return NeuronContributions(
-        tuple(found), full.deviance, full.correlation, _multiplicative(data, parts)
+        tuple(groups), behavior, full.deviance, full.correlation, _multiplicative(data, parts)
     )
-
-
-def discoveries(
-    p: Float[np.ndarray, "neuron group"], rate: float = 0.05
-) -> Bool[np.ndarray, "neuron group"]:
-    """Return which of many tests are discoveries at a false discovery rate.
-
-    Args:
-        p: Probabilities; NaN is never a discovery, and not counted as a test.
-        rate: Expected share of false ones among the discoveries.
-
-    Source: Y. Benjamini and Y. Hochberg (1995), J R Stat Soc B 57:289-300.
-
-    Example:
-        >>> discoveries(np.array([[0.001, 0.02], [0.5, 0.9]])).tolist()
-        [[True, True], [False, False]]
-    """
-    is_test, found = np.isfinite(p), np.zeros(p.shape, dtype=bool)
-    found[is_test] = false_discovery_control(p[is_test]) <= rate
-    return found
 
 
 def signal_columns(signal: Float[np.ndarray, " time"]) -> Float[np.ndarray, "time 2"]:
@@ -251,7 +245,7 @@ class _Fit:
     """A generalized linear model of some parts, fitted on training bins, scored on test bins."""
 
     def __init__(
-        self, data: ContributionData, parts: Mapping[str, np.ndarray], names: list[str]
+        self, data: ContributionData, parts: Mapping[str, np.ndarray], names: Sequence[str]
     ) -> None:
         ones = np.ones((len(data.responses), 1))
         self.design = np.concatenate([ones, *(parts[name] for name in names)], axis=1)
@@ -275,7 +269,7 @@ def _shifts(
 ) -> tuple[Integer[np.ndarray, " bin"], Integer[np.ndarray, " shift"]]:
     """Return the bins to shift over and the shifts among them, alike to both sides.
 
-    There are no shifts where the recording is too short.
+    There are no shifts where the recording is too short, or has too few trials.
     """
     rows, length = np.arange(len(data.responses)), 1
     if data.trials is not None:
@@ -289,21 +283,39 @@ def _shifts(
     return rows, np.concatenate([-one_side[::-1], one_side])
 
 
+def _why_untested(
+    data: ContributionData, columns: np.ndarray, rows: np.ndarray, n_shifts: int
+) -> str:
+    """Return why a group is not tested on some bins; empty where it is."""
+    if not n_shifts and data.trials is not None:
+        return (
+            f"too few trials: {len(equal_trials(data.trials))} of one length, at least "
+            f"{int(np.ceil(FEWEST_SHIFTS / MAX_SHARE))} are needed to shift by trials"
+        )
+    if not n_shifts:
+        return (
+            f"the recording is too short: {len(rows) * data.bin_width_s:.0f} s, at least "
+            f"{SHORTEST_REACH_S / MAX_SHARE:.0f} s are needed to shift behavior in time"
+        )
+    if np.ptp(data.responses[rows]) == 0:
+        return "the responses are constant"
+    return "the predictors are constant" if (np.ptp(columns, axis=0) <= 1e-12).all() else ""
+
+
 def _shifted_statistics(
     data: ContributionData,
-    parts: Mapping[str, np.ndarray],
+    columns: Float[np.ndarray, "time column"],
     without: _Fit,
-    group: str,
     rows: Integer[np.ndarray, " bin"],
     shifts: Integer[np.ndarray, " shift"],
 ) -> Float[np.ndarray, " statistic"]:
-    """Return the score statistic of a group as it is, then shifted by each of the shifts."""
+    """Return the score statistic of columns as they are, then shifted by each of the shifts."""
     n = len(rows)
     mean, residual = without.mean[rows], data.responses[rows] - without.mean[rows]
     memory = min(max(1, round(MEMORY_S / data.bin_width_s)), max(1, n // 20))
     slow = whitening_filter(autocovariance(residual[:, None], memory))
     residual = filter_columns(slow, residual[:, None])[:, 0]
-    design, columns = (filter_columns(slow, x[rows]) for x in (without.design, parts[group]))
+    design, columns = (filter_columns(slow, x[rows]) for x in (without.design, columns))
     design[:, 0] = 1.0  # the constant, which filtering has centered
     reach = int(np.abs(shifts).max()) if len(shifts) else 0
     window = np.zeros(n)
@@ -312,7 +324,7 @@ def _shifted_statistics(
     residual = window * residual
     if data.family == "gaussian":
         residual = residual / max(float(residual[window > 0].std()), 1e-12)
-    correlate = _Correlator(n, np.concatenate([[0], shifts]))
+    correlate = Correlator(n, np.concatenate([[0], shifts]))
     score = np.stack([correlate(c, residual) for c in columns.T], -1)
     cross = correlate.many(columns, design * weight[:, None])
     own = np.empty((len(score), columns.shape[1], columns.shape[1]))
@@ -328,28 +340,6 @@ def _shifted_statistics(
     information = own - cross @ np.linalg.solve(gram, cross.transpose(0, 2, 1))
     information[:, *np.diag_indices(columns.shape[1])] += RIDGE
     return np.einsum("si,si->s", score, np.linalg.solve(information, score[..., None])[..., 0])
-
-
-class _Correlator:
-    """Sums of products of a shifted column and a fixed one, for all shifts at once."""
-
-    def __init__(self, n: int, shifts: np.ndarray) -> None:
-        self.size = next_fast_len(2 * n, real=True)
-        self.shifts = shifts
-
-    def __call__(self, column: np.ndarray, fixed: np.ndarray) -> np.ndarray:
-        """Return sum over t of column[t + shift] * fixed[t]."""
-        product = np.fft.rfft(column, self.size) * np.conj(np.fft.rfft(fixed, self.size))
-        return np.fft.irfft(product, self.size)[self.shifts]
-
-    def many(self, columns: np.ndarray, fixed: np.ndarray) -> np.ndarray:
-        """Return the same for all pairs, (shift, column, fixed)."""
-        moved = np.fft.rfft(columns, self.size, axis=0)
-        still = np.conj(np.fft.rfft(fixed, self.size, axis=0))
-        out = np.empty((len(self.shifts), columns.shape[1], fixed.shape[1]))
-        for i in range(columns.shape[1]):
-            out[:, i] = np.fft.irfft(moved[:, [i]] * still, self.size, axis=0)[self.shifts]
-        return out
 
 
 def _p_values(statistics: np.ndarray) -> tuple[float, float, float]:

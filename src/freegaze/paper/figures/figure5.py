@@ -139,7 +139,8 @@ class ContributionClasses(ExplainedFigure):
             neurons=neurons,
             caption=(
                 "Share of neurons to whose prediction on held-out bins one group of behavior adds "
-                f"significantly (or several: mixed, or none; false discovery rate {percent}), and "
+                f"significantly (mixed: several; none: behavior adds nothing; undecided: behavior "
+                f"adds, but no group can be named; false discovery rate {percent}), and "
                 "mean size of the derivative of the rate by each signal, the retinal frame held "
                 "fixed. Responses around gaze shifts: each neuron scaled by its own mean, sorted "
                 "by the time at which its predicted response to leftward shifts is largest."

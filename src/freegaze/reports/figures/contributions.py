@@ -39,12 +39,14 @@ class GroupBars:
     Args:
         name: The group.
         added_percent: Share of the deviance that it adds, (neuron,); NaN where unknown.
-        is_significant: Whether it adds anything for sure, (neuron,).
+        is_significant: Whether it adds significantly, (neuron,).
+        is_tested: Whether this was tested, (neuron,); everywhere by default.
     """
 
     name: str
     added_percent: Float[np.ndarray, " neuron"]
     is_significant: Bool[np.ndarray, " neuron"]
+    is_tested: Bool[np.ndarray, " neuron"] | None = None
 
 
 @house_style
@@ -68,12 +70,15 @@ def draw_contributions(
         color = GROUP_COLORS.get(group.name, INK)
         sure = group.is_significant
         ax.bar(places[sure], group.added_percent[sure], 0.78, color=color)
-        ax.bar(
-            *(places[~sure], group.added_percent[~sure], 0.74),
-            color="none",
-            edgecolor=FAINT,
-            linewidth=0.8,
-        )
+        tested = np.ones_like(sure) if group.is_tested is None else group.is_tested
+        for bars, style in ((~sure & tested, "-"), (~sure & ~tested, ":")):
+            ax.bar(
+                *(places[bars], group.added_percent[bars], 0.74),
+                color="none",
+                edgecolor=FAINT,
+                linewidth=0.8,
+                linestyle=style,
+            )
         if sure.any():  # a line without points would upset the layout
             ax.plot(
                 *(places[sure], np.full(int(sure.sum()), 1.04), "o"),

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
+from freegaze.explanation.contributions.answers import (
+    count_answers,
+    explain_answers,
+    with_answers,
+)
+from freegaze.explanation.contributions.groups import NO, UNTESTED, YES
+from freegaze.explanation.contributions.regression import BEHAVIOR, VISION
 from freegaze.explanation.result import CLASSES
 from freegaze.recording.columns import GROUP_COLORS
 from freegaze.reports.explained import ExplainedNeuron, bands_of
@@ -17,16 +26,20 @@ from freegaze.reports.figures.contributions import (
     link_neurons,
 )
 from freegaze.reports.page import Section, panel, wide_panel
-from freegaze.reports.wording import count
+from freegaze.reports.wording import count, number
 
-GROUPS = ("vision", *GROUP_COLORS)
+FIRST = (VISION, BEHAVIOR, *GROUP_COLORS)
+"""Groups in the order in which they are drawn; others follow."""
 
 
 def build_contributions(neurons: Sequence[ExplainedNeuron]) -> Section | None:
     """Draw what each group adds; ``None`` where that was not computed."""
     bands = bands_of(neurons)
     ordered = [neuron for band in bands for neuron in band.neurons]
-    groups = [g for name in GROUPS if np.isfinite((g := _bars(name, ordered)).added_percent).any()]
+    table = _table(neurons)
+    names = [name for name in FIRST if name in set(table["group"])]
+    names += [str(name) for name in table["group"].unique() if name not in FIRST]
+    groups = [g for name in names if np.isfinite((g := _bars(name, ordered)).added_percent).any()]
     if not groups:
         return None
     sizes = [(band.label, len(band.neurons)) for band in bands]
@@ -42,7 +55,7 @@ def build_contributions(neurons: Sequence[ExplainedNeuron]) -> Section | None:
         "contributions",
         "What behavior adds",
         {
-            "lead": _lead(neurons),
+            "lead": _lead(table),
             "chart": wide_panel(
                 draw,
                 "contributions",
@@ -51,9 +64,12 @@ def build_contributions(neurons: Sequence[ExplainedNeuron]) -> Section | None:
                 + ", ".join(f"{g.name}: {int(g.is_significant.sum())}" for g in groups),
                 title="By group and neuron",
                 caption="Share of the deviance of test bins that a model with the group explains "
-                "more than one without. Filled bars with a dot above: significant "
-                "(corrected for the number of neurons and groups); empty bars: not. Vision has a "
-                "scale of its own. Press a neuron to see all that is known of it.",
+                "more than one without; behavior is all its groups together. Filled bars with a "
+                "dot above: significant; empty bars: not; dotted outlines: not tested. A group is "
+                "tested only where behavior together adds something; false discoveries are "
+                "controlled over neurons, and within neurons on average. A significant bar below "
+                "zero does not generalize to the test bins. Vision has a scale of its own. Press a "
+                "neuron to see all that is known of it.",
             ),
             "counts": panel(
                 draw_class_counts(counts, 340),
@@ -61,34 +77,47 @@ def build_contributions(neurons: Sequence[ExplainedNeuron]) -> Section | None:
                 f"Neurons by class: {told}.",
                 title="Classes",
                 caption="The group of behavior that adds something significant; mixed where "
-                "several do, none where none does.",
+                "several do, none where behavior adds nothing, undecided where behavior adds "
+                "something and no group can be named.",
             ),
-            "facts": _facts(neurons, groups),
+            "facts": _facts(neurons, table, names),
+            "notes": explain_answers(table),
         },
     )
 
 
+def _table(neurons: Sequence[ExplainedNeuron]) -> pd.DataFrame:
+    """Return the contributions of all sessions, with ``session_id``."""
+    explanations = {neuron.session_id: neuron.explanation for neuron in neurons}
+    parts = [
+        with_answers(explanation.contributions).assign(
+            unit_id=lambda own, name=name: name + "/" + own["unit_id"].astype(str)
+        )
+        for name, explanation in explanations.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
 def _bars(name: str, neurons: Sequence[ExplainedNeuron]) -> GroupBars:
-    added, is_sure = [], []
-    for neuron in neurons:
-        row = neuron.row("contributions", group=name)
-        added.append(100 * float(row.get("deviance", np.nan)))
-        is_sure.append(bool(row.get("is_significant", False)))
-    return GroupBars(name, np.array(added, dtype=np.float64), np.array(is_sure, dtype=bool))
+    rows = [neuron.row("contributions", group=name) for neuron in neurons]
+    return GroupBars(
+        name,
+        np.array([100 * float(row.get("deviance", np.nan)) for row in rows], dtype=np.float64),
+        np.array([bool(row.get("is_significant", False)) for row in rows], dtype=bool),
+        np.array([np.isfinite(float(row.get("p", np.nan))) for row in rows], dtype=bool),
+    )
 
 
 def _facts(
-    neurons: Sequence[ExplainedNeuron], groups: Sequence[GroupBars]
+    neurons: Sequence[ExplainedNeuron], table: pd.DataFrame, names: Sequence[str]
 ) -> list[tuple[str, str]]:
     """Return how many neurons each group adds to, in words for a list."""
-    facts = [
-        (group.name, f"{int(group.is_significant.sum())} of {len(neurons)}") for group in groups
-    ]
+    counts = count_answers(table).set_index("group").loc[list(names)]
+    facts = [(str(row.Index), _counted(row)) for row in counts.itertuples()]
     bits = np.array(
         [neuron.row("neurons").get("multiplicative_bits", np.nan) for neuron in neurons], float
     )
-    follow = np.array([neuron.label != "none" for neuron in neurons])
-    known = np.isfinite(bits) & follow
+    known = np.isfinite(bits) & np.array([neuron.label in _MODULATED for neuron in neurons])
     if known.any():
         facts.append(
             (
@@ -99,10 +128,37 @@ def _facts(
     return facts
 
 
-def _lead(neurons: Sequence[ExplainedNeuron]) -> str:
-    n_modulated = sum(neuron.label != "none" for neuron in neurons)
-    return (
-        f"Behavior adds to {n_modulated} of {count(len(neurons), 'neuron')} what vision does not "
-        "explain. Each group is taken away from a model of the neuron, refitted without it, and "
+def _counted(row: Any) -> str:
+    if not row.tested:
+        return UNTESTED
+    rest = f", {row.not_tested} {UNTESTED}" if row.not_tested else ""
+    least = f"; least p {number(row.least_p, 2)}" if np.isfinite(row.least_p) else ""
+    return f"{row.yes} of {row.tested}{rest}{least}"
+
+
+_MODULATED = tuple(name for name in CLASSES if name not in ("none", UNTESTED))
+
+
+def _any_behavior(table: pd.DataFrame) -> pd.Series:
+    """Return the answer of each neuron; of any group in tables without a joint test (0.1)."""
+    if table["group"].eq(BEHAVIOR).any():
+        return table.loc[table["group"].eq(BEHAVIOR), "answer"]
+    by_neuron = table[table["group"].ne(VISION)].groupby("unit_id", sort=False)["answer"]
+    return by_neuron.agg(lambda own: next((a for a in (YES, NO) if a in set(own)), UNTESTED))
+
+
+def _lead(table: pd.DataFrame) -> str:
+    answers = _any_behavior(table)
+    n_tested = int(answers.ne(UNTESTED).sum())
+    if n_tested:
+        n_untested = len(answers) - n_tested
+        first = (
+            f"Behavior adds to {int(answers.eq(YES).sum())} of "
+            f"{count(n_tested, 'tested neuron')} what vision does not explain"
+        ) + (f"; {n_untested} were not tested. " if n_untested else ". ")
+    else:
+        first = "Whether behavior adds what vision does not explain was not tested. "
+    return first + (
+        "Each group is taken away from a model of the neuron, refitted without it, and "
         "scored on test bins; chance is the same group from another time of the session."
     )

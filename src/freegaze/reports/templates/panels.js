@@ -426,13 +426,14 @@ function contributionsPanel(neuron, session, width) {
   if (!neuron.contributions.length) return null;
   const rows = neuron.contributions.map((row) => ({
     name: row.group,
-    note: row.p === "" ? "" : `p = ${row.p}${row.isSignificant ? " *" : ""}`,
+    note: row.p === "" ? "not tested" : `p = ${row.p}${row.isSignificant ? " *" : ""}`,
     marks: (root, across, y) => {
       const color = shared.colors[row.group] ?? shared.colors.vision;
       const style = row.isSignificant
         ? { fill: color, stroke: color }
         : { fill: "none", stroke: "#8a9099" };
-      const words = `${row.group} adds ${inWords(row.added)} %, alone ${inWords(row.alone)} %`;
+      const words = `${row.group} adds ${inWords(row.added)} %, alone ${inWords(row.alone)} %` +
+        (row.p === "" ? "" : `; p = ${row.p}, least possible ${row.leastP}`);
       const mark = bar(across, row.added ?? 0, y + 4, 13, style);
       mark.append(make("title", {}, words));
       const at = across(row.alone ?? 0);
