@@ -149,8 +149,8 @@ class SessionExplanation:
     def __repr__(self) -> str:
         counts = count_answers(self.contributions)
         told = ", ".join(
-            f"{row.group} {row.yes} of {row.tested}" if row.tested else f"{row.group} {UNTESTED}"
-            for row in counts.itertuples()
+            f"{group} {yes} of {tested}" if tested else f"{group} {UNTESTED}"
+            for group, yes, tested in counts[["group", "yes", "tested"]].to_numpy().tolist()
         )
         return (
             f"SessionExplanation of {self.session_id!r}: {len(self.unit_ids)} neurons\n"

@@ -41,7 +41,8 @@ def count_answers(table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for group, own in with_answers(table).groupby("group", sort=False):
-        yes, no, untested = (int(own["answer"].eq(a).sum()) for a in (YES, NO, UNTESTED))
+        answers = own["answer"].tolist()
+        yes, no, untested = (answers.count(answer) for answer in (YES, NO, UNTESTED))
         rows.append(
             {
                 "group": str(group),
@@ -66,15 +67,12 @@ def explain_answers(table: pd.DataFrame) -> list[str]:
     """
     table = with_answers(table)
     said = []
-    untested = table[table["answer"].eq(UNTESTED) & table["reason"].fillna("").ne("")]
-    for reason, own in untested.groupby("reason", sort=False):
-        n, groups = own["unit_id"].nunique(), list(own["group"].unique())
-        of = "all groups" if len(groups) == table["group"].nunique() else ", ".join(groups)
+    known = dict.fromkeys(map(str, table["group"]))
+    has_reason = table["answer"].eq(UNTESTED) & table["reason"].fillna("").ne("")
+    for reason, own in table.loc[has_reason].groupby("reason", sort=False):
+        n, groups = len(set(own["unit_id"])), list(dict.fromkeys(map(str, own["group"])))
+        of = "all groups" if len(groups) == len(known) else ", ".join(groups)
         neurons = "neuron" if n == 1 else "neurons"
         said.append(f"Not tested in {n} {neurons} ({of}): {reason}.")
-    said += [
-        f"{group}: nearly collinear, judged together."
-        for group in table["group"].unique()
-        if TOGETHER in str(group)
-    ]
+    said += [f"{group}: nearly collinear, judged together." for group in known if TOGETHER in group]
     return said

@@ -139,21 +139,23 @@ def _counted(row: Any) -> str:
 _MODULATED = tuple(name for name in CLASSES if name not in ("none", UNTESTED))
 
 
-def _any_behavior(table: pd.DataFrame) -> pd.Series:
+def _any_behavior(table: pd.DataFrame) -> list[str]:
     """Return the answer of each neuron; of any group in tables without a joint test (0.1)."""
-    if table["group"].eq(BEHAVIOR).any():
-        return table.loc[table["group"].eq(BEHAVIOR), "answer"]
-    by_neuron = table[table["group"].ne(VISION)].groupby("unit_id", sort=False)["answer"]
-    return by_neuron.agg(lambda own: next((a for a in (YES, NO) if a in set(own)), UNTESTED))
+    wanted = BEHAVIOR if BEHAVIOR in set(table["group"]) else None
+    answers: dict[str, set[str]] = {}
+    for unit, group, answer in table[["unit_id", "group", "answer"]].to_numpy().tolist():
+        if group == wanted or (wanted is None and group != VISION):
+            answers.setdefault(unit, set()).add(answer)
+    return [next((a for a in (YES, NO) if a in own), UNTESTED) for own in answers.values()]
 
 
 def _lead(table: pd.DataFrame) -> str:
     answers = _any_behavior(table)
-    n_tested = int(answers.ne(UNTESTED).sum())
+    n_tested = len(answers) - answers.count(UNTESTED)
     if n_tested:
         n_untested = len(answers) - n_tested
         first = (
-            f"Behavior adds to {int(answers.eq(YES).sum())} of "
+            f"Behavior adds to {answers.count(YES)} of "
             f"{count(n_tested, 'tested neuron')} what vision does not explain"
         ) + (f"; {n_untested} were not tested. " if n_untested else ". ")
     else:

@@ -82,7 +82,7 @@ def _explained_panels(inputs: ReportInputs) -> list[Panel]:
 
 def _tests(found: TruthComparison) -> str:
     """Return how many significant contributions are real, and how many real ones there are."""
-    table = found.contributions[found.contributions["p"].notna()]
+    table = found.contributions.dropna(subset=["p"])
     if table.empty:
         return ""
     is_real, is_found = table["is_real"].to_numpy(bool), table["is_found"].to_numpy(bool)
