@@ -225,6 +225,7 @@ def print_saliency(saliency: pd.DataFrame) -> None:
         real = part[part["true"] != 0]
         if not len(real):
             continue
+        every = part[["true", "found"]]
         large = real[real["true"].abs() > real["true"].abs().median()]
         rows.append(
             {
@@ -235,6 +236,9 @@ def print_saliency(saliency: pd.DataFrame) -> None:
                 ).mean(),
                 "correlation of sizes": np.corrcoef(real["true"].abs(), real["found"].abs())[0, 1],
                 "correlation, signed": np.corrcoef(real["true"], real["found"])[0, 1],
+                "with zeros: n": len(every),
+                "with zeros: sizes": np.corrcoef(*every.abs().to_numpy().T)[0, 1],
+                "with zeros: signed": np.corrcoef(*every.to_numpy().T)[0, 1],
             }
         )
     print("\nSaliency (signed mean for one sd, retinal image held) against true effects:")

@@ -144,7 +144,10 @@ def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
     for metric in inputs.headlines:
         facts.append((fixed(median_of(inputs, metric), 3), f"median {score_label(metric)}"))
         if (key := f"{metric}_fraction") in pooled:
-            share = fixed(100 * pooled[key]["median"], 0)
-            facts.append((f"{share} %", f"of the attainable {score_label(metric)}, median"))
+            share = pooled[key]["median"]
+            words = f"of the attainable {score_label(metric)}, median"
+            if metric == "correlation" and share > 0:  # squaring keeps the order, so the median too
+                words += f" ({fixed(100 * share**2, 0)} % of the attainable variance)"
+            facts.append((f"{fixed(100 * share, 0)} %", words))
     facts.append((str(len(inputs.evaluation.table)), "neurons"))
     return facts
