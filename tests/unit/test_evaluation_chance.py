@@ -39,6 +39,7 @@ def test_trials_are_permuted():
     assert chance.method == "trial permutation"
     assert chance.least_p == 1 / (1 + N_PERMUTATIONS)
     np.testing.assert_array_equal(chance.columns()["correlation_p_least"], chance.least_p)
+    assert chance.sentence() == "trial permutation, p at least 0.0005"
 
 
 def test_too_short_a_prediction_says_that_chance_is_unknown():
@@ -46,6 +47,7 @@ def test_too_short_a_prediction_says_that_chance_is_unknown():
     chance = chance_of(recording, recording.reference_rates["oracle"], 1000)
     assert chance.method == "none"
     assert "at least 30 s are needed" in chance.reason
+    assert chance.sentence() == f"not tested ({chance.reason})"
     assert np.isnan(chance.p).all()
 
 

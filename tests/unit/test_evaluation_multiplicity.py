@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from builders import make_recording
 from fake_encoder import fake_fit
 from freegaze.errors import ConfigError
+from freegaze.evaluation.chance import unknown_chance
 from freegaze.evaluation.compare import compare
 from freegaze.evaluation.evaluate import evaluate
 from freegaze.evaluation.multiplicity import (
@@ -73,6 +74,15 @@ def test_each_session_is_corrected_by_itself(evaluation, tmp_path):
     assert list(twice.table.columns) == list(found.table.columns)
     with pytest.raises(ConfigError, match="across neurons, not 'bins'"):
         correct_evaluation(evaluation, "bins")
+
+
+def test_an_evaluation_says_how_chance_was_tested(evaluation):
+    assert "against chance: time shift, p at least 0.00" in repr(evaluation)
+    first, second = evaluation.sessions
+    unknown = replace(second, chance=unknown_chance(5, "too short"))
+    mixed = replace(evaluation, sessions=(first, unknown)).chance_text()
+    assert mixed.startswith("correlation against chance: a: time shift, p at least 0.00")
+    assert mixed.endswith("; b: not tested (too short)")
 
 
 def test_comparison_counts_neurons_by_sign_and_corrected_p(evaluation):

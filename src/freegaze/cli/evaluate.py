@@ -94,6 +94,7 @@ def command(
     title = f"Scores of {run}" if folds is None else f"Scores of {run}, {folds} folds"
     print_frame(title, summary_frame(evaluation))
     typer.echo(evaluation.seen_text())
+    typer.echo(evaluation.chance_text())
     if correct_across is not None:
         typer.echo(chance_in_words(evaluation))
     place = run if folds is None else run / CROSS_VALIDATION_FOLDER

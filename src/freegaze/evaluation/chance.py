@@ -65,6 +65,12 @@ class Chance:
             f"{METRIC}_p_least": least_p,
         }
 
+    def sentence(self) -> str:
+        """Return how chance was tested and the least p possible, or why it was not tested."""
+        if not np.isfinite(self.least_p):
+            return f"not tested ({self.reason})" if self.reason else "not tested"
+        return f"{self.method}, p at least {self.least_p:.2g}"
+
     def about(self) -> dict[str, Any]:
         """Return how chance was found, as plain values."""
         return {

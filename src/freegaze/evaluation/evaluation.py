@@ -39,17 +39,18 @@ class Evaluation:
             f"Evaluation of {len(self.table)} neurons in {len(self.sessions)} sessions, {role} "
             f"bins; 95 % intervals from {draws} draws\n"
             f"{summary_frame(self).to_string(index=False, float_format='{:.4g}'.format)}\n"
-            f"{self.seen_text()}"
+            f"{self.seen_text()}\n{self.chance_text()}"
         )
 
     def seen_text(self) -> str:
         """Return in words how many of the scored bins show what training bins show."""
         texts = {session.session_id: session.seen.sentence() for session in self.sessions}
-        common = set(texts.values())
-        if len(common) == 1:
-            return f"test stimuli also seen in training: {common.pop()}"
-        each = "; ".join(f"{name}: {text}" for name, text in texts.items())
-        return f"test stimuli also seen in training: {each}"
+        return f"test stimuli also seen in training: {_once_or_each(texts)}"
+
+    def chance_text(self) -> str:
+        """Return in words how the correlation was tested against chance, or why it was not."""
+        texts = {session.session_id: session.chance.sentence() for session in self.sessions}
+        return f"correlation against chance: {_once_or_each(texts)}"
 
     @property
     def predictions(self) -> list[Prediction]:
@@ -97,6 +98,14 @@ def summary_frame(evaluation: Evaluation) -> pd.DataFrame:
         ]
     )
     return frame if len(parts) > 1 else frame.drop(columns="session")
+
+
+def _once_or_each(texts: Mapping[str, str]) -> str:
+    """Write a text that all sessions share once, and others with the name of the session."""
+    common = set(texts.values())
+    if len(common) == 1:
+        return common.pop()
+    return "; ".join(f"{name}: {text}" for name, text in texts.items())
 
 
 def interval_text(low: float, high: float) -> str:

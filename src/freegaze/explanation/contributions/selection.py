@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import false_discovery_control
+
+from freegaze.metrics.false_discovery import adjust_p
 
 
 def discoveries(
@@ -22,9 +23,7 @@ def discoveries(
         >>> discoveries(np.array([[0.001, 0.02], [0.5, 0.9]])).tolist()
         [[True, True], [False, False]]
     """
-    is_test, found = np.isfinite(p), np.zeros(p.shape, dtype=bool)
-    found[is_test] = false_discovery_control(p[is_test]) <= rate
-    return found
+    return adjust_p(p.ravel()).reshape(p.shape) <= rate
 
 
 def select_in_two_steps(
