@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from freegaze.entries import Entry, read_entries
-from freegaze.errors import RegistryError
+from freegaze.errors import DataError, FreegazeError, RegistryError
 from freegaze.plugins import is_of_own_file, is_own
 
 if TYPE_CHECKING:
@@ -31,6 +31,32 @@ def nearest_names(name: str, known: list[str]) -> str:
     """
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or sorted(known)
     return "nearest: " + ", ".join(close[:3]) if known else "none is registered"
+
+
+def require_name(
+    name: str,
+    known: Collection[str],
+    what: str,
+    error: type[FreegazeError] = DataError,
+    remedy: str = "",
+) -> None:
+    """Raise an error that lists the nearest names, unless a name is known.
+
+    Args:
+        name: The name that the user wrote.
+        known: The names that exist.
+        what: Start of the message, which the name follows: ``"mouse.npz has no array"``.
+        error: Class of the error.
+        remedy: End of the message.
+
+    Raises:
+        FreegazeError: Of the class ``error``, if the name is not known.
+
+    Example:
+        >>> require_name("phi", ("theta", "phi"), "there is no column")
+    """
+    if name not in known:
+        raise error(f"{what} {name!r} ({nearest_names(name, list(known))}){remedy}")
 
 
 class Registry(Generic[T]):

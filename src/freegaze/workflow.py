@@ -32,7 +32,7 @@ from freegaze.metrics.bootstrap import DRAWS
 from freegaze.paper.scores import paper_scores
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording, as_list
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 from freegaze.reports import write_readme_figure, write_report
 from freegaze.runs.config import RunConfig
 from freegaze.runs.own_code import Model, use_loss, use_model
@@ -211,10 +211,8 @@ def predict(
     encoder, sessions = _encoder_and_recordings(run, recordings, device)
     names = [recording.session_id for recording in sessions]
     where = encoder.run or "this encoder"
-    if session is not None and session not in names:
-        raise ConfigError(
-            f"{where} was not fitted on session {session!r} ({nearest_names(session, names)})"
-        )
+    if session is not None:
+        require_name(session, names, f"{where} was not fitted on session", ConfigError)
     chosen = [r for r in sessions if session in (None, r.session_id)]
     is_nwb = out is not None and Path(out).suffix == ".nwb"
     if is_nwb and len(chosen) > 1:

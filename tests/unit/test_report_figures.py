@@ -92,8 +92,8 @@ def trace(jump_at=60, n=100, width_s=0.05):
 
 
 def test_trace_is_cut_where_time_jumps():
-    assert trace().stretches() == [slice(0, 60), slice(60, 100)]
-    assert trace().first(4.0).stretches() == [slice(0, 60), slice(60, 80)]
+    assert trace().parts() == [slice(0, 60), slice(60, 100)]
+    assert trace().first(4.0).parts() == [slice(0, 60), slice(60, 80)]
     ax = axes_of(draw_trace(trace(), "rate (spikes/s)", 900, 200, True))
     assert [t.get_text() for t in ax.texts] == ["at 10 s", "at 53 s"]
     assert len(line_of(ax, "predicted").get_ydata()) == 60
@@ -101,9 +101,9 @@ def test_trace_is_cut_where_time_jumps():
 
 
 def test_trace_writes_times_only_where_there_is_room():
-    time_s = np.arange(200) + 10.0 * (np.arange(200) // 4)  # fifty stretches of four bins
+    time_s = np.arange(200) + 10.0 * (np.arange(200) // 4)  # fifty parts of four bins
     many = Trace(time_s, 1.0, np.ones(200), np.ones(200))
-    assert len(many.stretches()) == 50
+    assert len(many.parts()) == 50
     assert len(axes_of(draw_trace(many, "rate (Hz)", 700, 200, False)).texts) <= 10
 
 

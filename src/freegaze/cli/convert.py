@@ -26,9 +26,12 @@ def command(
         tuple[int, int] | None, typer.Option(metavar="H W", help="Size of frames in pixels.")
     ] = None,
     segments: Annotated[
-        int | None, typer.Option(min=1, help="Cut into so many stretches that train, then test.")
+        int | None,
+        typer.Option(
+            min=1, help="Number of segments to cut into, each with training bins, then test bins."
+        ),
     ] = None,
-    test: Annotated[float, typer.Option(help="Share of each stretch to test on.")] = 0.3,
+    test: Annotated[float, typer.Option(help="Share of test bins in each segment.")] = 0.3,
     quiet: Quiet = False,
 ) -> None:
     """Write recordings in another format, and list the fields that this format cannot store.

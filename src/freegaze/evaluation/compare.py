@@ -18,7 +18,7 @@ from freegaze.evaluation.score_predictions import score_beside
 from freegaze.evaluation.shared_sessions import SharedSession, share_sessions
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.metrics.bootstrap import DRAWS
-from freegaze.metrics.comparison import PairedRecording, compare_models
+from freegaze.metrics.comparison import compare_models
 from freegaze.metrics.intervals import NO_INTERVAL, Interval
 from freegaze.metrics.metric import METRICS, Metric, metrics_for
 from freegaze.progress import Progress
@@ -267,7 +267,7 @@ def _compare_pair(
         over = _over_sessions([means[name] for name in names])
         mean, p = NO_INTERVAL, float("nan")
         if over["n_neurons"]:  # a constant prediction has no correlation
-            pairs = [_paired(sessions[name], first, second) for name in names]
+            pairs = [sessions[name].paired(first, second) for name in names]
             found = compare_models(metric.name, pairs, draws, seed)
             mean, p = found.mean, found.p_value
             if label != ALL_SESSIONS:
@@ -279,17 +279,6 @@ def _compare_pair(
             {**same, **over, **_difference_columns(mean, p), "is_second_better": bool(is_better)}
         )
     return rows, neurons
-
-
-def _paired(shared: SharedSession, first: str, second: str) -> PairedRecording:
-    session = shared.session
-    return PairedRecording(
-        predicted_a=shared.rates[second],
-        predicted_b=shared.rates[first],
-        observed=session.observed,
-        context=session.context,
-        blocks=session.blocks,
-    )
 
 
 def _mean_scores(metric: Metric, shared: SharedSession, first: str, second: str) -> dict[str, Any]:

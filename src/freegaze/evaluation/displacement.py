@@ -40,8 +40,8 @@ def compare_displacement(
 ) -> DisplacementFit:
     """Compare displacements after one common shift and rotation.
 
-    Responses cannot tell a retina from the same retina moved and turned once and for all, as the
-    receptive fields would move along. That one rigid movement is fitted and taken out, no more.
+    No response can determine a shift and rotation that are the same at all times, because the
+    receptive fields would move along. This common displacement is fitted and removed.
 
     Args:
         estimated: The shifter's (x px, y px, angle deg) in each bin.

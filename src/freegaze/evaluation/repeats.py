@@ -9,7 +9,7 @@ from jaxtyping import Integer
 
 from freegaze.errors import DataError
 from freegaze.recording.recording import Recording, Segment
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 
 NOT_REPEATED = -1
 """Label of bins outside trials, or whose stimulus is shown once."""
@@ -83,11 +83,8 @@ def trial_condition(recording: Recording, trial: Segment, condition: str) -> Has
     Raises:
         DataError: If there is no such annotation, or it changes within the trial.
     """
-    if condition not in recording.annotations:
-        raise DataError(
-            f"session {recording.session_id!r} has no annotation {condition!r} "
-            f"({nearest_names(condition, list(recording.annotations))})"
-        )
+    what = f"session {recording.session_id!r} has no annotation"
+    require_name(condition, recording.annotations, what)
     found = np.unique(recording.annotations[condition][trial.start : trial.stop])
     if len(found) != 1:
         raise DataError(

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from freegaze.errors import DataError
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.scored_session import ScoredSession
+from freegaze.metrics.comparison import PairedRecording
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,28 @@ class SharedSession:
 
     Args:
         session: The shared bins; its rates are those of the first model's first run.
-        rates: Predictions of each model, one table a run (seed).
+        rates: Predictions of each model, one table per run (seed).
         n_left_out: Bins that some run scored but not all.
     """
 
     session: ScoredSession
     rates: Mapping[str, Float[np.ndarray, "seed window neuron"]]
     n_left_out: int
+
+    def paired(self, first: str, second: str) -> PairedRecording:
+        """Return two models as a pair to compare; positive differences favor the second.
+
+        Args:
+            first: Name of a model.
+            second: Name of another model.
+        """
+        return PairedRecording(
+            predicted_a=self.rates[second],
+            predicted_b=self.rates[first],
+            observed=self.session.observed,
+            context=self.session.context,
+            blocks=self.session.blocks,
+        )
 
 
 def share_sessions(models: Mapping[str, Sequence[Evaluation]]) -> dict[str, SharedSession]:

@@ -35,7 +35,7 @@ from freegaze.files.pieces import Pieces
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 from freegaze.runs.run_folder import recording_checksum
 
 FIELDS = "fields"
@@ -47,7 +47,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "tuning": (),
 }
 """Parts of an explanation that can be computed one by one, with the settings that each depends on;
-``fields`` stands for all of its methods."""
+``fields`` is short for all of its methods."""
 
 NEEDS = {f"{FIELDS}.ascent": f"{FIELDS}.gradient"}
 """Parts that another part is needed for: the gradient decides which neurons are phase-invariant,
@@ -144,10 +144,7 @@ def named_parts(names: Sequence[str] | None) -> list[str]:
         return list(PARTS)
     known = [FIELDS, *PARTS]
     for name in names:
-        if name not in known:
-            raise ConfigError(
-                f"no part of an explanation is called {name!r} ({nearest_names(name, known)})"
-            )
+        require_name(name, known, "no part of an explanation is called", ConfigError)
     wanted = {*names, *(NEEDS[name] for name in names if name in NEEDS)}
     return [p for p in PARTS if p in wanted or (FIELDS in wanted and p.startswith(f"{FIELDS}."))]
 

@@ -186,9 +186,9 @@ def compare_fields(
 ) -> pd.DataFrame:
     """Compare receptive fields with the true ones, after one common shift and rotation.
 
-    Responses cannot tell a retina from the same retina moved and turned once and for all: the
-    movement that ``freegaze.evaluation.displacement.compare_displacement`` takes out of the
-    shifter is taken out of the fields.
+    No response can determine a shift and rotation that are the same at all times. This common
+    displacement, which ``freegaze.evaluation.displacement.compare_displacement`` removes from the
+    shifter, is removed from the fields too.
 
     Args:
         explanation: Of a simulated session.
@@ -198,7 +198,7 @@ def compare_fields(
 
     Returns:
         One row per visual neuron and method: ``unit_id``, ``method``, ``kind``, ``correlation``
-        (of the field's first singular picture with the true cosine phase; for complex cells the
+        (of the field's first singular image with the true cosine phase; for complex cells the
         root mean square projection of both true phases onto the pair, NaN where the method gives
         none), ``distance_px`` (between the middles of energy of the Gabor fit and of the true
         field), ``envelope_distance_px`` (between the middles of their envelopes).
@@ -237,7 +237,7 @@ def compare_fields(
 def compare_contributions(
     explanation: SessionExplanation, truth: Truth, session: ExplainedSession
 ) -> pd.DataFrame:
-    """Put what was found of each group of behavior beside what is true.
+    """Compare the contribution found for each group of behavior with the truth.
 
     Args:
         explanation: Of a simulated session.
@@ -276,7 +276,7 @@ def compare_contributions(
 def compare_saliency(
     explanation: SessionExplanation, truth: Truth, session: ExplainedSession
 ) -> pd.DataFrame:
-    """Put signed saliency beside the true mean effect of one sd of each signal.
+    """Compare signed saliency with the true mean effect of one sd of each signal.
 
     Returns:
         One row per neuron and signal that neurons of the virtual mouse can depend on: ``unit_id``,
@@ -300,7 +300,7 @@ def compare_saliency(
 
 
 def correlate(a: Float[np.ndarray, "height width"], b: Float[np.ndarray, "height width"]) -> float:
-    """Return the correlation of two pictures over their pixels; 0 where one is flat."""
+    """Return the correlation of two images over their pixels; 0 where one is flat."""
     a, b = a - a.mean(), b - b.mean()
     size = np.sqrt(float((a**2).sum()) * float((b**2).sum()))
     return float((a * b).sum()) / size if size > 0 else 0.0
@@ -309,14 +309,14 @@ def correlate(a: Float[np.ndarray, "height width"], b: Float[np.ndarray, "height
 def subspace_overlap(
     pair: Float[np.ndarray, "2 height width"], true: Float[np.ndarray, "2 height width"]
 ) -> float:
-    """Return how much of some pictures lies in the span of others, from 0 to 1.
+    """Return the share of some images that lies in the span of others, from 0 to 1.
 
     Args:
-        pair: Pictures that span what was found.
-        true: Pictures that should lie in it.
+        pair: Images that span the found field.
+        true: Images that should lie in the span.
 
     Returns:
-        Root mean square length of the true pictures, of length 1, projected onto the span.
+        Root mean square length of the true images, of length 1, projected onto the span.
     """
     basis = np.linalg.qr(pair.reshape(len(pair), -1).T.astype(np.float64))[0]
     flat = true.reshape(len(true), -1).T.astype(np.float64)
@@ -349,8 +349,8 @@ def true_envelopes(
     """Return the middle (x, y) of each true envelope, where the encoder's retina has it.
 
     A noiseless field is a Gabor function, whose fit is exact. Its middle of energy is another
-    point: where the wave runs from dark to bright across the envelope and the cell likes brightness
-    too, it lies beside it, by more than 2 px in a fifth of the simple cells.
+    point: in simple cells that also respond to brightness it lies beside the envelope's, by
+    more than 2 px in a fifth of them.
 
     Args:
         truth: Of the neurons.
@@ -358,7 +358,7 @@ def true_envelopes(
         rotation_deg: Common rotation.
 
     Returns:
-        NaN for neurons that do not see.
+        NaN for neurons without a visual drive.
     """
     centers = np.full((len(truth.kind), 2), np.nan)
     for i, field in enumerate(truth.receptive_field):

@@ -156,7 +156,7 @@ def map_npy(path: Path) -> np.ndarray:
         path: The file.
 
     Returns:
-        A writable array (``torch.from_numpy`` wants that) whose changes never reach the file.
+        A writable array (as ``torch.from_numpy`` requires) whose changes never reach the file.
 
     Raises:
         DataError: As ``read_npy_header``.

@@ -39,7 +39,7 @@ def look(name, thing):
             n_bytes = math.prod(thing.chunks or (1,)) * thing.dtype.itemsize
             if n_bytes <= 1 << 28:  # a chunk is read whole
                 thing[(0,) * thing.ndim]
-    except Exception:  # merely wrong: left to the reader, who knows what it should be
+    except Exception:  # only wrong values: the reader of the format checks them
         pass
 error = ""
 try:

@@ -1,10 +1,10 @@
 """Paired differences between models on the same bins, resampled over blocks, neurons and seeds.
 
 Neurons of one recording share the animal's states and the stimulus: hundreds of neurons are not
-hundreds of independent votes. Time blocks are therefore drawn first, for all neurons at once, then
-neurons, then seeds, within each recording. With one seed nothing is known of how seeds differ, and
-intervals are about that seed. Recordings are taken as they are: two or three do not
-make a population.
+independent. Time blocks are therefore drawn first, for all neurons at once, then neurons, then
+seeds, within each recording. With one seed, the difference between seeds is unknown, and intervals
+hold for that seed. Recordings are not resampled, because two or three do not represent a
+population.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Comparison:
             interval leaves out 0. NaN with too few blocks for an interval.
         p_sign_flip: Two-sided p from flipping the signs of time blocks: for these neurons and
             seeds, over other minutes. At least about ``2 ** (1 - n_blocks)``.
-        recordings: One entry a recording.
+        recordings: One entry per recording.
     """
 
     metric: Metric

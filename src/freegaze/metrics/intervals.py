@@ -8,11 +8,12 @@ studentized ones 91 to 94 % and symmetric studentized ones, used here, 92 to 97 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy import stats
 
 from freegaze.errors import ConfigError
 from freegaze.metrics.bootstrap import (
@@ -98,6 +99,28 @@ def median_interval(draws: BlockDraws, level: float = LEVEL) -> Interval:
         The interval of the median, about these neurons in other minutes.
     """
     return _population_interval(draws, median_weights, level)
+
+
+def t_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """Compute the interval of a mean over independent values by Student's t.
+
+    Args:
+        values: For example one per seed or per recording.
+        level: Probability that the interval holds the expected mean.
+
+    Returns:
+        Lower and upper end; NaN for fewer than two values.
+
+    Example:
+        >>> low, high = t_interval([1.0, 2.0, 3.0])
+        >>> round(low, 3), round(high, 3)
+        (-0.484, 4.484)
+    """
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    mean = float(np.mean(values))
+    reach = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values))
+    return mean - reach, mean + reach
 
 
 def center_and_distances(

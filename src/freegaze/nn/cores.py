@@ -224,7 +224,7 @@ class ConvBlock(nn.Module):
         stride: Step in pixels.
         dropout: Chance of an element to be dropped in training.
         has_bias: Whether the convolution has a bias.
-        is_inner: Whether only another block sees the output (see ``rectify_and_drop``).
+        is_inner: Whether only another block reads the output (see ``rectify_and_drop``).
     """
 
     def __init__(

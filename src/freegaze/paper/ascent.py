@@ -35,7 +35,7 @@ CUTOFF, ORDER = 0.05, 2
 
 @dataclass(frozen=True)
 class PaperAscent:
-    """How the original looks for the image that excites a neuron most (deviations Q34 to Q37).
+    """Search of the original for the image that excites a neuron most (deviations Q34 to Q37).
 
     Args:
         batches: Batches of starting images.

@@ -58,7 +58,7 @@ def modulation(
         Who is modulated by what.
 
     Raises:
-        ShapeError: If there is not one name a feature.
+        ShapeError: If there is not one name per feature.
 
     Source: Xu et al. (2023), notebook of Figure 5.
 
@@ -100,11 +100,11 @@ def count_modulated(
         good: Least correlation of a neuron that is predicted well.
 
     Returns:
-        One row a variable: ``variable``, ``n_modulated``, ``n_modulated_good``, ``n_unique`` (by
+        One row per variable: ``variable``, ``n_modulated``, ``n_modulated_good``, ``n_unique`` (by
         this variable and no other), ``n_unique_good``, ``n_neurons``, ``n_good``, ``share`` and
         ``share_good`` (modulated, of the same group), ``share_good_of_all`` (modulated and
-        predicted well, of all), ``expected_share`` (where saliency is noise: of independent
-        Gaussian numbers, so many are beyond the threshold).
+        predicted well, of all), ``expected_share`` (where saliency is noise: share of
+        independent Gaussian numbers beyond the threshold).
     """
     is_good = correlation >= good
     is_unique = found.is_modulated & (found.is_modulated.sum(1) == 1)[:, None]

@@ -40,7 +40,7 @@ from freegaze.paper.presets import Row, Table, find_table, preset
 from freegaze.paper.scores import paper_scores
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 from freegaze.reports.wording import count
 from freegaze.runs.config import RunConfig, SourceConfig
 from freegaze.simulation import SimulationConfig, simulate
@@ -157,9 +157,7 @@ class Grid:
         """
         known = [row.name for row in self.rows]
         for name in rows:
-            if name not in known:
-                near = nearest_names(name, known)
-                raise RegistryError(f"the grid in {self.path} has no row {name!r} ({near})")
+            require_name(name, known, f"the grid in {self.path} has no row", RegistryError)
         shown = {fit for fits in self.fits_of(table).values() for fit in fits}
         return [fit for fit in self.fits if fit in shown and (not rows or fit.row in rows)]
 

@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 from freegaze.config import StrictConfig, build_config, read_config
 from freegaze.errors import CheckpointError, ConfigError, RegistryError
 from freegaze.paper.presets import Table, Version, find_table, preset, reads_photographs
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 from freegaze.runs.config import RunConfig, SourceConfig, resolve_config
 from freegaze.simulation.tracks import STANDARD_SESSIONS, SimulationConfig
 
@@ -31,7 +31,7 @@ class Scale:
         n_neurons: Units of each simulated session; ``None`` for the standard ones' own, of which
             the filter at 3 Hz leaves as many as in the original.
         frame_size: (height, width) of simulated frames in pixels.
-        n_segments: Stretches of each simulated session, 70 % training and 30 % test.
+        n_segments: Segments of each simulated session, 70 % training and 30 % test.
         draws: Bootstrap draws.
     """
 
@@ -68,7 +68,7 @@ SCALES: dict[str, Scale] = {
     "small": Scale(6, 10.0, (105, 50, 76), (60, 80), 10, 1000),
     "full": Scale(None, None, None, (60, 80), 10, 1000),
 }
-"""``tiny`` shows that everything works, ``small`` shows what is what, ``full`` is the paper."""
+"""``tiny`` is for trying, ``small`` gives comparable scores, ``full`` has the paper's sizes."""
 
 
 def find_scale(name: str) -> Scale:
@@ -77,8 +77,7 @@ def find_scale(name: str) -> Scale:
     Raises:
         RegistryError: If there is none.
     """
-    if name not in SCALES:
-        raise RegistryError(f"no scale {name!r} ({nearest_names(name, list(SCALES))})")
+    require_name(name, SCALES, "no scale", RegistryError)
     return SCALES[name]
 
 

@@ -6,13 +6,11 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from freegaze.metrics.metric import METRICS
 from freegaze.paper.result import ATTAINABLE, GridResult, row_label
-from freegaze.reports.figures.rows import RowScores, draw_rows
-from freegaze.reports.page import Page, Panel, Section, wide_panel, write_page
+from freegaze.reports.page import Page, Panel, Section, write_page
 from freegaze.reports.sections.comparison import build_differences
+from freegaze.reports.sections.grid import build_failures, row_scores, score_panel
 from freegaze.reports.wording import count, fixed, interval
 
 LABELS = {
@@ -42,8 +40,7 @@ def write_grid_page(result: GridResult) -> Path:
         named = result.differences.replace({"first": labels, "second": labels})
         pooled = str(named["session_id"].iloc[-1])  # all sessions, or the only one
         sections.append(build_differences(named, drawn=pooled))
-    if result.failures:
-        sections.append(Section("failures", "Failed fits", {"rows": list(result.failures.items())}))
+    sections += build_failures(result.failures)
     page = Page(
         kicker=f"freegaze reproduce {grid.table.name}",
         title=grid.table.title,
@@ -83,18 +80,14 @@ def _scores(result: GridResult) -> Section:
 def _panel(result: GridResult, metric: str) -> Panel:
     part = result.scores.loc[result.scores["metric"] == metric]
     sessions = result.grid.session_ids
+    columns = ("value", "block_low", "block_high", "printed")
     rows = [
-        _row_scores(part, row.name, row_label(result.grid, row), sessions)
+        row_scores(
+            part.loc[part["row"] == row.name], row_label(result.grid, row), sessions, columns
+        )
         for row in result.grid.rows
     ]
-    label = score_name(metric)
-    return wide_panel(
-        lambda width: draw_rows(rows, sessions, label, width),
-        f"grid-{metric}",
-        f"{label}: "
-        + "; ".join(f"{r.label}: {', '.join(fixed(v) for v in r.values)}" for r in rows),
-        title=label[:1].upper() + label[1:],
-    )
+    return score_panel(f"grid-{metric}", score_name(metric), rows, sessions)
 
 
 def score_name(metric: str) -> str:
@@ -103,12 +96,6 @@ def score_name(metric: str) -> str:
         return LABELS[metric]
     found = METRICS.get(metric)
     return f"{found.label} ({found.unit})" if found.unit not in ("", found.label) else found.label
-
-
-def _row_scores(part: pd.DataFrame, row: str, label: str, sessions: tuple[str, ...]) -> RowScores:
-    columns = ("value", "block_low", "block_high", "printed")
-    own = part[part["row"] == row].set_index("session_id")[list(columns)].reindex(list(sessions))
-    return RowScores(label, *(own[name].tolist() for name in columns))
 
 
 def _cells(line: Mapping[Hashable, Any]) -> list[str]:

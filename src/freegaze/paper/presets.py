@@ -16,7 +16,7 @@ import pandas as pd
 from freegaze.config import StrictConfig, build_config
 from freegaze.errors import ConfigError, RegistryError
 from freegaze.models.encoder import MODELS
-from freegaze.registry import Registry, nearest_names
+from freegaze.registry import Registry, require_name
 from freegaze.runs.config import RunConfig, resolve_config
 
 Version = Literal["default", "paper"]
@@ -28,7 +28,7 @@ class Row:
 
     Args:
         name: Short name, used for folders.
-        label: What a reader sees.
+        label: Name in tables and figures.
         model: Registered name of the encoder.
         behavior: Feature set that ``cnn_gru`` reads; empty for none.
         history: Input bins in the original.
@@ -74,8 +74,7 @@ class Table:
             RegistryError: If there is none.
         """
         rows = {row.name: row for row in self.rows}
-        if name not in rows:
-            raise RegistryError(f"{self.name} has no row {name!r} ({nearest_names(name, [*rows])})")
+        require_name(name, rows, f"{self.name} has no row", RegistryError)
         return rows[name]
 
     @property
@@ -194,10 +193,8 @@ def find_table(name: str) -> Table:
     """
     if name in TABLES:
         return TABLES[name]
-    if name in FIGURES:
-        return FIGURES.get(name)
-    known = nearest_names(name, [*TABLES, *FIGURES])
-    raise RegistryError(f"no table or figure {name!r} ({known})")
+    require_name(name, [*TABLES, *FIGURES], "no table or figure", RegistryError)
+    return FIGURES.get(name)
 
 
 def preset(table: str, row: str, version: Version = "default") -> RunConfig:
@@ -242,10 +239,7 @@ def paper_config(
     Raises:
         RegistryError: If the original has no such model.
     """
-    if model not in RECIPES:
-        raise RegistryError(
-            f"the original has no model {model!r} ({nearest_names(model, [*RECIPES])})"
-        )
+    require_name(model, RECIPES, "the original has no model", RegistryError)
     kind: Any = MODELS.get(model).Config
     if model == "cnn_gru":
         return kind.paper("all_prod" if behavior is None else behavior, is_shifted)

@@ -23,7 +23,7 @@ from freegaze.models.encoder import build_encoder
 from freegaze.paper.presets import paper_config
 from freegaze.paper.state_dicts import to_freegaze, to_original
 from freegaze.recording.recording import Recording
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 from freegaze.runs.checkpoint import save_tensors, write_atomically
 from freegaze.runs.config import RunConfig, SourceConfig
 from freegaze.runs.run_folder import RunFolder
@@ -60,9 +60,6 @@ _LAYOUTS = {
     ),
 }
 
-PUBLISHED_MODELS = tuple(_LAYOUTS)
-"""Models whose weights the original published, by our names."""
-
 
 def load_published(
     path: Path | str,
@@ -89,7 +86,7 @@ def load_published(
         session_id: The mouse, ``070921_J553RT`` for example. Predictions are made for recordings
             of this id; Sensorium's files name their weights by it.
         member: File in the archive.
-        is_shifted: Whether the row has a shifter; the file does not tell.
+        is_shifted: Whether the row has a shifter, which the file does not state.
 
     Returns:
         The encoder, in evaluation mode. Called as ``encoder(video, behavior)`` with video (batch,
@@ -109,7 +106,8 @@ def load_published(
         >>> encoder.behavior_names
         ('speed', 'pitch', 'roll', 'phi', 'theta', 'pupil_radius')
     """
-    layout = _layout(model)
+    require_name(model, _LAYOUTS, "the original has no model", RegistryError)
+    layout = _LAYOUTS[model]
     names = _behavior_names(layout, behavior)
     config = paper_config(model, behavior, is_shifted)
     weights = read_state_dict(Path(path), member)
@@ -201,7 +199,7 @@ def export_published(encoder: FittedEncoder, session_id: str | None = None) -> d
         ConfigError: If the session is unknown, or left out where there are several.
         RegistryError: If the original has no such model.
     """
-    _layout(encoder.model_name)
+    require_name(encoder.model_name, _LAYOUTS, "the original has no model", RegistryError)
     session = encoder.encoder.session_name(session_id)
     size = encoder.sessions[session].dims.frame_size
     if size != FRAME_SIZE:
@@ -230,21 +228,11 @@ def save_published(path: Path | str, weights: Mapping[str, Tensor]) -> None:
     write_atomically(Path(path), buffer.getvalue())
 
 
-def _layout(model: str) -> _Layout:
-    if model not in _LAYOUTS:
-        raise RegistryError(
-            f"the original has no model {model!r} ({nearest_names(model, list(_LAYOUTS))})"
-        )
-    return _LAYOUTS[model]
-
-
 def _behavior_names(layout: _Layout, behavior: str | None) -> tuple[str, ...]:
     if behavior is None and not isinstance(layout.behavior, str):
         return layout.behavior
     name = behavior or str(layout.behavior)
-    if name not in FEATURE_SETS:
-        known = nearest_names(name, list(FEATURE_SETS))
-        raise ConfigError(f"behavior: the original has no set {name!r} ({known})")
+    require_name(name, FEATURE_SETS, "behavior: the original has no set", ConfigError)
     # The row S gave its shifter the whole vector and its behavior encoder three columns of it.
     return FEATURE_SETS["all" if name == "S" else name]
 

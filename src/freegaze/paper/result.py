@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from freegaze.evaluation.compare import compare, to_markdown
 from freegaze.evaluation.evaluation import Evaluation, interval_text
 from freegaze.evaluation.scored_session import ScoredSession
-from freegaze.evaluation.storage import load_evaluation
 from freegaze.files.artifact import write_sealed
 from freegaze.jobs.fits import Fit
 from freegaze.metrics.bootstrap import draw_blocks, resample
-from freegaze.metrics.intervals import LEVEL, mean_interval
+from freegaze.metrics.intervals import LEVEL, mean_interval, t_interval
 from freegaze.metrics.metric import METRICS
 from freegaze.paper.grid import Grid, GridWork
 from freegaze.paper.presets import Row, reads_photographs
 from freegaze.paper.printed import printed
 from freegaze.paper.scores import smooth_paper
+from freegaze.reports.sections.grid import failures_markdown, missing_fits
+from freegaze.studies.fitting import load_evaluations
 
 HEADLINES = ("bits_per_spike", "correlation", "smoothed_correlation")
 """Scores of each row and session, besides the original's own two."""
@@ -103,8 +103,7 @@ class GridResult:
             f"Values are means over neurons; intervals ({LEVEL:.0%}) are over blocks of time of "
             "these neurons and, with several seeds, over seeds."
         )
-        if self.failures or self.n_missing:
-            parts.append(f"{len(self.failures)} fits failed, {self.n_missing} were not run.")
+        parts += missing_fits(self.failures, self.n_missing)
         return " ".join(parts)
 
 
@@ -122,10 +121,7 @@ def collect(grid: Grid, draws: int | None = None) -> GridResult:
         CheckpointError: If the evaluation of a fit is broken; the message names it.
     """
     draws = draws or grid.scale.draws
-    done: dict[tuple[str, str], list[Evaluation]] = {}
-    for fit in grid.fits:
-        if fit.state == "done":
-            done.setdefault((fit.row, fit.session_id), []).append(load_evaluation(fit.run.path))
+    done = load_evaluations(grid.fits)
     lines = [
         line
         for row in grid.rows
@@ -185,10 +181,7 @@ def markdown(result: GridResult) -> str:
         parts += [f"## {metric}\n", to_markdown(result.wide(metric))]
     if len(result.differences):
         parts += ["## Paired differences\n", to_markdown(difference_frame(result))]
-    if result.failures:
-        parts += ["## Failed fits\n"]
-        parts += ["".join(f"* `{name}`: {why}\n" for name, why in result.failures.items())]
-    return "\n".join(parts)
+    return "\n".join([*parts, *failures_markdown(result.failures)])
 
 
 def difference_frame(result: GridResult) -> pd.DataFrame:
@@ -235,7 +228,7 @@ def _score_lines(
         mean, low, high, _ = values.mean(0)
         known = {"paper_correlation": "correlation", "paper_mse": "mse"}.get(metric, "")
         one: float = getattr(original, known, np.nan)
-        seed_low, seed_high = _seed_interval(values[:, 0])
+        seed_low, seed_high = t_interval(values[:, 0])
         lines.append(
             {
                 "row": row.name,
@@ -284,14 +277,6 @@ def _paper_entry(session: ScoredSession, name: str, draws: int) -> list[float]:
     interval = mean_interval(drawn)
     n_neurons = float(np.isfinite(drawn.value).sum())
     return [float(interval.value), float(interval.low), float(interval.high), n_neurons]
-
-
-def _seed_interval(values: np.ndarray) -> tuple[float, float]:
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * error)
-    return float(values.mean()) - reach, float(values.mean()) + reach
 
 
 def _differences(

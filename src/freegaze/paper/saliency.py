@@ -33,7 +33,7 @@ def paper_saliency(
     Args:
         encoder: Any fitted encoder.
         recording: The session.
-        windows: Take so many test windows, evenly spread; all by default.
+        windows: Number of test windows, evenly spread; all by default.
         seed: Fixes dropout on one machine.
         progress: Told of the windows done.
 

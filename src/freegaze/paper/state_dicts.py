@@ -10,7 +10,7 @@ from torch import Tensor
 from freegaze.errors import CheckpointError, RegistryError
 from freegaze.models.encoder import session_key
 from freegaze.nn.shifter import ShifterConfig
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 
 _SHIFTER = (
     ("shifter.bias", "{head}.vision.gaze.shifter.displacement.offset"),
@@ -193,10 +193,7 @@ def _add_axes(name: str, tensor: Tensor) -> Tensor:
 
 
 def _pairs(model: str, session: str) -> list[tuple[str, str]]:
-    if model not in _NAMES:
-        raise RegistryError(
-            f"the original has no model {model!r} ({nearest_names(model, list(_NAMES))})"
-        )
+    require_name(model, _NAMES, "the original has no model", RegistryError)
     head = f"heads.{session_key(session)}"
     return [
         (original.replace("{session}", session), ours.replace("{head}", head))

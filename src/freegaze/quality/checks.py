@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from freegaze.errors import DataError
 from freegaze.quality.behavior import (
     check_constant_columns,
     check_gaps,
@@ -27,7 +26,7 @@ from freegaze.quality.units import (
 )
 from freegaze.quality.video import check_freezes
 from freegaze.recording.recording import Recording
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 
 CHECKS = (
     check_missing,
@@ -74,8 +73,7 @@ class QualityReport:
             DataError: If there is none of that name; the message names the nearest.
         """
         by_name = {check.name: check for check in self.checks}
-        if name not in by_name:
-            raise DataError(f"no quality check {name!r} ({nearest_names(name, list(by_name))})")
+        require_name(name, by_name, "no quality check")
         return by_name[name]
 
 

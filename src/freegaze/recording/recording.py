@@ -13,7 +13,7 @@ from jaxtyping import Float, Integer, UInt8
 from pydantic import ConfigDict, with_config
 
 from freegaze.errors import DataError, ShapeError
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 
 Role = Literal["train", "validation", "test"]
 """Role of bins; ``None`` instead leaves the role to a splitter."""
@@ -138,11 +138,8 @@ class Recording:
         Raises:
             DataError: If there is no such column; the message names the nearest.
         """
-        if name not in self.behavior_names:
-            raise DataError(
-                f"session {self.session_id!r} has no behavior column {name!r} "
-                f"({nearest_names(name, list(self.behavior_names))})"
-            )
+        what = f"session {self.session_id!r} has no behavior column"
+        require_name(name, self.behavior_names, what)
         return self.behavior[:, self.behavior_names.index(name)]
 
     def rates_hz(self, role: Role | None = None) -> np.ndarray:

@@ -33,7 +33,7 @@ UNKNOWN = "not computed"
 """Label of neurons whose contributions were not computed."""
 
 SHOWN_FIRST = ("gabor", "gradient", "ascent", "linear")
-"""Methods whose field stands for a neuron: the first that gave one; others come after. On the
+"""Methods whose field is shown for a neuron: the first that gave one; others come after. On the
 virtual mouse ``gabor`` is closest to the truth (``docs/results.md``: median correlation .90 to .98,
 ``gradient`` .53 to .75). The true fields of that mouse are Gabor functions, as the method assumes;
 the page of a neuron therefore shows all methods beside each other."""
@@ -41,7 +41,7 @@ the page of a neuron therefore shows all methods beside each other."""
 
 @dataclass(frozen=True)
 class ExplainedNeuron:
-    """One neuron with what is known of it.
+    """One neuron with its explanation and its score.
 
     Args:
         explanation: Of its session.
@@ -76,7 +76,7 @@ class ExplainedNeuron:
 
     @property
     def per_s(self) -> float:
-        """What turns its responses a bin into that unit."""
+        """Factor from responses per bin to that unit."""
         return per_second(self.kind, self.explanation.bin_width_s)
 
     @property
@@ -107,7 +107,7 @@ class ExplainedNeuron:
         return found if found.any() else None
 
     def first_method(self) -> str | None:
-        """Return the method whose field stands for it, ``None`` where there is no field."""
+        """Return the method whose field is shown for it, ``None`` where there is no field."""
         known = self.explanation.fields
         order = dict.fromkeys((*SHOWN_FIRST, *METHODS, *known))
         return next((m for m in order if self.field(m) is not None), None)

@@ -36,7 +36,7 @@ class ReportInputs:
         evaluation: Its scores.
         baselines: Scores of other models on the same sessions, by name.
         truth_displacement: The shifter against the eye's true movement, by session.
-        explanations: What its neurons look for and follow, where the run was explained.
+        explanations: Of its sessions, where the run was explained.
         comparisons: Paired differences between the run and each baseline, or the reason why there
             are none; a baseline without an entry was not compared.
         stabilities: Stability of the explanations over refits, by session, where it was computed.
@@ -116,5 +116,5 @@ def response_unit(kind: str) -> str:
 
 
 def per_second(kind: str, bin_width_s: float) -> float:
-    """Return what turns responses a bin into responses a second; fluorescence stays as it is."""
+    """Return the factor from responses per bin to responses per second; 1 for fluorescence."""
     return 1.0 if ResponseKind(kind) is ResponseKind.FLUORESCENCE else 1 / bin_width_s

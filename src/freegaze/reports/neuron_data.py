@@ -24,7 +24,7 @@ from freegaze.reports.sections.traces import SMOOTHING_S
 from freegaze.reports.wording import NO_VALUE, fixed, number
 
 LONGEST_S = 600.0
-"""Test time that the page holds of each neuron: at 50 ms a bin, 32 kB."""
+"""Test time that the page holds of each neuron: with bins of 50 ms, 32 kB."""
 
 DIGITS = 4
 
@@ -42,13 +42,13 @@ GABOR_ROWS = (
     ("frequency (cycles/°)", ("frequency_cpd",), 1.0, 3),
     ("phase (°)", ("phase_deg",), 1.0, 0),
 )
-"""What the table of fields says: words, columns, factor to their unit, decimals."""
+"""Rows of the table of fields: label, columns, factor to their unit, decimals."""
 
 
 def session_values(
     explanation: SessionExplanation, session: ScoredSession | None
 ) -> dict[str, Any]:
-    """Return what the neurons of a session share.
+    """Return values that all neurons of a session share.
 
     Args:
         explanation: Of the session.
@@ -106,7 +106,7 @@ def _n_bins(session: ScoredSession) -> int:
 
 
 def _stretches(session: ScoredSession, n_bins: int) -> list[list[float]]:
-    """Return the time in the session at which each unbroken stretch starts, and its bins."""
+    """Return the time in the session at which each contiguous part starts, and its bins."""
     _, first, lengths = np.unique(session.run_ids[:n_bins], return_index=True, return_counts=True)
     starts = session.targets[first] * session.bin_width_s
     return [[round(float(s), 2), int(n)] for s, n in zip(starts, lengths, strict=True)]
@@ -132,7 +132,7 @@ def _trace(neuron: ExplainedNeuron, session: ScoredSession) -> dict[str, Any] | 
 
 
 def _bytes(values: Float[np.ndarray, " time"], low: float, high: float) -> str:
-    """Write a line as a byte a bin, from 0 at ``low`` to 255 at ``high``: finer than pixels."""
+    """Write a line as one byte per bin, from 0 at ``low`` to 255 at ``high``: finer than pixels."""
     codes = np.rint(255 * (values - low) / ((high - low) or 1.0)).astype(np.uint8)
     return base64.b64encode(codes.tobytes()).decode()
 
@@ -166,7 +166,7 @@ def _fields(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
 
 
 def _pair(neuron: ExplainedNeuron, method: str) -> list[str]:
-    """Return the two pictures that span what a phase-invariant neuron looks for."""
+    """Return the two images that span the receptive field of a phase-invariant neuron."""
     pairs = neuron.explanation.pairs.get(method)
     if pairs is None or not neuron.row("neurons").get("is_invariant", False):
         return []

@@ -1,7 +1,7 @@
 """Small pictures of numbers: one color scale symmetric about zero, PNG files without a library.
 
-Blue is below zero and orange above, which the color-blind tell apart; both grow darker with size,
-so that a gray copy still shows what is strong.
+Blue is below zero and orange above, two colors that color-blind readers can distinguish. Both grow
+darker with size, so that a gray copy still shows large values.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SEQUENTIAL = ("#f4f4f1", "#9cc8e2", "#0072b2", "#002b49")
 """From 0 to the largest value, where there is nothing below 0."""
 
 N_LEVELS = 101
-"""Steps of 2 % of the largest value: finer than an eye sees, and they compress to a third."""
+"""Steps of 2 % of the largest value: finer than visible, and compressed to a third."""
 
 
 def symmetric_limit(values: Float[np.ndarray, "*shape"]) -> float:

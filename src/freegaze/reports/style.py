@@ -1,8 +1,8 @@
 """Style of all figures: one palette, one type size, few lines.
 
-Colors are those of Okabe and Ito, which stay apart for the color-blind; nothing is told by color
-alone. Sizes are in CSS pixels, so that a figure's text is as large
-as the text of the page around it.
+Colors are those of Okabe and Ito, which color-blind readers can distinguish. No meaning is given by
+color alone. Sizes are in CSS pixels, so that a figure's text is as large as the text of the page
+around it.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ PRINT_RC: dict[Any, Any] = {
 """Settings of figures for print."""
 
 DIVERGING = "coolwarm"
-"""Blue to red through gray, which the color-blind tell apart; that of the original."""
+"""Blue to red through gray, as in the original; color-blind readers can distinguish both ends."""
 
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: few digits, true minus signs, units."""
+"""Numbers as text: few digits, true minus signs, units."""
 
 from __future__ import annotations
 

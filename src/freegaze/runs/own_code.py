@@ -1,8 +1,8 @@
 """The user's own encoder or loss in a run: recorded in a new run, compared in a later call.
 
 A run whose encoder or loss is not of an installed package holds a copy of its source and, in the
-manifest, its name and checksum. The copy is for the record and is never imported: whoever uses the
-run gives the file again.
+manifest, its name and checksum. The copy is for the record and is never imported; the user
+gives the file again with every command.
 """
 
 from __future__ import annotations
@@ -46,12 +46,11 @@ def use_model(model: Model) -> str:
     Raises:
         ConfigError: If the file cannot be loaded, or does not define an encoder.
     """
-    thing = load_own(model) if isinstance(model, str) and is_own(model) else model
-    if isinstance(thing, str):
-        return thing
-    if not (isinstance(thing, type) and issubclass(thing, AbstractEncoder)):
-        raise ConfigError(f"{model}: expected a class derived from AbstractEncoder, got {thing!r}")
-    return _use("model", thing)
+
+    def is_encoder(thing: Any) -> bool:
+        return isinstance(thing, type) and issubclass(thing, AbstractEncoder)
+
+    return _use("model", model, is_encoder, "a class derived from AbstractEncoder")
 
 
 def use_loss(loss: Loss | str) -> str:
@@ -67,12 +66,7 @@ def use_loss(loss: Loss | str) -> str:
     Raises:
         ConfigError: If the file cannot be loaded, or does not define a function.
     """
-    thing = load_own(loss) if isinstance(loss, str) and is_own(loss) else loss
-    if isinstance(thing, str):
-        return thing
-    if not callable(thing):
-        raise ConfigError(f"{loss}: expected a function of (predicted, observed), got {thing!r}")
-    return _use("loss", thing)
+    return _use("loss", loss, callable, "a function of (predicted, observed)")
 
 
 def own_code_of(config: RunConfig) -> dict[str, OwnCode]:
@@ -133,7 +127,12 @@ def require_loss(run: RunFolder, name: str, given: Loss | str | None, accepts_ch
     _require(run, "loss", name, None if given is None else use_loss(given), accepts_change)
 
 
-def _use(part: str, thing: Any) -> str:
+def _use(part: str, given: Any, is_right: Callable[[Any], bool], expected: str) -> str:
+    thing = load_own(given) if isinstance(given, str) and is_own(given) else given
+    if isinstance(thing, str):
+        return thing
+    if not is_right(thing):
+        raise ConfigError(f"{given}: expected {expected}, got {thing!r}")
     registry = _REGISTRIES[part]
     name = registry.name_of(thing)
     if name is None:

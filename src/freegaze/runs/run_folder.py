@@ -2,7 +2,7 @@
 
 config.yaml            resolved configuration
 manifest.json          its hash, the commit, package versions, checksums of the data
-metrics.jsonl          one line a pass
+metrics.jsonl          one line per pass
 checkpoint.safetensors state of the unfinished fit, and its best weights so far
 encoder.safetensors    the fitted encoder's weights, and all it needs to predict
 model_source.py        source of an encoder, and of a loss (loss_source.py), of the user's own
@@ -230,7 +230,7 @@ class RunFolder:
 
 
 def describe_run(config: RunConfig, recordings: Sequence[Recording]) -> dict[str, Any]:
-    """Return the manifest: what a run depends on, for whoever must repeat it."""
+    """Return the manifest: everything needed to repeat a run."""
     return {
         "config_hash": config_hash(config),
         "commit": _commit(),
@@ -256,7 +256,7 @@ def _check_pass(line: dict[str, Any], number: int) -> None:
 
 
 def recording_checksum(recording: Recording) -> str:
-    """Return a checksum of everything in a recording that a fit looks at."""
+    """Return a checksum of everything in a recording that a fit reads."""
     digest = hashlib.sha256()
     for array in (recording.frame_index, recording.behavior, recording.responses):
         digest.update(np.ascontiguousarray(array).data)

@@ -45,15 +45,15 @@ RATE_MEDIAN_HZ, RATE_LOG_SD = 4.3, 0.85
 sessions."""
 
 LUMINANCE_WEIGHT = (0.0, 0.8)
-"""Height of the envelope that is added to a simple cell's receptive field, of either sign: cells in
-mouse V1 respond to brightness as well as to contrast, and the brightness of the walls is what makes
+"""Height of the envelope that is added to the receptive field of a simple cell, of either sign.
+Neurons in mouse V1 respond to brightness as well as to contrast. The brightness of the walls makes
 rates vary over seconds."""
 
 KERNEL_STEPS = 20
 """Length of the temporal kernel: 0.32 s, about the six bins that models look back."""
 
 NORMALIZED_SHARE, SURROUND_SHARE = 0.3, 0.3
-"""Shares of visual cells with divisive contrast gain and with a suppressive surround."""
+"""Shares of visual neurons with divisive contrast gain and with a suppressive surround."""
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,8 @@ def slow_process(
 ) -> np.ndarray:
     """Draw a slow process whose mean, variance and autocorrelation hold in every session.
 
-    A process with a time constant of 20 s takes only some fifteen independent values in 10
-    minutes, so that statistics of one session would be a matter of luck. Here the power spectrum
+    A process with a time constant of 20 s takes only about fifteen independent values in 10
+    minutes, so that statistics would differ much between sessions. Here the power spectrum
     (that of an Ornstein-Uhlenbeck process, smoothed once more) is exact and only the phases are
     random; the end of the session therefore joins its start.
 

@@ -100,8 +100,8 @@ def best_affine(
 ) -> np.ndarray:
     """Fit the shift and rotation that best carry the camera's frame onto the spherical retina.
 
-    For a grid of camera pixels the point of the world that each sees is looked up, and where the
-    eye sees that point; shift and rotation follow by least squares (two-dimensional Procrustes).
+    For a grid of camera pixels, the visible point of the world and its place on the retina are
+    computed. Shift and rotation follow by least squares (two-dimensional Procrustes).
 
     Args:
         renderer: The camera in its world.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from freegaze.errors import ConfigError
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 from freegaze.simulation.processes import BIN_S
 from freegaze.simulation.retina import RetinaKind
 from freegaze.simulation.spiking import Spiking
@@ -132,9 +132,7 @@ def _check_config(config: SimulationConfig) -> None:
                 f"simulation `{field}` must be {expected}, got {getattr(config, field)!r}"
             )
 
-    if config.track not in TRACKS:
-        nearest = nearest_names(config.track, list(TRACKS))
-        raise ConfigError(f"unknown simulation track {config.track!r} ({nearest})")
+    require_name(config.track, TRACKS, "unknown simulation track", ConfigError)
     height, width = config.frame_size
     demand(0.5 <= config.minutes < 24 * 60, "minutes", "between 0.5 and 1440")
     demand(config.n_neurons >= 1, "n_neurons", "at least 1")

@@ -101,7 +101,7 @@ def world_from_faces(
 
 
 def _blur(face: np.ndarray, level: int) -> np.ndarray:
-    """Blur as a pixel that is 2**(level/2) texels wide sees it; texels themselves are not blurred.
+    """Blur for a pixel that is 2**(level/2) texels wide; level 0 is not blurred.
 
     A Gaussian of half the pixel's width passes about 30 % at the pixel's Nyquist frequency.
     """

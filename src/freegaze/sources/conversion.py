@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from freegaze.errors import DataError, ShapeError
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|\ud800-\udfff]+")
 _LONGEST_NAME = 100
@@ -169,10 +169,7 @@ def kept_columns(names: Sequence[str], leave_out: Sequence[str]) -> list[str]:
         DataError: If there is no column of a name to leave out; the message lists the nearest.
     """
     for name in leave_out:
-        if name not in names:
-            raise DataError(
-                f"leave_out: no behavior column {name!r} ({nearest_names(name, list(names))})"
-            )
+        require_name(name, names, "leave_out: no behavior column")
     return [name for name in names if name not in leave_out]
 
 

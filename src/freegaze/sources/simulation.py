@@ -20,7 +20,7 @@ from freegaze.files.npz import NpzReader
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 from freegaze.recording.store import save_store
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 from freegaze.sources.conversion import errors_name
 from freegaze.sources.source import open_recordings
 from freegaze.sources.xu2023.layout import VideoKind, write_xu2023
@@ -90,9 +90,7 @@ def simulate(
         config = simulation.SimulationConfig(**chosen)
     elif chosen:
         config = replace(config, **chosen)
-    if stimulus not in get_args(Stimulus):
-        near = nearest_names(stimulus, list(get_args(Stimulus)))
-        raise ConfigError(f"unknown stimulus {stimulus!r} ({near})")
+    require_name(stimulus, get_args(Stimulus), "unknown stimulus", ConfigError)
     check_target(config.session_id, out, layout)
     only_session = {"sessions": [config.session_id], "min_rate_hz": 0}
     if stimulus == "white_noise":

@@ -11,9 +11,15 @@ import pandas as pd
 from freegaze.evaluation.compare import ALL_SESSIONS, to_markdown
 from freegaze.files.artifact import write_sealed
 from freegaze.metrics.intervals import LEVEL
-from freegaze.reports.figures.rows import RowScores, draw_rows
-from freegaze.reports.page import Page, Panel, Section, wide_panel, write_page
+from freegaze.reports.page import Page, Panel, Section, write_page
 from freegaze.reports.sections.comparison import build_differences
+from freegaze.reports.sections.grid import (
+    build_failures,
+    failures_markdown,
+    missing_fits,
+    row_scores,
+    score_panel,
+)
 from freegaze.reports.wording import count, duration, fixed, interval, listing
 from freegaze.studies.bench_result import COMPARED, BenchResult
 
@@ -53,10 +59,7 @@ def save_result(result: BenchResult) -> list[Path]:
 def markdown(result: BenchResult) -> str:
     """Return the tables of a bench in Markdown."""
     parts = ["# Bench of encoders\n", caption(result) + "\n", to_markdown(result.headline)]
-    if result.failures:
-        lines = "".join(f"* `{name}`: {why}\n" for name, why in result.failures.items())
-        parts += ["## Failed fits\n", lines]
-    return "\n".join(parts)
+    return "\n".join([*parts, *failures_markdown(result.failures)])
 
 
 def caption(result: BenchResult) -> str:
@@ -79,8 +82,7 @@ def caption(result: BenchResult) -> str:
     if config.settings:
         changed = ", ".join(f"{key} = {value}" for key, value in config.settings.items())
         parts.append(f"Settings of all fits: {changed}.")
-    if result.failures or result.n_missing:
-        parts.append(f"{len(result.failures)} fits failed, {result.n_missing} were not run.")
+    parts += missing_fits(result.failures, result.n_missing)
     return " ".join(parts)
 
 
@@ -103,8 +105,7 @@ def write_bench_page(result: BenchResult) -> Path:
         is_pooled = ALL_SESSIONS in set(result.differences["session_id"])
         drawn = ALL_SESSIONS if is_pooled else None
         sections.append(build_differences(result.differences, drawn=drawn))
-    if result.failures:
-        sections.append(Section("failures", "Failed fits", {"rows": list(result.failures.items())}))
+    sections += build_failures(result.failures)
     page = Page(
         kicker="freegaze bench",
         title=listing(list(bench.config.encoders), most=4),
@@ -138,22 +139,12 @@ def _scores(result: BenchResult) -> Section:
 
 def _panel(result: BenchResult, metric: str) -> Panel:
     sessions = list(result.bench.config.recordings)
-    rows = [_row_scores(result.table, e, metric, sessions) for e in result.bench.config.encoders]
-    label = LABELS[metric]
-    return wide_panel(
-        lambda width: draw_rows(rows, sessions, label, width),
-        f"bench-{metric}",
-        f"{label}: "
-        + "; ".join(f"{r.label}: {', '.join(fixed(v) for v in r.values)}" for r in rows),
-        title=label[:1].upper() + label[1:],
-    )
-
-
-def _row_scores(table: pd.DataFrame, encoder: str, metric: str, sessions: list[str]) -> RowScores:
-    columns = [metric, f"{metric}_low", f"{metric}_high"]
-    own = table[table["encoder"] == encoder].set_index("session_id")[columns].reindex(sessions)
-    values, lows, highs = (own[name].tolist() for name in columns)
-    return RowScores(encoder, values, lows, highs, [float("nan")] * len(sessions))
+    columns = (metric, f"{metric}_low", f"{metric}_high")
+    rows = [
+        row_scores(result.table.loc[result.table["encoder"] == name], name, sessions, columns)
+        for name in result.bench.config.encoders
+    ]
+    return score_panel(f"bench-{metric}", LABELS[metric], rows, sessions)
 
 
 def _cells(line: Mapping[Hashable, Any]) -> list[str]:

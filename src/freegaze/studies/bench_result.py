@@ -9,23 +9,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Integer
-from scipy import stats
 
 from freegaze.errors import ConfigError
 from freegaze.evaluation.compare import ALL_SESSIONS
 from freegaze.evaluation.evaluation import Evaluation, interval_text
 from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.evaluation.shared_sessions import SharedSession, share_sessions
-from freegaze.evaluation.storage import load_evaluation
 from freegaze.files.artifact import read_json
 from freegaze.jobs.fits import Fit
 from freegaze.metrics.blocks import TimeBlocks
 from freegaze.metrics.comparison import PairedRecording, compare_models
-from freegaze.metrics.intervals import LEVEL
+from freegaze.metrics.intervals import t_interval
 from freegaze.metrics.metric import METRICS, metrics_for
 from freegaze.recording.recording import Recording
 from freegaze.registry import nearest_names
 from freegaze.reports.wording import duration
+from freegaze.studies.fitting import load_evaluations
 from freegaze.studies.folder import Bench
 
 METRIC = "correlation"
@@ -108,15 +107,10 @@ def collect(bench: Bench) -> BenchResult:
         ConfigError: If there is no annotation of the name of ``clusters``.
         DataError: If a recording cannot be opened any more.
     """
-    done: dict[tuple[str, str], list[Evaluation]] = {}
-    fits: dict[tuple[str, str], list[Fit]] = {}
-    for fit in bench.fits:
-        if fit.state == "done":
-            done.setdefault((fit.row, fit.session_id), []).append(load_evaluation(fit.run.path))
-            fits.setdefault((fit.row, fit.session_id), []).append(fit)
+    done = load_evaluations(bench.fits)
     differences = _differences(bench, done)
     lines = [
-        _line(encoder, session, done[encoder, session], fits[encoder, session])
+        _line(encoder, session, done[encoder, session], bench.fits)
         for session in bench.config.recordings
         for encoder in bench.config.encoders
         if (encoder, session) in done
@@ -134,8 +128,9 @@ def collect(bench: Bench) -> BenchResult:
 
 
 def _line(
-    encoder: str, session_id: str, evaluations: Sequence[Evaluation], fits: Sequence[Fit]
+    encoder: str, session_id: str, evaluations: Sequence[Evaluation], all_fits: Sequence[Fit]
 ) -> dict[str, Any]:
+    fits = [f for f in all_fits if (f.row, f.session_id, f.state) == (encoder, session_id, "done")]
     line: dict[str, Any] = {"encoder": encoder, "session_id": session_id}
     line["n_neurons"] = len(evaluations[0].table)
     for name in COMPARED:
@@ -225,23 +220,16 @@ def _differences(bench: Bench, done: Evaluations) -> pd.DataFrame:
 
 
 def _paired(bench: Bench, shared: SharedSession, first: str, second: str) -> PairedRecording:
-    session = shared.session
+    pair = shared.paired(first, second)
     if bench.config.clusters is None:
-        return PairedRecording(
-            predicted_a=shared.rates[second],
-            predicted_b=shared.rates[first],
-            observed=session.observed,
-            context=session.context,
-            blocks=session.blocks,
-        )
-    recording = bench.recording(session.session_id)
-    order, blocks = cluster_blocks(recording, session, bench.config.clusters)
-    context = session.context
+        return pair
+    recording = bench.recording(shared.session.session_id)
+    order, blocks = cluster_blocks(recording, shared.session, bench.config.clusters)
     return PairedRecording(
-        predicted_a=shared.rates[second][:, order],
-        predicted_b=shared.rates[first][:, order],
-        observed=session.observed[order],
-        context=replace(context, segment_ids=context.segment_ids[order]),
+        predicted_a=pair.predicted_a[:, order],
+        predicted_b=pair.predicted_b[:, order],
+        observed=pair.observed[order],
+        context=replace(pair.context, segment_ids=pair.context.segment_ids[order]),
         blocks=blocks,
     )
 
@@ -291,7 +279,7 @@ def _compare(
         means[label] = float(found.mean.value)
         low, high = float("nan"), float("nan")
         if label == ALL_SESSIONS:
-            low, high = _over_clusters([means[n] for n in names if n in means])
+            low, high = t_interval([means[n] for n in names if n in means])
         scores = [_mean_scores(metric, p) for p in known]
         is_better = found.mean.low > 0 if METRICS.get(metric).higher_is_better else False
         rows.append(
@@ -332,12 +320,3 @@ def _mean_scores(metric: str, pair: PairedRecording) -> tuple[float, float, int]
 
 def _is_scored(metric: str, pair: PairedRecording) -> bool:
     return _mean_scores(metric, pair)[2] > 0  # a constant prediction has no correlation
-
-
-def _over_clusters(means: Sequence[float]) -> tuple[float, float]:
-    """Return the interval of the mean over recordings by Student's t."""
-    if len(means) < 2:
-        return float("nan"), float("nan")
-    error = np.std(means, ddof=1) / np.sqrt(len(means))
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, len(means) - 1) * error)
-    return float(np.mean(means)) - reach, float(np.mean(means)) + reach

@@ -1,14 +1,16 @@
-"""Fit and evaluate one encoder in a run folder, or continue where that was stopped."""
+"""Fits of a grid or bench: fitted, evaluated, continued, and their evaluations gathered."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from freegaze.evaluation.evaluate import evaluate
-from freegaze.evaluation.storage import save_evaluation
+from freegaze.evaluation.evaluation import Evaluation
+from freegaze.evaluation.storage import load_evaluation, save_evaluation
 from freegaze.fitted.storage import load_encoder
+from freegaze.jobs.fits import Fit
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
 from freegaze.runs.config import RunConfig
@@ -62,3 +64,22 @@ def evaluate_fit(
         progress("evaluating", 0, 1)
     encoder = load_encoder(folder, make_accelerator(config.training).device)
     save_evaluation(folder, evaluate(encoder, recordings, **options))
+
+
+def load_evaluations(fits: Iterable[Fit]) -> dict[tuple[str, str], list[Evaluation]]:
+    """Load the evaluations of the fits that are done.
+
+    Args:
+        fits: Fits of a grid or a bench; those that are not done are left out.
+
+    Returns:
+        One evaluation per seed, by row and session.
+
+    Raises:
+        CheckpointError: If an evaluation is broken; the message names it.
+    """
+    done: dict[tuple[str, str], list[Evaluation]] = {}
+    for fit in fits:
+        if fit.state == "done":
+            done.setdefault((fit.row, fit.session_id), []).append(load_evaluation(fit.run.path))
+    return done

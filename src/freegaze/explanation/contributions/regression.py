@@ -157,8 +157,8 @@ def neuron_contributions(
     computed for all shifts of the group at once, by Fourier transform. Shifts are linear, go from
     zero evenly to the longest, and recorded bins stay the same.
 
-    Where there are trials, a shift gives each trial the behavior of one that came so many trials
-    before or after, bin by bin. What all trials have in common (a stimulus at its start) thus stays
+    Where there are trials, a shift gives each trial the behavior of an earlier or later trial, bin
+    by bin. What all trials have in common (a stimulus at its start) thus stays
     aligned and counts as chance, and so does a drift over the session, which permuting trials at
     random would take away. Trials are cut to one length for it, see `equal_trials`.
 
@@ -260,7 +260,7 @@ class _Fit:
 
 def _correlate(a: np.ndarray, b: np.ndarray) -> float:
     if a.std() <= 1e-12 or b.std() <= 1e-12:
-        return 0.0  # a constant prediction tells nothing
+        return 0.0  # a constant prediction explains nothing
     return float(np.corrcoef(a, b)[0, 1])
 
 

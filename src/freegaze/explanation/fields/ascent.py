@@ -144,16 +144,16 @@ class Bounds:
 
 @dataclass(frozen=True)
 class FixedSteps:
-    """Stop after so many steps.
+    """Stop after a number of steps.
 
     Args:
-        steps: How many.
+        steps: Number of steps.
     """
 
     steps: int
 
     def __call__(self, gains: Sequence[np.ndarray]) -> np.ndarray:
-        """Tell whether they were made."""
+        """Return whether they were made."""
         return np.full(len(gains[-1]), len(gains) >= self.steps)
 
 
@@ -164,7 +164,7 @@ class Converged:
     Args:
         tolerance: The share.
         patience: The steps.
-        max_steps: Stop after so many anyway.
+        max_steps: Most steps.
     """
 
     tolerance: float = 1e-3
@@ -172,7 +172,7 @@ class Converged:
     max_steps: int = 60
 
     def __call__(self, gains: Sequence[np.ndarray]) -> np.ndarray:
-        """Tell which pictures have come to rest."""
+        """Return which images have converged."""
         if len(gains) <= self.patience or len(gains) >= self.max_steps:
             return np.full(len(gains[-1]), len(gains) >= self.max_steps)
         gained = gains[-1] - gains[-1 - self.patience]

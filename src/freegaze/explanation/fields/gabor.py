@@ -77,7 +77,7 @@ def energy_middle(
 def fit_gabor(pictures: Float[np.ndarray, "picture height width"]) -> Gabor:
     """Fit a Gabor function by least squares.
 
-    Several pictures, as of a phase-invariant cell, share all but phase and amplitude. The three
+    Several images, as of a phase-invariant neuron, share all but phase and amplitude. The three
     amplitudes of a picture (cosine, sine, constant) are linear, so that only center, size,
     orientation and frequency are searched, from several starts.
 

@@ -26,9 +26,9 @@ SIGMAS = (1 / 8, 1 / 12.7, 1 / 20)
 """Envelopes to start from, as shares of the frame's width: 6 to 15 degrees of a camera's 120."""
 
 CYCLES_PER_SD, CYCLES_SPREAD, ASPECT_SPREAD = 0.33, 0.5, 0.4
-"""What is usual of V1 cells (D. L. Ringach 2002, J Neurophysiol 88:455-463): waves within a
-standard deviation of the envelope, and spreads of their and the aspect ratio's logarithms. A prior,
-so that what responses leave open does not run away."""
+"""Prior from V1 neurons (D. L. Ringach 2002, J Neurophysiol 88:455-463): cycles of the wave within
+a standard deviation of the envelope, and spreads of the logarithms of these cycles and of the
+aspect ratio. It keeps parameters that the responses do not determine within usual values."""
 
 WIDER = 1.5
 """Size of neighboring envelopes from which a fitted filter is fitted again."""
@@ -43,7 +43,7 @@ FINE_STEPS, FINE_RATE = 50, 0.06
 retina is a sphere and the shifter is not, 100 fine steps put fewer envelopes in place than 50."""
 
 NEURONS_AT_ONCE = 40
-"""Bounds memory: an hour of 48 ms bins is 0.6 MB a filter, of which some twenty copies are held."""
+"""Bounds memory: an hour of 48 ms bins is 0.6 MB per filter, and about twenty copies are held."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,8 @@ def fit_gabor_models(
         history: Bins to look back.
         lag: Target bin minus the latest bin looked at.
         gain: What else than vision multiplies each expected response, as far as it is known; 1 by
-            default. Without it cells that behavior drives are put where the scene follows behavior.
+            default. Without it, fields of neurons that behavior drives lie where the scene follows
+            behavior.
         noise: Of the responses.
 
     Returns:
@@ -215,7 +216,7 @@ def _starts(seen: _Seen, responses: _Responses, size: tuple[int, int]) -> _Model
     """Correlate responses with a bank of filters and energies, at every place of the window.
 
     Frames are seen less half of the frame before, as a biphasic course in time would: the scene's
-    brightness changes slowly, and would hide what a cell looks for.
+    brightness changes slowly, and would hide the receptive field.
     """
     rates, gain = responses.values, responses.gain
     history, n_neurons = len(seen.places), rates.shape[1]

@@ -22,32 +22,32 @@ from freegaze.models.callables import (
 )
 
 INVARIANT = 0.7
-"""Above this share of varying gradient a cell counts as phase-invariant: it does not matter to it
-whether a place is bright or dark, and its mean gradient says little. On the virtual mouse (40
-minutes, track ``affine``, 34 cells) 19 of 20 simple cells lie below and 13 of 14 complex ones
+"""Share of varying gradient above which a neuron counts as phase-invariant: it responds alike to
+bright and dark, and its mean gradient is near zero. On the virtual mouse (40
+minutes, track ``affine``, 34 neurons) 19 of 20 simple cells lie below and 13 of 14 complex ones
 above."""
 
 BLUR_PX = 1.5
-"""Gradients are smoothed by a Gaussian of this standard deviation: an encoder fitted to an hour of
-spikes is not to be trusted pixel by pixel. On the virtual mouse (as above) it raises the
+"""Gradients are smoothed by a Gaussian of this standard deviation: gradients of single pixels
+are noisy in an encoder fitted to an hour of spikes. On the virtual mouse (as above) it raises the
 median correlation of simple cells with the truth from .63 to .73; 1 and 2 pixels give .71, .74."""
 
 NEURONS_AT_ONCE = 8
-"""Bounds memory: 250 windows of 6 frames of 60 x 80 pixels are 29 MB a neuron."""
+"""Bounds memory: 250 windows of 6 frames of 60 x 80 pixels are 29 MB per neuron."""
 
 
 @dataclass(frozen=True, eq=False)
 class GradientFields:
-    """How rates change with the gray level of every pixel at every place of the window.
+    """Derivatives of rates by the gray level of every pixel at every place of the window.
 
     Args:
-        mean: Average over images of the gradient: a linear receptive field, in expected counts a
+        mean: Average over images of the gradient: a linear receptive field, in expected counts per
             bin for one unit of the scaled video, (neuron, history, height, width), oldest first.
         subspace: The two pictures in space and time along which the gradient varies most between
-            images, times the sd along them: for a phase-invariant cell a pair in quadrature,
+            images, times the sd along them: for a phase-invariant neuron a pair in quadrature,
             (neuron, 2, history, height, width).
-        invariance: Share of the squared gradient that varies between images, 0 for a linear cell to
-            1 for an energy model, (neuron,); NaN where there is no gradient.
+        invariance: Share of the squared gradient that varies between images, 0 for a linear neuron
+            to 1 for an energy model, (neuron,); NaN where there is no gradient.
     """
 
     mean: Float[np.ndarray, "neuron history height width"]
@@ -55,7 +55,7 @@ class GradientFields:
     invariance: Float[np.ndarray, " neuron"]
 
     def pictures(self, neuron: int) -> Float[np.ndarray, "picture height width"]:
-        """Return a neuron's field in space: one picture, or two for a phase-invariant cell."""
+        """Return a neuron's field in space: one picture, or two for a phase-invariant neuron."""
         if self.invariance[neuron] > INVARIANT:
             return separate(self.subspace[neuron].reshape(-1, *self.mean.shape[-2:]), 2)[0]
         return separate(self.mean[neuron], 1)[0]
@@ -91,13 +91,13 @@ def gradient_fields(
     batch: int = 64,
     progress: Callable[[int, int], None] | None = None,
 ) -> GradientFields:
-    """Differentiate all rates by retinal images, and average over images.
+    """Differentiate all rates by retinal frames, and average over frames.
 
     Args:
         predict: The encoder.
         video: Retinal images; no shifter moves them any more.
-        behavior: Features in which they are seen; one state for all tells vision apart from what
-            behavior does to it.
+        behavior: Features in which they are seen; one state for all separates vision from its
+            modulation by behavior.
         session: Whose neurons answer; may be left out where there is one session.
         blur_px: Standard deviation of the Gaussian that smooths gradients in space.
         batch: Windows at a time.

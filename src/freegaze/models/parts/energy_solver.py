@@ -31,7 +31,7 @@ from freegaze.nn.lagged_ridge import (
 from freegaze.progress import Progress
 
 SEARCH_WINDOWS = 4000
-"""Windows of a movie that the search looks at; of repeated frames it takes all."""
+"""Most windows of a movie that the search reads; of repeated frames it reads all."""
 
 RUN = 64
 """Consecutive windows that are taken together for the search."""

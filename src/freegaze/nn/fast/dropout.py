@@ -25,7 +25,7 @@ def rectify_and_drop(values: Tensor, probability: float, *, is_inner: bool = Fal
     Args:
         values: Any dense tensor, contiguous or channels-last.
         probability: Chance of each element to be set to zero.
-        is_inner: Whether nothing but the next layer sees the result. The backward pass may then
+        is_inner: Whether only the next layer reads the result. The backward pass may then
             write its gradient over it, which saves a map; PyTorch refuses a second such pass.
 
     Returns:

@@ -17,7 +17,6 @@ from freegaze.errors import DataError
 from freegaze.evaluation.compare import ALL_SESSIONS, compare
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.shared_sessions import SharedSession, share_sessions
-from freegaze.evaluation.storage import load_evaluation
 from freegaze.jobs.fits import Fit
 from freegaze.metrics.metric import METRICS
 from freegaze.paper.figure import AbstractFigure, PaperFigure, register_figure
@@ -42,6 +41,7 @@ from freegaze.reports.style import (
     quiet_grid,
 )
 from freegaze.reports.wording import LEVEL, count, fixed, interval, shorten
+from freegaze.studies.fitting import load_evaluations
 
 if TYPE_CHECKING:
     from freegaze.paper.grid import Grid
@@ -178,11 +178,8 @@ def wilcoxon(differences: Float[np.ndarray, " neuron"]) -> float:
 
 def _complete(fits: Sequence[Fit], n_seeds: int) -> dict[str, list[Evaluation]]:
     """Load evaluations by session, of sessions of which every seed is done."""
-    found: dict[str, list[Evaluation]] = {}
-    for fit in fits:
-        if fit.state == "done":
-            found.setdefault(fit.session_id, []).append(load_evaluation(fit.run.path))
-    return {name: seeds for name, seeds in found.items() if len(seeds) == n_seeds}
+    found = load_evaluations(fits)
+    return {session: seeds for (_, session), seeds in found.items() if len(seeds) == n_seeds}
 
 
 def _scores(shared: SharedSession, model: str, version: Version) -> Float[np.ndarray, " neuron"]:

@@ -87,7 +87,7 @@ def _plot_traces(half: SubFigure, traces: Sequence[tuple[str, Trace]], label: st
     axes = half.subplots(len(traces), 1, squeeze=False, sharex=True)[:, 0]
     for ax, (title, trace) in zip(axes, traces, strict=True):
         plot_trace(ax, trace, "", WIDTH_PX)
-        ax.set_title(title, fontweight="bold", pad=18)  # above the times of the stretches
+        ax.set_title(title, fontweight="bold", pad=18)  # above the times of the parts
         ax.set_xlabel(ax.get_xlabel() if ax is axes[-1] else "")
     half.supylabel(label, fontsize=TEXT_PX)
     handles, labels = axes[0].get_legend_handles_labels()

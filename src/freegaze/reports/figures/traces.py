@@ -50,8 +50,8 @@ class Trace:
         rest = None if self.attainable is None else self.attainable[:n]
         return Trace(self.time_s[:n], self.bin_width_s, self.recorded[:n], self.predicted[:n], rest)
 
-    def stretches(self) -> list[slice]:
-        """Return the stretches of bins in which time does not jump."""
+    def parts(self) -> list[slice]:
+        """Return the contiguous parts, in which time does not jump."""
         jumps = np.flatnonzero(np.diff(self.time_s) > 1.5 * self.bin_width_s) + 1
         edges = [0, *jumps.tolist(), len(self.time_s)]
         return [slice(a, b) for a, b in pairwise(edges)]
@@ -64,7 +64,7 @@ def draw_trace(
     """Draw a neuron's recorded and predicted responses against time.
 
     Args:
-        trace: What to draw; stretches are joined, with a line and the time of the session at each.
+        trace: What to draw; contiguous parts are joined, with a line and the session time at each.
         label: What the responses are, with their unit.
         width_px: Width in CSS pixels.
         height_px: Height in CSS pixels.
@@ -81,7 +81,7 @@ def plot_trace(ax: Axes, trace: Trace, label: str, width_px: float) -> None:
     """Draw a trace into axes that are ``width_px`` wide; see ``draw_trace``."""
     shown_s = np.arange(len(trace.time_s)) * trace.bin_width_s
     fill = {"color": RECORDED, "alpha": 0.4, "linewidth": 0}
-    for i, part in enumerate(trace.stretches()):
+    for i, part in enumerate(trace.parts()):
         names = ("recorded", "attainable", "predicted") if i == 0 else ("", "", "")
         ax.fill_between(shown_s[part], 0, trace.recorded[part], label=names[0], **fill)
         if trace.attainable is not None:
@@ -92,13 +92,13 @@ def plot_trace(ax: Axes, trace: Trace, label: str, width_px: float) -> None:
     few_ticks(ax, n_x=8, n_y=4)
     quiet_grid(ax)
     label_axes(ax, "test time (s)", label)
-    _mark_stretches(ax, trace, 70 * len(shown_s) / width_px)
+    _mark_parts(ax, trace, 70 * len(shown_s) / width_px)
 
 
-def _mark_stretches(ax: Axes, trace: Trace, n_bins_of_label: float) -> None:
+def _mark_parts(ax: Axes, trace: Trace, n_bins_of_label: float) -> None:
     """Draw a line where time jumps, and write the time of the session where there is room."""
     free = 0.0
-    for part in trace.stretches():
+    for part in trace.parts():
         x = part.start * trace.bin_width_s
         if part.start:
             ax.axvline(x, color=FAINT, linewidth=0.8)

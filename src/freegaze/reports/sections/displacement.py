@@ -47,7 +47,7 @@ class Displacement:
 
 
 def displacements_of(inputs: ReportInputs) -> list[Displacement]:
-    """Ask the shifter where it moves the picture in tracked test bins; empty without a shifter."""
+    """Return the fitted displacements of tracked test bins; empty without a shifter."""
     found = [_displacement(inputs, recording) for recording in inputs.recordings]
     return [displacement for displacement in found if displacement is not None]
 
@@ -57,14 +57,14 @@ def build_displacement(inputs: ReportInputs, shifts: list[Displacement]) -> Sect
     if not shifts:
         return None
     lead = (
-        "The shifter sees only the angles of eye and head, and learns from the responses alone how "
-        "far to move each frame so that the picture stays still on the retina. Test bins with good "
-        "tracking."
+        "The shifter reads the angles of eye and head. How far it moves each frame is fitted to "
+        "the responses alone. If gaze is corrected, the image stays still on the retina. Shown "
+        "are test bins with good tracking."
     )
     if inputs.truth_displacement:
         lead += (
-            " Green squares: the movement that would undo the eye's true one, after one shift and "
-            "rotation a session, which no response can tell."
+            " Green squares: the displacement that compensates the true movement of the eye. The "
+            "common displacement of each session, which no response can determine, is removed."
         )
     sessions = [
         {"name": d.recording.session_id, "panels": _panels(d, f"displacement-{i}")}

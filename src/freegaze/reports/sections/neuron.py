@@ -1,4 +1,4 @@
-"""One neuron, chosen from a list: everything that is known of it."""
+"""Section of the report: one neuron, chosen from a list, with all its results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SCRIPTS = ("charts.js", "panels.js", "neuron.js")
 
 
 def build_neuron(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Section | None:
-    """List the neurons and hand the page what it draws of each; ``None`` where there are none."""
+    """List the neurons with the values that the page draws; ``None`` where there are none."""
     if not neurons:
         return None
     sessions = {e.session_id: scored_session(inputs, e.session_id) for e in inputs.explanations}
@@ -42,8 +42,8 @@ def build_neuron(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
         "neuron",
         "One neuron",
         {
-            "lead": "Choose a neuron by click, or with the arrow keys in the list; a press on a "
-            "heading sorts it. The address of the page then names the neuron.",
+            "lead": "Choose a neuron by click, or with the arrow keys in the list. Select a heading "
+            "to sort by it. The address of the page names the neuron.",
             "missing": _missing(inputs),
             "columns": _columns(inputs, neurons, labels),
             "hrefs": [neuron.href for neuron in neurons],

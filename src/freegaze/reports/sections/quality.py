@@ -30,12 +30,12 @@ Draw = Callable[[Recording, Check], Figure | None]
 
 
 def build_quality(recordings: Sequence[Recording]) -> Section:
-    """Check every recording and show what was found."""
+    """Check every recording and show the results."""
     return quality_section([(recording, check_quality(recording)) for recording in recordings])
 
 
 def quality_section(checked: Sequence[tuple[Recording, QualityReport]]) -> Section:
-    """Show checks that were made.
+    """Show the results of checks.
 
     Args:
         checked: Recordings with their checks.

@@ -54,9 +54,9 @@ def build_saliency(neurons: Sequence[ExplainedNeuron]) -> Section | None:
         {
             "lead": "How much the predicted rate changes when a signal moves by one sd of its "
             "training bins, on average over test bins and without regard to sign. Above, the "
-            "retinal image is held still, so that a cell that only sees does not seem to follow "
-            "the eye; set apart below is what comes on top because the shifter moves the image. "
-            "Press a neuron to see all that is known of it.",
+            "retinal image is held still, so that a purely visual neuron has no sensitivity to the "
+            "eye. Below is the additional change because the shifter moves the image. "
+            "Select a neuron to see its page.",
             "chart": wide_panel(
                 draw,
                 "saliency",

@@ -14,7 +14,7 @@ from freegaze.reports.wording import fixed, interval, shorten
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: what is shown, what it sorts by (nothing sorts last), and the interval below."""
+    """One cell: its text, the value that it sorts by (empty sorts last), and the interval below."""
 
     text: str
     value: str
@@ -27,7 +27,7 @@ class Column:
 
     Args:
         label: Heading.
-        cells: One a neuron.
+        cells: One per neuron.
         is_number: Whether it sorts as numbers.
         is_extra: Whether a narrow screen leaves it out.
         sorted: Order of the rows by this column ("descending"), or nothing.

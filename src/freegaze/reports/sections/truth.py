@@ -25,8 +25,8 @@ def build_truth(inputs: ReportInputs, shifts: list[Displacement]) -> Section | N
         "Against the truth",
         {
             "lead": "This recording was simulated, so the truth is known. The attainable score is "
-            "that of the expected rate given all that was recorded: no model can do better, except "
-            "by luck.",
+            "that of the expected rate given all that was recorded. No model scores higher, except "
+            "by chance.",
             "panels": panels,
         },
     )
@@ -48,8 +48,8 @@ def _score_panels(inputs: ReportInputs) -> list[Panel]:
         )
         told = (
             f"{score_label(metric)[:1].upper()}{score_label(metric)[1:]} of "
-            f"{count(len(attainable), 'neuron')} against what is attainable; on the diagonal "
-            "nothing is left to gain."
+            f"{count(len(attainable), 'neuron')} against the attainable score; on the diagonal "
+            "both are equal."
         )
         panels.append(panel(figure, f"truth-{metric.replace('_', '-')}", told, caption=told))
     return panels

@@ -24,7 +24,7 @@ from freegaze.files.artifact import read_json
 from freegaze.files.atomic import cannot_write, check_room, write_file
 from freegaze.files.checksums import FETCHED, read_checksums
 from freegaze.progress import Progress
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 from freegaze.sources.fetching.download import RemoteFile, TransferConfig, download
 from freegaze.sources.fetching.osf import list_osf
 from freegaze.sources.fetching.unpacking import unpack_zip
@@ -60,8 +60,7 @@ def find_dataset(name: str) -> FetchConfig:
     Raises:
         RegistryError: If there is none of that name.
     """
-    if name not in DATASETS:
-        raise RegistryError(f"no data set {name!r} ({nearest_names(name, list(DATASETS))})")
+    require_name(name, DATASETS, "no data set", RegistryError)
     return DATASETS[name]
 
 
