@@ -310,7 +310,7 @@ def test_a_bug_in_a_fit_is_kept_whole(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("one by nothing")
 
-    monkeypatch.setattr("freegaze.paper.grid.evaluate", broken)
+    monkeypatch.setattr("freegaze.studies.fitting.evaluate", broken)
     assert run_fit(GridWork(grid), grid.fits[0]) == "failed"
     assert grid.fits[0].error == "ZeroDivisionError: one by nothing"
     assert "Traceback" in grid.fits[0].error_file.read_text()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def progress_bars(quiet: bool) -> Progress:
-    """Return the house's bars: what is done, steps, elapsed and remaining time."""
+    """Return progress bars: description, steps, elapsed and remaining time."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -6,8 +6,8 @@ targets     (bin,), optional: which bin each row is
 unit_ids    (neuron,), optional: the source's name of each column; by default the recording's order
 session_id  optional: which recording; may be left out where there is one
 
-Several sessions go into one file as ``SESSION/rates``, ``SESSION/targets`` and so on. What
-``freegaze predict`` writes and an evaluation's ``predictions.npz`` can be read back.
+Several sessions go into one file as ``SESSION/rates``, ``SESSION/targets`` and so on. Files of
+``freegaze predict`` and ``predictions.npz`` of an evaluation can be read back.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def _check_rates(
 def save_predicted_recording(
     out: Path, recording: Recording, predicted: Prediction, encoder: FittedEncoder
 ) -> None:
-    """Write a recording and what an encoder predicts of it into a new NWB file.
+    """Write a recording and the predictions of an encoder into a new NWB file.
 
     Args:
         out: The file, which must not exist.

@@ -9,10 +9,10 @@ from freegaze.explanation.fields.gradients import BLUR_PX
 
 
 class ExplainConfig(StrictConfig):
-    """Choices of an explanation; each number's reason stands where it is used.
+    """Settings of an explanation; the reason for each default is given where it is used.
 
     Args:
-        seed: Decides which windows are looked at, and where ascents start.
+        seed: Fixes the drawn windows and the starts of ascents.
         n_windows: Training windows whose gradients are averaged into receptive fields.
         blur_px: Standard deviation of the Gaussian that smooths gradients in space.
         n_starts: Starting images of each neuron's ascent.

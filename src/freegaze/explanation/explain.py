@@ -50,7 +50,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 ``fields`` is short for all of its methods."""
 
 NEEDS = {f"{FIELDS}.ascent": f"{FIELDS}.gradient"}
-"""Parts that another part is needed for: the gradient decides which neurons are phase-invariant,
+"""Parts that need another part: the gradient decides which neurons are phase-invariant,
 whose ascents are described by a pair of images."""
 
 
@@ -83,8 +83,8 @@ def explain(
 
     Raises:
         ConfigError: If there is no such part.
-        DataError: If the session was not fitted, the disk refuses, or other parts are kept that
-            belong to other weights, data or another version.
+        DataError: If the session was not fitted, the disk refuses, or kept parts belong to other
+            weights, data or another version.
 
     Example:
         >>> quick = ExplainConfig(n_windows=3, n_starts=1, ascent_steps=1, n_shifts=2)

@@ -20,8 +20,8 @@ from freegaze.nn.fast.convolution import convolve, convolve_gray
 from freegaze.nn.fast.dropout import rectify_and_drop, rectify_and_drop_plainly
 
 PART_ELEMENTS = 8 << 20
-"""Elements of the largest maps that are worked on at a time on a processor. The gradient of only so
-many is held at once, and gaps that freed maps leave in memory are no larger."""
+"""Elements of the largest maps that are worked on at a time on a processor. Gradients are computed
+for this many at once, which bounds memory and the gaps that freed maps leave in it."""
 
 
 class AbstractCore(nn.Module, ABC):

@@ -11,8 +11,8 @@ def pick_device(name: torch.device | str = "auto") -> torch.device:
     """Return the device of a name, ready to be used.
 
     Args:
-        name: ``auto`` (a CUDA GPU where there is one, otherwise the CPU), or a name that torch
-            knows, such as ``cpu``, ``cuda`` or ``cuda:1``.
+        name: ``auto`` (a CUDA GPU where there is one, otherwise the CPU), or a name of a device of
+            torch, such as ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
         ConfigError: If this machine has no such device.

@@ -1,4 +1,4 @@
-"""Responses from a visual drive and behavior: gain, offset, and a link of its own softness."""
+"""Responses from a visual drive and behavior: gain, offset, and a link of learned softness."""
 
 from __future__ import annotations
 

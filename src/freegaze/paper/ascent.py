@@ -4,7 +4,7 @@
 
     RUN/most_exciting/optimized-100x64x100/repeat-1/UNIT.npz    one file per neuron, written whole
 
-The folder is named by what is done with behavior, and by batches x images x steps.
+The folder is named by the treatment of behavior, and by batches x images x steps.
 """
 
 from __future__ import annotations
@@ -75,20 +75,20 @@ class MostExciting:
 
     @property
     def picture(self) -> Float[np.ndarray, "height width"]:
-        """The image at its strongest moment; the original has only one."""
+        """The image in its strongest bin; the original has only one."""
         return self.video[int((self.video.astype(np.float64) ** 2).sum((1, 2)).argmax())]
 
 
 def most_exciting(
     encoder: FittedEncoder, session_id: str, neuron: int, protocol: PaperAscent, seed: int = 0
 ) -> MostExciting:
-    """Look for the image that excites a neuron most, as the original does.
+    """Compute the image that excites a neuron most, as the original does.
 
     The image passes the shifter, dropout stays on, and gray levels are not bounded. Anything else
     that draws random numbers is left undisturbed.
 
     Args:
-        encoder: Any fitted encoder that looks.
+        encoder: Any fitted encoder that reads the video.
         session_id: The session.
         neuron: Number of its neuron.
         protocol: How long and from where.
@@ -98,7 +98,7 @@ def most_exciting(
         The mean image.
 
     Raises:
-        ConfigError: If there is no such neuron, or the encoder does not look.
+        ConfigError: If there is no such neuron, or the encoder does not read the video.
 
     Source: Xu et al. (2023), notebooks of Figures 4 and C1.
     """
@@ -143,7 +143,9 @@ def keep_most_exciting(
     repeats: int = 1,
     progress: Progress | None = None,
 ) -> None:
-    """Look for the images of some neurons and keep each in the run's folder; those kept are done.
+    """Compute the images of some neurons and keep each in the run folder.
+
+    Images that are kept are not computed again.
 
     Args:
         run: The run folder.
@@ -152,7 +154,7 @@ def keep_most_exciting(
         units: Names of the neurons.
         protocol: How long and from where.
         repeats: How often, each time from other starts.
-        progress: Told how many are done.
+        progress: Called with the number of images done.
 
     Raises:
         ConfigError: If a neuron was not fitted.

@@ -2,7 +2,7 @@
 
 A neuron counts as strongly modulated by a variable if its saliency, compared with that of the
 session's other neurons, is unusual for the variable or for its derivative. Some neurons are unusual
-in any group, so that the rule finds about as many where nothing is modulated.
+in any group, so that the rule finds about as many neurons where none is modulated.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def modulation(
         threshold: Standard deviations from the mean over neurons.
 
     Returns:
-        Who is modulated by what.
+        Modulated neurons, by variable.
 
     Raises:
         ShapeError: If there is not one name per feature.
@@ -88,7 +88,7 @@ def count_modulated(
     threshold: float = THRESHOLD,
     good: float = GOOD,
 ) -> pd.DataFrame:
-    """Count who is modulated by each variable, among all neurons and among those predicted well.
+    """Count the neurons modulated by each variable, among all and among those predicted well.
 
     The original divides numbers of one group by numbers of the other in places (Q39); here all
     numbers are given.

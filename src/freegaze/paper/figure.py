@@ -1,4 +1,4 @@
-"""A figure of the paper as one object: its rows, what it computes, what it shows, its files."""
+"""A figure of the paper as one object: its rows, computation, data and files."""
 
 from __future__ import annotations
 

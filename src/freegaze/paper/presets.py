@@ -2,7 +2,7 @@
 
 Each row comes in two versions. ``paper`` has every quirk of the original that can be reproduced.
 ``default`` is this package's encoder of the same kind in one common recipe, so that rows differ
-only in what the table is about.
+only in the factor that the table studies.
 """
 
 from __future__ import annotations

@@ -27,15 +27,15 @@ def paper_saliency(
     """Average over test windows the derivative of each rate by each feature, signs and all.
 
     As in the original (deviations Q34, Q38) dropout stays on, products count as inputs of their
-    own, units are the encoder's (raw, in the ``paper`` version), and what a feature does through
-    the shifter is part of it.
+    own, units are the encoder's (raw, in the ``paper`` version), and the effect of a feature
+    through the shifter is part of it.
 
     Args:
         encoder: Any fitted encoder.
         recording: The session.
         windows: Number of test windows, evenly spread; all by default.
         seed: Fixes dropout on one machine.
-        progress: Told of the windows done.
+        progress: Called with the number of windows done.
 
     Returns:
         Expected counts per bin for one unit of each of ``encoder.behavior_names``, summed over the

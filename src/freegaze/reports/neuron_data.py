@@ -255,7 +255,7 @@ def _contributions(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
 
 
 def _grouped(rows: Sequence[dict[str, Any]], column: str) -> dict[str, list[dict[str, Any]]]:
-    """Put rows together that share a value, in the order in which values first come."""
+    """Group rows by their value in a column, in the order of first occurrence."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault(str(row[column]), []).append(row)

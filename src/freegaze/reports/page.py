@@ -1,4 +1,4 @@
-"""A page made of sections, written as one HTML file that needs nothing else.
+"""A page made of sections, written as one HTML file without other files.
 
 To add a section, copy ``sections/_template.py`` and name its builder in ``report.py``. Templates
 escape every value: text from a source is shown and never run.

@@ -86,7 +86,7 @@ def _contents(recording: Recording) -> Section:
 
 
 def _plain(value: Any) -> str:
-    """Write options as a person would, not as Python does; nothing for what was not given."""
+    """Write options in words; options that were not given are left out."""
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {_plain(item)}" for k, item in value.items() if _plain(item))
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that says what was fitted, how well, and what it shows."""
+"""The report of a run: one HTML file with the fit, its scores and its explanation."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write_report(
 ) -> Path:
     """Write the report of a run as one HTML file that needs neither network nor other files.
 
-    It draws what other rooms computed: a score that is wrong here is wrong in ``evaluation``.
+    It draws what other rooms computed, and computes no scores.
 
     Args:
         run_folder: The finished run.
@@ -54,8 +54,8 @@ def write_report(
         out: HTML file to write; by default ``report.html`` in the run folder.
         truth_displacement: For simulations: the shifter against the eye's true movement by session,
             from ``freegaze.evaluation.displacement.displacement_against_truth``.
-        explanations: What its neurons look for and follow, from ``load_explanations``; with them
-            the report shows receptive fields, what behavior adds, and a page for each neuron.
+        explanations: From ``load_explanations``; with them the report shows receptive fields,
+            contributions of behavior, and a page for each neuron.
         comparisons: Paired differences between the run and each baseline, or the reason why there
             are none, from ``freegaze.evaluation.compare.compare_with_baselines``.
 

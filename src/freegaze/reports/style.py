@@ -163,7 +163,7 @@ def new_figure(
 
 
 def label_axes(ax: Axes, x: str, y: str, title: str = "") -> None:
-    """Name both axes with their units; a figure without units says nothing."""
+    """Name both axes with their units."""
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     if title:
@@ -177,7 +177,7 @@ def quiet_grid(ax: Axes, axis: Literal["both", "x", "y"] = "y") -> None:
 
 
 def few_ticks(ax: Axes, n_x: int = 6, n_y: int = 6) -> None:
-    """Put ticks on round numbers only, so that values between them are read at a glance."""
+    """Put ticks on few round numbers only."""
     for axis, n in ((ax.xaxis, n_x), (ax.yaxis, n_y)):
         axis.set_major_locator(MaxNLocator(nbins=n, steps=[1, 2, 2.5, 5, 10]))
 

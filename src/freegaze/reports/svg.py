@@ -23,7 +23,7 @@ def figure_to_svg(figure: Figure, name: str, description: str) -> Markup:
         figure: What to draw.
         name: Letters, digits and hyphens, unique in the page; all ids in the drawing start with it,
             as two drawings must not share any.
-        description: What a reader who cannot see it should know; any text.
+        description: Text for screen readers.
 
     Returns:
         The ``<svg>`` element: scales to the width of its container and carries its description.

@@ -1,4 +1,4 @@
-"""Make one session of the virtual mouse: the recording that an experimenter gets, and the truth."""
+"""Simulation of one session of the virtual mouse: the recording, and the truth."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def simulate(config: SimulationConfig, progress: Progress | None = None) -> tupl
 
     Args:
         config: Length, neurons, seed, track and the rest.
-        progress: Called now and then with (stage, done, total); stages are "render" and "rates".
+        progress: Called with (stage, done, total); stages are "render" and "rates".
 
     Returns:
         The recording, with ``oracle`` and ``attainable`` among its reference rates, and the truth.
@@ -123,7 +123,7 @@ def make_segments(n_bins: int, n_segments: int) -> tuple[Segment, ...]:
 
 
 def draw_population(config: SimulationConfig) -> Population:
-    """Draw the neurons of a session, which depend on nothing but its configuration."""
+    """Draw the neurons of a session, which depend only on its configuration."""
     track = TRACKS[config.track]
     return make_population(
         config.n_neurons,

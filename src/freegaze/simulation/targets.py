@@ -16,8 +16,8 @@ class Target:
         section: "body", "gaze and image", "neurons" or "models".
         name: What it is.
         unit: Its unit, "" for none.
-        real: The real value as printed, or ``None`` where none was at hand.
-        bounds: Lowest and highest value accepted, or ``None`` where nothing is demanded.
+        real: The real value as printed, or ``None`` where none is known.
+        bounds: Lowest and highest value accepted, or ``None`` without bounds.
     """
 
     section: str

@@ -1,7 +1,6 @@
-"""One pass over the session that looks through camera and retina at once.
+"""One pass over the session that renders the frames of camera and retina.
 
-Retinal frames of an hour would fill 4 GB; each is filtered as soon as it is rendered and
-forgotten.
+Retinal frames of an hour would fill 4 GB; each is filtered as soon as it is rendered, and not kept.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Configuration of a bench: recordings, encoders, and what a recording changes in them."""
+"""Configuration of a bench: recordings, encoders, and settings that follow from a recording."""
 
 from __future__ import annotations
 

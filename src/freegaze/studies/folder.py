@@ -97,7 +97,7 @@ def open_bench(path: Path) -> Bench:
 
 
 def _extended(path: Path, before: BenchConfig, asked: BenchConfig) -> BenchConfig:
-    """Return the configuration of a bench with what is asked for besides."""
+    """Return the configuration of a bench, extended by what is requested."""
     for key in ("settings", "condition", "clusters", "draws"):
         _check_same(path, key, getattr(before, key), getattr(asked, key))
     for part in ("encoders", "recordings"):

@@ -130,7 +130,7 @@ def prepare_sessions(
 
 @contextmanager
 def _at_work(run: RunFolder, config: RunConfig, *, is_new: bool) -> Iterator[Accelerator]:
-    """Meet the other processes of this fit, if there are any, and lock the folder for all."""
+    """Wait for the other processes of this fit, if there are any, and lock the folder for all."""
     accelerator = make_accelerator(config.training)
     parts = {
         "a search": config.search,

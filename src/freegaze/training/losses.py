@@ -53,7 +53,7 @@ def choose_loss(
     responses: Float[Tensor, "time neuron"],
     training_bins: Integer[Tensor, " bin"],
 ) -> Loss:
-    """Return the mean loss that suits the responses, or the one that was named.
+    """Return the mean loss for the kind of responses, or the loss of the given name.
 
     Args:
         name: ``auto`` takes ``gaussian`` for fluorescence and ``poisson`` for the rest;

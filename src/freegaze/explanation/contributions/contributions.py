@@ -44,7 +44,7 @@ BRIGHTNESS_BINS = (3, 20, 100)
 CONTRAST_BINS = (3, 20)
 
 N_COMPONENTS = 8
-"""Of the visual drives of all neurons, which stand for what one neuron's drive misses."""
+"""Number of principal components of the visual drives of all neurons, beside the neuron's own."""
 
 COARSE_SIZE, N_COARSE = (6, 8), 12
 """Blocks of the retinal image, and leading components of them. Gaze changes the retinal image, and
@@ -101,7 +101,7 @@ def contribution_tables(
 
 
 class _Predictors:
-    """Columns of the regressions, the same for all neurons but for the visual drive.
+    """Columns of the regressions; only the visual drive differs between neurons.
 
     Args:
         session: The session.

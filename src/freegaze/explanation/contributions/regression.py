@@ -1,9 +1,9 @@
 """Unique contributions of groups of predictors to responses, with their significance.
 
-Vision is frozen: each neuron's visual drive comes from a fitted encoder. On it and on behavior a
-small generalized linear model is fitted anew, with and without each group. Chance is what a group
-adds that comes from another time of the same session: slow signals correlate with slow responses
-whether or not they have to do with each other.
+Vision is frozen: each neuron's visual drive comes from a fitted encoder. A small generalized linear
+model of this drive and of behavior is fitted, with and without each group. Chance is what a group
+adds that comes from another time of the same session: slow signals correlate with slow responses by
+chance.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAX_SHARE = 0.2
 """Share of the recording, or of the trials, that the longest shift takes from each end."""
 
 SHORTEST_REACH_S = 30.0
-"""Longest shift, in seconds, below which nothing is tested: the signals hardly change in it."""
+"""Longest shift in seconds below which nothing is tested: signals hardly change within it."""
 
 FEWEST_SHIFTS = 19
 """Shifts to each side, at least: fewer leave no p of 0.05."""
@@ -62,7 +62,7 @@ class Contribution:
             the m-th of itself and n shifts. NaN where it is not tested.
         least_p: The least p that the shifts can give; NaN where it is not tested.
         p_tail: The same from a gamma distribution fitted to the shifted statistics, which can be
-            smaller, and trusts their tail.
+            smaller, but depends on the assumed tail.
         untested: Why it is not tested; empty where it is.
     """
 
@@ -357,7 +357,7 @@ def _p_values(statistics: np.ndarray) -> tuple[float, float, float]:
 
 
 def _multiplicative(data: ContributionData, parts: Mapping[str, np.ndarray]) -> float:
-    """Compare a product of vision and behavior with a sum, in bits a test bin."""
+    """Compare a product of vision and behavior with a sum, in bits per test bin."""
     if data.family != "poisson" or not data.groups:
         return float("nan")
     y, rows, test = data.responses.astype(np.float64), data.is_training, data.is_test

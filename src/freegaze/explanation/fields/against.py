@@ -1,8 +1,8 @@
-"""Receptive fields beside those that the same neurons show another stimulus, such as white noise.
+"""Comparison of receptive fields with those of the same neurons under another stimulus.
 
 explanation/SESSION/against.csv     one row per neuron and method: unit_id, method, correlation, ...
                     against.npz     both fields of each neuron, by method
-                    against.json    the common movement, and what chance gives
+                    against.json    the common displacement, and the level of chance
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class FieldComparison:
     Args:
         session_id: The session that was explained.
         table: One row per neuron and method (``linear``, ``triggered``): ``unit_id``, ``method``,
-            ``correlation`` (of both fields after the common movement), ``mismatched`` (with the
+            ``correlation`` (of both fields after the common displacement), ``mismatched`` (with the
             fields of other neurons, in the mean), ``p`` (see ``FieldAgreement``).
         fields: By method, (neuron, 2, height, width): as explained, and moved from the other.
         about: By method ``shift_px``, ``rotation_deg``, ``mean``, ``null_mean``, ``null_95`` and
@@ -184,7 +184,7 @@ def load_comparison(run_folder: Path | str, session_id: str) -> FieldComparison 
 
 
 def _pictures(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each neuron's picture in both, with the signs at the first's strongest moment."""
+    """Return each neuron's picture in both, with the signs at the first's strongest bin."""
     pictures = []
     for mine, theirs in zip(first, second, strict=True):
         mine, theirs = summarize_field(mine), summarize_field(theirs)

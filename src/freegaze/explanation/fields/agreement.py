@@ -11,7 +11,7 @@ from scipy.ndimage import rotate, shift
 from freegaze.errors import DataError, ShapeError
 
 ROTATIONS_DEG = tuple(range(-30, 31, 5))
-"""Rotations tried; eye and camera are mounted within some degrees of each other."""
+"""Rotations that are tried; eye and camera are aligned to some degrees."""
 
 LARGEST_SHIFT = 0.25
 """Shifts tried, as a share of each side of the picture."""
@@ -19,17 +19,17 @@ LARGEST_SHIFT = 0.25
 
 @dataclass(frozen=True, eq=False)
 class FieldAgreement:
-    """How fields agree after the one shift and rotation that suits all of them best.
+    """Agreement of fields after the shift and rotation that fit all of them best.
 
     Args:
         shift_px: (x, y) by which the second fields were moved, after the rotation.
-        rotation_deg: By which they were turned, counterclockwise as displayed.
+        rotation_deg: Rotation of the second fields, counterclockwise as displayed.
         moved: The second fields, moved.
         correlation: Of the two fields of each neuron; NaN where one is flat.
         mismatched: Of each neuron's first field with the second of others, in the mean.
         p: Share of neurons whose second field is as close to this neuron's first, itself included.
         mean: Mean correlation of matched fields.
-        null: The same for neurons paired at random, each pairing with its own best movement.
+        null: The same for neurons paired at random, each pairing with its own best displacement.
         mean_p: Share of pairings that agree as well, the true one included.
     """
 
@@ -51,10 +51,10 @@ def match_fields(
     n_pairings: int = 200,
     seed: int = 0,
 ) -> FieldAgreement:
-    """Move the second fields together until they agree best with the first, and test that.
+    """Move the second fields together until they agree best with the first, and test the agreement.
 
-    ``moved`` is after the one displacement that suits all neurons best. A neuron's ``correlation``,
-    ``mismatched`` and ``p`` are after the displacement that suits all *other* neurons best, so that
+    ``moved`` is after the displacement that fits all neurons best. A neuron's ``correlation``,
+    ``mismatched`` and ``p`` are after the displacement that fits all *other* neurons best, so that
     no field is scored by a displacement that it helped to choose.
 
     Args:
@@ -106,7 +106,7 @@ def match_fields(
 def _left_out_correlations(
     search: _Search, first: np.ndarray, turned: np.ndarray
 ) -> Float[np.ndarray, "neuron other"]:
-    """Correlate each first field with all second ones, moved as the other neurons suggest."""
+    """Correlate each first field with all second ones, moved as fits the other neurons best."""
     rows = []
     for neuron, (place, x, y) in enumerate(search.best_without_each()):
         moved = _unit(shift(turned[place], (0, y, x), order=0))
@@ -130,7 +130,7 @@ class _Search:
         return value / len(pairing), place, x, y
 
     def best_without_each(self) -> list[tuple[int, int, int]]:
-        """Return rotation and shift (x, y) that suit all neurons but one, for each neuron."""
+        """Return the rotation and shift (x, y) that fit all other neurons best, for each neuron."""
         products = np.einsum("nhw,rnhw->rhw", self.first, self.turned)
         return [
             self._highest(products - self.first[n] * self.turned[:, n])[1:]

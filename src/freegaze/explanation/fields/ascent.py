@@ -70,7 +70,7 @@ class Stopping(Protocol):
     def __call__(
         self, gains: Sequence[Float[np.ndarray, " picture"]]
     ) -> Bool[np.ndarray, " picture"]:
-        """Tell from the objective less penalties at each step so far which pictures are done."""
+        """Return which images are done, given the objective less penalties at each step so far."""
         ...
 
 
@@ -184,7 +184,7 @@ class Climb(Protocol):
     """How pictures move: a step from their gradients."""
 
     def start(self, inputs: list[Tensor]) -> Callable[[list[Tensor], float], None]:
-        """Return a function of (gradients of what is to be low, total loss) that moves inputs."""
+        """Return a function of (gradients of the loss, total loss) that moves inputs."""
         ...
 
 
@@ -289,8 +289,8 @@ def ascend(
 ) -> Ascent:
     """Climb from some pictures, each for a neuron of its own.
 
-    Pictures do not know of each other, unless a penalty, dropout or the climb's rate couples them:
-    each stops by itself, and stays as it is while others go on.
+    Images are independent unless a penalty, dropout or the climb's rate couples them. Each stops by
+    itself, and does not change while others go on.
 
     Args:
         predict: The encoder.
@@ -306,7 +306,7 @@ def ascend(
         is_retinal: Whether pictures are retinal images, which no shifter moves.
         is_behavior_optimized: Whether behavior climbs too.
         has_dropout: Whether dropout stays on (deviation Q34).
-        seed: Of dropout; the caller's random state is left as found.
+        seed: Of dropout; the caller's random state does not change.
 
     Returns:
         The pictures at the end.

@@ -1,7 +1,7 @@
 """Receptive fields of a session's neurons, by every method of ``METHODS``.
 
 To add a method: write it in a file of its own as a function of arrays or callables, add a function
-here that calls it with a session, and enter that in ``METHODS``.
+here that calls it with a session, and enter it in ``METHODS``.
 """
 
 from __future__ import annotations
@@ -147,9 +147,9 @@ def _gradient(session: ExplainedSession, config: ExplainConfig) -> Arrays:
 def _ascent(session: ExplainedSession, config: ExplainConfig) -> Arrays:
     """Optimize each neuron's retinal images from several starts.
 
-    The field is the mean over starts, which means little for a phase-invariant neuron; the pair
-    spans the final images. All images have the median norm of a training window, so that none is
-    stranger than what the encoder was fitted on.
+    The field is the mean over starts, which is not informative for a phase-invariant neuron; the
+    pair spans the final images. All images have the median norm of a training window, so that all
+    are within the range that the encoder was fitted on.
     """
     targets = session.sample("train", config.n_windows, config.seed)
     norms = session.retinal_video(session.bins(targets)).flatten(1).norm(dim=1)

@@ -14,7 +14,7 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.explanation.fields.gradients import summarize_field
 
 MIN_SIDE_PX = 4
-"""Pictures with a shorter side hold no more numbers than a Gabor function has."""
+"""Images with a shorter side have no more pixels than a Gabor function has parameters."""
 
 START_CYCLES, START_SIZES = (0.15, 0.3, 0.5), (0.7, 1.0, 1.5)
 """Cycles a standard deviation of the envelope, and sizes as shares of the energy's, of starts."""
@@ -60,7 +60,7 @@ def energy_middle(
     """Return the middle (x, y) of each neuron's squares, all its pictures together.
 
     Where waves run beside a constant it lies at the strongest lobe, up to a standard deviation from
-    the envelope's middle, and is better determined: a lobe can be seen, an envelope is inferred.
+    the envelope's middle, and is better determined than the middle of the envelope.
 
     Args:
         fields: Of each neuron one picture or several.
@@ -119,7 +119,7 @@ def _starts(pictures: np.ndarray) -> list[np.ndarray]:
     """Of many starts in and beside the middle of the energy, the best few that differ.
 
     The energy of a wave with a constant lies beside the envelope's middle by up to a standard
-    deviation, from where a search finds one lobe of the wave and takes it for the whole.
+    deviation, from where a search can end at one lobe of the wave.
     """
     energy = gaussian_filter((pictures**2).sum(0), 1.0)
     energy = np.where(energy > 0.3 * energy.max(), energy, 0.0)
@@ -152,7 +152,7 @@ def _misfit(parameters: np.ndarray, pictures: np.ndarray) -> float:
 
 
 def _differ(a: np.ndarray, b: np.ndarray, spread: float) -> bool:
-    """Tell whether two starts lie apart or run in other directions."""
+    """Return whether two starts differ in place or direction."""
     return bool(np.hypot(*(a - b)[:2]) > 0.3 * spread or abs(np.sin(a[4] - b[4])) > 0.3)
 
 

@@ -39,8 +39,8 @@ bins."""
 
 COARSE_SHARE, COARSE_STEPS, COARSE_RATE = 1 / 3, 25, 0.12
 FINE_STEPS, FINE_RATE = 50, 0.06
-"""Bins of the first fit, and steps of both. They stop before the last digit on purpose: where the
-retina is a sphere and the shifter is not, 100 fine steps put fewer envelopes in place than 50."""
+"""Bins of the first fit, and steps of both. They stop early on purpose: where the retina is a
+sphere and the shifter is not, 100 fine steps put fewer envelopes in place than 50."""
 
 NEURONS_AT_ONCE = 40
 """Bounds memory: an hour of 48 ms bins is 0.6 MB per filter, and about twenty copies are held."""
@@ -117,8 +117,8 @@ def fit_gabor_models(
 
     Two models compete: a linear filter (a Gabor function and a constant under one envelope), and
     the energy of a pair in quadrature; after either comes a soft threshold. A bank of Gabor
-    functions all over the frame gives the starts, so that nothing depends on what an encoder made
-    of a neuron. Where the model is wrong (two subfields that no envelope joins), so is its field.
+    functions all over the frame gives the starts, so that nothing depends on an encoder. Where the
+    model is wrong (two subfields that no envelope joins), so is its field.
 
     Args:
         frames: Frames of given bins, on the retina.
@@ -127,8 +127,8 @@ def fit_gabor_models(
         history: Bins to look back.
         lag: Target bin minus the latest bin looked at.
         gain: What else than vision multiplies each expected response, as far as it is known; 1 by
-            default. Without it, fields of neurons that behavior drives lie where the scene follows
-            behavior.
+            default. Without it, fields of neurons that behavior drives lie where the scene depends
+            on behavior.
         noise: Of the responses.
 
     Returns:
@@ -284,7 +284,7 @@ def _fit(
     n_steps: int,
     rate: float,
 ) -> tuple[_Models, Float[Tensor, " model"]]:
-    """Climb the likelihood of all models at once; return them and their loss a window."""
+    """Maximize the likelihood of all models at once; return them and their loss per window."""
     models = models.select(models.is_energy.int().argsort(stable=True))
     n_linear = int((~models.is_energy).sum())
     observed, gain = responses.values[:, models.neuron], responses.gain[:, models.neuron]
@@ -352,8 +352,8 @@ def _best(
 ) -> _Models:
     """Keep each neuron's likeliest few, of whichever kind, and neighbors of linear ones.
 
-    A lobe or two look much the same from a wider envelope up or down the wave, and no climb leads
-    from one to the other.
+    One or two lobes are fitted nearly as well by a wider envelope farther along the wave, and
+    gradient ascent does not lead from one to the other.
     """
     kept = []
     for neuron in models.neuron.unique():

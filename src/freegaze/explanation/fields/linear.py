@@ -17,8 +17,8 @@ Frames = Callable[[Integer[np.ndarray, " bin"]], Float[torch.Tensor, "bin height
 """The frames of some bins, scaled: the camera's, or those that a shifter moved onto the retina."""
 
 CUTOFF = 0.16
-"""Highest spatial frequency of a smooth field in cycles per pixel: 0.11 a degree at 1.5 degrees a
-pixel, beyond what mouse V1 resolves."""
+"""Highest spatial frequency of a smooth field in cycles per pixel: 0.11 per degree at 1.5 degrees
+per pixel, beyond what mouse V1 resolves."""
 
 STRENGTHS = (3e-3, 3e-2, 3e-1, 3.0, 3e1, 3e2, 3e3)
 """Penalties that are tried, relative to the video's mean power in a wave."""
@@ -98,8 +98,8 @@ def smooth_linear_fit(
 ) -> LinearFields:
     """Regress responses on frames with a penalty on the squared slope of the fields.
 
-    Fields are sums of cosine waves below a cutoff. For waves the squared slope is a number each, so
-    that all neurons and penalties share one matrix of products.
+    Fields are sums of cosine waves below a cutoff. For waves the squared slope is one number each,
+    so that all neurons and penalties share one matrix of products.
 
     Args:
         frames: Frames of given bins.

@@ -43,7 +43,7 @@ class BehaviorSaliency:
         partial: By each signal with the retinal image held still, in expected counts per bin, for
             one unit of the signal (one training sd where signals are standardized), over the whole
             window at once: (window, neuron, signal).
-        via_gaze: What comes on top because the shifter moves the picture: (window, neuron, signal).
+        via_gaze: Additional change because the shifter moves the frame: (window, neuron, signal).
     """
 
     signals: tuple[str, ...]
@@ -52,7 +52,7 @@ class BehaviorSaliency:
 
     @property
     def total(self) -> Float[np.ndarray, "window neuron signal"]:
-        """Both paths together, which is all that the original looked at."""
+        """Both paths together, as in the original."""
         return self.partial + self.via_gaze
 
     def mean(self, summary: Summary = "absolute") -> Float[np.ndarray, "neuron signal"]:
@@ -78,8 +78,8 @@ def behavior_saliency(
     """Differentiate all rates by all behavior signals.
 
     Forward derivatives serve all neurons and bins of the window: each signal is moved in all bins
-    at once. Products and derivatives count for what they are made of, as ``features`` is
-    differentiated too.
+    at once. Products and derivatives count for the signals that they are computed from, as
+    ``features`` is differentiated too.
 
     Args:
         predict: The encoder, called as ``predict(video, features)``.

@@ -18,7 +18,7 @@ def rectify_and_drop(values: Tensor, probability: float, *, is_inner: bool = Fal
     """Set negative values to zero, and each value with some probability; ``values`` are lost.
 
     Unlike ``torch.nn.Dropout`` this does not scale what is kept by 1 / (1 - probability): the
-    caller scales the layer before it, which costs nothing. For probability 0.5 one random bit an
+    caller scales the layer before it, which costs nothing. For probability 0.5 one random bit per
     element is spread over the element's bits and cleared with AND; nothing is stored for the
     backward pass but the output. The random state is PyTorch's.
 

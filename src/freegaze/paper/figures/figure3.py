@@ -171,7 +171,7 @@ def compare_neurons(
 
 
 def wilcoxon(differences: Float[np.ndarray, " neuron"]) -> float:
-    """Return p of Wilcoxon's signed-rank test, NaN where there is nothing to rank."""
+    """Return p of Wilcoxon's signed-rank test, NaN without any difference to rank."""
     known = differences[np.isfinite(differences) & (differences != 0)]
     return float(np.asarray(stats.wilcoxon(known))[1]) if len(known) else float("nan")
 

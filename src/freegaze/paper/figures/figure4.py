@@ -69,7 +69,7 @@ class SessionGallery:
     Args:
         session_id: The session.
         ranked: Names of its neurons and their correlations, best first.
-        columns: What each of a neuron's pictures is, ``repeat 1`` or a method.
+        columns: Name of each of a neuron's pictures, ``repeat 1`` or a method.
         pictures: One per neuron and column.
         limit: Value at which colors saturate; NaN: each picture's own largest.
         deg_per_px: Calibration of the camera, where it is known.

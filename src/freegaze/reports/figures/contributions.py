@@ -130,7 +130,7 @@ def draw_class_counts(counts: Sequence[tuple[str, int]], width_px: float) -> Fig
 
 
 def band_places(sizes: Sequence[int]) -> Float[np.ndarray, " neuron"]:
-    """Return where neurons stand from left to right, with a gap between classes."""
+    """Return the places of neurons from left to right, with a gap between classes."""
     gaps = np.repeat(np.arange(len(sizes)), sizes)
     return np.arange(len(gaps)) + 1.0 * gaps
 

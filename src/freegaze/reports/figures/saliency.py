@@ -26,7 +26,7 @@ def draw_saliency(
     limit: float,
     width_px: float,
 ) -> Figure:
-    """Draw a heat map, neurons side by side and classes apart; what comes via gaze stands below.
+    """Draw a heat map, neurons side by side and classes apart, with the part via gaze below.
 
     Args:
         signals: Rows of the upper map.

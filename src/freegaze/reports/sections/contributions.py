@@ -68,8 +68,8 @@ def build_contributions(neurons: Sequence[ExplainedNeuron]) -> Section | None:
                 "dot above: significant; empty bars: not; dotted outlines: not tested. A group is "
                 "tested only where behavior together adds something; false discoveries are "
                 "controlled over neurons, and within neurons on average. A significant bar below "
-                "zero does not generalize to the test bins. Vision has a scale of its own. Press a "
-                "neuron to see all that is known of it.",
+                "zero does not generalize to the test bins. Vision has a scale of its own. Select "
+                "a neuron to see its page.",
             ),
             "counts": panel(
                 draw_class_counts(counts, 340),

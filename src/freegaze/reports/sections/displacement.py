@@ -32,7 +32,7 @@ class Displacement:
         recording: The session.
         bins: Which bins.
         fitted: (x px, y px, angle deg) in each, (time, 3).
-        comparison: With what undoes the eye's true movement, where that is known.
+        comparison: With the displacement that compensates the eye's movement, where it is known.
     """
 
     recording: Recording
@@ -42,7 +42,7 @@ class Displacement:
 
     @property
     def truth(self) -> Float[np.ndarray, "time 3"] | None:
-        """What undoes the eye's true movement in the same bins, after one rigid movement."""
+        """Displacement that compensates the eye's movement, after the common displacement."""
         return None if self.comparison is None else self.comparison.aligned[self.bins]
 
 

@@ -1,4 +1,4 @@
-"""Section of the report: receptive fields at their strongest moment, best neurons first."""
+"""Section of the report: receptive fields at their strongest bin, best neurons first."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def build_fields(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
         for m in dict.fromkeys(m for m in shown if m is not None)
     ]
     lead = (
-        f"What {count(len(cards), 'neuron')} look for, each at its strongest moment, sorted by "
+        f"Receptive fields of {count(len(cards), 'neuron')} in their strongest bin, sorted by "
         f"{score_label(metric) if metric else 'name'}: {'; '.join(words)}. Orange: light there "
-        "raises the rate; blue: dark there does. Press one to see all that is known of the neuron."
+        "raises the rate; blue: dark there raises it. Select one to see the page of its neuron."
     )
     return Section(
         "fields",

@@ -28,7 +28,7 @@ from freegaze.reports.wording import NO_VALUE, fixed, listing
 
 STYLES = ("explanation.css",)
 SCRIPTS = ("charts.js", "panels.js", "neuron.js")
-"""What a page with this section needs besides what every page has, in this order."""
+"""Files that a page with this section needs in addition, in this order."""
 
 
 def build_neuron(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Section | None:
@@ -42,8 +42,8 @@ def build_neuron(inputs: ReportInputs, neurons: Sequence[ExplainedNeuron]) -> Se
         "neuron",
         "One neuron",
         {
-            "lead": "Choose a neuron by click, or with the arrow keys in the list. Select a heading "
-            "to sort by it. The address of the page names the neuron.",
+            "lead": "Choose a neuron by click, or with the arrow keys in the list. Select a "
+            "heading to sort by it. The address of the page names the neuron.",
             "missing": _missing(inputs),
             "columns": _columns(inputs, neurons, labels),
             "hrefs": [neuron.href for neuron in neurons],

@@ -16,8 +16,8 @@ from freegaze.reports.pictures import SEQUENTIAL, css_gradient, symmetric_limit
 from freegaze.reports.wording import count, listing, number
 
 LEAST_SHARE = 1e-3
-"""Signals of which less than this share of the strongest comes through the shifter have no row in
-the map of what does."""
+"""Signals whose sensitivity via gaze is below this share of the strongest have no row in the map of
+it."""
 
 
 def build_saliency(neurons: Sequence[ExplainedNeuron]) -> Section | None:

@@ -16,7 +16,7 @@ N_SHOWN = 3
 """Neurons at either end of the order."""
 
 SMOOTHING_S = 0.25
-"""Boxcar over what is drawn: a 48 ms bin holds 0 or 1 spike, from which the eye reads no rate."""
+"""Boxcar over drawn traces: a bin of 48 ms holds 0 or 1 spike, which shows no rate."""
 
 WIDE_S, NARROW_S = 60.0, 20.0
 """Seconds shown on screens and phones."""
@@ -56,8 +56,8 @@ def build_traces(inputs: ReportInputs) -> Section | None:
 def rank_neurons(inputs: ReportInputs) -> tuple[str, np.ndarray]:
     """Return the score that neurons are ranked by, and the rows of the table, best first.
 
-    Neurons without a score are left out. The score is the correlation where there is one, as it
-    is what an eye judges in two traces.
+    Neurons without a score are left out. The score is the correlation where there is one, because
+    it corresponds to the visible similarity of two traces.
     """
     known = [m for m in ("correlation", *inputs.headlines) if inputs.has(m)]
     if not known:
