@@ -16,10 +16,10 @@ from freegaze.reports.style import (
     RECORDED,
     count_ticks,
     few_ticks,
+    finish_axes,
     label_axes,
     new_figure,
     print_style,
-    quiet_grid,
 )
 
 KINDS = {"observed": (RECORDED, "-"), "predicted": (MODEL, "--")}
@@ -69,10 +69,8 @@ def draw_gaze_shifts(shifts: pd.DataFrame, title: str) -> Figure:
             mean = np.ones(len(offsets_s)) if silent else np.nanmean(values, 0)
             top.plot(offsets_s, mean, style, color=color, label=kind)
         top.axvline(0, color=INK, linewidth=0.6, linestyle=":")
-        few_ticks(top, 6, 4)
-        quiet_grid(top)
-        name = f"{direction}ward, {n_events} shifts"
-        label_axes(top, "time from shift (s)", "" if i else "response / its mean", name)
+        finish_axes(top, "time from shift (s)", "" if i else "response / its mean", n_y=4)
+        top.set_title(f"{direction}ward, {n_events} shifts", fontweight="bold")
     assert shared is not None, "there is a direction"
     figure.legend(
         *shared.get_legend_handles_labels(), loc="upper right", ncols=2, borderaxespad=0.2

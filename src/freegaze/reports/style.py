@@ -162,6 +162,30 @@ def new_figure(
     return figure, list(axes.flat)
 
 
+def finish_axes(
+    ax: Axes,
+    x: str = "",
+    y: str = "",
+    *,
+    grid: Literal["both", "x", "y"] = "y",
+    n_x: int = 6,
+    n_y: int = 6,
+) -> None:
+    """Put ticks on few round numbers, draw hairlines behind the data, and name both axes.
+
+    Args:
+        ax: The axes.
+        x: Name of the horizontal axis, with its unit.
+        y: Name of the vertical axis, with its unit.
+        grid: Axes with hairlines.
+        n_x: Most intervals between ticks of the horizontal axis.
+        n_y: Most intervals between ticks of the vertical axis.
+    """
+    few_ticks(ax, n_x, n_y)
+    quiet_grid(ax, grid)
+    label_axes(ax, x, y)
+
+
 def label_axes(ax: Axes, x: str, y: str, title: str = "") -> None:
     """Name both axes with their units."""
     ax.set_xlabel(x)

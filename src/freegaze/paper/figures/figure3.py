@@ -33,12 +33,10 @@ from freegaze.reports.style import (
     PRINT_SMALL_PX,
     color_of,
     count_ticks,
-    few_ticks,
-    label_axes,
+    finish_axes,
     marker_of,
     new_figure,
     print_style,
-    quiet_grid,
 )
 from freegaze.reports.wording import LEVEL, count, fixed, interval, shorten
 from freegaze.studies.fitting import load_evaluations
@@ -273,9 +271,8 @@ def _scatter(
     note.set(fontsize=PRINT_SMALL_PX, linespacing=1.3, color=MUTED)
     ax.set(xlim=limits, ylim=limits)
     ax.set_box_aspect(1)
-    few_ticks(ax, 4, 4)
-    quiet_grid(ax, "both")
-    label_axes(ax, f"r, {VISION}", f"r, {MULTI}" if is_first else "")
+    y_label = f"r, {MULTI}" if is_first else ""
+    finish_axes(ax, f"r, {VISION}", y_label, grid="both", n_x=4, n_y=4)
     name = str(test["session_id"])
     title = "all sessions" if name == ALL_SESSIONS else shorten(name, 22)
     ax.set_title(title, fontweight="bold", pad=25)
@@ -319,7 +316,5 @@ def _histograms(
     ax.set_xlim(limits)
     highest = max(1.0, ax.dataLim.y1)
     ax.set_ylim(0, 1.45 * highest if is_first else 1.1 * highest)  # room for the legend
-    few_ticks(ax, 4, 4)
+    finish_axes(ax, "correlation r", "neurons" if is_first else "", n_x=4, n_y=4)
     count_ticks(ax, 4, "y")
-    quiet_grid(ax)
-    label_axes(ax, "correlation r", "neurons" if is_first else "")

@@ -40,7 +40,7 @@ from freegaze.reports.style import (
     PRINT_PX,
     PRINT_TEXT_PX,
     count_ticks,
-    few_ticks,
+    finish_axes,
     label_axes,
     marker_of,
     new_figure,
@@ -365,6 +365,5 @@ def _histogram(
         ax.axvline(value, color=MUTED, linestyle=":", linewidth=0.9)
     ax.set_title(name, pad=2)
     ax.set_ylim(0, max(1.0, 1.1 * heights.max()))
-    few_ticks(ax, 3, 3)
+    finish_axes(ax, n_x=3, n_y=3)
     count_ticks(ax, 3, "y")
-    quiet_grid(ax)

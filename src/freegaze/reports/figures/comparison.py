@@ -8,16 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from freegaze.reports.figures.rows import name_rows
 from freegaze.reports.style import (
     INK,
     MODEL,
-    PAPER,
-    SMALL_PX,
-    few_ticks,
     house_style,
-    label_axes,
     new_figure,
-    quiet_grid,
 )
 
 ROW_PX = 34
@@ -56,14 +52,5 @@ def draw_differences(differences: Sequence[Difference], label: str, width_px: fl
     ax.axvline(0, color=INK, linewidth=0.8)
     ax.hlines(rows, values[:, 1], values[:, 2], color=MODEL, linewidth=2, alpha=0.5)
     ax.plot(values[:, 0], rows, "o", color=MODEL, markersize=6)
-    for row, difference in zip(rows, differences, strict=True):
-        place = ax.get_yaxis_transform()
-        name = ax.text(0.0, row + 0.28, difference.name, transform=place, fontsize=SMALL_PX)
-        name.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 1.5})
-    ax.set_ylim(-0.5, n_rows - 0.2)
-    ax.spines["left"].set_visible(False)
-    few_ticks(ax)
-    ax.set_yticks([])
-    quiet_grid(ax, "x")
-    label_axes(ax, label, "")
+    name_rows(ax, [difference.name for difference in differences], label)
     return figure

@@ -20,7 +20,7 @@ from freegaze.reports.style import (
     PX_PER_INCH,
     SMALL_PX,
     count_ticks,
-    few_ticks,
+    finish_axes,
     house_style,
     label_axes,
     new_figure,
@@ -93,8 +93,7 @@ def draw_contributions(
         ax.axhline(0, color=FAINT, linewidth=0.8)
         ax.tick_params(bottom=False)
         ax.spines["bottom"].set_visible(False)
-        few_ticks(ax, n_y=3)
-        quiet_grid(ax)
+        finish_axes(ax, n_y=3)
     axes[0].set_xlim(places[0] - 0.8, places[-1] + 0.8)
     axes[0].set_xticks([])
     label_bands(axes[-1], bands, places, width_px)

@@ -13,12 +13,11 @@ from freegaze.reports.style import (
     FAINT,
     MODEL,
     TRUTH,
-    few_ticks,
     figure_legend,
+    finish_axes,
     house_style,
     label_axes,
     new_figure,
-    quiet_grid,
 )
 
 
@@ -62,8 +61,7 @@ def plot_displacement(
     if truth is not None:
         ax.plot(angle, truth, marker="s", color=TRUTH, alpha=0.35, label="truth", **dots)
     ax.plot(angle, fitted, marker="o", color=MODEL, alpha=0.45, label="fitted", **dots)
-    few_ticks(ax)
-    quiet_grid(ax, "both")
+    finish_axes(ax, grid="both")
 
 
 @house_style
@@ -94,7 +92,5 @@ def draw_displacement_truth(
     ax.plot(limits, limits, color=FAINT, linewidth=1)
     ax.plot(truth, fitted, "o", color=MODEL, markersize=3, markeredgewidth=0, alpha=0.45)
     ax.set_box_aspect(1)
-    few_ticks(ax)
-    quiet_grid(ax, "both")
-    label_axes(ax, f"true {component} ({unit})", f"fitted {component} ({unit})")
+    finish_axes(ax, f"true {component} ({unit})", f"fitted {component} ({unit})", grid="both")
     return figure

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -17,13 +16,12 @@ from freegaze.reports.style import (
     MUTED,
     SMALL_PX,
     color_of,
-    few_ticks,
     figure_legend,
+    finish_axes,
     house_style,
     label_axes,
     marker_of,
     new_figure,
-    quiet_grid,
 )
 from freegaze.reports.wording import shorten
 
@@ -57,8 +55,7 @@ def draw_lost_tracking(
             label=shorten(", ".join(names[i] for i in columns)),
         )
     ax.set_ylim(bottom=0)
-    _finish(ax)
-    label_axes(ax, "time in the session (min)", "missing (% of bins)")
+    finish_axes(ax, "time in the session (min)", "missing (% of bins)")
     figure_legend(figure, ax, n_columns=1)
     return figure
 
@@ -81,8 +78,7 @@ def draw_loss_by_movement(loss: Mapping[str, Float[np.ndarray, " fifth"]]) -> Fi
             label=f"by |{shorten(name, 16)}|",
         )
     ax.set_ylim(bottom=0)
-    _finish(ax)
-    label_axes(ax, "fifth of bins, least movement first", "eye lost (% of bins)")
+    finish_axes(ax, "fifth of bins, least movement first", "eye lost (% of bins)")
     figure_legend(figure, ax, n_columns=2)
     return figure
 
@@ -118,8 +114,7 @@ def draw_eye_gyro_lag(
         )
     ax.plot(time_s / 60, lag_s * 1000, "o-", color=MODEL, markersize=4)
     ax.set_ylim(-1.5 * red_s * 1000, 1.5 * red_s * 1000)
-    _finish(ax)
-    label_axes(ax, "time in the session (min)", "lag of the eye (ms)")
+    finish_axes(ax, "time in the session (min)", "lag of the eye (ms)")
     return figure
 
 
@@ -132,8 +127,7 @@ def draw_eye_gyro_correlation(
     ax.axhline(0, color=FAINT, linewidth=0.8)
     ax.axvline(0, color=FAINT, linewidth=0.8)
     ax.plot(lags_s * 1000, r_by_lag, color=MODEL)
-    _finish(ax)
-    label_axes(ax, "lag of the eye behind the gyro (ms)", "correlation of velocities (r)")
+    finish_axes(ax, "lag of the eye behind the gyro (ms)", "correlation of velocities (r)")
     return figure
 
 
@@ -164,8 +158,7 @@ def draw_rate_drift(
         lines = ax.plot(time_min, shown[:, has_drift == flag], color=color, linewidth=width)
         if lines:
             lines[0].set_label(f"{word} ({len(lines)})")
-    _finish(ax)
-    label_axes(
+    finish_axes(
         ax, "time in the session (min)", "response / its mean" if is_relative else "response"
     )
     figure_legend(figure, ax, n_columns=2)
@@ -190,8 +183,7 @@ def draw_rates(rate_hz: Float[np.ndarray, " unit"], threshold_hz: float) -> Figu
     )
     ax.plot(np.arange(1, len(shown) + 1), shown, "o", color=MODEL, markersize=3.5)
     ax.set_ylim(bottom=0)
-    _finish(ax)
-    label_axes(ax, "unit, fastest first", "mean rate (Hz)")
+    finish_axes(ax, "unit, fastest first", "mean rate (Hz)")
     return figure
 
 
@@ -205,8 +197,7 @@ def draw_freezes(
     ax.plot(start_s / 60, length_s, "o", color=color_of(0), markersize=4)
     ax.set_xlim(0, duration_s / 60)
     ax.set_ylim(bottom=0)
-    _finish(ax)
-    label_axes(ax, "time in the session (min)", "length of a freeze (s)")
+    finish_axes(ax, "time in the session (min)", "length of a freeze (s)")
     return figure
 
 
@@ -233,8 +224,3 @@ def draw_streams(
     ax.xaxis.set_major_locator(MaxNLocator(5))
     label_axes(ax, "time on the session's clock (min)", "")
     return figure
-
-
-def _finish(ax: Axes) -> None:
-    few_ticks(ax)
-    quiet_grid(ax)

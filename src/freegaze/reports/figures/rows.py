@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from freegaze.reports.style import (
@@ -14,11 +15,9 @@ from freegaze.reports.style import (
     MARKERS,
     PAPER,
     SMALL_PX,
-    few_ticks,
+    finish_axes,
     house_style,
-    label_axes,
     new_figure,
-    quiet_grid,
 )
 
 ROW_PX = 40
@@ -76,20 +75,28 @@ def draw_rows(
             )
     means = [_mean(row.values) for row in rows]
     ax.vlines(means, places - 0.3, places + 0.2, color=INK, linewidth=2, label="mean")
-    for place, row in zip(places, rows, strict=True):
-        name = ax.text(
-            0.0, place + 0.28, row.label, transform=ax.get_yaxis_transform(), fontsize=SMALL_PX
-        )
-        name.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 1.5})
-    ax.set_ylim(-0.5, len(rows) - 0.2)
-    ax.spines["left"].set_visible(False)
-    few_ticks(ax)
-    ax.set_yticks([])
-    quiet_grid(ax, "x")
-    label_axes(ax, label, "")
+    name_rows(ax, [row.label for row in rows], label)
     columns = 2 if width_px < 500 else 4
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
     return figure
+
+
+def name_rows(ax: Axes, names: Sequence[str], label: str) -> None:
+    """Write the name of each row above its marks, in the place of a vertical axis.
+
+    Args:
+        ax: Axes whose rows are at the places n - 1 (top) to 0.
+        names: Names from top to bottom.
+        label: Name of the horizontal axis, with its unit.
+    """
+    for place, name in enumerate(reversed(names)):
+        at = ax.get_yaxis_transform()
+        text = ax.text(0.0, place + 0.28, name, transform=at, fontsize=SMALL_PX)
+        text.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 1.5})
+    ax.set_ylim(-0.5, len(names) - 0.2)
+    ax.spines["left"].set_visible(False)
+    finish_axes(ax, label, grid="x")
+    ax.set_yticks([])
 
 
 def _mean(values: Sequence[float]) -> float:

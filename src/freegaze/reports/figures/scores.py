@@ -18,6 +18,7 @@ from freegaze.reports.style import (
     count_ticks,
     few_ticks,
     figure_legend,
+    finish_axes,
     house_style,
     label_axes,
     marker_of,
@@ -87,10 +88,8 @@ def draw_score_strip(
     ax.vlines(rank, shown.low, shown.high, color=MODEL, linewidth=1.2, alpha=0.45)
     ax.plot(rank, shown.value, "o", color=MODEL, markersize=4.5, label=model)
     ax.set_xlim(0.2, max(len(order), 1) + 0.8)
-    few_ticks(ax)
+    finish_axes(ax, "neuron, best first", label)
     count_ticks(ax, 10)
-    quiet_grid(ax)
-    label_axes(ax, "neuron, best first", label)
     figure_legend(figure, ax, n_columns=4 if width_px > 500 else 2)
     return figure
 

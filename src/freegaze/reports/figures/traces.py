@@ -17,12 +17,10 @@ from freegaze.reports.style import (
     RECORDED,
     SMALL_PX,
     TRUTH,
-    few_ticks,
     figure_legend,
+    finish_axes,
     house_style,
-    label_axes,
     new_figure,
-    quiet_grid,
 )
 
 
@@ -89,9 +87,7 @@ def plot_trace(ax: Axes, trace: Trace, label: str, width_px: float) -> None:
         ax.plot(shown_s[part], trace.predicted[part], color=MODEL, lw=1.5, label=names[2])
     ax.set_xlim(shown_s[0], shown_s[-1] + trace.bin_width_s)
     ax.set_ylim(bottom=min(0.0, float(trace.recorded.min()), float(trace.predicted.min())))
-    few_ticks(ax, n_x=8, n_y=4)
-    quiet_grid(ax)
-    label_axes(ax, "test time (s)", label)
+    finish_axes(ax, "test time (s)", label, n_x=8, n_y=4)
     _mark_parts(ax, trace, 70 * len(shown_s) / width_px)
 
 

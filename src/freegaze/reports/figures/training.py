@@ -13,12 +13,10 @@ from freegaze.reports.style import (
     MUTED,
     SMALL_PX,
     count_ticks,
-    few_ticks,
     figure_legend,
+    finish_axes,
     house_style,
-    label_axes,
     new_figure,
-    quiet_grid,
 )
 
 
@@ -59,9 +57,7 @@ def draw_training(
         color=INK,
     )
     ax.margins(y=0.18)
-    few_ticks(ax)
+    finish_axes(ax, "pass over the training data", loss_label)
     count_ticks(ax, 10)
-    quiet_grid(ax)
-    label_axes(ax, "pass over the training data", loss_label)
     figure_legend(figure, ax, n_columns=2)
     return figure
