@@ -89,8 +89,8 @@ def name_rows(ax: Axes, names: Sequence[str], label: str) -> None:
         names: Names from top to bottom.
         label: Name of the horizontal axis, with its unit.
     """
-    for place, name in enumerate(reversed(names)):
-        at = ax.get_yaxis_transform()
+    at = ax.get_yaxis_transform()
+    for place, name in zip(reversed(range(len(names))), names, strict=True):
         text = ax.text(0.0, place + 0.28, name, transform=at, fontsize=SMALL_PX)
         text.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 1.5})
     ax.set_ylim(-0.5, len(names) - 0.2)
