@@ -19,8 +19,7 @@ Noise = Literal["poisson", "gaussian"]
 SHORT_SIDE_PX = 30
 """Frames are averaged over squares of pixels until their short side would fall below this: 3
 degrees per pixel for a camera of 90 degrees, a quarter cycle of the highest spatial frequencies to
-which mouse V1 responds.
-"""
+which mouse V1 responds."""
 
 SIGMAS = (1 / 8, 1 / 12.7, 1 / 20)
 """Envelopes to start from, as shares of the frame's width: 6 to 15 degrees of a camera's 120."""
