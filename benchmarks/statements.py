@@ -1,0 +1,146 @@
+"""Statements of two versions of the package: kept, gone, and new, the new ones by feature.
+
+    git worktree add ../old 9655ccf
+    python benchmarks/statements.py ../old/src src
+
+A statement is a node of the syntax tree; docstrings do not count. It is kept if the old version has
+the same statement anywhere. New statements of the files and functions in ``FEATURES`` belong to a
+new feature. All other new statements replace old code, so that "code that existed" is the number of
+kept and of replacing statements. A renamed variable or a reworded message makes a statement new.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+FEATURES = {
+    "bench of encoders": ("studies/", "cli/bench.py"),
+    "encoder local_energy": (
+        *("models/parts/energy_", "models/local_energy.py", "nn/local_energies.py"),
+        *("nn/lagged_ridge.py", "nn/gained_response.py", "dataset/folds.py"),
+    ),
+    "readout pooled": ("nn/pooled.py",),
+    "pynapple": ("recording/pynapple_objects.py",),
+    "units": ("recording/units.py",),
+    "plausible values and times": (
+        *("quality/plausibility.py", "reports/figures/quality.py:draw_streams"),
+        "reports/sections/quality.py:_streams",
+    ),
+    "tests by chance": (
+        *("metrics/alignment_tests.py", "metrics/whitening.py"),
+        *("evaluation/chance.py:_longest_shift", "metrics/nulls.py:equal_trials"),
+    ),
+    "sensors, clocks, lens": (
+        *("sources/sensors/", "sources/lab_files/sensor", "sources/lab_files/top_view.py"),
+        *("sources/lab_files/eye_points.py", "sources/lab_files/clocks.py"),
+    ),
+    "kinds of laboratory files": ("sources/lab_files/", "files/kinds.py", "sources/gray.py"),
+    "kinds of NWB files": ("sources/nwb/",),
+    "streams with gaps and gains of clocks": ("sources/alignment/",),
+    "left out neurons, examples": (
+        *("sources/source.py:_without_neurons", "sources/source.py:write_example"),
+    ),
+    "compression filters": (
+        *("files/hdf5.py:check_dataset", "files/hdf5.py:_undecodable"),
+        *("files/hdf5.py:_added_filters", "files/hdf5.py:_filter_name"),
+    ),
+    "code of the user's own": (
+        *("plugins.py", "runs/own_code.py", "entries.py", "training/losses.py:_checked"),
+        *("cli/train.py:_loss_to_resume", "cli/train.py:_known"),
+    ),
+    "functions in Python": ("workflow.py", "runs/recordings.py:source_of"),
+    "settings as pages": ("config_table.py", "cli/schema.py", "cli/listing.py"),
+    "rows, states and duration of a grid": (
+        *("paper/duration.py", "paper/result.py:state_frame", "cli/reproduce.py:_print_status"),
+    ),
+    "parts of an explanation": (
+        *("explanation/explain.py:named_parts", "explanation/explain.py:missing_parts"),
+        *("explanation/explain.py:_merged", "explanation/explain.py:_compute"),
+        "reports/sections/neuron.py:_missing",
+    ),
+    "truth in explain and report": (
+        *("explanation/truth.py", "reports/figures/truth.py"),
+        *("reports/sections/truth.py:_explained_panels", "reports/sections/truth.py:_tests"),
+    ),
+    "functions that are not differentiable": ("models/callables.py:require_derivatives",),
+    "white noise": ("simulation/white_noise.py",),
+    "condition mean, prediction files": (
+        *("evaluation/condition_mean.py", "evaluation/prediction_files.py"),
+        *("evaluation/score_predictions.py:score_beside", "evaluation/repeats.py:trial_positions"),
+        "evaluation/score_predictions.py:_replace_rates",
+    ),
+    "paired differences in the report": (
+        *("evaluation/compare.py:compare_with_baselines", "reports/sections/scores.py:_paired"),
+        "reports/sections/fields.py:_opacity",
+    ),
+    "switch between fast and plain": ("nn/cores.py:set_fast", "nn/fast/dropout.py:"),
+    "devices that are absent": ("nn/device.py",),
+    "templates": (
+        *("paper/figures/_template.py", "reports/sections/_template.py", "models/_template.py"),
+        *("sources/_template.py", "metrics/_template.py"),
+    ),
+}
+"""Beginnings of paths, and ``FILE:FUNCTION``, of features, relative to the package."""
+
+
+def statements(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (name of the outermost function or class, text of the statement) of a file."""
+    for top in ast.parse(path.read_text()).body:
+        name = getattr(top, "name", "")
+        for node in ast.walk(top):
+            if isinstance(node, ast.stmt) and not _is_docstring(node):
+                yield name, _text(node)
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)
+
+
+def _text(node: ast.stmt) -> str:
+    """Return a statement without the statements within it; of an import only the names."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return "import " + ", ".join(alias.name for alias in node.names)
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return f"{type(node).__name__} {node.name}"
+    return ast.unparse(node).split("\n")[0]
+
+
+def feature_of(file: str, function: str) -> str | None:
+    """Return the feature that a new statement belongs to, ``None`` for code that existed."""
+    place = f"{file}:{function}"
+    for feature, places in FEATURES.items():
+        if any(place == own if ":" in own else file.startswith(own) for own in places):
+            return feature
+    return None
+
+
+def main(old: Path, new: Path) -> None:
+    """Print the numbers."""
+    left = Counter(text for path in old.rglob("*.py") for _, text in statements(path))
+    n_old, n_kept, n_replacing = left.total(), 0, 0
+    features: Counter[str] = Counter()
+    for path in sorted(new.rglob("*.py")):
+        file = str(path.relative_to(new))
+        for function, text in statements(path):
+            if left[text]:
+                left[text] -= 1
+                n_kept += 1
+            elif feature := feature_of(file, function):
+                features[feature] += 1
+            else:
+                n_replacing += 1
+    n_new = n_kept + n_replacing + features.total()
+    print(f"{n_old} statements before, {n_new} now")
+    print(f"code that existed: {n_kept} kept, {left.total()} gone, {n_replacing} in their place")
+    print(f"code that existed: {n_kept + n_replacing} statements now, of {n_old}")
+    print(f"new features: {features.total()} statements")
+    for feature, n in features.most_common():
+        print(f"{n:6} {feature}")
+
+
+if __name__ == "__main__":
+    main(*(Path(argument) / "freegaze" for argument in sys.argv[1:3]))
