@@ -19,6 +19,12 @@ from pathlib import Path
 
 FEATURES = {
     "bench of encoders": ("studies/", "cli/bench.py"),
+    "cross-validation, controls, multiplicity": (
+        *("evaluation/fold_scores.py", "evaluation/controls.py", "evaluation/multiplicity.py"),
+        *("metrics/false_discovery.py", "explanation/stability.py"),
+    ),
+    "splits by stimulus": ("dataset/stimuli.py", "dataset/splits.py"),
+    "xarray": ("xarray_objects.py", "evaluation/xarray_objects.py", "fitted/xarray_objects.py"),
     "encoder local_energy": (
         *("models/parts/energy_", "models/local_energy.py", "nn/local_energies.py"),
         *("nn/lagged_ridge.py", "nn/gained_response.py", "dataset/folds.py"),
