@@ -221,3 +221,49 @@ def test_features_are_standardized_as_all_at_once(n_features):
     features = raw.features(torch.from_numpy((signals - center) / scale)).numpy()
     np.testing.assert_allclose(fitted.feature_center, features.mean(0), atol=1e-6)
     np.testing.assert_allclose(fitted.feature_scale, features.std(0), rtol=1e-5)
+
+
+def test_a_heading_is_interpolated_the_short_way_and_enters_as_cosine_and_sine():
+    recording = recording_with({"yaw": [350, 359, np.nan, 1, 10], "speed": [1, 2, 3, 4, 5]})
+    assert resolve_features(["yaw", "speed*yaw"], recording.behavior_names) == (
+        *("cos_yaw", "sin_yaw"),
+        *("speed*cos_yaw", "speed*sin_yaw"),
+    )
+    known = np.radians([350, 359, 0, 1, 10])
+    found = raw(recording, ["cos_yaw", "sin_yaw", "speed*sin_yaw"])
+    np.testing.assert_allclose(found[:, 0], np.cos(known), atol=1e-6)
+    np.testing.assert_allclose(found[:, 1], np.sin(known), atol=1e-6)
+    np.testing.assert_allclose(found[:, 2], np.arange(1, 6) * np.sin(known), atol=1e-6)
+
+
+def test_a_heading_turns_the_short_way_per_second():
+    recording = recording_with({"yaw": [350, 359, 3, 1, 10]})
+    np.testing.assert_allclose(raw(recording, ["d_yaw"])[:, 0], [0, 18, 8, -4, 18])
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.floats(-1e3, 1e3), min_size=4, max_size=30), st.integers(1, 4))
+def test_a_heading_means_the_same_a_turn_later(angles, turns):
+    one = recording_with({"yaw": angles})
+    other = recording_with({"yaw": [a + 360 * turns for a in angles]})
+    names = ["cos_yaw", "sin_yaw"]
+    np.testing.assert_allclose(raw(one, names), raw(other, names), atol=1e-3)
+
+
+def test_lost_headings_are_zero_where_that_is_asked_for():
+    recording = recording_with({"yaw": [350, np.nan, 10, 20]})
+    found = raw(recording, ["cos_yaw", "sin_yaw"], nan_policy="zero")
+    assert found[1].tolist() == [0, 0]
+
+
+def test_a_heading_in_radians_turns_at_two_pi():
+    degrees = recording_with({"yaw": [350, 359, np.nan, 1, 10]})
+    radians = replace(degrees, behavior=np.radians(degrees.behavior), behavior_units=("rad",))
+    np.testing.assert_allclose(
+        raw(radians, ["cos_yaw", "sin_yaw"]), raw(degrees, ["cos_yaw", "sin_yaw"]), atol=1e-5
+    )
+
+
+def test_tracked_bins_of_a_heading():
+    recording = recording_with({"yaw": [350, np.nan, 10, 20]})
+    assert tracked_bins(recording, ["sin_yaw"]).tolist() == [True, False, True, True]

@@ -228,6 +228,16 @@ def test_eye_gyro_works_with_lost_tracking_and_segments():
     assert check.value == pytest.approx(2, abs=0.3)
 
 
+def test_eye_gyro_grades_the_sign_of_theta():
+    columns = eye_and_gyro(0.5, 6 * MINUTE)
+    assert check_eye_gyro(record(6 * MINUTE, columns)).status == "green"
+    turned = {**columns, "theta": -columns["theta"]}
+    check = check_eye_gyro(record(6 * MINUTE, turned))
+    assert check.status == "red"
+    assert "opposite sign" in check.sentence
+    assert (check.data["r"] > 0.3).all()
+
+
 def test_eye_gyro_without_a_relation_is_doubtful():
     rng = np.random.default_rng(6)
     columns = {"gz": rng.normal(size=3 * MINUTE), "theta": rng.normal(size=3 * MINUTE)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -36,8 +36,8 @@ class BehaviorTransform:
     Args:
         feature_names: Features in the encoder's order.
         nan_policy: Replacement of lost tracking: ``zero`` (raw 0; Q3), ``interpolate``
-            (linear within a segment, nearest at its ends), ``mask`` (as interpolate, and windows
-            that touch a lost bin are not used for training).
+            (linear within a segment, an angle the short way round, nearest at its ends),
+            ``mask`` (as interpolate, and windows that touch a lost bin are not used for training).
         derivative: ``gap_aware``: difference to the bin before, per second, 0 at a segment's first
             bin and unknown beside lost tracking; ``paper``: difference per bin of the filled
             column, from 0 at the first bin (Q4, Q5).
@@ -232,12 +232,43 @@ def _filled_signals(
     for i, name in enumerate(names):
         column, is_derivative = source_column(name, recording.behavior_names)
         values = _column(recording, column)
+        period = _period(recording, column)
+        wave = None if name == column else {"cos_": np.cos, "sin_": np.sin}.get(name[:4])
         for segment in recording.segments:
             part = slice(segment.start, segment.stop)
-            out[part, i] = _segment_signal(
-                values[part], is_derivative, nan_policy, derivative, recording.bin_width_s
-            )
+            x = values[part] if period is None else _unwrap(values[part], period)
+            if wave is not None and period is not None:
+                out[part, i] = _fill_angle(x, wave, 2 * np.pi / period, nan_policy)
+            else:
+                out[part, i] = _segment_signal(
+                    x, is_derivative, nan_policy, derivative, recording.bin_width_s
+                )
     return out
+
+
+def _period(recording: Recording, column: str) -> float | None:
+    """Return the turn of an angle that wraps around, in its unit; ``None`` for other columns."""
+    if column not in recording.behavior_names or not find_column(column).is_circular:
+        return None
+    unit = recording.behavior_units[recording.behavior_names.index(column)]
+    return 2 * np.pi if unit.startswith("rad") else 360.0
+
+
+def _unwrap(x: np.ndarray, period: float) -> np.ndarray:
+    """Continue an angle beyond a turn, so that known neighbors are less than half a turn apart."""
+    known = np.isfinite(x)
+    out = x.copy()
+    out[known] = np.unwrap(x[known], period=period)
+    return out
+
+
+def _fill_angle(
+    x: np.ndarray, wave: Callable[[np.ndarray], np.ndarray], radians: float, nan_policy: NanPolicy
+) -> np.ndarray:
+    """Return the cosine or sine of an unwrapped angle; under ``zero`` a lost one has 0."""
+    if nan_policy == "zero":
+        return _fill(wave(x * radians), nan_policy)
+    return wave(_fill(x, nan_policy) * radians)
 
 
 def _column(recording: Recording, name: str) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from freegaze.dataset.features import expand_sets
+from freegaze.dataset.features import expand_sets, unroll_circular
 from freegaze.errors import ConfigError
 from freegaze.recording.recording import ResponseKind
 
@@ -41,7 +41,12 @@ class EncoderDims:
         Raises:
             ConfigError: If a feature is missing.
         """
-        names = expand_sets(features, self.recorded or self.behavior_names)
+        recorded = self.recorded or self.behavior_names
+        names = [
+            part
+            for name in expand_sets(features, recorded)
+            for part in ([name] if name in self.behavior_names else unroll_circular(name, recorded))
+        ]
         missing = [name for name in names if name not in self.behavior_names]
         if missing:
             raise ConfigError(

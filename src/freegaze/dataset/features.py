@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 from freegaze.errors import ConfigError
-from freegaze.recording.columns import COLUMNS, needed_columns
+from freegaze.recording.columns import COLUMNS, find_column, needed_columns
 from freegaze.registry import nearest_names
 
 ORIG = tuple(column.name for column in COLUMNS if column.is_in_sets)
@@ -16,6 +16,9 @@ DERIVATIVES = tuple(f"d_{name}" for name in ORIG[1:])
 def _with_products(names: Sequence[str]) -> tuple[str, ...]:
     return (*names, *(f"{a}*{b}" for a, b in combinations(names, 2)))
 
+
+CIRCULAR = ("cos_", "sin_")
+"""Beginnings of the names of the two signals that an angle is to an encoder."""
 
 FEATURE_SETS: dict[str, tuple[str, ...]] = {
     "orig": ORIG,
@@ -41,7 +44,7 @@ def resolve_features(spec: str | Sequence[str], recorded: Sequence[str]) -> tupl
         recorded: Behavior columns that the data holds.
 
     Returns:
-        Feature names in order, each once.
+        Feature names in order, each once; an angle that wraps around is two, its cosine and sine.
 
     Raises:
         ConfigError: If a name needs a column that was not recorded.
@@ -49,8 +52,14 @@ def resolve_features(spec: str | Sequence[str], recorded: Sequence[str]) -> tupl
     Example:
         >>> resolve_features(["S", "speed*d_theta"], ["speed", "theta", "pupil_radius"])
         ('speed', 'pupil_radius', 'd_pupil_radius', 'speed*d_theta')
+        >>> resolve_features(["speed*yaw"], ["speed", "yaw"])
+        ('speed*cos_yaw', 'speed*sin_yaw')
     """
-    names = expand_sets(spec, recorded)
+    names = tuple(
+        dict.fromkeys(
+            part for name in expand_sets(spec, recorded) for part in unroll_circular(name, recorded)
+        )
+    )
     for name in names:
         for signal in factors(name):
             _require_column(signal, name, recorded)
@@ -62,6 +71,29 @@ def expand_sets(spec: str | Sequence[str], recorded: Sequence[str]) -> tuple[str
     items = (spec,) if isinstance(spec, str) else spec
     sets = {**FEATURE_SETS, "recorded": tuple(recorded)}
     return tuple(dict.fromkeys(name for item in items for name in sets.get(item, (item,))))
+
+
+def unroll_circular(feature: str, recorded: Sequence[str]) -> tuple[str, ...]:
+    """Replace each angle that wraps around by its cosine and its sine.
+
+    Args:
+        feature: A column, a derivative, or a product of two of them.
+        recorded: Behavior columns that the data holds; a recorded ``cos_yaw`` is taken as it is.
+
+    Returns:
+        The features, which are one feature without such an angle.
+
+    Example:
+        >>> unroll_circular("yaw", ["yaw"]), unroll_circular("d_yaw", ["yaw"])
+        (('cos_yaw', 'sin_yaw'), ('d_yaw',))
+    """
+    parts = [
+        [f"{wave}{signal}" for wave in CIRCULAR]
+        if signal in recorded and find_column(signal).is_circular
+        else [signal]
+        for signal in factors(feature)
+    ]
+    return tuple("*".join(chosen) for chosen in product(*parts))
 
 
 def factors(feature: str) -> tuple[str, ...]:
@@ -87,10 +119,13 @@ def base_signals(features: Sequence[str]) -> tuple[str, ...]:
 def source_column(signal: str, recorded: Sequence[str]) -> tuple[str, bool]:
     """Return a signal's recorded column, and whether the signal is that column's derivative.
 
-    A recorded column whose own name starts with ``d_`` is taken as it is.
+    A recorded column whose own name starts with ``d_`` is taken as it is. ``cos_yaw`` and
+    ``sin_yaw`` are of the column ``yaw``.
     """
     if signal in recorded:
         return signal, False
+    if signal.startswith(CIRCULAR) and find_column(signal[4:]).is_circular:
+        return signal[4:], False
     return signal.removeprefix("d_"), signal.startswith("d_")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.optimize import brentq
 
 from freegaze.errors import DataError
 from freegaze.fitted.encoder import FittedEncoder
@@ -20,7 +21,8 @@ class DisplacementFit:
 
     Args:
         aligned: True displacement (x px, y px, angle deg) in the estimate's own frame, (time, 3).
-        rotation_deg: The common rotation that was applied to the true one.
+        rotation_deg: The common rotation that was applied to the true one: about the mean position,
+            and added to the angle.
         shift_px: The common shift (x, y) that was applied after it.
         slope: Of the estimate on the aligned truth, for x, y and angle; 1 is perfect.
         rms: Root mean square of estimate minus aligned truth, for x, y (px) and angle (deg).
@@ -63,11 +65,11 @@ def compare_displacement(
     if is_tracked.sum() < 3:
         raise DataError(f"comparing displacements needs 3 tracked bins, got {is_tracked.sum()}")
     ours, truth = estimated[is_tracked], true[is_tracked]
-    turn = _rotation(truth[:, :2] - truth[:, :2].mean(0), ours[:, :2] - ours[:, :2].mean(0))
+    turn = _common_turn(ours, truth)
     cos, sin = np.cos(turn), np.sin(turn)
     turned = true[:, :2] @ np.array([[cos, sin], [-sin, cos]])
     shift = ours[:, :2].mean(0) - turned[is_tracked].mean(0)
-    angle = true[:, 2] + (ours[:, 2] - truth[:, 2]).mean()
+    angle = true[:, 2] + np.degrees(turn)
     aligned = np.column_stack([turned + shift, angle])
     rows = aligned[is_tracked]
     slopes = [float(np.polyfit(rows[:, i], ours[:, i], 1)[0]) for i in range(3)]
@@ -109,6 +111,30 @@ def displacement_against_truth(
     return fits
 
 
-def _rotation(a: np.ndarray, b: np.ndarray) -> float:
-    """Angle that turns centered points ``a`` best onto ``b``: Kabsch's problem in the plane."""
-    return float(np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a * b).sum()))
+def _common_turn(ours: np.ndarray, truth: np.ndarray) -> float:
+    """Fit the one rotation (radians) of positions and angles together, by least squares.
+
+    Turning the retina turns all positions about their mean and adds to all angles. Pixels are
+    weighted by the spread of the true positions, degrees by the spread of the true angles, so that
+    neither unit decides; the smaller of both spreads is at least a thousandth of the larger.
+    """
+    a, b = (points[:, :2] - points[:, :2].mean(0) for points in (truth, ours))
+    cross = np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a * b).sum())
+    offset = np.radians((ours[:, 2] - truth[:, 2]).mean())
+    spread_px = np.sqrt((a**2).sum(1).mean())
+    if spread_px == 0:
+        return float(offset)
+    spread_rad = max(np.radians(truth[:, 2].std()), 1e-3)
+    length = np.hypot((a * b).sum(), (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / len(a)
+
+    def slope(turn: float) -> float:
+        positions = length * np.sin(turn - cross) / spread_px**2
+        return positions + (turn - offset) / spread_rad**2
+
+    low, high = sorted((offset, offset + _wrapped(cross - offset)))
+    return float(low) if low == high else float(brentq(slope, low, high))
+
+
+def _wrapped(angle: float) -> float:
+    """Return an angle in radians between minus and plus half a turn."""
+    return (angle + np.pi) % (2 * np.pi) - np.pi

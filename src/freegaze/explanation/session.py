@@ -13,6 +13,7 @@ from torch import Tensor
 from freegaze.contiguous import run_ids
 from freegaze.dataset.batches import sequence_chunks
 from freegaze.dataset.behavior import fit_behavior_transform
+from freegaze.dataset.features import unroll_circular
 from freegaze.dataset.windows import input_bins
 from freegaze.files.pieces import Arrays, Pieces
 from freegaze.fitted.encoder import FittedEncoder
@@ -90,17 +91,25 @@ class ExplainedSession:
         return self.encoder.split(self.recording).bins("train")
 
     @cached_property
-    def recorded_signals(self) -> Float[np.ndarray, "time column"]:
-        """All recorded behavior columns, standardized over training bins, without gaps."""
+    def recorded_signals(self) -> dict[str, Float[np.ndarray, " time"]]:
+        """Recorded columns by name, standardized over training bins, without gaps.
+
+        An angle that wraps around is two signals, its cosine and sine. A column that is lost in all
+        training bins is 0.
+        """
         recording, names = self.recording, self.recording.behavior_names
+        signals = {part: name for name in names for part in unroll_circular(name, names)}
         known = tuple(
-            n for n in names if np.isfinite(recording.column(n)[self.training_bins]).any()
+            signal
+            for signal, name in signals.items()
+            if np.isfinite(recording.column(name)[self.training_bins]).any()
         )
-        transform = fit_behavior_transform(recording, known, self.training_bins)
-        out = np.zeros((recording.n_bins, len(names)), dtype=np.float32)
-        place = [names.index(name) for name in transform.signal_names]
-        out[:, place] = transform.signals(recording)
-        return out
+        values = fit_behavior_transform(recording, known, self.training_bins).signals(recording)
+        lost = np.zeros(recording.n_bins, dtype=np.float32)
+        return {
+            signal: values[:, known.index(signal)] if signal in known else lost
+            for signal in signals
+        }
 
     def sample(self, role: str, n: int, seed: int) -> Integer[np.ndarray, " window"]:
         """Draw target bins of a role, in order of time; all of them if there are no more."""

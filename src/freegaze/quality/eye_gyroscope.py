@@ -56,7 +56,7 @@ class EyeGyroLags:
 
 
 def check_eye_gyro(recording: Recording) -> Check:
-    """Correlate horizontal eye velocity with yaw velocity, minute by minute.
+    """Correlate horizontal eye velocity with yaw velocity, minute by minute, and grade the sign.
 
     A lag is positive where the eye follows the gyro. Data: ``time_s``, ``lag_s`` and ``r``
     (n_windows,), NaN in windows that are not used; ``lags_s`` and ``r_by_lag`` (n_lags,) over the
@@ -82,6 +82,13 @@ def check_eye_gyro(recording: Recording) -> Check:
             f"differ by more than {MAX_LAG_S:g} s, a column is wrong, or the eye is badly tracked."
         )
         return EYE_GYRO.doubt(sentence, **data)
+    if found.r > 0:
+        sentence = (
+            f"theta or gz has the opposite sign: eye and head turn to the same side (r = "
+            f"{found.r:.2f}), but the eye counters the head. Gaze shifts, which add both, come out "
+            "about twice as often; negate theta or gz where the recording is written."
+        )
+        return EYE_GYRO.fault(sentence, **data)
     sentence = (
         f"The eye follows the gyro by {found.lag_s * 1e3:.0f} ms (r = {found.r:.2f}), and "
         f"the lag drifts by {drift_s * 1e3:.0f} ms over the session."

@@ -38,6 +38,10 @@ class Scale:
         """Return the check as amber without a number, where its value cannot be measured."""
         return Check(**vars(self), status="amber", value=np.nan, sentence=sentence, data=data)
 
+    def fault(self, sentence: str, **data: np.ndarray) -> Check:
+        """Return the check as red without a number, where something is certainly wrong."""
+        return Check(**vars(self), status="red", value=np.nan, sentence=sentence, data=data)
+
     def not_available(self, sentence: str) -> Check:
         """Return the check as not available, with the reason."""
         return Check(**vars(self), status="not available", value=np.nan, sentence=sentence)

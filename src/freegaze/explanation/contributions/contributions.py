@@ -13,6 +13,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 from torch.nn import functional as F
 
+from freegaze.dataset.features import unroll_circular
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.contributions.groups import (
     NO,
@@ -149,11 +150,18 @@ class _Predictors:
 
     def _groups(self) -> dict[str, Float[np.ndarray, "window column"]]:
         names = self.session.recording.behavior_names
-        signals = self.session.recorded_signals.astype(np.float64)
-        smooth = {name: self._recent(signals[:, i], BEHAVIOR_BINS) for i, name in enumerate(names)}
+        signals = self.session.recorded_signals
+        smooth = {
+            name: self._recent(signal.astype(np.float64), BEHAVIOR_BINS)
+            for name, signal in signals.items()
+        }
+        grouped = {
+            group: [signal for column in columns for signal in unroll_circular(column, names)]
+            for group, columns in grouped_columns(names).items()
+        }
         return {
-            group: np.column_stack([signal_columns(smooth[column]) for column in columns])
-            for group, columns in join_collinear(grouped_columns(names), smooth).items()
+            group: np.column_stack([signal_columns(smooth[name]) for name in columns])
+            for group, columns in join_collinear(grouped, smooth).items()
         }
 
     def _scene(self) -> list[np.ndarray]:
