@@ -86,7 +86,8 @@ def test_recorded_signals_have_no_gaps_and_a_column_lost_in_training_is_flat() -
     behavior[:200, 2] = np.nan  # phi, in all training bins
     recording = replace(recording, behavior=behavior)
     session = ExplainedSession(fake_fit([recording]), recording)
-    signals = session.recorded_signals
+    assert list(session.recorded_signals) == list(recording.behavior_names)
+    signals = np.column_stack(list(session.recorded_signals.values()))
     training = session.encoder.split(recording).bins("train")
     assert np.isfinite(signals).all()
     assert (signals[:, 2] == 0).all()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from freegaze.errors import DataError
 from freegaze.fitted.encoder import FittedEncoder
@@ -131,8 +131,8 @@ def _common_turn(ours: np.ndarray, truth: np.ndarray) -> float:
         positions = length * np.sin(turn - cross) / spread_px**2
         return positions + (turn - offset) / spread_rad**2
 
-    low, high = sorted((offset, offset + _wrapped(cross - offset)))
-    return float(low) if low == high else float(brentq(slope, low, high))
+    low, high = sorted((float(offset), float(offset + _wrapped(cross - offset))))
+    return low if low == high else root_scalar(slope, bracket=(low, high)).root
 
 
 def _wrapped(angle: float) -> float:
