@@ -353,3 +353,44 @@ def test_constant_predictors_are_not_tested() -> None:
     assert np.isnan([speed.p, speed.least_p]).all()
     assert not vision.untested
     assert np.isfinite(pupil.p)
+
+
+@pytest.mark.parametrize(
+    ("n_runs", "minutes", "tau_s"),
+    [
+        (100, 20, 30.0),
+        *(
+            pytest.param(2000, minutes, tau_s, marks=pytest.mark.slow)
+            for minutes in (10, 20, 40, 60)
+            for tau_s in (5.0, 30.0, 300.0)
+        ),
+    ],
+)
+def test_unrelated_slow_behavior_is_no_discovery(n_runs: int, minutes: int, tau_s: float) -> None:
+    """At most the level, plus two standard errors; two groups and both together.
+
+    The bound without shifts below 60 s gave .01 to .05 at .0021 over 40 minutes.
+    """
+    n, p = int(60 * minutes / WIDTH_S), []
+    phase = np.arange(n) // 240 % 3
+    for seed in range(n_runs):
+        rng = np.random.default_rng(seed)
+        response, speed, pupil = (slow(rng, n, tau_s / WIDTH_S) for _ in range(3))
+        data = ContributionData(
+            responses=response,
+            drive=np.ones(n),
+            groups={"speed": signal_columns(speed), "pupil": signal_columns(pupil)},
+            nuisance=np.empty((n, 0)),
+            is_training=phase < 2,
+            is_test=phase == 2,
+            family="gaussian",
+            bin_width_s=WIDTH_S,
+        )
+        found = neuron_contributions(data)
+        assert found.behavior is not None
+        p.append([found.behavior.p, found.groups[1].p])
+    least = found.behavior.least_p
+    for test in np.array(p).T:
+        for level in (least, 0.01, 0.05):
+            allowed = level + 2 * np.sqrt(level * (1 - level) / n_runs)
+            assert (test <= level + 1e-12).mean() <= allowed, level
