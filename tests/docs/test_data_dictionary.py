@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from config_trees import all_configs
 from freegaze.recording.columns import COLUMNS
 from freegaze.recording.recording import Recording
+from freegaze.sources.lab_files.config import SessionConfig
 from freegaze.sources.niell import niell2p, niell2022
 from freegaze.sources.sensorium import layout as sensorium_layout
 from freegaze.sources.sensorium import source as sensorium
@@ -86,3 +88,11 @@ def test_tiers_have_the_roles_they_are_said_to_have():
     rows = re.findall(r"^\| (`[^|]+`) \| (train|validation|test) \|$", PLACES, re.MULTILINE)
     said = {tier: role for tiers, role in rows for tier in re.findall(r"`([^`]+)`", tiers)}
     assert said == sensorium.TIER_ROLES
+
+
+def test_every_key_of_laboratory_files_is_described():
+    page = (PAGE.parent / "sources.md").read_text()
+    section = page.split("### Keys")[1].split("### ")[0]
+    described = set(re.findall(r"`([a-z_]+)`", section)) | {"kind"}
+    keys = {name for config in all_configs(SessionConfig) for name in config.model_fields}
+    assert keys <= described, keys - described

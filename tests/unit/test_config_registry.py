@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field
 from freegaze.config import StrictConfig, build_config, config_hash, dump_yaml, read_config
 from freegaze.errors import ConfigError, RegistryError
 from freegaze.registry import Registry
+from freegaze.runs.config import RunConfig
 
 
 class Inner(StrictConfig):
@@ -263,3 +264,9 @@ def test_aliases_cannot_fill_the_memory(text, tmp_path):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(ConfigError, match="anchors unfold"):
         read_config(Nested, tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize("name", [["train"], 3, None])
+def test_a_model_has_a_name(name: object):
+    with pytest.raises(ConfigError, match="model.name must be a name"):
+        build_config(RunConfig, {"model": {"name": name}}, where="run")

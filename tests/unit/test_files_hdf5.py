@@ -198,3 +198,19 @@ def test_a_library_that_hangs_or_crashes_is_told(program, message, opener, tmp_p
     with pytest.raises(DataError, match=message) as caught:
         opener(path)
     assert "\n" not in str(caught.value)
+
+
+def test_filters_of_hdf5plugin_are_found_and_others_named(tmp_path: Path):
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    values = np.arange(1000.0)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("a", data=values, **hdf5plugin.Blosc())
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_chunk((10,))
+        plan.set_filter(32099, h5py.h5z.FLAG_OPTIONAL, ())
+        space = h5py.h5s.create_simple((10,))
+        h5py.h5d.create(file.id, b"b", h5py.h5t.IEEE_F64LE, space, plan)
+    with Hdf5Reader(tmp_path / "a.h5") as reader:
+        np.testing.assert_array_equal(reader.read("a"), values)
+        with pytest.raises(DataError, match="filter 32099.*--upgrade hdf5plugin"):
+            reader.read("b")

@@ -19,6 +19,7 @@ from freegaze.quality.behavior import (
 from freegaze.quality.checks import CHECKS, check_quality
 from freegaze.quality.eye_gyroscope import check_eye_gyro
 from freegaze.quality.grades import Scale, longest_run, runs
+from freegaze.quality.sensors import check_sensors
 from freegaze.quality.summary import summarize
 from freegaze.quality.units import (
     check_duplicates,
@@ -420,3 +421,30 @@ def test_summary_of_trials_of_fluorescence():
     assert "median_rate_hz" not in summary["responses"]
     assert summary["annotations"]["stimulus_direction_deg"] == {"shape": [480], "dtype": "float64"}
     assert summary["segments"]["roles"].keys() == {"train", "validation", "test"}
+
+
+def with_alignment(streams: list[dict], **provenance) -> Recording:
+    alignment = {"start_s": 0.0, "stop_s": 100.0, "streams": streams, **provenance}
+    return replace(record(2000), provenance={"alignment": alignment})
+
+
+@pytest.mark.parametrize(
+    ("quality", "value", "status"),
+    [
+        ({"gravity_g": 1.05, "gain_up": float("nan"), "bias": 9.0}, 0.5, "green"),
+        ({"gravity_g": 1.2}, 1.5, "amber"),
+        ({"gravity_g": 0.6}, 2.5, "red"),
+        ({"r": 0.97, "share_tracked": 0.5}, 1.5, "amber"),
+    ],
+)
+def test_quality_numbers_of_sensors(quality: dict[str, float], value: float, status: str):
+    found = check_sensors(with_alignment([], quality={"behavior.head": quality}))
+    assert (found.value, found.status) == (pytest.approx(value), status)
+    assert "behavior.head" in found.sentence
+
+
+def test_residuals_of_sync_pulses():
+    recording = record(2000).with_provenance(clocks={"video": {"residual_ms": 11.0}})
+    found = check_sensors(recording)
+    assert found.status == "red"
+    assert "residual_ms of the clock of video" in found.sentence

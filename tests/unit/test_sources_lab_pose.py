@@ -15,7 +15,7 @@ import pytest
 from freegaze.errors import DataError, DataWarning, ShapeError
 from freegaze.sources.alignment.streams import SampleStream
 from freegaze.sources.lab_files.config import DeepLabCutConfig, SleapConfig
-from freegaze.sources.lab_files.eye_points import read_pupil
+from freegaze.sources.lab_files.eye_points import read_pupil, times_of_frames
 
 N_FRAMES, N_POINTS, RATE_HZ = 40, 6, 20.0
 NAMES = [f"p{i}" for i in range(N_POINTS)]
@@ -258,3 +258,19 @@ def test_a_sleap_file_may_begin_with_a_later_frame(tmp_path: Path):
     frames = np.arange(12, N_FRAMES)
     write_sleap(tmp_path / "a.h5", circle(frames)[None], ["mouse"])
     check(read(tmp_path, "a.h5", SleapConfig, first_frame=12), frames)
+
+
+@pytest.mark.parametrize("surplus", ["last", "first"])
+def test_numbered_frames_without_a_time(surplus: str, tmp_path: Path):
+    """Frames 0..9 without 4 and 5; the movie's times lack two at one end."""
+    frames = np.r_[0:4, 6:10]
+    config = {"file": "eye.csv", "timestamps": "t.txt", "surplus": surplus}
+    stream = DeepLabCutConfig(**config)
+    times = np.arange(8) / 10
+    np.savetxt(tmp_path / "t.txt", times)
+    with pytest.warns(DataWarning, match="2 are left out"):
+        found, rows = times_of_frames(stream, frames, tmp_path, tmp_path / "eye.csv")
+    taken = frames[rows]
+    first = 2 if surplus == "first" else 0
+    assert taken.tolist() == [f for f in frames if first <= f < first + 8]
+    np.testing.assert_allclose(found, times[taken - first])

@@ -119,3 +119,14 @@ def test_errors_get_the_file_name_once():
     for inner in ("wrong", "file.npz: wrong"):
         with pytest.raises(ShapeError, match=r"^file\.npz: wrong$"), errors_name("file.npz"):
             raise ShapeError(inner)
+
+
+@pytest.mark.parametrize("name", ["eyeDLC.csv", "world.mp4", "F.npy", "sorted", "suite2p"])
+def test_parts_of_a_recording_ask_for_a_yaml(name: str, tmp_path: Path):
+    place = tmp_path / name
+    if place.suffix:
+        place.write_bytes(b"x")
+    else:
+        (place / {"sorted": "spike_times.npy", "suite2p": "plane0"}[name]).mkdir(parents=True)
+    with pytest.raises(DataError, match="one part of a recording.*a YAML for the source `files`"):
+        detect_source(place)

@@ -1,7 +1,7 @@
 """Read HDF5 files that may be damaged or malicious, headers first.
 
-Only plain arrays that lie in the file itself are read: no link to another file, no data outside it,
-no filter that would have to be loaded.
+Only plain arrays that lie in the file itself are read: no link to another file, no data outside it.
+Filters that h5py lacks come from the package hdf5plugin, where it is installed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from freegaze.files.arrays import (
 from freegaze.files.hdf5_scan import check_hdf5, look_through
 
 _FILTERS = (1, 2, 3, 32000)
-"""deflate, shuffle, fletcher32 and h5py's lzf; others may be loaded from elsewhere."""
+"""deflate, shuffle, fletcher32 and h5py's lzf; others come from hdf5plugin."""
 _FILTER_NAMES = {
     307: "bzip2",
     32001: "blosc",
@@ -41,6 +43,10 @@ _FILTER_NAMES = {
     32018: "FCIDECOMP",
 }
 _FILTER_REMEDY = "install it with `pip install hdf5plugin` (part of `freegaze[nwb]`)"
+_NO_FILTER = (
+    "the installed hdf5plugin lacks it: `pip install --upgrade hdf5plugin`, or write the file with "
+    "gzip"
+)
 _MAX_DEPTH = 8
 _MAX_OBJECTS = 100_000
 """Groups may hold each other in a circle; recordings hold some hundred arrays."""
@@ -203,13 +209,11 @@ class Hdf5Reader:
             if shape is None or not is_plain_dtype(dtype) or dtype.kind == "U":
                 self.unread[name] = f"expected plain numbers, got {dtype}"
                 return
-            plist = dataset.id.get_create_plist()
-            filters = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
-            unknown = [code for code in filters if code not in _FILTERS]
+            missing = missing_filter(dataset)
             if dataset.is_virtual or dataset.external:
                 self.unread[name] = "its values lie in another file; store the array itself"
-            elif unknown:
-                self.unread[name] = f"unknown compression {unknown[0]}; write it with gzip"
+            elif missing is not None:
+                self.unread[name] = f"it is {missing}"
             else:
                 self.headers[name] = Hdf5Header(tuple(int(n) for n in shape), dtype)
         except UNREADABLE as error:
@@ -258,6 +262,23 @@ def _added_filters(dataset: h5py.Dataset) -> list[int]:
     return [code for code in codes if code not in _FILTERS]
 
 
+def missing_filter(dataset: h5py.Dataset) -> str | None:
+    """Return which filter of a data set cannot be decoded, and the remedy; ``None`` if all can."""
+    for code in _added_filters(dataset):
+        remedy = _NO_FILTER if load_filters() else _FILTER_REMEDY
+        if not h5py.h5z.filter_avail(code):
+            return f"{_filter_name(code)}; {remedy}"
+    return None
+
+
+def load_filters() -> bool:
+    """Make the filters of hdf5plugin known to h5py; return whether that package is installed."""
+    if find_spec("hdf5plugin") is None:
+        return False
+    import_module("hdf5plugin")  # registers its filters
+    return True
+
+
 def _filter_name(code: int) -> str:
     name = _FILTER_NAMES.get(code, "a filter of its own")
     return f"compressed by {name} (HDF5 filter {code}), which h5py does not bring along"
@@ -287,7 +308,7 @@ def check_dataset(dataset: h5py.Dataset) -> None:
     n_bytes = math.prod(dataset.shape or (0,)) * dataset.dtype.itemsize
     n_chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
     where = f"{path}: {(dataset.name or '').lstrip('/')}"
-    for code in _added_filters(dataset):
-        if not h5py.h5z.filter_avail(code):
-            raise DataError(f"{where} is {_filter_name(code)}; {_FILTER_REMEDY}")
+    missing = missing_filter(dataset)
+    if missing is not None:
+        raise DataError(f"{where} is {missing}")
     check_expansion(where, n_stored, max(n_bytes, n_chunk))

@@ -19,6 +19,7 @@ from freegaze.quality.plausibility import (
     check_stream_spans,
     check_time_resolution,
 )
+from freegaze.quality.sensors import check_sensors
 from freegaze.quality.units import (
     check_duplicates,
     check_quiet_units,
@@ -43,6 +44,7 @@ CHECKS = (
     check_ended_trains,
     check_duplicates,
     check_freezes,
+    check_sensors,
 )
 """All checks, in the order of the page."""
 

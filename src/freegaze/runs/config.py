@@ -9,7 +9,6 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from freegaze.config import StrictConfig, build_config
 from freegaze.dataset.config import DataConfig, SplitConfig
-from freegaze.errors import ConfigError
 from freegaze.models.encoder import MODELS
 from freegaze.plugins import is_own
 
@@ -132,7 +131,11 @@ class RunConfig(StrictConfig):
     @classmethod
     def _name_the_model(cls, model: dict[str, Any]) -> dict[str, Any]:
         name = model.get("name", DEFAULT_MODEL)
-        if isinstance(name, str) and name.startswith("timm:"):
+        if not isinstance(name, str):
+            raise ValueError(
+                f"model.name must be a name, got {name!r}; `freegaze models` lists them"
+            )
+        if name.startswith("timm:"):
             core = model.get("core", {})
             if not isinstance(core, dict):
                 raise ValueError(f"model.core of {name} must be options of a network, got {core!r}")
@@ -150,8 +153,6 @@ def model_config(config: RunConfig) -> StrictConfig:
     """
     options = dict(config.model)
     name = options.pop("name")
-    if not isinstance(name, str):
-        raise ConfigError(f"model.name must be a name, got {name!r}; `freegaze models` lists them")
     return build_config(MODELS.get(name).Config, options, where=f"model {name!r}")
 
 

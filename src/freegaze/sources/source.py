@@ -108,13 +108,17 @@ class AbstractSource(ABC, Generic[O]):
             return False
         return any(self._is_recognized(place) for place in found.values())
 
+    def advise(self, path: Path) -> str | None:
+        """Return how to use a path that no source opens by itself; ``None`` if that is open."""
+        return None
+
     def select_neurons(self, recording: Recording, options: O) -> Recording:
         """Leave out the neurons that are named, and those below ``min_rate_hz``.
 
         Raises:
             DataError: If there is no neuron of a name, or none is left.
         """
-        recording = _without_neurons(recording, options.leave_out_neurons)
+        recording = without_neurons(recording, options.leave_out_neurons)
         if options.min_rate_hz == 0:
             return recording
         return keep_active_neurons(recording, options.min_rate_hz)
@@ -230,6 +234,11 @@ def detect_source(path: Path | str) -> str:
     fitting = [name for name in SOURCES if SOURCES.get(name)().looks_like(where)]
     if len(fitting) == 1:
         return fitting[0]
+    if not fitting:
+        for name in SOURCES:
+            advice = SOURCES.get(name)().advise(where)
+            if advice is not None:
+                raise DataError(advice)
     what = f"may be any of {', '.join(fitting)}" if fitting else "is of no known format"
     raise DataError(f"{where} {what}; name the source (known: {', '.join(SOURCES)})")
 
@@ -290,7 +299,16 @@ def find_files(path: Path, pattern: str) -> dict[str, Path]:
     return {file.stem.removesuffix(end): file for file in files if file.stem}
 
 
-def _without_neurons(recording: Recording, names: tuple[str, ...]) -> Recording:
+def without_neurons(recording: Recording, names: tuple[str, ...]) -> Recording:
+    """Leave out neurons by name.
+
+    Args:
+        recording: Any recording; neurons that its source has left out already are known.
+        names: Of the neurons.
+
+    Raises:
+        DataError: If there is no neuron of a name; the message names the nearest.
+    """
     gone = recording.provenance.get("left_out_neurons", ())  # by the source itself
     for name in names:
         if name not in recording.unit_ids and name not in gone:

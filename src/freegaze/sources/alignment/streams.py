@@ -132,15 +132,15 @@ class FrameStream:
     shows: Integer[np.ndarray, " n"] | None = None
 
     def span(self) -> tuple[float, float]:
-        """Return the time covered: half an interval beyond the first and last frame.
+        """Return the time covered: half an interval before the first frame to one after the last.
 
-        Frames that are shown until the next cover the time from the first on.
+        The last frame is there until the next would be. Frames that are shown until the next cover
+        the time from the first on.
         """
         times = self.times if self.order is None else self.times[self.order]
-        half = typical_interval(times) / 2
-        if self.shows is not None:
-            return float(times[0]), float(times[-1]) + 2 * half
-        return float(times[0]) - half, float(times[-1]) + half
+        step = typical_interval(times)
+        start = float(times[0]) if self.shows is not None else float(times[0]) - step / 2
+        return start, float(times[-1]) + step
 
 
 def make_samples(

@@ -68,6 +68,15 @@ AnyClockConfig = Annotated[StatedClockConfig | PulsesClockConfig, Field(discrimi
 C = TypeVar("C", bound=StrictConfig)
 
 
+def states_date(config: Any) -> bool:
+    """Return whether a clock in any part of the YAML states its date."""
+    if isinstance(config, StatedClockConfig):
+        return config.starts_at is not None
+    if isinstance(config, BaseModel):
+        return any(states_date(getattr(config, name)) for name in type(config).model_fields)
+    return isinstance(config, dict) and any(map(states_date, config.values()))
+
+
 def resolve_clocks(
     config: C, folder: Path, starts_at: datetime | None
 ) -> tuple[C, dict[str, dict[str, float]]]:

@@ -129,6 +129,8 @@ class PupilConfig(TimedConfig):
         linear = self.theta_deg_per_px is not None or self.phi_deg_per_px is not None
         if self.gaze is not None and linear:
             raise ValueError("give `gaze`, or `theta_deg_per_px` and `phi_deg_per_px`, not both")
+        if linear and self.shape == "points":
+            raise ValueError("`shape: points` has no pupil; leave out `*_deg_per_px`")
         return self
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from freegaze.config import StrictConfig
 from freegaze.recording.recording import ResponseKind
@@ -89,6 +89,12 @@ class Suite2pConfig(TimedConfig):
     signal: Literal["spks", "F"] = "spks"
     neuropil: float = 0.0
     only_cells: bool = True
+
+    @model_validator(mode="after")
+    def _subtracts_from_fluorescence(self) -> Suite2pConfig:
+        if self.neuropil and self.signal != "F":
+            raise ValueError(f"`neuropil` applies to `signal: F`, not to `{self.signal}`")
+        return self
 
 
 class ArrayResponsesConfig(TimedConfig):

@@ -97,10 +97,15 @@ def times_of_frames(
     n_frames = int(frames[-1]) + 1
     if n_frames == len(frames):
         return match_times(times, n_frames, config, str(file), stamps, "frames")
+    if config.surplus != "refuse":
+        times, kept = match_times(times, n_frames, config, str(file), stamps, "frames")
+        rows = slice(*np.searchsorted(frames, [kept.start, kept.stop]).tolist())
+        return times[frames[rows] - kept.start], rows
     if len(times) < n_frames:
         raise DataError(
             f"{file}: its frame numbers go to {n_frames - 1} but {stamps} has {len(times)} times; "
-            "give one for each frame of the movie"
+            "give one for each frame of the movie, or leave out the frames without one by "
+            "`surplus: last` (or `first`)"
         )
     if len(times) > n_frames:
         warnings.warn(

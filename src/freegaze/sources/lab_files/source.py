@@ -19,7 +19,7 @@ from freegaze.sources.alignment.streams import (
     ResponseStream,
     SampleStream,
 )
-from freegaze.sources.lab_files.clocks import resolve_clocks
+from freegaze.sources.lab_files.clocks import resolve_clocks, states_date
 from freegaze.sources.lab_files.config import SessionConfig
 from freegaze.sources.lab_files.eye_points import read_pupil
 from freegaze.sources.lab_files.kilosort import read_kilosort
@@ -42,6 +42,12 @@ from freegaze.sources.sensors.lens import UndistortedFrames
 from freegaze.sources.source import AbstractSource, SourceOptions, register_source
 
 _FIRST_BYTES = 1 << 16
+_PARTS = {
+    *(".csv", ".tsv", ".txt", ".ssv", ".dat", ".parquet", ".pqt", ".mat", ".npy", ".h5", ".hdf5"),
+    *(".mp4", ".avi", ".mkv", ".mov", ".h264", ".slp"),
+}
+_PARTS_OF_FOLDERS = ("spike_times.npy", "plane0", "spks.npy", "F.npy")
+"""What Kilosort, phy and suite2p write into their folders."""
 
 
 class FilesOptions(SourceOptions):
@@ -87,6 +93,12 @@ class FilesSource(AbstractSource[FilesOptions]):
         kept = {n: c for n, c in config.behavior.items() if n not in options.leave_out}
         width_s = options.bin_width_s or config.bin_width_s
         config = config.model_copy(update={"behavior": kept, "bin_width_s": width_s})
+        if config.starts_at is not None and not states_date(config):
+            raise ConfigError(
+                f"{path}: `starts_at` of the session applies to clocks that state a date, and none "
+                "does; state `starts_at` of a clock (1970-01-01 for times that are dates "
+                "themselves), or leave it out"
+            )
         config, clocks = resolve_clocks(config, path.parent, config.starts_at)
         streams = read_streams(config, path.parent)
         recording = align_streams(
@@ -97,8 +109,18 @@ class FilesSource(AbstractSource[FilesOptions]):
             stop_s=config.stop_s,
             wanted=config.segments or None,
             provenance={"config": config.model_dump(mode="json"), "clocks": clocks},
+            leave_out_neurons=options.leave_out_neurons,
         )
         return _with_lens(recording, streams.video, config.deg_per_px)
+
+    def advise(self, path: Path) -> str | None:
+        """Return how to use a file of a laboratory that is only one part of a recording."""
+        if not _is_part(path):
+            return None
+        return (
+            f"{path} is one part of a recording; name it, and the other parts, in a YAML for the "
+            "source `files` (`freegaze sources files --example FOLDER` writes an example)"
+        )
 
     def write_tiny(self, path: Path, seed: int) -> Path:
         """Write a folder as the programs themselves would, and its YAML."""
@@ -155,6 +177,13 @@ _BEHAVIOR: dict[str, Callable[[str, Any, Path], SampleStream]] = {
     "top_view": read_top_view,
 }
 """Reader of each ``kind`` of stream."""
+
+
+def _is_part(path: Path) -> bool:
+    """Return whether a path has the name of a file or folder that a YAML can name."""
+    if path.is_dir():
+        return any((path / name).exists() for name in _PARTS_OF_FOLDERS)
+    return path.suffix.lower() in _PARTS
 
 
 def _with_lens(

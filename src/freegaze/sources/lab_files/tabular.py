@@ -83,6 +83,8 @@ def read_table(file: Path, layout: TableFormat | None = None) -> Table:
     ending = file.suffix.lower()
     if ending in _SHEETS:
         raise DataError(f"{file} is a spreadsheet; save it as CSV")
+    if ending in (".mat", ".npz", *PARQUET):
+        _refuse_layout(file, layout)
     if ending == ".mat":
         return _from_arrays(file, read_mat(file))
     if ending == ".npz":
@@ -134,6 +136,15 @@ def to_labels(column: np.ndarray, where: str) -> list[str]:
     if column.dtype.kind == "f" and (column == np.round(column)).all():
         column = column.astype(np.int64)
     return [str(label).strip() for label in column.tolist()]
+
+
+def _refuse_layout(file: Path, layout: TableFormat | None) -> None:
+    stated = set(TableFormat.model_fields) & (layout.model_fields_set if layout else set())
+    if stated:
+        raise DataError(
+            f"{file}: `{min(stated)}` describes the layout of text and does not apply to a file "
+            f"`{file.suffix}`; leave it out"
+        )
 
 
 def _from_arrays(file: Path, arrays: dict[str, np.ndarray]) -> Table:

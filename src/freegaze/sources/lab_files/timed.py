@@ -39,6 +39,9 @@ class TimedConfig(StrictConfig):
     def _has_one_time(self) -> TimedConfig:
         if self.timestamps is not None and self.rate_hz is not None:
             raise ValueError("give `timestamps` or `rate_hz`, not both")
+        if self.timestamps is None:
+            for name in sorted({"timestamps_column", "surplus"} & self.model_fields_set):
+                raise ValueError(f"`{name}` applies to `timestamps`, which are not given")
         return self
 
 

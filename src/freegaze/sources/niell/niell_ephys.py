@@ -163,6 +163,8 @@ def _read_behavior(
     }
     if "top" in files.found:  # both measure running; the ball is for head-fixed sessions
         del read["ball"]
+    if options.flip_phi and "eye" not in files.found:
+        raise DataError("`flip_phi` applies to the eye, and there is no *_REYE.nc; leave it out")
     streams, zones = {}, {}
     for kind, (reader, columns) in read.items():
         if kind in files.found:

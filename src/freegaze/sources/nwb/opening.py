@@ -6,8 +6,6 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import h5py
 
 from freegaze.errors import DataError, DataWarning, FreegazeError
 from freegaze.files.arrays import unreadable
-from freegaze.files.hdf5 import check_dataset
+from freegaze.files.hdf5 import check_dataset, load_filters
 from freegaze.files.hdf5_scan import check_hdf5
 
 _NO_NAMESPACE = re.compile(r"'([^']+)' not a namespace")
@@ -51,8 +49,7 @@ def opened_nwb(path: Path, mode: str = "r") -> Iterator[tuple[Any, Any]]:
     """
     pynwb = require_pynwb()
     check_hdf5(path)
-    if find_spec("hdf5plugin") is not None:
-        import_module("hdf5plugin")  # registers the filters by which files on DANDI are compressed
+    load_filters()  # pynwb reads data sets by itself
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pynwb comments on other versions and old layouts

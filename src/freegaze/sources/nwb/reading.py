@@ -154,6 +154,11 @@ class _Reader:
     def responses(self, root: Any) -> tuple[EventStream | ResponseStream, NwbItem | None]:
         wanted, options = self.options.responses, self.options
         tables = self._tables_of_units(root)
+        if not tables and not self.series:
+            raise DataError(
+                "the file holds neither units with spike times nor any series, so that nothing can "
+                "become a recording; give another file of this session"
+            )
         if wanted == UNITS and not tables:
             raise DataError("responses: the file has no units with spike times")
         by_path = [t for t in tables if wanted is not None and t.path.endswith(wanted)]

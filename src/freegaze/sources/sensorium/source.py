@@ -18,6 +18,7 @@ from freegaze.recording.recording import (
     Segment,
     check_responses,
 )
+from freegaze.registry import nearest_names
 from freegaze.sources.conversion import kept_columns
 from freegaze.sources.sensorium.layout import (
     BEHAVIOR,
@@ -209,6 +210,10 @@ def _assemble(
     annotations: dict[str, np.ndarray],
     provenance: dict[str, Any],
 ) -> Recording:
+    for tier in options.roles:
+        if tier not in folder.tiers:
+            near = nearest_names(tier, sorted(set(folder.tiers)))
+            raise DataError(f"roles: there is no trial of tier {tier!r} ({near})")
     roles: dict[str, Role | None] = {**TIER_ROLES, **options.roles}
     columns = _columns(folder, trials[0])
     kept = kept_columns(columns, options.leave_out)

@@ -8,10 +8,16 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from pydantic import Field
 
-from freegaze.errors import DataError, ShapeError
+from freegaze.errors import ConfigError, DataError, ShapeError
 from freegaze.recording.recording import Recording, ResponseKind
 from freegaze.sources.conversion import kept_columns, stack_columns
-from freegaze.sources.source import AbstractSource, SourceOptions, find_folders, register_source
+from freegaze.sources.source import (
+    AbstractSource,
+    SourceOptions,
+    find_folders,
+    register_source,
+    without_neurons,
+)
 from freegaze.sources.tiny import XU_BIN_WIDTH_S, make_tiny_recording
 from freegaze.sources.xu2023.layout import (
     BEHAVIOR_KEYS,
@@ -118,23 +124,16 @@ class Xu2023Source(AbstractSource[Xu2023Options]):
 
     def select_neurons(self, recording: Recording, options: Xu2023Options) -> Recording:
         """Keep all neurons, those above the rate, or those on the original's list."""
-        if options.units == "all":
-            return recording
         if options.units == "rate":
             return super().select_neurons(recording, options)
-        name = recording.session_id
-        if name not in PAPER_DROPPED_UNITS:
-            raise DataError(
-                f"`units: paper` has no list for session {name!r} (known: "
-                f"{', '.join(PAPER_DROPPED_UNITS)}); choose `units: rate`"
+        if "min_rate_hz" in options.model_fields_set:
+            raise ConfigError(
+                f"`min_rate_hz` applies to `units: rate`, not to `units: {options.units}`; leave "
+                "one of them out"
             )
-        n_units, dropped = PAPER_DROPPED_UNITS[name]
-        if recording.n_neurons != n_units:
-            raise ShapeError(
-                f"`units: paper` expects {n_units} units in session {name!r}, got "
-                f"{recording.n_neurons}; choose `units: rate`"
-            )
-        return recording.select_neurons(np.setdiff1d(np.arange(n_units), dropped))
+        if options.units == "paper":
+            recording = _of_the_paper(recording)
+        return without_neurons(recording, options.leave_out_neurons)
 
     def write_tiny(self, path: Path, seed: int) -> Path:
         """Write a session with two segments as the original's own files look."""
@@ -151,3 +150,20 @@ class Xu2023Source(AbstractSource[Xu2023Options]):
             for kind in get_args(VideoKind):
                 np.save(part_file(folder, segment.role, kind, i // 2), recording.video(bins))
         return path
+
+
+def _of_the_paper(recording: Recording) -> Recording:
+    """Leave out the neurons that the original leaves out."""
+    name = recording.session_id
+    if name not in PAPER_DROPPED_UNITS:
+        raise DataError(
+            f"`units: paper` has no list for session {name!r} (known: "
+            f"{', '.join(PAPER_DROPPED_UNITS)}); choose `units: rate`"
+        )
+    n_units, dropped = PAPER_DROPPED_UNITS[name]
+    if recording.n_neurons != n_units:
+        raise ShapeError(
+            f"`units: paper` expects {n_units} units in session {name!r}, got "
+            f"{recording.n_neurons}; choose `units: rate`"
+        )
+    return recording.select_neurons(np.setdiff1d(np.arange(n_units), dropped))

@@ -35,6 +35,8 @@ def read_deeplabcut_csv(file: Path, config: DeepLabCutConfig) -> Points:
     Raises:
         DataError: If the header is another one, or the points are incomplete.
     """
+    if config.table is not None:
+        raise DataError(f"{file}: `table` applies to an h5, not to a CSV; leave it out")
     head = pd.read_csv(file, header=None, nrows=len(_LEVELS), dtype=str).to_numpy(dtype=object)
     labels = [str(row[0]).strip() for row in head]
     n_rows = next((i for i, label in enumerate(labels) if label not in _LEVELS), len(labels))

@@ -30,6 +30,9 @@ def read_sleap_csv(file: Path, config: SleapConfig) -> Points:
     Raises:
         DataError: If a column is missing, or several instances are in a frame.
     """
+    for key in ("axes", "first_frame"):
+        if getattr(config, key) is not None:
+            raise DataError(f"{file}: `{key}` applies to an h5, not to a CSV; leave it out")
     table = read_table(file)
     names = [name[:-2] for name in table.names if name.endswith(".x")]
     needed = ["frame_idx", *(f"{n}.{c}" for n in names for c in ("x", "y"))]
