@@ -86,7 +86,7 @@ def test_a_left_out_neuron_costs_no_bins(tmp_path: Path):
 
 
 CHANGES: dict[str, tuple[dict[str, Any], str]] = {
-    "timestamps_column": ({"behavior.running.timestamps_column": 1}, "`timestamps_column` applies"),
+    "timestamps_column": ({"behavior.imu.timestamps_column": 1}, "`timestamps_column` applies"),
     "surplus": ({"video.surplus": "last", "video.timestamps": None}, "`surplus` applies"),
     "starts_at": ({"starts_at": "2021-07-09T12:00:00"}, "`starts_at` of the session applies"),
     "neuropil": (

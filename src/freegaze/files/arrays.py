@@ -276,8 +276,14 @@ def parsing(path: Path) -> Iterator[None]:
         raise unreadable(path, error) from None
 
 
+class UnsupportedTypeError(ValueError):
+    """An array is whole, but holds another type than is read; the message has the remedy."""
+
+
 def unreadable(path: Path, error: BaseException) -> DataError:
     """Convert an error of a parser into one line about the file."""
+    if isinstance(error, UnsupportedTypeError):
+        return DataError(f"{path}: {error}")
     kind = describe_kind(path)
     if kind is not None:
         return DataError(f"{path} is {kind}")
@@ -304,13 +310,24 @@ def parse_header(file: io.BufferedIOBase) -> ArrayHeader:
     if any(n < 0 for n in shape):
         raise ValueError(f"impossible shape {shape}")
     if not is_plain_dtype(dtype):
-        if dtype.hasobject:
-            raise ValueError(
-                "it holds Python objects, which are not read; write numbers, or text with "
-                "np.save(file, array.astype(str))"
-            )
-        raise ValueError(f"expected plain numbers or text, got {dtype}")
+        raise UnsupportedTypeError(_why_unsupported(dtype))
     return ArrayHeader(tuple(map(int, shape)), dtype, is_fortran, file.tell())
+
+
+def _why_unsupported(dtype: np.dtype[Any]) -> str:
+    """Return what an array that is not read holds, and how to save it."""
+    if dtype.hasobject:
+        return (
+            "it holds Python objects, which are not read; write numbers, or text with "
+            "np.save(file, array.astype(str))"
+        )
+    if dtype.names:
+        return (
+            f"a structured array with fields {', '.join(dtype.names[:9])}; save its fields as "
+            "arrays: np.savez(file, **{name: array[name] for name in array.dtype.names})"
+        )
+    remedy = "; save array.astype(float)" if dtype.kind == "f" else ""
+    return f"expected plain numbers or text, got {dtype}{remedy}"
 
 
 def check_size(header: ArrayHeader, size: int, where: str) -> None:

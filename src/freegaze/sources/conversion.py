@@ -92,12 +92,13 @@ def to_column(array: np.ndarray, where: str) -> np.ndarray:
     return to_float32(array, where)
 
 
-def to_gray(frames: np.ndarray, where: str) -> np.ndarray:
+def to_gray(frames: np.ndarray, where: str, remedy: str = "scale to 0..255") -> np.ndarray:
     """Return video as uint8, without changing its values.
 
     Args:
         frames: Shape (time, height, width); uint8, or numbers that are whole and in 0..255.
         where: What it is, for the message.
+        remedy: What to do about other values.
 
     Raises:
         ShapeError: If it has another shape, or frames have no pixels.
@@ -114,9 +115,11 @@ def to_gray(frames: np.ndarray, where: str) -> np.ndarray:
         if low >= 0 and high <= 255 and (frames == np.floor(frames)).all():
             return frames.astype(np.uint8)
         found = f"{frames.dtype} from {low:g} to {high:g}"
+        if np.isnan(low):
+            found, remedy = f"{frames.dtype} with NaN", "leave these frames out"
     else:
         found = str(frames.dtype)
-    raise DataError(f"{where}: expected gray values 0..255 (uint8), got {found}; scale to 0..255")
+    raise DataError(f"{where}: expected gray values 0..255 (uint8), got {found}; {remedy}")
 
 
 def to_index(array: np.ndarray, where: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from freegaze.config import StrictConfig
-from freegaze.errors import DataError
+from freegaze.errors import DataError, DataWarning
 from freegaze.recording.columns import find_column
 from freegaze.recording.recording import Recording, ResponseKind, Role, Segment
 from freegaze.sources.alignment.bins import (
@@ -23,7 +24,7 @@ from freegaze.sources.alignment.bins import (
     interpolate_angle,
     make_bins,
 )
-from freegaze.sources.alignment.clock import check_restart
+from freegaze.sources.alignment.clock import check_restart, typical_interval
 from freegaze.sources.alignment.frames import plan_frames, read_pictures
 from freegaze.sources.alignment.selection import pick_neurons, to_standard_unit
 from freegaze.sources.alignment.streams import (
@@ -34,6 +35,9 @@ from freegaze.sources.alignment.streams import (
     describe_streams,
 )
 from freegaze.sources.conversion import safe_name
+
+_SLOW_FRAMES_S, _SLOW_FRAMES_BINS = 1.0, 10
+"""Frames further apart than both are of no video."""
 
 TIME = "time_s"
 """Annotation with the centre of each bin on the session's clock."""
@@ -238,7 +242,21 @@ def _responses(
     if stream.kind is ResponseKind.SPIKE_COUNTS:  # whole again after sums of fractions of 1
         near = np.round(out)
         out = np.where(np.abs(out - near) < 1e-3, near, out)
+        _check_whole(out, samples, bins)
     return out, stream.kind, samples.columns
+
+
+def _check_whole(counts: np.ndarray, samples: SampleStream, bins: Bins) -> None:
+    """Refuse counts that were made in other bins than those of the recording."""
+    known, given = counts[np.isfinite(counts)], samples.values[np.isfinite(samples.values)]
+    if (known == np.round(known)).all() or (given != np.round(given)).any():
+        return
+    step = typical_interval(samples.times)
+    raise DataError(
+        f"{samples.name}: its counts are of {step:.6g} s each, from {samples.span()[0]:.6g} s on, "
+        f"which do not lie within bins of {bins.width_s:g} s from {bins.start_s:.6g} s on; state "
+        f"`bin_width_s: {step:.6g}` (or a multiple) and `start_s: {samples.span()[0]:.6g}`"
+    )
 
 
 def _video(
@@ -251,6 +269,7 @@ def _video(
         n_kept = int((~is_left_out).sum())
         black = np.zeros((1, 1, 1), np.uint8)
         return black, np.zeros(n_kept, np.int64), np.zeros(bins.n_bins, bool)
+    _warn_of_slow_video(video, bins)
     plan = plan_frames(
         video.times, video.order, bins, video.rule, video.max_gap_s, is_left_out, video.shows
     )
@@ -258,6 +277,18 @@ def _video(
         raise DataError(f"{video.name}: no frame lies in any bin; check clock and `max_gap_s`")
     pictures = read_pictures(video.reader, plan, video.frame_size, progress)
     return pictures, plan.frame_index, plan.is_lost
+
+
+def _warn_of_slow_video(video: FrameStream, bins: Bins) -> None:
+    """Warn of frames so far apart that their times are probably in another unit."""
+    step = typical_interval(np.sort(video.times))
+    if video.shows is None and step > max(_SLOW_FRAMES_S, _SLOW_FRAMES_BINS * bins.width_s):
+        warnings.warn(
+            f"{video.name}: its frames are {step:.3g} s apart and bins {bins.width_s:g} s wide; if "
+            "times are not in seconds state `scale_to_s` of the clock (0.001 for milliseconds)",
+            DataWarning,
+            stacklevel=4,
+        )
 
 
 def _behavior(

@@ -24,15 +24,25 @@ class ClockConfig(StrictConfig):
         offset_s: Session time at which the stream's clock reads 0.
         drift: Seconds that the session gains on the stream in each of the stream's seconds; 1e-4 is
             0.36 s an hour.
+        wraps_at: Number of units after which the counter of the stream begins again at 0, such as
+            4294967296 of 32 bits; ``None`` if it never does.
     """
 
     scale_to_s: float = Field(default=1.0, gt=0)
     offset_s: float = 0.0
     drift: float = Field(default=0.0, gt=-1, lt=1)
+    wraps_at: float | None = Field(default=None, gt=0)
 
     def to_session(self, times: np.ndarray) -> Float[np.ndarray, " n"]:
-        """Return times in seconds on the clock of the session, float64, shape (n,)."""
-        return self.offset_s + (1.0 + self.drift) * self.scale_to_s * times.astype(np.float64)
+        """Return times in seconds on the clock of the session, float64, shape (n,).
+
+        With ``wraps_at``, a step back by more than half of it is a new round of the counter.
+        """
+        own = times.astype(np.float64)
+        if self.wraps_at is not None and len(own):
+            rounds = np.cumsum(np.diff(own, prepend=own[0]) < -self.wraps_at / 2)
+            own = own + self.wraps_at * rounds
+        return self.offset_s + (1.0 + self.drift) * self.scale_to_s * own
 
 
 def read_times(times: np.ndarray, where: str) -> Float[np.ndarray, " n"]:
@@ -84,9 +94,16 @@ def order_of(times: np.ndarray, where: str, is_sorting: bool) -> np.ndarray | No
         raise DataError(
             f"{where}: time goes back {len(back)} times, first from {times[i]:.6g} to "
             f"{times[i + 1]:.6g} s at row {i + 1}; if the rows are merely out of order ask for "
-            "`sort`, if the clock was reset cut the file there"
+            f"`sort`, if the clock was reset cut the file there{_reason(times[i + 1] - times[i])}"
         )
     return np.argsort(times, kind="stable")
+
+
+def _reason(step_s: float) -> str:
+    """Return what a step back by a known amount comes from."""
+    if abs(step_s + 3600) < 60:
+        return "; a step back by an hour is the end of daylight saving, write times in UTC"
+    return "; if a counter began again at its largest number state `wraps_at` of the clock"
 
 
 def check_restart(times: np.ndarray, where: str) -> None:

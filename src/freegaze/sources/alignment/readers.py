@@ -123,7 +123,8 @@ class ArrayFrames(AbstractFrameReader):
             if self.gray_range is None:
                 piece = np.floor(piece + 0.5)
         if self.gray_range is None:
-            return to_gray(piece, self.where)
+            remedy = "state `gray_range: [BLACK, WHITE]`, or scale to 0..255"
+            return to_gray(piece, self.where, remedy)
         low, high = self.gray_range
         scaled = (piece.astype(np.float32) - low) * (255 / (high - low))
         if np.isnan(scaled).any():

@@ -188,13 +188,21 @@ def make_samples(
         )
     if values.dtype.kind not in "biuf":
         raise DataError(f"{name}: expected numbers, got {values.dtype}; write NaN where lost")
+    is_lost = _are_lost(values)
     values = values.astype(np.float64)
-    values[~np.isfinite(values)] = np.nan
+    values[is_lost] = np.nan
     if order is not None:
         times, values = times[order], values[order]
     gap = DEFAULT_GAP * typical_interval(times) if max_gap_s is None else max_gap_s
     names = tuple(columns), tuple(units)
     return SampleStream(name, times, values, *names, gap, quality or {}, is_stepping)
+
+
+def _are_lost(values: np.ndarray) -> np.ndarray:
+    """Return which values are no finite number; NaN as an integer is the smallest one there is."""
+    if values.dtype.kind == "i" and values.dtype.itemsize >= 4:
+        return values == np.iinfo(values.dtype).min
+    return ~np.isfinite(values)
 
 
 def make_frames(

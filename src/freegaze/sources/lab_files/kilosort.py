@@ -31,7 +31,10 @@ _LABEL_FILES = (
 _CLUSTERS = ("spike_clusters.npy", "spike_templates.npy")
 """Cluster of each spike: as curated, and as found, which are the same before anything is merged."""
 
-_SAMPLE_RATE = re.compile(r"^\s*sample_rate\s*=\s*([0-9._eE+]+)\s*(?:#.*)?$", re.MULTILINE)
+_SAMPLE_RATE = re.compile(
+    r"^\s*sample_rate\s*=\s*(?:np\.float(?:32|64)\()?([0-9._eE+]+)\)?\s*(?:#.*)?$", re.MULTILINE
+)
+"""As phy and spikeinterface write it; the latter as ``np.float64(30000.0)`` with numpy 2."""
 
 
 def read_kilosort(config: KilosortConfig, folder: Path) -> EventStream:
@@ -50,9 +53,33 @@ def read_kilosort(config: KilosortConfig, folder: Path) -> EventStream:
             "row per spike"
         )
     rate_hz = config.sampling_rate_hz or _sampling_rate(root / "params.py")
+    _check_samples(samples, rate_hz, root / "spike_times.npy")
     wanted = _with_spikes(_wanted_clusters(root, config.groups, clusters), clusters, root)
     times = spikes_by_unit(clusters, config.clock.to_session(samples / rate_hz), wanted)
     return EventStream(str(root), times, tuple(map(str, wanted)), extent_of(config))
+
+
+def _check_samples(samples: np.ndarray, rate_hz: float, file: Path) -> None:
+    """Refuse spike times that are not sample numbers; warn of those before the first sample."""
+    is_whole = samples == np.round(samples)
+    if rate_hz != 1 and not is_whole.all():
+        row = int((~is_whole).argmax())
+        raise DataError(
+            f"{file}: row {row} is {samples[row]:.6g}, expected whole numbers of samples; if these "
+            "are seconds state `sampling_rate_hz: 1`"
+        )
+    early = samples[samples < 0]
+    if len(early) and early.min() < -rate_hz:
+        raise DataError(
+            f"{file}: row {int(samples.argmin())} is {samples.min():.6g}, long before the first "
+            "sample, as where a number has overflowed; export the spikes as int64"
+        )
+    if len(early):
+        warnings.warn(
+            f"{file}: {len(early)} spikes lie before the first sample (down to {early.min():g})",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _sampling_rate(file: Path) -> float:
@@ -84,7 +111,7 @@ def _wanted_clusters(root: Path, groups: tuple[str, ...], clusters: np.ndarray) 
 
 def _labeled(file: Path, columns: tuple[str, ...], groups: tuple[str, ...]) -> list[int]:
     """Return the clusters with a wanted label; rows without an id or a label describe none."""
-    table = read_table(file, TableFormat(separator="\t"))
+    table = read_table(file, TableFormat())
     label = next((c for c in columns if c in table.names), None)
     key = next((c for c in ("cluster_id", "id") if c in table.names), None)
     if label is None or key is None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import h5py
 import numpy as np
+from scipy.sparse import issparse
 
 from freegaze.errors import DataError
-from freegaze.files.arrays import parsing
+from freegaze.files.arrays import check_expansion, parsing
 from freegaze.files.hdf5 import opened_hdf5, read_whole
 
 _DEPTH = 4
@@ -60,14 +61,26 @@ def _flat(values: dict[str, Any], path: str, depth: int = 0) -> Iterator[tuple[s
         if isinstance(value, dict):
             if depth < _DEPTH:
                 yield from _flat(value, name, depth + 1)
+        elif isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
+            for field in value[0]:  # an array of structures, which share their fields
+                yield f"{name}.{field}", _cells([np.asarray(item[field]) for item in value])
         elif isinstance(value, list):
             yield name, _cells([np.asarray(item) for item in value])
+        elif issparse(value):
+            yield name, _dense(value, name)
         else:
             array = np.asarray(value)
             if array.dtype.kind == "O" and all(isinstance(v, np.ndarray) for v in array.flat):
                 yield name, _cells(list(array.flat))
             elif array.dtype.kind in "biufU":
                 yield name, array
+
+
+def _dense(matrix: Any, name: str) -> np.ndarray:
+    """Return a sparse matrix as an array, unless that takes absurdly much memory."""
+    stored = matrix.data.nbytes + matrix.indices.nbytes
+    check_expansion(f"the sparse {name}", stored, int(np.prod(matrix.shape)) * 8)
+    return matrix.toarray()
 
 
 def _read_hdf5(file: Path) -> dict[str, np.ndarray]:

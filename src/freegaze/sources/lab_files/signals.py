@@ -45,8 +45,9 @@ def read_array_stream(name: str, config: ArrayConfig, folder: Path) -> SampleStr
             f"{file}: expected numbers, (time,) or (time, column), got {values.dtype} of shape "
             f"{values.shape}"
         )
-    values = values[:, None] if values.ndim == 1 else values
     columns = config.columns
+    if values.ndim == 1 or (len(columns) == 1 and len(values) == 1):  # MATLAB's rows
+        values = values.reshape(-1, 1)
     if values.shape[1] != len(columns):
         raise DataError(
             f"{file}: shape {values.shape} but {len(columns)} `columns` ({', '.join(columns)}); "

@@ -25,6 +25,8 @@ _SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 _MOST_COLUMNS = 64
 """A wider matrix is an array, not columns."""
 _COMMENTS = ("#", "%")
+_LOST = ("-", "--")
+"""Fields without a value, beside those that pandas knows (empty, NA, NaN, None ...)."""
 _ENCODINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -115,9 +117,24 @@ def to_numbers(column: np.ndarray, where: str) -> np.ndarray:
     wrong = np.flatnonzero(numbers.isna() & series.notna())
     if len(wrong):
         text = str(column[wrong[0]])
-        hint = "; where numbers have a comma, state `decimal`" if "," in text else ""
-        raise DataError(f"{where}: expected numbers, row {wrong[0]} holds {text!r}{hint}")
+        raise DataError(
+            f"{where}: expected numbers, row {wrong[0]} holds {text!r}{_hint(text, int(wrong[0]))}"
+        )
     return numbers.to_numpy(np.float64)
+
+
+def _hint(text: str, row: int) -> str:
+    """Return what cures text among numbers."""
+    if "," in text and "." in text:
+        return "; write numbers without a sign between thousands"
+    if "," in text:
+        return "; where numbers have a comma, state `decimal`"
+    if row == 0:
+        return (
+            "; where a row of units stands below the header, state `header: false` and skip both "
+            "by `skip_lines` (columns are 0, 1, 2 ...)"
+        )
+    return ""
 
 
 def to_labels(column: np.ndarray, where: str) -> list[str]:
@@ -187,6 +204,7 @@ def _read_text(file: Path, layout: TableFormat) -> Table:
             low_memory=False,
             decimal=layout.decimal,
             encoding=encoding,
+            na_values=_LOST,
             **split,
         )
     except pd.errors.EmptyDataError:
@@ -196,6 +214,7 @@ def _read_text(file: Path, layout: TableFormat) -> Table:
             f"{file}: rows have different numbers of columns ({' '.join(str(error).split())}); "
             "where lines stand before the header state `skip_lines`, or another `separator`"
         ) from None
+    body = _without_comments(body)
     columns = [body.iloc[:, i] for i in range(body.shape[1])]
     if not layout.header:
         names = [str(i) for i in range(len(columns))]
@@ -211,6 +230,14 @@ def _read_text(file: Path, layout: TableFormat) -> Table:
     return Table(file, tuple(names), tuple(column.to_numpy() for column in columns))
 
 
+def _without_comments(body: pd.DataFrame) -> pd.DataFrame:
+    """Leave out rows of comments below the header, such as the last line of some programs."""
+    if not body.shape[1] or body.iloc[:, 0].dtype.kind in "biuf":
+        return body
+    is_comment = [isinstance(v, str) and v.startswith(_COMMENTS) for v in body.iloc[:, 0]]
+    return body[~np.array(is_comment)] if any(is_comment) else body
+
+
 def text_encoding(file: Path) -> str:
     """Return the encoding of a text file: by its first bytes, UTF-8, or Western European."""
     with file.open("rb") as stream:
@@ -220,12 +247,24 @@ def text_encoding(file: Path) -> str:
             return name
     if head.startswith(b"\x1f\x8b"):
         return "utf-8"
+    _check_end(file)
     try:
         head[: max(len(head) - 4, 0)].decode("utf-8")
     except UnicodeDecodeError as error:
         if error.end < len(head) - 8 and b"\x00" not in head:
             return "cp1252"
     return "utf-8"
+
+
+def _check_end(file: Path) -> None:
+    """Refuse a text file that ends in null bytes."""
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - 16))
+        if b"\x00" in stream.read(16):
+            raise DataError(
+                f"{file} ends in null bytes, as after a power cut while it was written; remove "
+                "them, and the last row if it is incomplete"
+            )
 
 
 def _lines(file: Path, encoding: str) -> Iterator[str]:
@@ -254,9 +293,10 @@ def _first_row(file: Path, encoding: str, layout: TableFormat) -> tuple[int, str
 
 
 def _guess_separator(file: Path, first: str) -> str:
-    for separator in (",", ";", "\t"):
-        if separator in first:
-            return separator
+    counts = {separator: first.count(separator) for separator in (";", "\t", ",")}
+    most = max(counts, key=lambda separator: counts[separator])  # of equal ones no decimal comma
+    if counts[most]:
+        return most
     return " " if Path(file.name.lower().removesuffix(".gz")).suffix in _BLANKS else ","
 
 

@@ -23,6 +23,9 @@ from freegaze.sources.lab_files.timed import TimedConfig
 _DAY_S = 86_400.0
 _DATE_AND_TIME = re.compile(r"(\d{4}[-/]\d{2}[-/]\d{2})[ \t]+(\d{1,2}:\d{2})")
 """A date and a time of day that a blank separates; they are one time."""
+_OTHER_DATE = re.compile(r"\s*\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")
+"""A date that begins with the day or the month."""
+_DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 
 
 def read_timestamps(file: Path, column: str | int | None) -> np.ndarray:
@@ -45,7 +48,10 @@ def read_timestamps(file: Path, column: str | int | None) -> np.ndarray:
         picked = _text_column(file, column)
     times = parse_times(picked)
     if times is None:
-        raise DataError(f"{file}: expected one time a row, such as 12.05 or 2021-07-09T14:03:21.12")
+        raise DataError(
+            f"{file}: expected one time per row, such as 12.05 or 2021-07-09T14:03:21.12; "
+            f"{_first_wrong(picked)}"
+        )
     times = read_times(times, str(file))
     if len(times) > 2 and (times == times[0]).all():
         raise DataError(
@@ -105,9 +111,10 @@ def time_column(table: Table, name: str) -> np.ndarray:
     Raises:
         DataError: If there is no such column, or it holds none.
     """
-    times = parse_times(table.column(name))
+    column = table.column(name)
+    times = parse_times(column)
     if times is None:
-        raise DataError(f"{table.file}: column {name!r} holds no times")
+        raise DataError(f"{table.file}: column {name!r} holds no times: {_first_wrong(column)}")
     return read_times(times, f"{table.file}, column {name!r}")
 
 
@@ -158,6 +165,16 @@ def parse_times(column: np.ndarray) -> np.ndarray | None:
     return None
 
 
+def _first_wrong(column: np.ndarray) -> str:
+    """Return the first row that is no time, and what cures it."""
+    for row, value in enumerate(column.tolist()):
+        if parse_times(np.array([value], object)) is None:
+            is_date = isinstance(value, str) and _OTHER_DATE.match(value) is not None
+            hint = "; which number is the month is open, write dates as 2021-07-09"
+            return f"row {row} is {value!r}{hint if is_date else ''}"
+    return "numbers, dates and times of day are mixed"
+
+
 def _npy_column(array: np.ndarray, file: Path, column: str | int | None) -> np.ndarray:
     if array.ndim != 2 or array.shape[1] == 1:
         return array.reshape(-1) if array.ndim == 2 else array
@@ -193,7 +210,8 @@ def _text_column(file: Path, column: str | int | None) -> np.ndarray:
     if texts.shape[1] != 1 and column is None:
         raise DataError(
             f"{file} has {texts.shape[1]} columns; state `timestamps_column`, one of "
-            f"{', '.join(map(str, texts[0][:9]))} or a number from 0"
+            f"{', '.join(map(str, texts[0][:9]))} or a number from 0 (where the comma is a decimal "
+            "sign, write a point)"
         )
     if not 0 <= (column or 0) < texts.shape[1]:
         raise DataError(f"{file} has {texts.shape[1]} columns, no column {column}")
@@ -210,9 +228,11 @@ def _read_texts(file: Path) -> np.ndarray:
         if not lines:
             raise DataError(f"{file}: holds no row")
         last = lines[-1]
-        separator = next((s for s in (",", ";", "\t") if s in last), None)
+        separator = next((s for s in (";", "\t", ",") if s in last), None)
         if separator is None and parse_times(np.array([last], object)) is None:
             separator = r"\s+"
+            if _OTHER_DATE.match(last):
+                raise DataError(f"{file}: {_first_wrong(np.array([last], object))}")
             lines = [_DATE_AND_TIME.sub(r"\1T\2", line) for line in lines]
         table = pd.read_csv(
             io.StringIO("\n".join(lines)),
@@ -223,7 +243,17 @@ def _read_texts(file: Path) -> np.ndarray:
         )
         while table.shape[1] > 1 and table.iloc[:, -1].isna().all():  # rows end in a separator
             table = table.iloc[:, :-1]
-        return table.to_numpy(dtype=object)
+        texts = table.to_numpy(dtype=object, copy=True)
+        return texts if separator == "," else _with_points(texts)
+
+
+def _with_points(texts: np.ndarray) -> np.ndarray:
+    """Replace decimal commas, which separate nothing here."""
+    is_comma = np.array(
+        [isinstance(text, str) and bool(_DECIMAL_COMMA.fullmatch(text)) for text in texts.flat]
+    ).reshape(texts.shape)
+    texts[is_comma] = [text.replace(",", ".") for text in texts[is_comma]]
+    return texts
 
 
 def _since_1970(series: Any) -> Any:

@@ -22,6 +22,9 @@ from freegaze.sources.lab_files.config import ArrayVideoConfig, MovieConfig
 from freegaze.sources.lab_files.sensors import undistorted
 from freegaze.sources.lab_files.times import match_times, read_timestamps, times_of
 
+_MANY = 4
+"""A last axis that is longer by more than this factor is probably time."""
+
 
 def read_video(video: MovieConfig | ArrayVideoConfig | None, folder: Path) -> FrameStream | None:
     """Find the frames of a video and their times; its pixels are read later.
@@ -83,8 +86,19 @@ def _frames_first(video: ArrayVideoConfig, file: Path) -> np.ndarray:
     """Return an array with its axes in the order time, height, width, color."""
     array = read_array(file, video.variable)
     if video.axes is None:
+        _check_order(array, file)
         return array
     if array.ndim != len(video.axes):
         raise ShapeError(f"{file}: shape {array.shape} but axes {', '.join(video.axes)}")
     order = [video.axes.index(a) for a in ("time", "height", "width", "color") if a in video.axes]
     return array.transpose(order)
+
+
+def _check_order(array: np.ndarray, file: Path) -> None:
+    """Ask for the order of axes where time seems to be the last one."""
+    if array.ndim == 3 and array.shape[2] > _MANY * max(array.shape[:2]):
+        raise ShapeError(
+            f"{file}: shape {array.shape} would be {array.shape[0]} frames of {array.shape[1]} x "
+            f"{array.shape[2]} px; state `axes: [height, width, time]` if time is the last axis, "
+            "`axes: [time, height, width]` if not"
+        )
