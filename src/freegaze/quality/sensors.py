@@ -29,9 +29,9 @@ _LIMITS: dict[str, tuple[float, float, float]] = {
 }
 """Expected value of each quality number, and distances from it that are amber and red.
 
-Gains and gravity: sensors of phones and head stages are within 5 % of their data sheets. Lost
-points: as ``missing_values``. Residual of pulses: a tenth and half of a bin of 20 ms. Distance and
-axis ratio of a pupil correlate with r above 0.9 where the camera model holds.
+The limits are choices, not measurements: a gain or a gravity that is off by 10 to 15 % points at a
+wrong scale, a residual of 10 ms is half of a bin of 20 ms. Shares of lost points are limited as in
+``missing_values``.
 """
 
 
