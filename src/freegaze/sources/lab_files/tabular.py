@@ -235,7 +235,8 @@ def _without_comments(body: pd.DataFrame) -> pd.DataFrame:
     if not body.shape[1] or body.iloc[:, 0].dtype.kind in "biuf":
         return body
     is_comment = [isinstance(v, str) and v.startswith(_COMMENTS) for v in body.iloc[:, 0]]
-    return body[~np.array(is_comment)] if any(is_comment) else body
+    kept: Any = body.loc[~np.array(is_comment)]
+    return kept
 
 
 def text_encoding(file: Path) -> str:
