@@ -17,6 +17,7 @@ from freegaze.cli.app import app
 from freegaze.dataset.config import DataConfig, SplitConfig
 from freegaze.dataset.folds import split_fold
 from freegaze.dataset.sessions import split_of
+from freegaze.dataset.splits import ROLES
 from freegaze.dataset.windows import check_leaks, input_bins, window_targets
 from freegaze.errors import CheckpointError, ConfigError, DataError
 from freegaze.evaluation.compare import compare
@@ -83,6 +84,32 @@ def test_trials_stay_whole_and_fold_roles_ignore_those_of_the_recording():
             5,
         )  # near a fifth of the 18 others, in whole blocks
     assert (n_test == 1).all()
+
+
+def test_repeated_stimuli_are_held_out_with_their_trials():
+    recording = make_trial_recording(n_trials=48, n_bins=20, n_conditions=8)
+    n_test = np.zeros(48, dtype=int)
+    for fold in range(3):
+        split = split_fold(recording, n_folds=3, fold=fold, history=3)
+        shown = [set(recording.frame_index[split.bins(role)]) for role in ROLES]
+        assert not shown[0] & shown[1]
+        assert not (shown[0] | shown[1]) & shown[2]
+        assert all(shown)
+        codes = split.codes.reshape(48, 20)
+        n_test += codes[:, 0] == 2
+    assert (n_test == 1).all()
+    few = make_trial_recording(n_trials=48, n_bins=20, n_conditions=3)  # too few stimuli
+    split = split_fold(few, n_folds=3, fold=0, history=3)
+    assert np.isin(few.frame_index[split.bins("test")], few.frame_index[split.bins("train")]).any()
+
+
+def test_scores_say_how_many_stimuli_training_has_seen(tmp_path: Path):
+    for n_conditions, expected in ((8, 0.0), (2, 1.0)):
+        recording = make_trial_recording(n_trials=48, n_conditions=n_conditions)
+        place = tmp_path / str(n_conditions)
+        encoder = freegaze.fit(recording, place, model="mean_rate", settings=SETTINGS)
+        found = freegaze.evaluate(encoder, recording, folds=3, draws=20)
+        assert found.sessions[0].seen.frames == expected
 
 
 def test_validation_takes_its_share():

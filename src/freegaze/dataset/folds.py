@@ -12,7 +12,7 @@ from freegaze.dataset.splits import (
     require_roles,
     trial_starts,
 )
-from freegaze.dataset.stimuli import CONDITION
+from freegaze.dataset.stimuli import CONDITION, are_stimuli_repeated, group_stimuli
 from freegaze.errors import DataError
 from freegaze.recording.recording import Recording
 
@@ -33,10 +33,13 @@ def split_fold(
     gap_s: float = 2.0,
     history: int = 1,
     lag: int = 1,
+    condition: str | None = None,
 ) -> Split:
     """Split a recording so that one fold tests and blocks of the other folds train and validate.
 
-    The session is cut into blocks of time, of which folds take turns; a trial is never cut. Over
+    The session is cut into blocks of time, of which folds take turns; a trial is never cut. Where
+    trials repeat their stimuli and there are enough of these, folds take turns by stimuli instead,
+    so that no stimulus is in training and test (see ``freegaze.dataset.stimuli``). Over
     all folds, each bin that has a full window is the target of exactly one test window. For this,
     test bins begin one window before a test block: these bins are read and not predicted. Roles of
     the recording's segments are not used.
@@ -49,6 +52,8 @@ def split_fold(
         gap_s: Seconds kept free between training bins and bins of another role.
         history: Input bins of a window.
         lag: Target bin minus last input bin.
+        condition: Annotation whose values are kept together where stimuli repeat; by default
+            ``condition`` where there is one.
 
     Returns:
         The split.
@@ -68,14 +73,21 @@ def split_fold(
     reach = max(lag + history - 1, 0), max(-lag, 0)
     gap_bins = int(np.ceil(gap_s / recording.bin_width_s))
     shortest = LEAST_BLOCK_GAPS * gap_bins + LEAST_BLOCK_WINDOWS * (sum(reach) + 1)
-    block = _fold_blocks(recording, n_folds, validation, shortest)
-    n_blocks = int(block[-1]) + 1
+    block = _stimulus_blocks(recording, n_folds, condition)
+    if block is None:
+        block = _fold_blocks(recording, n_folds, validation, shortest)
+    size = np.bincount(block)
+    n_blocks = len(size)
     if n_blocks < n_folds:
         raise DataError(
             f"session {recording.session_id!r}: {n_blocks} blocks or trials cannot be shared by "
             f"{n_folds} folds; choose at most {n_blocks}"
         )
-    is_test_block = np.arange(n_blocks) % n_folds == fold
+    turn = np.empty(n_blocks, dtype=np.int64)
+    turn[np.argsort(-size, kind="stable") if _is_uneven(size) else slice(None)] = np.arange(
+        n_blocks
+    )
+    is_test_block = turn % n_folds == fold
     others = np.flatnonzero(~is_test_block)
     n_validation = min(max(1, round(validation * len(others))), max(1, len(others) - 1))
     # Spread evenly, from the middle of each part, so that validation is of the whole session.
@@ -85,9 +97,26 @@ def split_fold(
     codes = role[block]
     is_read = _read_by(codes == ROLES.index("test"), recording, reach)
     codes[is_read] = ROLES.index("test")
-    split = Split(leave_gaps(codes, recording, gap_s), gap_s)
+    split = Split(leave_gaps(codes, recording, gap_s), gap_s, method="folds")
     require_roles(split, recording, "folds", ROLES)
     return split
+
+
+def _is_uneven(size: Integer[np.ndarray, " block"]) -> bool:
+    """Return whether blocks are so unlike that folds should take turns by size, not by time."""
+    return bool(size.max() > 2 * size.min())
+
+
+def _stimulus_blocks(
+    recording: Recording, n_folds: int, condition: str | None
+) -> Integer[np.ndarray, " time"] | None:
+    """Return the group of stimuli of each bin, ``None`` where stimuli cannot make folds."""
+    is_in_trials = all(segment.trial for segment in recording.segments)
+    if not is_in_trials or not are_stimuli_repeated(recording, condition):
+        return None
+    group = group_stimuli(recording, condition)
+    # Without one fold, at least two groups are needed to train and to validate.
+    return group if group.max() + 1 >= max(n_folds, n_folds // 2 + 2) + 1 else None
 
 
 def _fold_blocks(

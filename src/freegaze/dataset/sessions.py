@@ -87,6 +87,7 @@ def split_of(recording: Recording, split: SplitConfig, data: DataConfig) -> Spli
             gap_s=split.gap_s,
             history=data.history,
             lag=data.lag,
+            condition=split.condition,
         )
     return split_recording(
         recording,

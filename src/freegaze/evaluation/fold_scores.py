@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
+from freegaze.dataset.stimuli import SeenStimuli, find_seen_stimuli
 from freegaze.errors import DataError
 from freegaze.evaluation.condition_mean import condition_rates
 from freegaze.evaluation.evaluate import CONDITION_MEAN, score_sessions
@@ -27,6 +29,7 @@ class FoldPrediction:
     Args:
         prediction: Of the test bins of the fold.
         baseline: Mean response per bin of each neuron over the training bins of the fold.
+        seen: Shares of the test bins whose stimulus the training bins of the fold show too.
         condition_mean: Mean training response to each test bin's condition; ``None`` where no
             condition is given.
         history: Input bins of a window.
@@ -35,6 +38,7 @@ class FoldPrediction:
 
     prediction: Prediction
     baseline: Float[np.ndarray, " neuron"]
+    seen: SeenStimuli
     condition_mean: Float[np.ndarray, "window neuron"] | None
     history: int
     lag: int
@@ -55,13 +59,13 @@ def predict_fold(
     """
     recording = encoder.match_neurons(recording)
     prediction = encoder.predict(recording, "test")
-    mean = None
+    split, mean = encoder.split(recording), None
     if condition is not None:
-        split = encoder.split(recording)
         mean = condition_rates(recording, split, condition, prediction.targets)
     return FoldPrediction(
         prediction,
         encoder.mean_response(recording),
+        find_seen_stimuli(recording, split.bins("train"), prediction.targets, condition),
         mean,
         encoder.data.history,
         encoder.data.lag,
@@ -146,6 +150,7 @@ def _merge(
         lag=folds[0].lag,
         condition=condition,
     )
+    session = replace(session, seen=_mean_seen(folds))
     means = [
         f.condition_mean[:, place]
         for f, place in zip(folds, places, strict=True)
@@ -155,3 +160,11 @@ def _merge(
         return session
     known = {**session.references, CONDITION_MEAN: np.concatenate(means)[order]}
     return replace(session, references=known)
+
+
+def _mean_seen(folds: Sequence[FoldPrediction]) -> SeenStimuli:
+    """Average the shares of seen stimuli over the test bins of all folds."""
+    weights = [len(fold.prediction.targets) for fold in folds]
+    shares = pd.DataFrame([fold.seen.to_dict() for fold in folds])
+    means = {str(name): np.average(column, weights=weights) for name, column in shares.items()}
+    return SeenStimuli(**{name: float(mean) for name, mean in means.items()})

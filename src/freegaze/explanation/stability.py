@@ -244,12 +244,13 @@ def _middles(
 def _compare_classes(
     first: SessionExplanation, second: SessionExplanation, units: Sequence[str]
 ) -> Float[np.ndarray, " neuron"]:
-    """Return 1 where both classes are the same, 0 where they differ."""
+    """Return 1 where both classes are the same, 0 where they differ, NaN where not tested."""
     tables = [e.neurons.set_index("unit_id") for e in (first, second)]
     if any("class" not in table for table in tables):
         return np.full(len(units), np.nan)
     ours, theirs = (table.loc[list(units), "class"].to_numpy() for table in tables)
-    return (ours == theirs).astype(np.float64)
+    is_known = (ours != NOT_TESTED) & (theirs != NOT_TESTED)
+    return np.where(is_known, ours == theirs, np.nan)
 
 
 def _compare_saliency(
