@@ -29,6 +29,8 @@ FEATURES = {
         *("models/parts/energy_", "models/local_energy.py", "nn/local_energies.py"),
         *("nn/lagged_ridge.py", "nn/gained_response.py", "dataset/folds.py"),
     ),
+    "averaged seeds, cores of other runs": ("models/averaged.py", "training/transfer.py"),
+    "selection in two steps": ("explanation/contributions/selection.py",),
     "readout pooled": ("nn/pooled.py",),
     "pynapple": ("recording/pynapple_objects.py",),
     "units": ("recording/units.py",),

@@ -91,7 +91,7 @@ def most_exciting(
         encoder: Any fitted encoder that reads the video.
         session_id: The session.
         neuron: Number of its neuron.
-        protocol: How long and from where.
+        protocol: Starts and steps of each ascent.
         seed: Fixes the result on one machine.
 
     Returns:
@@ -152,8 +152,8 @@ def keep_most_exciting(
         encoder: Its encoder.
         session_id: The session.
         units: Names of the neurons.
-        protocol: How long and from where.
-        repeats: How often, each time from other starts.
+        protocol: Starts and steps of each ascent.
+        repeats: Ascents of each neuron, each from other starts.
         progress: Called with the number of images done.
 
     Raises:

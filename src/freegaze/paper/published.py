@@ -189,7 +189,7 @@ def export_published(encoder: FittedEncoder, session_id: str | None = None) -> d
 
     Args:
         encoder: A fitted encoder in its ``paper`` configuration, on 60 x 80 frames.
-        session_id: Whose head is wanted; may be left out where there is one session.
+        session_id: Session of the head; may be left out where there is one session.
 
     Returns:
         The state dict that the original's own class loads.

@@ -43,7 +43,7 @@ class TrainingConfig(StrictConfig):
             session's part is fitted.
         max_passes: Passes over the training windows at most.
         patience: Passes in a row without a better validation before stopping (Q21).
-        rounds: How many times patience may run out before the fit is over; each time the best
+        rounds: Number of times that patience may run out before the fit ends; each time the best
             weights are taken up again and training goes on from them.
         monitor: What "better" means: a lower ``loss`` or a higher ``correlation`` (mean over
             neurons of the single-bin correlation).

@@ -121,7 +121,7 @@ def pupil_radius(body: Body, brightness: np.ndarray, brightness_px: float) -> np
     Args:
         body: Gives arousal and walking.
         brightness: Mean brightness of the view, 0..1, shape (n_steps,).
-        brightness_px: How many pixels it shrinks per standard deviation of brightness.
+        brightness_px: Shrinking in px per standard deviation of brightness.
 
     Returns:
         Shape (n_steps,): follows slow arousal, rises with walking after about 1 s, shrinks with

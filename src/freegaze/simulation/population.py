@@ -138,7 +138,7 @@ def make_population(
     """Draw the neurons of a session.
 
     Args:
-        n_neurons: How many.
+        n_neurons: Number of neurons.
         frame_size: (height, width) of the retinal frame.
         rng: Source of randomness.
         is_vision_only: Make every neuron "visual_only" (the track ``null``).

@@ -43,7 +43,7 @@ def ornstein_uhlenbeck(
         rng: Source of randomness.
         n_steps: Length.
         time_constant_s: Time at which the autocorrelation is 1/e.
-        n_columns: How many independent ones.
+        n_columns: Number of independent processes.
 
     Returns:
         Shape (n_steps, n_columns).

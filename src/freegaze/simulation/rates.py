@@ -70,7 +70,7 @@ class FilterBank:
     """The receptive fields of a population as matrices.
 
     Args:
-        population: Whose.
+        population: The neurons.
     """
 
     def __init__(self, population: Population) -> None:

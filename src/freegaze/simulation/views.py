@@ -77,7 +77,7 @@ def look(
         body: Where the head is.
         eye: Where the eye points.
         retina: "sphere" renders the retinal frame, "affine" moves the camera's.
-        n_workers: How many batches are rendered at a time; the result does not depend on it.
+        n_workers: Batches rendered at a time; the result does not depend on it.
         progress: Called with ("render", bins done, bins in all).
 
     Returns:

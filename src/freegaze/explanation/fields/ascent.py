@@ -302,7 +302,7 @@ def ascend(
         objective: What is to be high.
         penalties: What is to be low.
         postprocess: What is done to pictures after each step, in order, and before the first.
-        session: Whose neurons answer; may be left out where there is one session.
+        session: Session of the neurons; may be left out where there is one session.
         is_retinal: Whether pictures are retinal images, which no shifter moves.
         is_behavior_optimized: Whether behavior climbs too.
         has_dropout: Whether dropout stays on (deviation Q34).

@@ -98,10 +98,10 @@ def gradient_fields(
         video: Retinal images; no shifter moves them any more.
         behavior: Features in which they are seen; one state for all separates vision from its
             modulation by behavior.
-        session: Whose neurons answer; may be left out where there is one session.
+        session: Session of the neurons; may be left out where there is one session.
         blur_px: Standard deviation of the Gaussian that smooths gradients in space.
         batch: Windows at a time.
-        progress: Told of (neurons done, all).
+        progress: Called with (neurons done, all).
 
     Returns:
         Mean and variation of the gradients.
@@ -197,7 +197,7 @@ def separate(
 
     Args:
         pictures: A field at several moments.
-        n: How many to keep.
+        n: Number of pictures to keep.
 
     Returns:
         The pictures times their singular values; singular vectors over moments; share of the

@@ -89,7 +89,7 @@ def behavior_saliency(
         features: From signals to the encoder's features
             (``freegaze.dataset.behavior.BehaviorTransform.features``); by default signals are
             the features.
-        session: Whose neurons answer; may be left out where there is one session.
+        session: Session of the neurons; may be left out where there is one session.
         batch: Windows at a time.
 
     Returns:
@@ -183,7 +183,7 @@ def _derivatives(
 
     Args:
         predict: The encoder.
-        session: Whose neurons answer.
+        session: Session of the neurons.
         video: Frames.
         signals: Where to differentiate.
         features: From signals to the encoder's features; the same if left out.

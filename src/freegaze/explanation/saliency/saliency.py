@@ -27,13 +27,12 @@ STEPS = 8
 def saliency_table(session: ExplainedSession, config: ExplainConfig) -> pd.DataFrame:
     """Return the derivatives of rates by behavior signals, for one training sd of each signal.
 
-    Intervals of means over windows are over other minutes, blocks of time or trials being
-    resampled. They are of this fit: how far fits differ is the question of ``freegaze explain
-    --refits``.
+    Intervals of means over windows resample blocks of time, or trials: they hold for other minutes
+    of the same session and for this fit. ``freegaze explain --refits`` shows how far fits differ.
 
     Args:
         session: The session.
-        config: How many test windows to average over.
+        config: Number of test windows to average over.
 
     Returns:
         ``SessionExplanation.saliency``.
