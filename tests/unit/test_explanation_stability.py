@@ -164,7 +164,9 @@ def test_refits_are_fitted_to_halves_and_kept(tmp_path: Path):
     }
     freegaze.fit(recordings, tmp_path / "run", model="cnn_gru", settings=SETTINGS | model)
     freegaze.evaluate(tmp_path / "run", draws=20)
-    options = ["--set", "n_windows=3", "--set", "n_shifts=2", "--only", "fields.gabor", "--quiet"]
+    quick = ("n_windows=3", "n_shifts=2", "n_saliency_windows=5")
+    options = [word for setting in quick for word in ("--set", setting)]
+    options += ["--only", "fields.gabor", "--quiet"]
     shown = CliRunner().invoke(app, ["explain", str(tmp_path / "run"), "--refits", "2", *options])
     assert shown.exit_code == 0, shown.output
     stability = load_stability(tmp_path / "run", "s")
@@ -182,8 +184,8 @@ def test_refits_are_fitted_to_halves_and_kept(tmp_path: Path):
     alone = compare_refits(refits, recordings[0].unit_ids, {}, SHIFTER).table
     np.testing.assert_allclose(stability.table["saliency"], alone["saliency"])
     before = (tmp_path / "run" / "refits" / "0" / "encoder.safetensors").stat().st_mtime_ns
-    quick = ExplainConfig(n_windows=3, n_shifts=2)
-    (again,) = stability_of(tmp_path / "run", recordings, 2, quick)
+    config = ExplainConfig(n_windows=3, n_shifts=2, n_saliency_windows=5)
+    (again,) = stability_of(tmp_path / "run", recordings, 2, config)
     after = (tmp_path / "run" / "refits" / "0" / "encoder.safetensors").stat().st_mtime_ns
     assert before == after
     pd.testing.assert_frame_equal(again.table, stability.table)

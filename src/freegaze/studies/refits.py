@@ -69,7 +69,7 @@ def stability_of(
         DataError: If a refit cannot be fitted or explained.
 
     Example:
-        >>> quick = ExplainConfig(n_windows=3, n_shifts=2)
+        >>> quick = ExplainConfig(n_windows=3, n_shifts=2, n_saliency_windows=5)
         >>> [stability] = stability_of("runs/glm", recordings, 2, quick)
         >>> len(stability.table)
         6
@@ -132,6 +132,7 @@ def _common_displacements(
         ours, theirs = displacements[i], displacements[j]
         if refits[i].half == refits[j].half or ours is None or theirs is None:
             continue
+        ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
         is_known = np.array(np.isfinite(np.concatenate([ours, theirs], axis=1)).all(axis=1))
         fits[i, j] = compare_displacement(ours, theirs, is_known)
     return fits
