@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 from scipy.stats import pearsonr
 
 from builders import make_recording, make_trial_recording
@@ -19,6 +20,7 @@ from freegaze.quality.behavior import (
 from freegaze.quality.checks import CHECKS, check_quality
 from freegaze.quality.eye_gyroscope import check_eye_gyro
 from freegaze.quality.grades import Scale, longest_run, runs
+from freegaze.quality.response_lag import check_response_lag
 from freegaze.quality.sensors import check_sensors
 from freegaze.quality.summary import summarize
 from freegaze.quality.units import (
@@ -353,6 +355,74 @@ def test_units_that_follow_the_same_slow_state_are_not_duplicates():
     correlation = np.corrcoef(counts.T)[0, 1]
     assert correlation > 0.6
     assert check.status == "green"
+
+
+def test_a_shared_stimulus_in_coarse_bins_is_no_duplicate():
+    rng = np.random.default_rng(13)
+    shown = rng.integers(0, 40, 3000)
+    drive = rng.gamma(0.5, 6, (40, 1)) * np.ones(6)
+    counts = rng.poisson(drive[shown])
+    counts[:, 5] = counts[:, 4]
+    each = tuple(Segment(i, i + 1, None, True) for i in range(3000))
+    recording = replace(
+        record(3000, counts=counts, segments=each), frame_index=shown, bin_width_s=0.3
+    )
+    assert np.corrcoef(counts[:, :5].T)[np.triu_indices(5, 1)].min() > 0.7
+    check = check_duplicates(recording)
+    np.testing.assert_array_equal(check.data["pairs"], [[4, 5]])
+    without = check_duplicates(recording.select_neurons(np.arange(5)))
+    assert without.status == "not available"
+    assert "too coarse to know" in without.sentence
+
+
+def test_one_neuron_found_twice_is_found_in_slow_states():
+    rng = np.random.default_rng(14)
+    state = np.repeat(rng.gamma(1, 3, 300), 20)
+    counts = rng.poisson(state[:, None] * np.ones(3))
+    counts[:, 2] = counts[:, 0]
+    check = check_duplicates(record(6000, counts=counts))
+    np.testing.assert_array_equal(check.data["pairs"], [[0, 2]])
+
+
+def follow_video(late_s: float, n: int = 4 * MINUTE) -> Recording:
+    """Neurons that follow brightness and speed 0.1 s later, and clocks that are off by more."""
+    rng = np.random.default_rng(15)
+    shown, speed = (
+        lfilter([1], [1, -0.8], rng.normal(size=(n, k)), axis=0) for k in (24, 1)
+    )  # autocorrelated over 5 bins
+    frames = np.clip(128 + 30 * shown, 0, 255).astype(np.uint8).reshape(n, 4, 6)
+    seen = shown @ rng.normal(0, 0.12, (24, 8))
+    late = round((0.1 + late_s) / WIDTH_S)
+    counts = rng.poisson(np.exp(np.roll(seen + 0.3 * speed, late, axis=0) - 1))
+    return record(n, {"speed": speed[:, 0]}, counts, frames=frames)
+
+
+@pytest.mark.parametrize(("late_s", "status"), [(0.0, "green"), (0.7, "red"), (-0.6, "red")])
+def test_spikes_that_come_late_are_found(late_s, status):
+    check = check_response_lag(follow_video(late_s))
+    assert check.status == status
+    for stream in ("video", "behavior"):
+        at = check.data[f"{stream}_lags_s"][np.argmax(check.data[f"{stream}_strength"])]
+        # A change is between two bins, so that the peak may be at either.
+        assert at == pytest.approx(0.1 + late_s, abs=1.01 * WIDTH_S)
+        assert f"{stream} by {at * 1e3:.0f} ms" in check.sentence
+
+
+def test_a_lag_that_cannot_be_known_is_not_checked():
+    check = check_response_lag(record(4 * MINUTE))
+    assert check.status == "not available"
+    assert "neither video nor behavior" in check.sentence
+    assert check_response_lag(record(MINUTE)).status == "not available"
+    coarse = check_response_lag(replace(follow_video(0.0), bin_width_s=0.3))
+    assert "too coarse" in coarse.sentence
+    trials = tuple(Segment(i * 40, (i + 1) * 40, None, True) for i in range(4 * MINUTE // 40))
+    short = replace(follow_video(0.0), segments=trials)
+    assert check_response_lag(short).status == "not available"
+
+
+def test_what_was_not_checked_is_counted():
+    quality = check_quality(record(4 * MINUTE))
+    assert quality.n_not_checked == sum(c.status == "not available" for c in quality.checks) > 1
 
 
 def test_video_freezes(monkeypatch: pytest.MonkeyPatch):

@@ -67,7 +67,8 @@ def command(
             page = out or Path(f"{recording.session_id}_quality.html")
             written = write_quality_page(recording, quality, page)
         sentences = {c.name: f"{c.status.upper()}: {c.sentence}" for c in quality.checks}
-        print_nested(f"Quality of session {recording.session_id}", sentences)
+        title = f"Quality of session {recording.session_id}: {quality.status}"
+        print_nested(f"{title}, {quality.n_not_checked} of {len(sentences)} not checked", sentences)
         contents = summarize(recording)
         provenance = contents.pop("provenance")
         contents["default split"] = describe_split(recording)

@@ -19,6 +19,7 @@ from freegaze.quality.plausibility import (
     check_stream_spans,
     check_time_resolution,
 )
+from freegaze.quality.response_lag import check_response_lag
 from freegaze.quality.sensors import check_sensors
 from freegaze.quality.units import (
     check_duplicates,
@@ -39,6 +40,7 @@ CHECKS = (
     check_time_resolution,
     check_stream_spans,
     check_eye_gyro,
+    check_response_lag,
     check_quiet_units,
     check_rate_drift,
     check_ended_trains,
@@ -67,6 +69,11 @@ class QualityReport:
         found = {check.status for check in self.checks}
         order: tuple[Status, ...] = ("red", "amber", "green", "not available")
         return next(status for status in order if status in found)
+
+    @property
+    def n_not_checked(self) -> int:
+        """Number of checks that could not be made."""
+        return sum(check.status == "not available" for check in self.checks)
 
     def check(self, name: str) -> Check:
         """Return one check.

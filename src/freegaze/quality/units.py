@@ -26,6 +26,8 @@ DUPLICATE_R = 0.9
 """Counts of different neurons of mouse V1 correlate below 0.5; 0.9 is one neuron found twice."""
 EXCESS_R = 0.3
 """A correlation that is there in the same bin and gone in the next is of shared spikes."""
+COARSE_S = 0.1
+"""In wider bins, or without neighboring bins, a shared stimulus looks like shared spikes."""
 
 _N_BLOCKS = 10
 _MIN_BLOCK_S = 20.0  # as long as the blocks that intervals resample
@@ -72,26 +74,57 @@ def check_rate_drift(recording: Recording) -> Check:
 def check_duplicates(recording: Recording) -> Check:
     """Count the pairs of units that are one, or share spikes.
 
-    Data: ``pairs`` (n_pairs, 2), column numbers; ``r`` (n_pairs,), their count correlation;
-    ``excess`` (n_pairs,), by how much it exceeds that with the neighboring bin.
+    Two units may follow one stimulus or one state. What both do in a bin is therefore taken without
+    the mean response to the bin's frame, where frames repeat, and without the mean of the
+    neighboring bins: only shared spikes are left. Data: ``pairs`` (n_pairs, 2), column numbers;
+    ``r`` (n_pairs,), their count correlation; ``excess`` (n_pairs,), that of what is left.
     """
     if recording.n_neurons < 2 or recording.n_bins < 3:
         return DUPLICATES.not_available("that needs two units and three bins")
-    same, neighbor = _correlation(recording, 0), _correlation(recording, 1)
-    excess = same - (neighbor + neighbor.T) / 2
-    suspect = np.triu((same > DUPLICATE_R) | (excess > EXCESS_R), k=1)
-    pairs = np.argwhere(suspect)
-    r, beyond = same[suspect], excess[suspect]
-    if len(pairs):
-        first = int(np.argmax(r))
-        a, b = (recording.unit_ids[i] for i in pairs[first])
-        sentence = (
-            f"{len(pairs)} pairs of units seem to be one neuron, first of all {a} and {b} "
-            f"(count correlation {r[first]:.2f}): keep one of them."
+    left, is_fine = _unshared(recording)
+    excess = left.T @ left
+    suspect = np.triu(excess > (EXCESS_R if is_fine else DUPLICATE_R), k=1)
+    pairs, beyond = np.argwhere(suspect), excess[suspect]
+    if not len(pairs):
+        if is_fine:
+            return DUPLICATES.grade(0, "No two units are alike.", pairs=pairs, r=beyond)
+        return DUPLICATES.not_available(
+            f"no two units are equal, but bins of {recording.bin_width_s * 1e3:.0f} ms are too "
+            "coarse to know whether units share spikes"
         )
-    else:
-        sentence = "No two units are alike."
+    every = _standardized(recording.responses)
+    r = (every[:, pairs[:, 0]] * every[:, pairs[:, 1]]).sum(0)
+    first = int(np.argmax(beyond))
+    a, b = (recording.unit_ids[i] for i in pairs[first])
+    sentence = (
+        f"{len(pairs)} pairs of units seem to be one neuron, first of all {a} and {b} "
+        f"(count correlation {r[first]:.2f}): keep one of them."
+    )
     return DUPLICATES.grade(len(pairs), sentence, pairs=pairs, r=r, excess=beyond)
+
+
+def _unshared(recording: Recording) -> tuple[np.ndarray, bool]:
+    """Responses without what frames and neighboring bins predict, standardized, (bin, unit).
+
+    The second value is whether bins are narrow enough, and have neighbors, for what is left to be
+    shared spikes.
+    """
+    responses = recording.responses.astype(np.float64)
+    _, frame, count = np.unique(recording.frame_index, return_inverse=True, return_counts=True)
+    if len(count) <= recording.n_bins / 2:
+        order = np.argsort(frame, kind="stable")
+        starts = np.cumsum(count) - count
+        means = np.add.reduceat(responses[order], starts, axis=0) / count[:, None]
+        responses -= means[frame]
+        responses = responses[count[frame] > 1] if recording.bin_width_s > COARSE_S else responses
+    if recording.bin_width_s > COARSE_S:
+        return _standardized(responses), False
+    segment = recording.segment_index()
+    middle = np.flatnonzero(segment[2:] == segment[:-2]) + 1
+    if len(middle) < 2:
+        return _standardized(responses), False
+    around = (responses[middle - 1] + responses[middle + 1]) / 2
+    return _standardized(responses[middle] - around), True
 
 
 def _trend(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -110,16 +143,6 @@ def _trend(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     error = np.sqrt(power / (n - 2) * inflation / (x @ x))
     t = np.divide(slope, error, out=np.zeros_like(slope), where=error > 0)
     return slope * n, 2 * student_t.sf(np.abs(t), n - 2)
-
-
-def _correlation(recording: Recording, lag: int) -> np.ndarray:
-    """Pearson r of each unit with each unit ``lag`` bins later, (n_neurons, n_neurons)."""
-    segment = recording.segment_index()
-    t = np.arange(recording.n_bins - lag)
-    t = t[segment[t] == segment[t + lag]]
-    if len(t) < 2:
-        return np.zeros((recording.n_neurons, recording.n_neurons))
-    return _standardized(recording.responses[t]).T @ _standardized(recording.responses[t + lag])
 
 
 def _standardized(responses: np.ndarray) -> np.ndarray:

@@ -49,11 +49,13 @@ def write_quality_page(recording: Recording, report: QualityReport, out: Path | 
 
 
 def _verdict(report: QualityReport) -> str:
-    return {
-        "green": "Every check is green.",
+    n, left_out = len(report.checks), report.n_not_checked
+    verdict = {
+        "green": "Every check that was made is green." if left_out else "Every check is green.",
         "amber": "Usable; some checks are amber.",
         "red": "Mend what is red before fitting.",
     }.get(report.status, "No check could be made.")
+    return f"{verdict} Not checked: {left_out} of {n}." if left_out else verdict
 
 
 def _contents(recording: Recording) -> Section:
