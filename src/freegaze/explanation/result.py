@@ -11,10 +11,10 @@ explanation/SESSION/about.json                 what was explained, and how
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import numpy as np
@@ -24,6 +24,8 @@ from jaxtyping import Float
 from freegaze.explanation.contributions.answers import count_answers
 from freegaze.explanation.contributions.groups import UNTESTED
 from freegaze.files.artifact import Artifact, Content
+
+T = TypeVar("T")
 
 CLASSES = ("head", "eye", "speed", "pupil", "mixed", "none", "undecided", "not tested")
 """Classes of neurons by the groups of behavior with a significant contribution: one group;
@@ -203,6 +205,24 @@ def save_explanation(
     tables = {name: getattr(explanation, name) for name in TABLES}
     EXPLANATION.write(folder, Content(about, tables, arrays))
     return folder
+
+
+def load_beside(
+    kind: Artifact, run_folder: Path | str, session_id: str, build: Callable[[Content], T]
+) -> T | None:
+    """Read an artifact that is kept beside a session's explanation, ``None`` where there is none.
+
+    Args:
+        kind: Declaration of the artifact.
+        run_folder: The run.
+        session_id: The session.
+        build: Called with the content.
+
+    Raises:
+        CheckpointError: If a file is broken.
+    """
+    folder = session_folder(run_folder, session_id)
+    return kind.read(folder, run_folder, build) if kind.is_whole(folder) else None
 
 
 def is_explained(run_folder: Path | str) -> bool:

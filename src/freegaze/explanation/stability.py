@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from freegaze.explanation.result import SessionExplanation, session_folder
+from freegaze.explanation.result import SessionExplanation, load_beside, session_folder
 from freegaze.explanation.truth import CommonDisplacement, moved_fields, subspace_overlap
 from freegaze.files.artifact import Artifact, Content
 from freegaze.nn.warp import affine_matrix, rotation_center
@@ -150,12 +150,10 @@ def load_stability(run_folder: Path | str, session_id: str) -> Stability | None:
     Raises:
         CheckpointError: If a file is broken.
     """
-    folder = session_folder(run_folder, session_id)
-    if not STABILITY.is_whole(folder):
-        return None
-    return STABILITY.read(
-        folder,
+    return load_beside(
+        STABILITY,
         run_folder,
+        session_id,
         lambda content: Stability(session_id, content.tables["stability"], content.about),
     )
 

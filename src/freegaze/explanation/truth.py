@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from freegaze.explanation.fields.gabor import energy_middle, fit_gabor
 from freegaze.explanation.fields.gradients import summarize_field
-from freegaze.explanation.result import SessionExplanation, session_folder
+from freegaze.explanation.result import SessionExplanation, load_beside, session_folder
 from freegaze.explanation.session import ExplainedSession
 from freegaze.files.artifact import Artifact, Content
 from freegaze.fitted.encoder import FittedEncoder
@@ -161,12 +161,10 @@ def load_truth_comparison(run_folder: Path | str, session_id: str) -> TruthCompa
     Raises:
         CheckpointError: If a file is broken.
     """
-    folder = session_folder(run_folder, session_id)
-    if not TRUTH.is_whole(folder):
-        return None
-    return TRUTH.read(
-        folder,
+    return load_beside(
+        TRUTH,
         run_folder,
+        session_id,
         lambda content: TruthComparison(
             session_id,
             content.tables["truth_fields"],

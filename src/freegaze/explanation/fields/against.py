@@ -23,7 +23,7 @@ from freegaze.errors import DataError
 from freegaze.explanation.fields.agreement import match_fields
 from freegaze.explanation.fields.gradients import summarize_field
 from freegaze.explanation.fields.linear import smooth_linear_fit, spike_triggered_average
-from freegaze.explanation.result import SessionExplanation, session_folder
+from freegaze.explanation.result import SessionExplanation, load_beside, session_folder
 from freegaze.files.artifact import Artifact, Content
 from freegaze.recording.recording import Recording
 from freegaze.recording.reshaping import resize_video
@@ -171,12 +171,10 @@ def load_comparison(run_folder: Path | str, session_id: str) -> FieldComparison 
     Raises:
         CheckpointError: If a file is broken.
     """
-    folder = session_folder(run_folder, session_id)
-    if not COMPARISON.is_whole(folder):
-        return None
-    return COMPARISON.read(
-        folder,
+    return load_beside(
+        COMPARISON,
         run_folder,
+        session_id,
         lambda content: FieldComparison(
             session_id, content.tables["against"], dict(content.arrays), dict(content.about)
         ),
