@@ -8,15 +8,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_training_fit import CONVOLUTIONAL, StopError, assert_same_weights, small_config
+from test_training_fit import CONVOLUTIONAL, SMALL, StopError, assert_same_weights, small_config
 
 import freegaze
 from builders import make_recording
+from freegaze.cli.train import command
 from freegaze.errors import CheckpointError, ConfigError
 from freegaze.fitted.storage import load_encoder
 from freegaze.models.averaged import AveragedEncoder
 from freegaze.models.parts.gaze import GazeCorrection
 from freegaze.recording.recording import Recording
+from freegaze.recording.store import save_store
+from freegaze.reports.inputs import ReportInputs
+from freegaze.reports.sections.training import build_training
 from freegaze.runs.checkpoint import load_tensors
 from freegaze.runs.run_folder import RunFolder
 from freegaze.training import fit
@@ -75,6 +79,10 @@ def test_an_averaged_encoder_is_explained(tmp_path: Path):
     assert len(found.neurons) == recording.n_neurons
     encoder = load_encoder(run.path)
     assert isinstance(encoder.encoder, AveragedEncoder)
+    evaluation = freegaze.evaluate(encoder, recording, draws=5)
+    section = build_training(ReportInputs(run, [recording], encoder, evaluation))
+    assert section is not None
+    assert section.content["lead"].startswith("The encoder predicts the mean rate of 3 fits")
     shift = encoder.displacement(recording)
     first = load_encoder(run.path / "seeds" / "000").displacement(recording)
     np.testing.assert_array_equal(shift, first)
@@ -160,3 +168,16 @@ def test_several_processes_are_refused(tmp_path: Path, monkeypatch, setting: str
     monkeypatch.setattr(fit, "make_accelerator", lambda _: SimpleNamespace(num_processes=2))
     with pytest.raises(ConfigError, match=f"{what} runs in one process"):
         train([recording_with_gaze()], small_config(*SHIFTED, setting), tmp_path / "run")
+
+
+def test_the_command_takes_seeds_and_a_core(tmp_path: Path):
+    mouse, run = tmp_path / "mouse", tmp_path / "run"
+    save_store(recording_with_gaze(), mouse)
+    few = [*SMALL, *SHIFTED, "training.max_passes=1"]
+    command(path=mouse, out=run, settings=few, seeds=2, quiet=True)
+    assert len(load_encoder(run).encoder.get_submodule("members")._modules) == 2
+    command(path=mouse, out=tmp_path / "other", settings=few, core_from=run, quiet=True)
+    training = RunFolder(tmp_path / "other").config().training
+    assert (training.core_from, training.seeds) == (run, 1)
+    with pytest.raises(ConfigError, match="leave out --seeds, --core-from"):
+        command(resume=run, seeds=2, core_from=run, quiet=True)

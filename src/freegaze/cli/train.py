@@ -118,11 +118,10 @@ def command(
                 f"out, as their mean rate in training bins is below data.min_rate_hz = "
                 f"{run.config().data.min_rate_hz:g}; --set data.min_rate_hz=0 keeps all"
             )
-    best = run.kept_pass()
-    typer.echo(
-        f"{run.path}: validation loss {best['validation_loss']:.4f} in pass {best['pass']} of "
-        f"{len(run.metrics())}"
-    )
+    best, n_seeds = run.kept_pass(), run.config().training.seeds
+    passes = f"in pass {best['pass']} of {len(run.metrics())}"
+    how = passes if n_seeds == 1 else f"of the mean rate of {n_seeds} fits"
+    typer.echo(f"{run.path}: validation loss {best['validation_loss']:.4f} {how}")
 
 
 def _loss_to_resume(given: Mapping[str, Any], settings: list[str]) -> str | None:

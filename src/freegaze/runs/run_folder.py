@@ -5,6 +5,7 @@ manifest.json          its hash, the commit, package versions, checksums of the 
 metrics.jsonl          one line per pass
 checkpoint.safetensors state of the unfinished fit, and its best weights so far
 encoder.safetensors    the fitted encoder's weights, and all it needs to predict
+seeds/NUMBER/          run folders of the fits that became one encoder (`training.seeds`)
 model_source.py        source of an encoder, and of a loss (loss_source.py), of the user's own
 checksums.sha256       of all these once the fit has ended, as `sha256sum` writes them
 """
@@ -58,6 +59,10 @@ class RunFolder:
     def encoder(self) -> Path:
         """The fitted encoder."""
         return self.path / "encoder.safetensors"
+
+    def member(self, number: int) -> RunFolder:
+        """Return the run folder of one of the fits that become one encoder, from 0."""
+        return RunFolder(self.path / "seeds" / f"{number:03d}")
 
     @property
     def is_finished(self) -> bool:

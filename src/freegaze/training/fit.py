@@ -261,7 +261,7 @@ def _fit_members(
         changed = {"seed": config.training.seed + number, "seeds": 1}
         training = config.training.model_copy(update=changed)
         own = config.model_copy(update={"training": training, "search": {}})
-        member = RunFolder(run.path / "seeds" / f"{number:03d}")
+        member = run.member(number)
         if not (member.path / "config.yaml").exists():
             member.create(own, recordings)
         report = None if progress is None else _within(progress, number, n_members)

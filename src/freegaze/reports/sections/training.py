@@ -19,14 +19,23 @@ def build_training(inputs: ReportInputs) -> Section | None:
     passes = inputs.run.metrics()
     if not passes:
         return None
-    best = inputs.run.kept_pass()
+    best, n_seeds = inputs.run.kept_pass(), inputs.run.config().training.seeds
+    lead = ""
+    if n_seeds > 1:
+        lead = (
+            f"The encoder predicts the mean rate of {n_seeds} fits with consecutive seeds, made in "
+            f"{duration(best['seconds'])}. Its validation loss is "
+            f"{number(best['validation_loss'], 4)}. The first of these fits: "
+        )
+        first = inputs.run.member(0)
+        passes, best = first.metrics(), first.kept_pass()
     is_loss = inputs.run.config().training.monitor == "loss"
     reason = (
         f"the validation loss was lowest ({number(best['validation_loss'], 4)})"
         if is_loss
         else f"the validation correlation was highest ({number(best['validation_correlation'], 3)})"
     )
-    lead = (
+    lead += (
         f"{len(passes)} {'pass' if len(passes) == 1 else 'passes'} over the training data in "
         f"{duration(sum(line.get('seconds', 0.0) for line in passes))}. The weights kept are those "
         f"after pass {best['pass']}, where {reason}."
