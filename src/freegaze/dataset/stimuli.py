@@ -1,4 +1,4 @@
-"""Stimuli: which bins show the same frames or condition, and which of them training has seen."""
+"""Stimuli: bins that share frames or a condition, and the share of them that training has seen."""
 
 from __future__ import annotations
 
