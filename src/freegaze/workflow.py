@@ -15,7 +15,7 @@ from freegaze.evaluation.evaluate import evaluate as score_encoder
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.multiplicity import correct_evaluation
 from freegaze.evaluation.prediction_files import save_predicted_recording, save_predictions
-from freegaze.evaluation.storage import load_evaluation, save_evaluation
+from freegaze.evaluation.storage import is_evaluated, load_evaluation, save_evaluation
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.explain import explain as explain_session
 from freegaze.explanation.fields.against import compare_with, pick_other, save_comparison
@@ -38,6 +38,7 @@ from freegaze.runs.config import RunConfig
 from freegaze.runs.own_code import Model, use_loss, use_model
 from freegaze.runs.recordings import open_against, open_run_recordings, source_of
 from freegaze.runs.run_folder import RunFolder
+from freegaze.studies.baseline import BASELINE, baseline_folder, fit_baseline
 from freegaze.studies.cross_validation import cross_validate
 from freegaze.studies.refits import stability_of
 from freegaze.training.fit import train
@@ -308,6 +309,7 @@ def report(
     recordings: Recording | Sequence[Recording] | None = None,
     *,
     against: Sequence[Path | str] = (),
+    baseline: bool = False,
     out: Path | str | None = None,
     picture: Path | str | None = None,
     device: str = "auto",
@@ -320,6 +322,8 @@ def report(
         recordings: Sessions that the encoder was fitted on; opened as the run's configuration
             says by default.
         against: Folders of evaluated runs whose scores are shown beside.
+        baseline: Whether to fit and evaluate ``local_energy`` on the same bins first, in the folder
+            ``baseline`` of the run. Where that was done, all reports show it.
         out: HTML file to write; by default ``report.html`` in the run folder.
         picture: PNG file for an overview.
         device: Where to compute, if ``run`` is a folder.
@@ -339,8 +343,13 @@ def report(
     encoder, sessions = _encoder_and_recordings(run, recordings, device)
     folder = _folder_of(encoder)
     step = progress or (lambda *_: None)
-    baselines = {Path(other).name: load_evaluation(other) for other in against}
     evaluation = load_evaluation(folder)
+    shown = [Path(other) for other in against]
+    if baseline and encoder.model_name != BASELINE:
+        fit_baseline(folder, sessions, progress)
+    if is_evaluated(baseline_folder(folder)):
+        shown.insert(0, baseline_folder(folder))
+    baselines = {other.name: load_evaluation(other) for other in shown}
     step("displacement of gaze", 0, 4)
     truth = displacement_against_truth(encoder, sessions)
     step("comparisons", 1, 4)

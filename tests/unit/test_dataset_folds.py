@@ -55,3 +55,13 @@ def test_a_movie_is_cut_into_blocks_of_time() -> None:
     folds = assign_folds(recording, split, np.arange(300), 5)
     assert (np.bincount(folds) == 60).all()
     assert np.count_nonzero(np.diff(folds)) == 5 * BLOCKS_PER_FOLD - 1
+
+
+def test_a_fold_holds_at_least_two_groups_where_there_are_four() -> None:
+    recording, split, trial = make_trials(15)
+    condition = np.array(list("abcdefgabcxyxyx"))[trial]
+    recording = replace(recording, annotations={"condition": condition})
+    targets = split.bins("train")
+    folds = assign_folds(recording, split, targets, 5)
+    groups = [len(set(condition[targets][folds == k])) for k in range(folds.max() + 1)]
+    assert groups == [3, 2, 2]

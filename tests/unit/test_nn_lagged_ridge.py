@@ -66,3 +66,17 @@ def test_kernels_are_recovered_from_drives() -> None:
     torch.testing.assert_close(found, kernel[:, None].expand(-1, 2), atol=0.03, rtol=0)
     kept = fit_kernels([moments], 0 * weights[None], flat, 0.1)  # no drive: the prior
     torch.testing.assert_close(kept, flat)
+
+
+def test_near_an_earlier_penalty_only_its_neighbors_are_tried() -> None:
+    features, rows, responses, kernel = make_data()
+    fold = torch.arange(len(rows)) % 3
+    folds = [sum_moments(features, rows[fold == k], responses[fold == k]) for k in range(3)]
+    kernels = kernel[:, None].repeat(1, N_NEURONS)
+    penalties = (0.01, 0.1, 1.0, 10.0)
+    errors, weights = held_out_errors(folds, kernels, penalties)
+    few, own = held_out_errors(folds, kernels, penalties, near=torch.tensor([0, 2]))
+    tried = torch.tensor([[1, 0], [1, 1], [0, 1], [0, 1]]).bool()
+    assert torch.equal(few.isfinite(), tried)
+    torch.testing.assert_close(few[tried], errors[tried])
+    torch.testing.assert_close(own[1], weights[1])

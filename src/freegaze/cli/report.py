@@ -16,6 +16,14 @@ def command(
     against: Annotated[
         list[Path] | None, typer.Option("--against", help="Evaluated run to show beside it.")
     ] = None,
+    baseline: Annotated[
+        bool,
+        typer.Option(
+            "--baseline",
+            help="First fit and evaluate the encoder local_energy on the same bins, in the folder "
+            "RUN/baseline. This report and all later ones show it.",
+        ),
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="HTML file to write.")] = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Also draw an overview into this PNG.")
@@ -29,14 +37,21 @@ def command(
 
     For example:
 
-        freegaze report runs/cnn_gru --against runs/glm
+        freegaze report runs/cnn_gru --baseline --against runs/glm
     """
     from freegaze.fitted.storage import load_encoder
     from freegaze.workflow import report
 
     encoder = load_encoder(run, device, model, accept_changed_model)
     with progress_bar(quiet) as progress:
-        page = report(encoder, against=against or (), out=out, picture=picture, progress=progress)
+        page = report(
+            encoder,
+            against=against or (),
+            baseline=baseline,
+            out=out,
+            picture=picture,
+            progress=progress,
+        )
     for file in (picture, page):
         if file is not None:
             typer.echo(str(file))

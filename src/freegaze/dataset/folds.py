@@ -166,7 +166,8 @@ def assign_folds(
         recording: The session.
         split: Its split.
         targets: Target bins of the windows, in order of time.
-        n_folds: Folds at most; there are fewer where there are fewer groups.
+        n_folds: Folds at most, but from four groups on at least two groups are in each. With one
+            movie held out at a time, choices did not carry over to new movies.
 
     Returns:
         The fold of each window, from 0.
@@ -184,6 +185,7 @@ def assign_folds(
     if len(order) < 2:
         groups = _blocks(len(targets), n_folds)
         order = np.arange(groups.max() + 1)
+    n_folds = min(n_folds, max(2, len(order) // 2))
     return order[np.unique(groups, return_inverse=True)[1]] % n_folds
 
 

@@ -88,6 +88,11 @@ def load_evaluation(run_folder: Path | str, *, is_cross_validated: bool = False)
     )
 
 
+def is_evaluated(run_folder: Path | str) -> bool:
+    """Whether a run folder holds a whole evaluation of its test bins."""
+    return EVALUATION.is_whole(Path(run_folder) / FOLDER)
+
+
 def load_scores(run_folder: Path | str) -> pd.DataFrame:
     """Read the scores alone: one row per neuron.
 

@@ -187,6 +187,16 @@ class AbstractEncoder(nn.Module, ABC):
             progress: Called with (description, done, total) between parts of the fit.
         """
 
+    def refit(self, sessions: Mapping[str, PreparedSession]) -> None:
+        """Fit the weights that ``solve`` found again, to training and validation windows.
+
+        It is called after the validation, so that the validation loss is that of windows held out.
+        By default a no-op.
+
+        Args:
+            sessions: The prepared sessions by id.
+        """
+
     def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
         """Start a session's biases from the mean training responses, if ``start_at_mean``.
 

@@ -14,11 +14,12 @@ from freegaze.dataset.dims import EncoderDims
 from freegaze.dataset.sessions import PreparedSession
 from freegaze.models.encoder import AbstractEncoder, register_model
 from freegaze.models.parts.energy_head import LocalEnergyHead
-from freegaze.models.parts.energy_solver import solve_session
+from freegaze.models.parts.energy_solver import fit_session, search_session
 from freegaze.models.parts.gaze import ImageShifterChoice
 from freegaze.nn.precision import at_least_float32
 from freegaze.nn.shifter import ShifterConfig
 from freegaze.progress import Progress
+from freegaze.recording.recording import Role
 
 
 class LocalEnergyConfig(StrictConfig):
@@ -104,11 +105,24 @@ class LocalEnergy(AbstractEncoder):
     def solve(
         self, sessions: Mapping[str, PreparedSession], progress: Progress | None = None
     ) -> None:
-        """Fit each session's weights.
+        """Find each session's window, and fit its weights to training windows.
 
         Args:
             sessions: The prepared sessions by id.
             progress: Called with (description, done, total) between the parts of the fit.
         """
+        step = progress or (lambda *_: None)
+        for i, (name, session) in enumerate(sessions.items()):
+            step("find window", 2 * i, 2 * len(sessions))
+            search_session(self.head(name), session, self.n_folds)
+            step("fit weights", 2 * i + 1, 2 * len(sessions))
+            self._fit(name, session, ["train"])
+        step("fit weights", 2 * len(sessions), 2 * len(sessions))
+
+    def refit(self, sessions: Mapping[str, PreparedSession]) -> None:
+        """Fit the weights again to training and validation windows, in the windows found."""
         for name, session in sessions.items():
-            solve_session(self.head(name), session, self.n_components, self.n_folds, progress)
+            self._fit(name, session, ["train", "validation"])
+
+    def _fit(self, name: str, session: PreparedSession, roles: Sequence[Role]) -> None:
+        fit_session(self.head(name), session, roles, self.n_components, self.n_folds)

@@ -36,13 +36,20 @@ class GainedResponse(nn.Module):
     The response is ``link((drive + bias) * gain(behavior) + offset(behavior))``: gains are
     exponentials, offsets linear. The link of counts is ``s * softplus(x / s)`` with a softness
     ``s`` for each neuron, between a rectifier and an exponential; that of fluorescence is the
-    identity.
+    identity. A share of the result's distance from a mean response, 1 at first, is predicted.
 
     Args:
         n_neurons: Number of neurons.
         n_features: Behavior features.
         is_signed: Whether responses have any sign.
+
+    Attributes:
+        mean: Mean response of each neuron.
+        share: Share of the distance from it that is predicted, 0 to 1.
     """
+
+    mean: Tensor
+    share: Tensor
 
     def __init__(self, n_neurons: int, n_features: int, is_signed: bool) -> None:
         super().__init__()
@@ -53,6 +60,8 @@ class GainedResponse(nn.Module):
         # Without a link there is no softness.
         softness = None if is_signed else nn.Parameter(torch.zeros(n_neurons))
         self.log_softness = softness
+        self.register_buffer("mean", torch.zeros(n_neurons))
+        self.register_buffer("share", torch.ones(n_neurons))
 
     def forward(
         self, visual: Float[Tensor, "batch neuron"], behavior: Float[Tensor, "batch feature"]
@@ -62,13 +71,18 @@ class GainedResponse(nn.Module):
         if len(self.gain):
             log_gain = GREATEST_LOG_GAIN * torch.tanh(behavior @ self.gain / GREATEST_LOG_GAIN)
             drive = drive * log_gain.exp() + behavior @ self.offset
-        if self.log_softness is None:
-            return drive
-        softness = self.log_softness.exp()
-        return softness * F.softplus(drive / softness)
+        if self.log_softness is not None:
+            softness = self.log_softness.exp()
+            drive = softness * F.softplus(drive / softness)
+        return self.mean + self.share * (drive - self.mean)
 
     def start_from(self, mean_response: Float[Tensor, " neuron"]) -> None:
-        """Set bias and softness so that a drive of zero predicts each neuron's mean response."""
+        """Set bias and softness so that a drive of zero predicts each neuron's mean response.
+
+        The share is 1 again.
+        """
+        self.mean.copy_(mean_response)
+        self.share.fill_(1)
         if self.log_softness is None:
             self.bias.data.copy_(mean_response)
             return
@@ -117,7 +131,7 @@ class GainedResponse(nn.Module):
                 if self.log_softness is not None:
                     away = free["log_softness"] - start["log_softness"]
                     prior = prior + (away / SOFTNESS_SD).square()
-                loss = self._losses(rates, responses).sum(0) * weight
+                loss = self.losses(rates, responses).sum(0) * weight
                 total = (loss + 0.5 * prior * information).sum()
                 total.backward()
             return total
@@ -130,7 +144,10 @@ class GainedResponse(nn.Module):
             parameter.data.copy_(free[name].detach() * sizes[name])
         return scale.detach().clamp_min(0)
 
-    def _losses(self, rates: Tensor, responses: Tensor) -> Tensor:
+    def losses(
+        self, rates: Float[Tensor, "*batch neuron"], responses: Float[Tensor, "*batch neuron"]
+    ) -> Float[Tensor, "*batch neuron"]:
+        """Return negative log likelihoods up to constants, of Poisson or Gaussian responses."""
         if self.is_signed:
             return 0.5 * (rates - responses).square()
         rates = rates.clamp_min(LEAST_RATE)

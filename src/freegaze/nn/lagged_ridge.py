@@ -40,14 +40,6 @@ class LagMoments:
             self.n_windows + other.n_windows,
         )
 
-    def __sub__(self, other: LagMoments) -> LagMoments:
-        return LagMoments(
-            self.gram - other.gram,
-            self.cross - other.cross,
-            self.power - other.power,
-            self.n_windows - other.n_windows,
-        )
-
 
 def sum_moments(
     features: Float[Tensor, "row feature"],
@@ -92,6 +84,7 @@ def held_out_errors(
     folds: list[LagMoments],
     kernels: Float[Tensor, "lag neuron"],
     penalties: tuple[float, ...] = PENALTIES,
+    near: Integer[Tensor, " neuron"] | None = None,
 ) -> tuple[Float[Tensor, "penalty neuron"], Float[Tensor, "penalty fold feature neuron"]]:
     """Fit ridge regressions without each fold in turn.
 
@@ -99,26 +92,33 @@ def held_out_errors(
         folds: Sums of each fold.
         kernels: Kernel over lags of each neuron.
         penalties: Relative penalties.
+        near: Position of each neuron's penalty in an earlier fit; only this penalty and its two
+            neighbors are tried, and the error of all others is infinite.
 
     Returns:
         Sum of squared errors in the folds held out, for each penalty; and the weights.
     """
-    total = _sum(folds)
-    size, n_neurons = total.cross.shape[1:]
-    errors = kernels.new_zeros(len(penalties), n_neurons)
+    size, n_neurons = folds[0].cross.shape[1:]
+    errors = kernels.new_full((len(penalties), n_neurons), torch.inf)
     weights = kernels.new_zeros(len(penalties), len(folds), size, n_neurons)
     for same in neurons_by_kernel(kernels):
         kernel = kernels[:, same[0]]
-        for k, held in enumerate(folds):
-            training = total - held
-            gram, test_gram = gram_of(training, kernel), gram_of(held, kernel)
-            cross = torch.einsum("l,lfn->fn", kernel, training.cross[:, :, same])
-            test_cross = torch.einsum("l,lfn->fn", kernel, held.cross[:, :, same])
-            for i, penalty in enumerate(penalties):
-                found = solve_ridge(gram, cross, penalty)
-                weights[i, k, :, same] = found
-                fitted = (found * (test_gram @ found - 2 * test_cross)).sum(0)
-                errors[i, same] += held.power[same] + fitted
+        grams = [gram_of(held, kernel) for held in folds]
+        crosses = [torch.einsum("l,lfn->fn", kernel, held.cross[:, :, same]) for held in folds]
+        gram_sum, cross_sum = torch.stack(grams).sum(0), torch.stack(crosses).sum(0)
+        for i, penalty in enumerate(penalties):
+            asked = torch.ones_like(same, dtype=torch.bool)
+            if near is not None:
+                asked = (near[same] - i).abs() <= 1
+            if not asked.any():
+                continue
+            own = same[asked]
+            errors[i, own] = 0
+            for k, (held, gram, cross) in enumerate(zip(folds, grams, crosses, strict=True)):
+                found = solve_ridge(gram_sum - gram, (cross_sum - cross)[:, asked], penalty)
+                weights[i, k, :, own] = found
+                fitted = (found * (gram @ found - 2 * cross[:, asked])).sum(0)
+                errors[i, own] += held.power[own] + fitted
     return errors, weights
 
 

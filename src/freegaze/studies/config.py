@@ -173,7 +173,7 @@ def fit_config(config: BenchConfig, encoder: str, recording: Recording, seed: in
     values["source"] = config.recordings[recording.session_id].model_dump(mode="json")
     values["training"]["seed"] = seed
     values["data"] |= _window_in(recording, asked.data)
-    if not _can_read_shifter(asked, recording):
+    if not can_read_shifter(asked, recording):
         values["model"]["shifter"] = {"kind": "none"}
     return resolve_config(build_config(RunConfig, values, where=f"encoder {encoder!r}"))
 
@@ -226,7 +226,8 @@ def _window_in(recording: Recording, data: DataConfig) -> dict[str, int]:
     return {"history": data.history if longest >= needed else max(1, longest - max(0, data.lag))}
 
 
-def _can_read_shifter(config: RunConfig, recording: Recording) -> bool:
+def can_read_shifter(config: RunConfig, recording: Recording) -> bool:
+    """Whether a recording has the behavior that the encoder's shifter reads."""
     shifter = getattr(model_config(config), "shifter", None)
     try:
         resolve_features(getattr(shifter, "columns", ()), recording.behavior_names)

@@ -217,9 +217,13 @@ class Fit:
     def _solve(self, progress: Progress | None) -> None:
         """Fit weights that no step of an optimizer finds, as one pass."""
         began = time.monotonic()
-        if self.encoder.is_solved and not self.best:
-            self.encoder.solve(self.sessions, progress)
-        self._finish_pass({"train_loss": 0.0}, time.monotonic() - began)
+        if not self.state.passes:
+            if self.encoder.is_solved:
+                self.encoder.solve(self.sessions, progress)
+            self._finish_pass({"train_loss": 0.0}, time.monotonic() - began)
+        if self.encoder.is_solved:
+            self.encoder.refit(self.sessions)
+            self.best = self._weights_on_cpu(self.encoder)
 
     def _run_pass(self, progress: Progress | None) -> None:
         batches = self._batches(self.state.passes)
@@ -294,8 +298,7 @@ class Fit:
         if not self.best or monitored < self.state.best:
             self.state.best = monitored if math.isfinite(monitored) else math.inf
             self.state.best_pass = self.state.passes
-            weights = self.average.state_dict()
-            self.best = {k: v.detach().cpu().clone() for k, v in weights.items()}
+            self.best = self._weights_on_cpu(self.average)
         self.state.history.append(
             {
                 "pass": self.state.passes,
@@ -351,6 +354,9 @@ class Fit:
             ]
         order = np.random.default_rng(_seeds(self.config.seed, 3, pass_number))
         return [batches[i] for i in order.permutation(len(batches))]
+
+    def _weights_on_cpu(self, encoder: AbstractEncoder) -> dict[str, Tensor]:
+        return {k: v.detach().cpu().clone() for k, v in encoder.state_dict().items()}
 
     def _update_average(self) -> None:
         if self.average is self.encoder:

@@ -18,6 +18,14 @@ from freegaze.nn.shifter import ImageShifter
 from freegaze.nn.temporal import START
 
 
+def first_kernel(history: int) -> Float[Tensor, " bin"]:
+    """Return the kernel from which a fit starts, the oldest bin first, of sum 1."""
+    latest = torch.tensor(START[:history]).flip(0)
+    kernel = torch.zeros(history)
+    kernel[-len(latest) :] = latest / latest.sum()
+    return kernel
+
+
 class LocalEnergyHead(Head):
     """One session's part: gaze correction, features in a window, weights, kernels, behavior.
 
@@ -61,10 +69,7 @@ class LocalEnergyHead(Head):
         n_inputs = self.energies.n_features * places[0] * places[1]
         n_neurons, n_behavior = dims.n_neurons, self.columns.n_features
         self.weight = nn.Parameter(torch.zeros(n_neurons, n_inputs))
-        latest = torch.tensor(START[: dims.history]).flip(0)
-        kernel = torch.zeros(dims.history)
-        kernel[-len(latest) :] = latest / latest.sum()
-        self.kernel = nn.Parameter(kernel[:, None].repeat(1, n_neurons))
+        self.kernel = nn.Parameter(first_kernel(dims.history)[:, None].repeat(1, n_neurons))
         self.response = GainedResponse(n_neurons, n_behavior, self.link == "identity")
         self.register_buffer("weight_sd", torch.zeros(n_neurons, n_inputs))
         self.register_buffer("window_sd", torch.tensor(float(min(dims.frame_size))))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
-from freegaze.dataset.batches import SessionTensors
 from freegaze.dataset.folds import assign_folds
 from freegaze.dataset.sessions import PreparedSession
 from freegaze.dataset.windows import input_bins
 from freegaze.models.parts.energy_basis import EnergyBasis
-from freegaze.models.parts.energy_head import LocalEnergyHead
+from freegaze.models.parts.energy_head import LocalEnergyHead, first_kernel
+from freegaze.models.parts.energy_shrinkage import choose_shares
 from freegaze.models.parts.energy_window import find_window
 from freegaze.nn.lagged_ridge import (
     PENALTIES,
@@ -28,7 +29,7 @@ from freegaze.nn.lagged_ridge import (
     solve_ridge,
     sum_moments,
 )
-from freegaze.progress import Progress
+from freegaze.recording.recording import Role
 
 SEARCH_WINDOWS = 4000
 """Most windows of a movie that the search reads; of repeated frames it reads all."""
@@ -52,17 +53,36 @@ class FitData:
         rows: Row of each bin of each window, the last bin first.
         responses: Centered responses of the target bins.
         folds: Fold of each window.
+        mean: Mean response of each neuron, which was subtracted.
     """
 
     frames: Float[Tensor, "row 1 height width"]
     rows: Integer[Tensor, "window lag"]
     responses: Float[Tensor, "window neuron"]
     folds: Integer[Tensor, " window"]
+    mean: Float[Tensor, " neuron"]
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+        return self.responses.shape[1]
 
     def moments(self, features: Float[Tensor, "row feature"]) -> list[LagMoments]:
         """Sum products of features and responses in each fold."""
         parts = [(self.folds == k).nonzero()[:, 0] for k in self.folds.unique()]
         return [sum_moments(features, self.rows[p], self.responses[p]) for p in parts]
+
+    def summed_moments(
+        self, features: Float[Tensor, "row feature"], kernel: Float[Tensor, " lag"]
+    ) -> list[LagMoments]:
+        """Sum products in each fold, of features that one kernel has summed over the bins."""
+        lagged = torch.zeros(len(self.rows), features.shape[1]).to(features)
+        for lag, weight in enumerate(kernel.tolist()):
+            if weight:
+                lagged += weight * features[self.rows[:, lag]]
+        rows = torch.arange(len(lagged), device=lagged.device)[:, None]
+        parts = [(self.folds == k).nonzero()[:, 0] for k in self.folds.unique()]
+        return [sum_moments(lagged, rows[p], self.responses[p]) for p in parts]
 
     def usage(self) -> Float[Tensor, " row"]:
         """Return how often each row is seen."""
@@ -70,55 +90,62 @@ class FitData:
 
 
 @torch.no_grad()
-def solve_session(
-    head: LocalEnergyHead,
-    session: PreparedSession,
-    n_components: int,
-    n_folds: int,
-    progress: Progress | None = None,
-) -> None:
-    """Fit all weights of a session's head.
+def search_session(head: LocalEnergyHead, session: PreparedSession, n_folds: int) -> None:
+    """Start the gaze correction, and find the window and the weights of sets of features.
 
     Args:
-        head: The head; its tensors are overwritten.
-        session: The prepared session.
-        n_components: Principal components of the features.
+        head: The head; its gaze correction, window and weights of sets are overwritten.
+        session: The prepared session; training windows are used.
         n_folds: Folds of the training windows.
-        progress: Called with (description, done, total) between the parts of the fit.
     """
-    step = progress or (lambda *_: None)
-    device = head.weight.device
-    tensors = session.tensors(device)
+    start_gaze(head, session)
     targets = session.targets("train")
     folds = assign_folds(session.recording, session.split, targets, n_folds)
-    mean = tensors.responses[torch.from_numpy(targets).to(device)].mean(0)
-    start_gaze(head, session)
-    step("find window", 0, 4)
-    data = read_windows(head, session, tensors, _some(session, targets), folds, targets, mean)
-    find_window(head, data)
-    step("fit weights", 1, 4)
-    data = read_windows(head, session, tensors, targets, folds, targets, mean)
+    find_window(head, read_windows(head, session, _some(session, targets), folds, targets))
+
+
+@torch.no_grad()
+def fit_session(
+    head: LocalEnergyHead,
+    session: PreparedSession,
+    roles: Sequence[Role],
+    n_components: int,
+    n_folds: int,
+) -> None:
+    """Fit weights, kernels and responses to behavior in the window that was found.
+
+    Args:
+        head: The head; all but its gaze correction, window and weights of sets is overwritten.
+        session: The prepared session.
+        roles: Roles of the windows to fit.
+        n_components: Principal components of the features.
+        n_folds: Folds of the windows.
+    """
+    targets = np.sort(np.concatenate([session.targets(role) for role in roles]))
+    folds = assign_folds(session.recording, session.split, targets, n_folds)
+    data = read_windows(head, session, targets, folds, targets)
     basis = EnergyBasis.fit(head, data.frames, n_components)
     features = basis.project(data.frames)
     middle = data.usage() @ features / data.usage().sum()
     features -= middle
     moments = data.moments(features)
-    kernels, chosen, weights = fit_ridge(moments, head.kernel.flip(0))
-    step("fit behavior", 3, 4)
-    bins = torch.from_numpy(input_bins(targets, len(kernels), session.lag)).to(device)
-    constants = session.preparation.behavior.constants(torch.float32, device)
-    behavior = session.preparation.behavior.features(tensors.signals[bins], constants)
+    first = first_kernel(session.dims.history).to(features).flip(0)
+    kernels, chosen, weights = fit_ridge(moments, first[:, None].repeat(1, data.n_neurons))
+    bins = torch.from_numpy(input_bins(targets, len(kernels), session.lag)).to(features.device)
+    behavior = behavior_of(session, bins)
     recent = torch.einsum("bhf,h->bf", head.columns(behavior), head.recency)
     visual = held_out_drives(features, data, kernels, weights)
-    scale = head.response.fit(visual, recent, data.responses + mean)
+    observed = data.responses + data.mean
+    scale = head.response.fit(visual, recent, observed)
+    shares = choose_shares(head.response, scale * visual, recent, observed, data.folds)
+    head.response.share.copy_(shares)
     found, total = fit_all(moments, kernels, chosen)
     head.weight.copy_(basis.weights(found))
     head.kernel.copy_(scale * kernels.flip(0))
     head.response.bias.sub_(head.kernel.sum(0) * ((basis.offset + middle) @ found))
     noise = (data.responses - scale * visual).var(0)
     head.weight_sd.copy_(basis.posterior_sd(total, kernels, chosen, noise))
-    head.penalty.copy_(torch.tensor(PENALTIES).to(device)[chosen])
-    step("fit behavior", 4, 4)
+    head.penalty.copy_(torch.tensor(PENALTIES).to(features)[chosen])
 
 
 def start_gaze(head: LocalEnergyHead, session: PreparedSession) -> None:
@@ -162,13 +189,20 @@ def fit_all(
 def read_windows(
     head: LocalEnergyHead,
     session: PreparedSession,
-    tensors: SessionTensors,
     targets: np.ndarray,
     folds: np.ndarray,
     all_targets: np.ndarray,
-    mean: Float[Tensor, " neuron"],
 ) -> FitData:
-    """Gather windows, each distinct frame once."""
+    """Gather windows, each distinct frame once.
+
+    Args:
+        head: Its gaze correction moves the frames.
+        session: The prepared session.
+        targets: Target bins of the windows, in order of time.
+        folds: Fold of each of ``all_targets``.
+        all_targets: Target bins whose mean response is subtracted.
+    """
+    tensors = session.tensors(head.weight.device)
     bins = input_bins(targets, head.kernel.shape[0], session.lag)[:, ::-1]
     keys = np.stack([session.recording.frame_index, session.recording.segment_index()], 1)
     if session.preparation.video.rule != "minmax_segment":
@@ -177,9 +211,9 @@ def read_windows(
         keys[:, 0] = np.arange(len(keys))
     _, first, rows = np.unique(keys[bins.ravel()], axis=0, return_index=True, return_inverse=True)
     device = head.weight.device
+    mean = tensors.responses[torch.from_numpy(all_targets).to(device)].mean(0)
     shown = torch.from_numpy(bins.ravel()[first].copy()).to(device)
-    constants = session.preparation.behavior.constants(torch.float32, device)
-    behavior = session.preparation.behavior.features(tensors.signals[shown], constants)
+    behavior = behavior_of(session, shown)
     parts = [
         head.retinal_frames(tensors.video(b), x)
         for b, x in zip(shown.split(512), behavior.split(512), strict=True)
@@ -189,6 +223,17 @@ def read_windows(
         torch.from_numpy(rows.reshape(bins.shape)).to(device),
         tensors.responses[torch.from_numpy(targets).to(device)] - mean,
         torch.from_numpy(folds[np.searchsorted(all_targets, targets)]).to(device),
+        mean,
+    )
+
+
+def behavior_of(
+    session: PreparedSession, bins: Integer[Tensor, "*batch"]
+) -> Float[Tensor, "*batch feature"]:
+    """Return the behavior features of some bins, on the device of ``bins``."""
+    tensors, transform = session.tensors(bins.device), session.preparation.behavior
+    return transform.features(
+        tensors.signals[bins], transform.constants(torch.float32, bins.device)
     )
 
 
@@ -206,22 +251,32 @@ def fit_ridge(
         neuron).
     """
     kernels = kernel.clone()
-    for _ in range(KERNEL_ROUNDS if len(kernels) > 1 else 0):
-        errors, weights = held_out_errors(moments, kernels)
-        found = fit_kernels(moments, pick(weights, choose(errors, moments)), kernels, KERNEL_PRIOR)
-        scale = found.abs().sum(0, keepdim=True).clamp_min(1e-12)
-        kernels = found / scale
     errors, weights = held_out_errors(moments, kernels)
     chosen = choose(errors, moments)
+    for _ in range(KERNEL_ROUNDS if len(kernels) > 1 else 0):
+        found = fit_kernels(moments, pick(weights, chosen), kernels, KERNEL_PRIOR)
+        kernels = found / found.abs().sum(0, keepdim=True).clamp_min(1e-12)
+        near, weights = held_out_errors(moments, kernels, near=chosen)
+        errors = torch.where(near.isfinite(), near, errors)
+        chosen = choose(errors, moments, near.isfinite())
     return kernels, chosen, pick(weights, chosen)
 
 
 def choose(
-    errors: Float[Tensor, "penalty neuron"], moments: list[LagMoments]
+    errors: Float[Tensor, "penalty neuron"],
+    moments: list[LagMoments],
+    tried: Bool[Tensor, "penalty neuron"] | None = None,
 ) -> Integer[Tensor, " neuron"]:
-    """Choose each neuron's penalty by its own held-out error and the mean over neurons."""
+    """Choose each neuron's penalty by its own held-out error and the mean over neurons.
+
+    Args:
+        errors: Sum of squared errors; of penalties that were not tried, those of an earlier fit.
+        moments: Sums of each fold.
+        tried: Penalties to choose from; all by default.
+    """
     relative = errors / sum(m.power for m in moments)
-    return (relative + relative.mean(1, keepdim=True)).argmin(0)
+    total = relative + relative.mean(1, keepdim=True)
+    return (total if tried is None else torch.where(tried, total, torch.inf)).argmin(0)
 
 
 def pick(

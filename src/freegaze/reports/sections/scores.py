@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from freegaze.evaluation.compare import Comparison
 from freegaze.metrics.metric import METRICS
 from freegaze.reports.figures.scores import draw_score_pairs, draw_score_strip
 from freegaze.reports.inputs import ReportInputs, score_label, scores_of
@@ -22,6 +23,7 @@ def build_scores(inputs: ReportInputs) -> Section:
         "Scores of every neuron",
         {
             "lead": _lead(inputs),
+            "warnings": _warnings(inputs),
             "strips": [_strip(inputs, metric) for metric in inputs.headlines],
             "pairs": _pairs(inputs),
             "note": f"{LEVEL} intervals below the values. Select a heading to sort by it."
@@ -112,11 +114,10 @@ def _paired(inputs: ReportInputs, name: str, metric: str) -> str:
     compared = inputs.comparisons.get(name, "the comparison was not computed")
     if isinstance(compared, str):
         return f"Not tested: {compared}."
-    is_asked = (compared.table["metric"] == metric).to_numpy(bool)
-    ends = compared.table.loc[is_asked, ["difference", "difference_low", "difference_high"]]
-    if not len(ends) or not np.isfinite(ends.to_numpy(np.float64)[-1]).all():
+    found = _difference(compared, metric)
+    if found is None:
         return "Not tested: too few bins or neurons have this score for an interval."
-    mean, low, high = ends.to_numpy(np.float64)[-1]  # of all sessions, where there are several
+    mean, low, high = found
     neurons = compared.neurons.loc[compared.neurons["metric"].eq(metric).to_numpy(bool)]
     better = int((neurons["difference_low"].to_numpy() > 0).sum())
     worse = int((neurons["difference_high"].to_numpy() < 0).sum())
@@ -127,3 +128,32 @@ def _paired(inputs: ReportInputs, name: str, metric: str) -> str:
         f"{interval(low, high, 3)}). By its own interval, the "
         f"difference favors this run in {count(better, 'neuron')} and the baseline in {worse}."
     )
+
+
+def _difference(compared: Comparison, metric: str) -> tuple[float, float, float] | None:
+    """Return the mean difference of all sessions and its interval, if there is one."""
+    is_asked = (compared.table["metric"] == metric).to_numpy(bool)
+    ends = compared.table.loc[is_asked, ["difference", "difference_low", "difference_high"]]
+    if not len(ends) or not np.isfinite(ends.to_numpy(np.float64)[-1]).all():
+        return None
+    mean, low, high = ends.to_numpy(np.float64)[-1]  # of all sessions, where there are several
+    return float(mean), float(low), float(high)
+
+
+def _warnings(inputs: ReportInputs) -> list[str]:
+    """Name the baselines that are better than the run by the whole interval of a score."""
+    found = []
+    for name, compared in inputs.comparisons.items():
+        for metric in inputs.headlines:
+            ends = None if isinstance(compared, str) else _difference(compared, metric)
+            if ends is None:
+                continue
+            mean, low, high = ends
+            if (high < 0) if METRICS.get(metric).higher_is_better else (low > 0):
+                found.append(
+                    f"Warning: {name} is better than "
+                    f"{inputs.encoder.model_name}. The difference in "
+                    f"{score_label(metric)} is {fixed(mean, 3)} ({LEVEL} interval "
+                    f"{interval(low, high, 3)})."
+                )
+    return found

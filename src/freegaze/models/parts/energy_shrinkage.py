@@ -1,0 +1,55 @@
+"""Shrinkage of predictions towards the mean response, by gains in held-out folds."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from freegaze.nn.gained_response import GainedResponse
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the distance from the mean response that are tried."""
+
+
+def choose_shares(
+    response: GainedResponse,
+    visual: Float[Tensor, "window neuron"],
+    behavior: Float[Tensor, "window feature"],
+    responses: Float[Tensor, "window neuron"],
+    folds: Integer[Tensor, " window"],
+) -> Float[Tensor, " neuron"]:
+    """Choose the share of each neuron's distance from its mean response that is predicted.
+
+    The gain of a share is that in likelihood over the mean response. It is computed in each fold,
+    and counted as its mean over folds minus its standard error. So a gain that is uncertain over
+    folds counts less, and a share of 0, whose gain is 0, remains where there is none.
+
+    Args:
+        response: Fitted response with a share of 1.
+        visual: Drives by weights that were fitted without the fold.
+        behavior: Recent behavior.
+        responses: Observed responses.
+        folds: Fold of each window.
+
+    Returns:
+        The shares, each one of ``SHARES``.
+    """
+    rates = response(visual, behavior)
+    at_mean = response.losses(response.mean.expand_as(rates), responses)
+    gains = []
+    for share in SHARES:
+        shrunk = response.mean + share * (rates - response.mean)
+        gain = at_mean - response.losses(shrunk, responses)
+        gains.append(torch.stack([gain[folds == k].mean(0) for k in folds.unique()]))
+    return torch.tensor(SHARES).to(rates)[certain_gain(torch.stack(gains)).argmax(0)]
+
+
+def certain_gain(
+    gains: Float[Tensor, "share fold neuron"],
+) -> Float[Tensor, "share neuron"]:
+    """Return the mean over folds minus its standard error."""
+    n_folds = gains.shape[1]
+    return gains.mean(1) - gains.std(1) / math.sqrt(n_folds)
