@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from freegaze.models.parts.energy_shrinkage import SHARES, certain_gain, choose_shares
+from freegaze.models.parts.energy_shrinkage import DOUBT, SHARES, certain_gain, choose_shares
 from freegaze.nn.gained_response import GainedResponse
 
 
@@ -27,9 +27,9 @@ def test_a_drive_that_misleads_in_some_folds_is_not_used(is_signed: bool) -> Non
     torch.testing.assert_close(rate[:, 1], response.mean[1].expand(4000))
 
 
-def test_a_gain_counts_less_its_standard_error() -> None:
+def test_a_gain_counts_less_its_standard_errors() -> None:
     gains = torch.tensor([[[0.0], [0.0]], [[1.0], [3.0]]])  # (share, fold, neuron)
-    torch.testing.assert_close(certain_gain(gains), torch.tensor([[0.0], [1.0]]))
+    torch.testing.assert_close(certain_gain(gains), torch.tensor([[0.0], [2.0 - DOUBT]]))
 
 
 def test_half_of_a_prediction_that_is_twice_too_far_is_used() -> None:

@@ -135,6 +135,17 @@ def test_count_above_the_diagonal_comes_with_a_paired_interval(run, other):
     assert f"{(known > 0).sum()} of {len(known)} neurons above the diagonal" in pair.caption
 
 
+@pytest.mark.parametrize("high", [-0.01, 0.01])
+def test_a_warning_names_a_baseline_that_is_better(run, other, high):
+    compared = compare_with_baselines("speed", run.evaluation, {"glm": other.evaluation})
+    table = compared["glm"].table.assign(difference_low=-0.25, difference_high=high)
+    compared = {"glm": replace(compared["glm"], table=table)}
+    inputs = replace(inputs_of(run, {"glm": other.evaluation}), comparisons=compared)
+    warnings = build_scores(inputs).content["warnings"]
+    assert len(warnings) == (len(inputs.headlines) if high < 0 else 0)
+    assert all(w.startswith("Warning: glm is better than") for w in warnings)
+
+
 def test_baseline_that_cannot_be_compared_is_not_tested(run, other):
     elsewhere = replace(
         other.evaluation,
