@@ -48,7 +48,7 @@ def test_the_baseline_has_a_shifter_where_the_run_has_one_and_its_input_is_recor
     run: Path, recording: Recording, kind: str, is_recorded: bool
 ) -> None:
     if is_recorded:
-        head = {name: recording.behavior[:, 0] for name in ("pitch", "roll")}
+        head = dict.fromkeys(("pitch", "roll"), recording.behavior[:, 0])
         recording = replace(
             recording,
             behavior=np.column_stack([recording.behavior, *head.values()]),
