@@ -29,8 +29,9 @@ def choose_shares(
     """Choose the share of each neuron's distance from its mean response that is predicted.
 
     The gain of a share is that in likelihood over the mean response. It is computed in each fold,
-    and counted as its mean over folds minus ``DOUBT`` standard errors. So a gain that is uncertain over
-    folds counts less, and a share of 0, whose gain is 0, remains where there is none.
+    and counted as its mean over folds minus ``DOUBT`` standard errors. So a gain that is
+    uncertain over folds counts less, and a share of 0, whose gain is 0, remains where there is
+    none.
 
     Args:
         response: Fitted response with a share of 1.
