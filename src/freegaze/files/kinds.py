@@ -14,6 +14,10 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"MATLAB 5.0", "a MATLAB file that is damaged, or is not expected here; name it `.mat`"),
     (b"PAR1", "a Parquet file that is damaged, or is not expected here; name it `.parquet`"),
     (b"\x1f\x8b", "compressed (gzip); unpack it"),
+    *(
+        (bytes([0x80, protocol]), "a Python pickle, which is not read; export CSV or HDF5")
+        for protocol in (2, 3, 4, 5)
+    ),
     (b"7z\xbc\xaf", "compressed (7z); unpack it"),
 )
 

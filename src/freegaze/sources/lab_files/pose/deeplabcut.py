@@ -24,6 +24,8 @@ from freegaze.sources.lab_files.tabular import to_numbers
 
 _LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 _USUAL_TABLE = "df_with_missing"
+_MOST_LIKELY = 2.0
+"""Likelihoods are at most 1; sums of confidences are a little more, percentages much more."""
 
 Column = tuple[str, ...]
 """Names of a column: scorer, individual where there are several animals, point, coordinate."""
@@ -37,7 +39,9 @@ def read_deeplabcut_csv(file: Path, config: DeepLabCutConfig) -> Points:
     """
     if config.table is not None:
         raise DataError(f"{file}: `table` applies to an h5, not to a CSV; leave it out")
-    head = pd.read_csv(file, header=None, nrows=len(_LEVELS), dtype=str).to_numpy(dtype=object)
+    layout = _layout(file)
+    head = pd.read_csv(file, header=None, nrows=len(_LEVELS), dtype=str, **layout)
+    head = head.to_numpy(dtype=object)
     labels = [str(row[0]).strip() for row in head]
     n_rows = next((i for i, label in enumerate(labels) if label not in _LEVELS), len(labels))
     if labels[max(n_rows - 2, 0) : n_rows] != ["bodyparts", "coords"]:
@@ -46,7 +50,7 @@ def read_deeplabcut_csv(file: Path, config: DeepLabCutConfig) -> Points:
             f"DeepLabCut writes them, got {', '.join(labels)}; read other tables with `kind: table`"
         )
     columns = [tuple(str(name).strip() for name in column) for column in head[:n_rows, 1:].T]
-    rows = pd.read_csv(file, header=None, skiprows=n_rows, low_memory=False)
+    rows = pd.read_csv(file, header=None, skiprows=n_rows, low_memory=False, **layout)
     if rows.shape[1] != len(columns) + 1:
         raise DataError(f"{file}: {len(columns)} columns in its header, {rows.shape[1] - 1} below")
     if not len(rows):
@@ -58,6 +62,13 @@ def read_deeplabcut_csv(file: Path, config: DeepLabCutConfig) -> Points:
     )
 
 
+def _layout(file: Path) -> dict[str, Any]:
+    """Return how a table is read that a spreadsheet may have saved again, with semicolons."""
+    with file.open("rb") as stream:
+        is_resaved = stream.readline().removeprefix(b"\xef\xbb\xbf").startswith(b"scorer;")
+    return {"sep": ";", "decimal": ","} if is_resaved else {}
+
+
 def read_deeplabcut_h5(file: Path, config: DeepLabCutConfig) -> Points:
     """Read a table that pandas wrote with PyTables, running nothing that is in the file.
 
@@ -65,6 +76,8 @@ def read_deeplabcut_h5(file: Path, config: DeepLabCutConfig) -> Points:
         DataError: If the file is damaged or holds several tables, or the points are incomplete.
     """
     with opened_hdf5(file) as store:
+        if "tracks" in store and "node_names" in store:
+            raise DataError(f"{file} is an analysis file of SLEAP; state `kind: sleap`")
         tables = [name for name, group in store.items() if isinstance(group, h5py.Group)]
         group: Any = store[_pick_table(file, tables, config.table)]
         read = _read_queryable if "table" in group else _read_fixed
@@ -148,7 +161,13 @@ def _points(
         return values[:, [place[name, axis] for name in names]]
 
     xy = np.stack([values[:, [place[n, c] for n in names]] for c in ("x", "y")], axis=-1)
-    likelihood, z = certain_by_hand(xy, coordinate("likelihood")), coordinate("z")
+    stated, z = coordinate("likelihood"), coordinate("z")
+    if stated is not None and np.nanmax(stated, initial=0.0) > _MOST_LIKELY:
+        raise DataError(
+            f"{file}: likelihoods go up to {np.nanmax(stated):g}, expected 0..1; divide "
+            "percentages by 100"
+        )
+    likelihood = certain_by_hand(xy, stated)
     frames = np.arange(len(xy))
     if config.frame_numbers and index is not None:
         frames = _frames(index, file)
