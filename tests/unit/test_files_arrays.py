@@ -50,7 +50,8 @@ def test_other_types_are_refused(dtype: str, tmp_path: Path):
     if dtype == "(2,)f4":  # becomes a plain axis when the array is made
         assert read_npy(tmp_path / "a.npy").shape == (2, 2)
     else:
-        with pytest.raises(DataError, match=r"a\.npy cannot be read"):
+        why = "holds Python objects|structured array with fields f0, f1|expected plain numbers"
+        with pytest.raises(DataError, match=rf"a\.npy: .*({why})"):
             read_npy(tmp_path / "a.npy")
 
 

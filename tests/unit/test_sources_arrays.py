@@ -149,7 +149,7 @@ FAULTS = {
     "empty": ({"video": np.zeros((8, 0, 5))}, "expected (time, height, width)"),
     "unit ids": ({"unit_ids": ["a"]}, "unit_ids has shape (1,)"),
     "rates": ({"reference_rates/x": np.zeros((8, 2))}, "reference_rates['x']"),
-    "objects": ({"light": np.array([object()] * 8)}, "cannot be read"),
+    "objects": ({"light": np.array([object()] * 8)}, "holds Python objects"),
 }
 
 

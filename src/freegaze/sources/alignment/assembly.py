@@ -251,11 +251,11 @@ def _check_whole(counts: np.ndarray, samples: SampleStream, bins: Bins) -> None:
     known, given = counts[np.isfinite(counts)], samples.values[np.isfinite(samples.values)]
     if (known == np.round(known)).all() or (given != np.round(given)).any():
         return
-    step = typical_interval(samples.times)
+    step, start = typical_interval(samples.times), round(samples.span()[0], 6)
     raise DataError(
-        f"{samples.name}: its counts are of {step:.6g} s each, from {samples.span()[0]:.6g} s on, "
-        f"which do not lie within bins of {bins.width_s:g} s from {bins.start_s:.6g} s on; state "
-        f"`bin_width_s: {step:.6g}` (or a multiple) and `start_s: {samples.span()[0]:.6g}`"
+        f"{samples.name}: its counts are of {step:.6g} s each, from {start:.9g} s on, which do not "
+        f"lie within bins of {bins.width_s:g} s from {round(bins.start_s, 6):.9g} s on; state "
+        f"`bin_width_s: {step:.6g}` (or a multiple) and `start_s: {start:.9g}`"
     )
 
 
