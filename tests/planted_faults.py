@@ -296,6 +296,20 @@ FAULTS = (
         "tests/unit/test_metrics_nulls.py",
     ),
     Fault(
+        "groups are selected at the rate of neurons",
+        "explanation/contributions/selection.py",
+        "within = rate * selected.sum() / max(1, int(np.isfinite(any_p).sum()))",
+        "within = rate",
+        "tests/unit/test_explanation_contributions_selection.py",
+    ),
+    Fault(
+        "groups that cannot be separated are tested apart",
+        "explanation/contributions/groups.py",
+        "return bool((left <= 1 - COLLINEAR).all())",
+        "return False",
+        "tests/unit/test_explanation_contributions.py",
+    ),
+    Fault(
         "shuffled trials may stay in place",
         "metrics/nulls.py",
         "if (order != np.arange(n)).all():",
