@@ -76,14 +76,14 @@ def test_an_interval_by_hand():
     center, distance = center_and_distances(value, error, drawn, drawn_error, IDENTITY)
     np.testing.assert_allclose(center, 7.0)  # resampled scores are 3 too high on average
     np.testing.assert_allclose(distance.ravel(), [2 / 0.25 / 2, 1, 0, 1, 1])
-    got = symmetric_interval(np.array([6.5]), center, distance, 5, IDENTITY, 0.75)
+    got = symmetric_interval(np.array([6.5]), center, distance, 6, IDENTITY, 0.75)
     np.testing.assert_allclose([got.value[0], got.low[0], got.high[0]], [6.5, 6, 8])
-    got = symmetric_interval(value, center, distance, 5, IDENTITY, 0.75)
+    got = symmetric_interval(value, center, distance, 6, IDENTITY, 0.75)
     np.testing.assert_allclose([got.low[0], got.high[0]], [6, 10])  # never without its score
-    got = symmetric_interval(value, center, distance, 4, IDENTITY, 0.75)
+    got = symmetric_interval(value, center, distance, 5, IDENTITY, 0.75)
     assert np.isnan([got.low[0], got.high[0]]).all()
     with pytest.raises(ConfigError, match="between 0 and 1"):
-        symmetric_interval(value, center, distance, 5, IDENTITY, 95.0)
+        symmetric_interval(value, center, distance, 6, IDENTITY, 95.0)
 
 
 def test_bias_of_short_recordings_is_taken_off_on_the_scale():
@@ -188,12 +188,11 @@ def test_a_nearly_silent_neuron_has_a_score_but_no_interval(data):
     predicted, observed, context = data
     observed = observed.copy()
     observed[:, 0] = 0.0
-    observed[100, 0] = 1.0  # absent from 39 % of draws: (7 / 8) ** 7
+    observed[100, 0] = 1.0  # one block carries every score
     table, summary = score((predicted, observed, context), draws=300)
     for name in ("correlation", "bits_per_spike", "deviance_explained"):
         assert np.isfinite(table[name][0]), name
-        expected = [name != "deviance_explained", False, False, False]  # silence has a deviance
-        np.testing.assert_array_equal(np.isnan(table[f"{name}_low"]), expected)
+        np.testing.assert_array_equal(np.isnan(table[f"{name}_low"]), [True, False, False, False])
         found = summary["scores"][name]
         assert np.isfinite([found["mean_low"], found["mean_high"]]).all(), name
 
@@ -219,3 +218,36 @@ def test_wrong_requests_are_refused(data):
         ScoreContext(context.baseline_rate, context.segment_ids, BIN_WIDTH_S, "spikes")
     with pytest.raises(ConfigError, match="bin_width_s must be"):
         ScoreContext(context.baseline_rate, context.segment_ids, 0.0)
+
+
+def test_one_burst_decides_an_error_and_takes_its_interval():
+    """12 blocks, and one burst that makes up the error: no interval from 0.00009 to 150,443."""
+    rng = np.random.default_rng(4)
+    observed = rng.poisson(0.1, (1200, 3)).astype(float)
+    observed[500:510, 0] = 18.0
+    predicted = 0.1 + 0.01 * rng.random(observed.shape)
+    context = ScoreContext(np.full(3, 0.1), np.zeros(1200, int), BIN_WIDTH_S)
+    table, _ = score((predicted, observed, context), draws=300)
+    assert 2.5 < table["mse"][0] < 3.0
+    assert np.isnan([table["mse_low"][0], table["mse_high"][0]]).all()
+    assert "one block decides it (" in table["no_interval"][0]
+    assert "mse" in table["no_interval"][0]
+    assert np.isfinite(table["mse_low"][1:]).all()
+    assert (table["mse_high"] / table["mse_low"])[1:].max() < 3
+
+
+def test_an_interval_needs_six_blocks(data):
+    predicted, observed, context = data
+    few = ScoreContext(context.baseline_rate, np.repeat(np.arange(5), 48), BIN_WIDTH_S)
+    table, _ = score((predicted, observed, few), draws=50, is_trial=True)
+    assert table["correlation_low"].isna().all()
+    assert table["no_interval"].str.startswith("5 of at least 6 blocks (").all()
+
+
+def test_an_interval_needs_six_blocks_that_change(data):
+    predicted, observed, context = data
+    observed = observed.copy()
+    observed[100:, 0] = 0.0
+    table, _ = score((predicted, observed, context), draws=50)
+    assert table["no_interval"][0].startswith("4 of at least 6 blocks (")
+    assert list(table["no_interval"][1:]) == [""] * (len(table) - 1)

@@ -6,6 +6,7 @@ session_id, unit_id, rate_hz, n_bins   which neuron; mean rate in training; scor
 stimuli_seen                           share of scored bins whose frame training bins show, without
                                        blank frames
 X, X_low, X_high                       score with its 95 % interval (resampling blocks of time)
+no_interval                            why scores of this neuron have no interval, and which
 n_bins_tracked, X_tracked, ..._low, ..._high   the same over bins whose inputs were all tracked
 correlation_null                       correlation by chance (shifted, or against other trials)
 correlation_p, correlation_p_least     probability of one as high as the true one, and the least
@@ -75,17 +76,19 @@ class NeuronScores:
     Args:
         columns: Columns of the table by name, (neuron,) each.
         draws: Resampled scores by name, of those that have intervals.
+        reasons: Why a score of a neuron has no interval, by name of the score, (neuron,) each.
         extra: What the caller added, if anything.
     """
 
     columns: dict[str, np.ndarray]
     draws: dict[str, BlockDraws] = field(default_factory=dict)
+    reasons: dict[str, np.ndarray] = field(default_factory=dict)
     extra: ExtraScores | None = None
 
-    def add(self, name: str, draws: BlockDraws, scale: Scale) -> None:
-        """Add a score with its interval."""
-        interval = neuron_intervals(draws, scale)
-        self.draws[name] = draws
+    def add(self, name: str, draws: BlockDraws, scale: Scale, n_varying: np.ndarray) -> None:
+        """Add a score with its interval; ``n_varying`` blocks carry that of each neuron."""
+        interval = neuron_intervals(draws, scale, n_varying=n_varying)
+        self.draws[name], self.reasons[name] = draws, interval.reason
         self.columns |= {
             name: interval.value,
             f"{name}_low": interval.low,
@@ -126,6 +129,7 @@ def score_neurons(
         _add_metrics(scores, session.select(keep), tracked, again, "_tracked")
     scores.columns |= session.chance.columns() | _ceilings(session)
     _add_references(scores, session, counts)
+    scores.columns["no_interval"] = _join_reasons(scores.reasons, len(session.unit_ids))
     if extra_score is not None:
         scores.extra = extra_score(session)
         scores.columns |= {f"{scores.extra.name}_{k}": v for k, v in scores.extra.columns.items()}
@@ -156,10 +160,23 @@ def _add_metrics(
     counts: np.ndarray,
     suffix: str = "",
 ) -> None:
+    n_varying = blocks.n_varying(session.observed)
     for metric in _metrics(session):
         sums = metric.statistics(session.rates, session.observed, session.context, blocks)
         drawn = resample(sums, metric.from_statistics, counts)
-        scores.add(f"{metric.name}{suffix}", drawn, metric.scale)
+        scores.add(f"{metric.name}{suffix}", drawn, metric.scale, n_varying)
+
+
+def _join_reasons(reasons: Mapping[str, np.ndarray], n_neurons: int) -> np.ndarray:
+    """Write why scores have no interval, one text per neuron: reason (scores); ..."""
+    texts = []
+    for i in range(n_neurons):
+        names: dict[str, list[str]] = {}
+        for name, by_neuron in reasons.items():
+            if by_neuron[i]:
+                names.setdefault(by_neuron[i], []).append(name)
+        texts.append("; ".join(f"{reason} ({', '.join(n)})" for reason, n in names.items()))
+    return np.array(texts, dtype=object)
 
 
 def _ceilings(session: ScoredSession) -> dict[str, np.ndarray]:
@@ -186,7 +203,8 @@ def _add_references(scores: NeuronScores, session: ScoredSession, counts: np.nda
         for metric in _metrics(session):
             if metric.name in SMALLEST_ATTAINABLE:
                 fraction = _fraction_draws(session, metric, counts)
-                scores.add(f"{metric.name}_fraction", fraction, IDENTITY)
+                n_varying = session.blocks.n_varying(session.observed)
+                scores.add(f"{metric.name}_fraction", fraction, IDENTITY, n_varying)
 
 
 def _fraction_draws(session: ScoredSession, metric: Metric, counts: np.ndarray) -> BlockDraws:

@@ -16,7 +16,7 @@ from freegaze.metrics.pooling import pool_draws
 
 NOT_SCORES = (
     *("session_id", "unit_id", "rate_hz", "n_bins", "n_bins_tracked"),
-    *("stimuli_seen", "correlation_p_least"),
+    *("stimuli_seen", "correlation_p_least", "no_interval"),
 )
 
 

@@ -74,6 +74,17 @@ class TimeBlocks:
             raise ShapeError(f"the blocks cover {self.n_bins} bins but the array has {len(values)}")
         return np.add.reduceat(values, self.starts, axis=0)
 
+    def n_varying(self, values: Float[np.ndarray, "time neuron"]) -> Integer[np.ndarray, " neuron"]:
+        """Count the blocks in which each column changes.
+
+        Args:
+            values: First axis time.
+        """
+        highest, lowest = (
+            ends.reduceat(values, self.starts, axis=0) for ends in (np.maximum, np.minimum)
+        )
+        return (highest > lowest).sum(0)
+
     def select(self, keep: Bool[np.ndarray, " time"]) -> TimeBlocks:
         """Return the blocks of the kept bins alone; a block without any is dropped.
 

@@ -34,6 +34,7 @@ class BlockDraws:
         slope: Derivative of each score by each summed statistic.
         drawn: Scores in the resampled recordings.
         drawn_slope: Their derivatives.
+        left_out: Score of each neuron in the recording without each block.
     """
 
     statistics: Float[np.ndarray, "block statistic neuron"]
@@ -42,6 +43,7 @@ class BlockDraws:
     slope: Float[np.ndarray, "statistic neuron"]
     drawn: Float[np.ndarray, "draw neuron"]
     drawn_slope: Float[np.ndarray, "draw statistic neuron"]
+    left_out: Float[np.ndarray, "block neuron"]
 
     @property
     def n_blocks(self) -> int:
@@ -119,6 +121,7 @@ def resample(
         slope=_slope(from_statistics, total, size),
         drawn=from_statistics(drawn),
         drawn_slope=_slope(from_statistics, drawn, size),
+        left_out=from_statistics(total - statistics),
     )
 
 

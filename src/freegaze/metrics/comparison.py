@@ -207,7 +207,7 @@ def _compare_in_recording(
     part = _average_neurons(drawn, flipped, _seed_variances(by_seed, n_seeds), rng)
     return (
         RecordingDifference(
-            neurons=neuron_intervals(drawn, IDENTITY, level),
+            neurons=neuron_intervals(drawn, IDENTITY, level, blocks.n_varying(recording.observed)),
             neuron_p=_two_sided_p(drawn.value, flipped),
             mean=_interval_and_p(part, blocks.n_blocks, level, rng)[0],
             n_seeds=n_seeds,

@@ -9,10 +9,10 @@ studentized ones 91 to 94 % and symmetric studentized ones, used here, 92 to 97 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Integer, Shaped
 from scipy import stats
 
 from freegaze.errors import ConfigError
@@ -27,9 +27,13 @@ from freegaze.metrics.scales import IDENTITY, Scale
 LEVEL = 0.95
 """Nominal coverage of an interval."""
 
-MIN_BLOCKS = 5
+MIN_BLOCKS = 6
 """With fewer blocks there is no interval (NaN): the 95 % quantile of the studentized draws has no
 finite value worth printing then (measured with 3 blocks: half-widths of a million)."""
+
+MAX_SHARE = 0.9
+"""Largest share of one block in the jackknife variance, the sum of squared changes of the score by
+leaving one block out. Above it this one block decides the score."""
 
 MIN_DEFINED = 0.95
 """Share of draws in which a score must exist for its interval to exist. A nearly silent neuron has
@@ -45,31 +49,65 @@ class Interval:
         value: The score.
         low: Lower end; NaN where there is no interval.
         high: Upper end.
+        reason: Why there is no interval; empty where there is one, or no score.
     """
 
     value: Float[np.ndarray, " ..."]
     low: Float[np.ndarray, " ..."]
     high: Float[np.ndarray, " ..."]
+    reason: Shaped[np.ndarray, " ..."] = field(default_factory=lambda: np.array("", object))
 
 
 NO_INTERVAL = Interval(np.array(np.nan), np.array(np.nan), np.array(np.nan))
 """A number that does not exist."""
 
 
-def neuron_intervals(draws: BlockDraws, scale: Scale, level: float = LEVEL) -> Interval:
+def neuron_intervals(
+    draws: BlockDraws,
+    scale: Scale,
+    level: float = LEVEL,
+    n_varying: Integer[np.ndarray, " neuron"] | None = None,
+) -> Interval:
     """Make the interval of each neuron.
 
     Args:
         draws: From `freegaze.metrics.bootstrap.resample`.
         scale: On which errors are close to symmetric.
         level: Nominal coverage.
+        n_varying: Number of blocks in which the response of each neuron changes; all by default.
 
     Returns:
-        The interval of each neuron.
+        The interval of each neuron; NaN with a reason where fewer than `MIN_BLOCKS` blocks carry
+        the score, where one block decides it (`MAX_SHARE`), or where a score exists in too few
+        draws.
     """
     error, drawn_error = neuron_errors(draws)
     center, distance = center_and_distances(draws.value, error, draws.drawn, drawn_error, scale)
-    return symmetric_interval(draws.value, center, distance, draws.n_blocks, scale, level)
+    found = symmetric_interval(draws.value, center, distance, draws.n_blocks, scale, level)
+    n_carrying = np.full(len(draws.value), draws.n_blocks) if n_varying is None else n_varying
+    return _refuse(found, n_carrying, _largest_share(draws.value, draws.left_out, scale))
+
+
+def _refuse(found: Interval, n_carrying: np.ndarray, share: np.ndarray) -> Interval:
+    """Replace intervals that too few blocks, or one, carry by NaN with a reason."""
+    is_missing = np.isnan(found.low) | np.isnan(found.high)
+    reason = np.where(is_missing, "undefined in too many draws", "").astype(object)
+    reason = np.where(share > MAX_SHARE, "one block decides it", reason)
+    few = np.char.add(np.asarray(n_carrying).astype(str), f" of at least {MIN_BLOCKS} blocks")
+    reason = np.where(np.asarray(n_carrying) < MIN_BLOCKS, few.astype(object), reason)
+    reason = np.where(np.isnan(found.value), "", reason)
+    low, high = (np.where(reason == "", end, np.nan) for end in (found.low, found.high))
+    return Interval(found.value, low, high, reason)
+
+
+def _largest_share(value: np.ndarray, left_out: np.ndarray, scale: Scale) -> np.ndarray:
+    """Return the largest share of one block in the sum of squared changes by leaving one out."""
+    with np.errstate(invalid="ignore"):
+        change = (scale.forward(left_out) - scale.forward(value)) ** 2
+    is_known = np.isfinite(change).all(0)  # else there is no score without some block
+    total, largest = change.sum(0), change.max(0)
+    share = np.divide(largest, total, out=np.zeros_like(total), where=is_known & (total > 0))
+    return np.where(is_known, share, 1.0)
 
 
 def mean_interval(draws: BlockDraws, level: float = LEVEL) -> Interval:
@@ -221,7 +259,12 @@ def _population_interval(
     value = weighted_mean(draws.value, weights)
     drawn = weighted_mean(draws.drawn, drawn_weights)
     center, distance = center_and_distances(value, error, drawn, drawn_error, IDENTITY)
-    return symmetric_interval(value, center, distance, draws.n_blocks, IDENTITY, level)
+    found = symmetric_interval(value, center, distance, draws.n_blocks, IDENTITY, level)
+    # A neuron without a score when one block is left out keeps its score: the others are as many.
+    left_out = np.where(np.isfinite(draws.left_out), draws.left_out, draws.value)
+    without = weighted_mean(left_out, weights_of(left_out))
+    share = _largest_share(value, without, IDENTITY)
+    return _refuse(found, np.asarray(draws.n_blocks), share)
 
 
 def _quantile(distance: np.ndarray, level: float) -> np.ndarray:

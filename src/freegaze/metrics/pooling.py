@@ -37,7 +37,20 @@ def pool_draws(recordings: Sequence[BlockDraws]) -> BlockDraws:
         slope=np.concatenate([r.slope for r in recordings], axis=-1),
         drawn=np.concatenate([r.drawn for r in recordings], axis=-1),
         drawn_slope=np.concatenate([r.drawn_slope for r in recordings], axis=-1),
+        left_out=_left_out(recordings),
     )
+
+
+def _left_out(recordings: Sequence[BlockDraws]) -> np.ndarray:
+    """Return all scores without each block: that of another recording changes nothing."""
+    value = np.concatenate([r.value for r in recordings], axis=-1)
+    left_out = np.tile(value, (sum(r.n_blocks for r in recordings), 1))
+    block = neuron = 0
+    for part in recordings:
+        n_blocks, n_neurons = part.left_out.shape
+        left_out[block : block + n_blocks, neuron : neuron + n_neurons] = part.left_out
+        block, neuron = block + n_blocks, neuron + n_neurons
+    return left_out
 
 
 def _block_diagonal(statistics: Sequence[np.ndarray]) -> np.ndarray:
