@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,34 @@ def test_the_movie_has_frames_out_of_order(raw):
     with av.open(str(file.parent / "world.mp4")) as container:
         stamps = [p.pts for p in container.demux(container.streams.video[0]) if p.size]
     assert (np.diff(stamps) < 0).any()
+
+
+@pytest.mark.slow
+def test_a_fit_on_a_raw_session_is_hardly_worse_than_one_on_the_simulation(raw, tmp_path):
+    """The same columns, segments and recipe; only what the raw files changed differs."""
+    import freegaze
+
+    file, recording, _ = raw
+    (found,) = open_recordings("files", file)
+    assert found.n_bins == recording.n_bins
+    found = replace(found, segments=recording.segments)
+    names = ("theta", "phi", "pitch", "roll")
+    scores = {}
+    for name, session in (("simulation", recording), ("raw", found)):
+        kept = [session.behavior_names.index(column) for column in names]
+        session = replace(
+            session,
+            behavior=session.behavior[:, kept],
+            behavior_names=names,
+            behavior_units=("deg",) * 4,
+        )
+        settings = {
+            "model.name": "glm",
+            "training.max_passes": 10,
+            "data.min_rate_hz": 0,
+        }
+        encoder = freegaze.fit(session, tmp_path / name, settings=settings, device="cpu")
+        table = freegaze.evaluate(encoder, session, draws=20).table
+        scores[name] = float(table["correlation"].mean())
+    print(scores)
+    assert scores["raw"] > 0.95 * scores["simulation"] > 0
