@@ -11,6 +11,8 @@ from freegaze.fitted.xarray_objects import BIN, NEURON, RATES, prediction_to_xar
 from freegaze.metrics.metric import METRICS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from freegaze.evaluation.evaluation import Evaluation
     from freegaze.evaluation.scored_session import ScoredSession
 
@@ -84,13 +86,23 @@ def scores_to_xarray(evaluation: Evaluation) -> Any:
     about = {key: value for key, value in summary.items() if type(value) in _PLAIN}
     return xarray.Dataset(
         {
-            column: (NEURON, table[column].to_numpy(), _attributes(column))
+            column: (
+                NEURON,
+                _plain_array(table[column]),
+                _attributes(column),
+            )
             for column in table.columns
             if column not in names
         },
         coords={name: (NEURON, table[name].to_numpy().astype(np.str_)) for name in names},
         attrs={**about, "summary": strict_json(summary)},
     )
+
+
+def _plain_array(values: pd.Series) -> np.ndarray:
+    """Return a column as an array; text of any length as fixed text, which netCDF can hold."""
+    array = values.to_numpy()
+    return array if array.dtype.kind in "biuf" else array.astype(np.str_)
 
 
 def _attributes(column: str) -> dict[str, str]:
