@@ -11,8 +11,6 @@ from freegaze.fitted.xarray_objects import BIN, NEURON, RATES, prediction_to_xar
 from freegaze.metrics.metric import METRICS
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from freegaze.evaluation.evaluation import Evaluation
     from freegaze.evaluation.scored_session import ScoredSession
 
@@ -88,7 +86,7 @@ def scores_to_xarray(evaluation: Evaluation) -> Any:
         {
             column: (
                 NEURON,
-                _plain_array(table[column]),
+                _plain_array(table[column].to_numpy()),
                 _attributes(column),
             )
             for column in table.columns
@@ -99,10 +97,9 @@ def scores_to_xarray(evaluation: Evaluation) -> Any:
     )
 
 
-def _plain_array(values: pd.Series) -> np.ndarray:
-    """Return a column as an array; text of any length as fixed text, which netCDF can hold."""
-    array = values.to_numpy()
-    return array if array.dtype.kind in "biuf" else array.astype(np.str_)
+def _plain_array(values: np.ndarray) -> np.ndarray:
+    """Return objects as text of fixed length, which netCDF can hold, and numbers as they are."""
+    return values if values.dtype.kind in "biuf" else values.astype(np.str_)
 
 
 def _attributes(column: str) -> dict[str, str]:
