@@ -38,8 +38,8 @@ PARTS = (f"fields.{METHOD}", "saliency", "contributions")
 """Parts of an explanation that are computed for each refit."""
 
 LEAST_OVERLAP = 0.7
-"""Fields whose spans overlap less between halves are called unreliable; see ``docs/results.md`` for
-how often that is right."""
+"""Fields whose spans overlap less between halves are called unreliable. An assumption: spans of
+noise overlap by less than 0.5, and how often the limit is right has not been measured."""
 
 RELIABLE, UNRELIABLE, NOT_TESTED = "reliable", "unreliable", "not tested"
 
