@@ -15,8 +15,9 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 DOUBT = 2.0
 """Standard errors over folds by which a gain is counted as less. The same folds have chosen window
-and penalties, so that their gains are too high; more so with few neurons. On ``ay5_u005``, a recording of
-macaque V1 with six neurons, the test is .014 bits per spike below the mean rate with 1, .007 with 2."""
+and penalties, so that their gains are too high; more so with few neurons. On ``ay5_u005``, a
+recording of macaque V1 with six neurons, test scores are .014 bits per spike below the mean rate
+with 1 and .007 with 2."""
 
 
 def choose_shares(
