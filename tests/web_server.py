@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -17,20 +18,23 @@ class WebServer:
     """What is served, what goes wrong, and what was asked.
 
     Args:
-        files: Content by path.
+        files: Content by path; a ``Path`` is a file that is read as it is asked for.
         faults: What goes wrong at the next requests of a path, in order: ``cut:N`` (the connection
             ends after N bytes), ``status:N``, ``long`` and ``short`` (a wrong Content-Length),
-            ``silent`` (no answer), ``redirect:URL``, ``slow`` (a little at a time).
+            ``silent`` (no answer), ``redirect:URL``, ``slow`` (a little at a time), ``shift`` (the
+            bytes after those asked for).
         ranges: Whether ranges are served.
         etag: Version of everything; ``None`` for no ETag.
         asked: (path, Range header) of every request.
+        n_sent: Bytes of content sent.
     """
 
-    files: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, bytes | Path] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=dict)
     ranges: bool = True
     etag: str | None = '"v1"'
     asked: list[tuple[str, str | None]] = field(default_factory=list)
+    n_sent: int = 0
     base: str = ""
 
     def url(self, path: str) -> str:
@@ -96,19 +100,28 @@ def answer(request: BaseHTTPRequestHandler, state: WebServer) -> None:
     if fault == "status" or content is None:
         start_answer(request, int(value or 404), {"Content-Length": "0"})
         return
-    start = 0
+    size = content.stat().st_size if isinstance(content, Path) else len(content)
+    start, stop = 0, size
     headers: dict[str, str] = {} if state.etag is None else {"ETag": state.etag}
     is_same = request.headers.get("If-Range") in (None, state.etag)
     if span is not None and state.ranges and is_same:
-        start = int(span.removeprefix("bytes=").rstrip("-"))
-        if start >= len(content):
-            headers["Content-Range"] = f"bytes */{len(content)}"
+        first, _, last = span.removeprefix("bytes=").partition("-")
+        start = int(first) + (1 if fault == "shift" else 0)
+        stop = min(int(last) + 1, size) if last else size
+        if start >= size:
+            headers["Content-Range"] = f"bytes */{size}"
             start_answer(request, 416, {**headers, "Content-Length": "0"})
             return
-        headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-    body = content[start:]
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    if isinstance(content, Path):
+        with content.open("rb") as file:
+            file.seek(start)
+            body = file.read(stop - start)
+    else:
+        body = content[start:stop]
     wrong = {"long": 100, "short": -10}.get(fault, 0)
     headers["Content-Length"] = str(len(body) + wrong)
+    state.n_sent += len(body)
     start_answer(request, 206 if "Content-Range" in headers else 200, headers)
     try:
         if fault == "slow":

@@ -24,8 +24,9 @@ from filelock import FileLock
 from freegaze.config import read_config
 from freegaze.errors import ConfigError, DataError, RegistryError
 from freegaze.files.checksums import FETCHED
+from freegaze.sources.fetching.connection import TransferConfig
 from freegaze.sources.fetching.datasets import FetchConfig, fetch, find_dataset
-from freegaze.sources.fetching.download import RemoteFile, TransferConfig, download, fetch_json
+from freegaze.sources.fetching.download import RemoteFile, download, fetch_json
 from freegaze.sources.fetching.osf import list_osf
 from freegaze.sources.fetching.unpacking import unpack_zip
 from web_server import WebServer, web_server

@@ -39,6 +39,8 @@ def command(
         freegaze inspect data/mouse.npz --source arrays --out quality.html
 
         freegaze inspect session.nwb --option video=world_camera --option bin_width_s=0.048
+
+        freegaze inspect dandi://000363/sub-440956/sub-440956_ses-20190207.nwb --option video=none
     """
     import pandas as pd
 
@@ -47,10 +49,11 @@ def command(
     from freegaze.quality.summary import summarize
     from freegaze.reports import write_quality_page
     from freegaze.sources import SOURCES, detect_source, open_recordings
+    from freegaze.sources.remote.addresses import as_address
 
     if source == "auto":
         source = detect_source(path)
-    contents = SOURCES.get(source)().contents(path) if path.exists() else []
+    contents = SOURCES.get(source)().contents(path) if path.exists() or as_address(path) else []
     if contents:
         print_frame(str(path), pd.DataFrame(contents))
     try:

@@ -156,12 +156,13 @@ def _config(
     from freegaze.runs.config import RunConfig
     from freegaze.runs.own_code import use_model
     from freegaze.sources import detect_source
+    from freegaze.sources.remote.addresses import as_address
 
     overrides = [_known(setting) for setting in settings]
     if model is not None:
         overrides.insert(0, f"model.name={use_model(model)}")
     if path is not None:
-        resolved = path.resolve()
+        resolved = path if as_address(path) else path.resolve()
         overrides.append(f"source.name={detect_source(path) if source == 'auto' else source}")
         run_config = read_config(RunConfig, config, overrides)
         data = run_config.source.model_copy(update={"path": resolved})

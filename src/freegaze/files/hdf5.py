@@ -303,11 +303,10 @@ def check_dataset(dataset: h5py.Dataset) -> None:
     Raises:
         DataError: If it is.
     """
-    path = Path(dataset.file.filename)
-    n_stored = min(dataset.id.get_storage_size(), path.stat().st_size)
+    n_stored = min(dataset.id.get_storage_size(), dataset.file.id.get_filesize())
     n_bytes = math.prod(dataset.shape or (0,)) * dataset.dtype.itemsize
     n_chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
-    where = f"{path}: {(dataset.name or '').lstrip('/')}"
+    where = f"{dataset.file.filename}: {(dataset.name or '').lstrip('/')}"
     missing = missing_filter(dataset)
     if missing is not None:
         raise DataError(f"{where} is {missing}")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from freegaze.errors import DataError
@@ -23,7 +25,6 @@ CHECK_S = 60.0
 """Only names, attributes and headers are read, which takes well below a second."""
 
 _PROGRAM = """
-import json, math, sys, h5py
 outside = []
 def look(name, thing):
     if isinstance(thing, h5py.Group):
@@ -35,7 +36,7 @@ def look(name, thing):
         return
     try:
         dict(thing.attrs)
-        if isinstance(thing, h5py.Dataset) and thing.size:
+        if reads_values and isinstance(thing, h5py.Dataset) and thing.size:
             n_bytes = math.prod(thing.chunks or (1,)) * thing.dtype.itemsize
             if n_bytes <= 1 << 28:  # a chunk is read whole
                 thing[(0,) * thing.ndim]
@@ -43,13 +44,35 @@ def look(name, thing):
         pass
 error = ""
 try:
-    with h5py.File(sys.argv[1], "r", locking="best-effort") as file:
+    with h5py.File(place, "r", **options) as file:
         look("", file)
         file.visititems(look)
 except Exception as caught:
     error = str(caught) or type(caught).__name__
-print(json.dumps([error, [name.lstrip("/") for name in outside]]))
+stated = str(getattr(place, "failure", None) or "")
+print(json.dumps([error, stated, [name.lstrip("/") for name in outside]]))
 """
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The way in which a separate process opens a file.
+
+    Args:
+        opening: Lines of Python that set ``place`` (what h5py opens; its attribute ``failure``, if
+            any, is the error to report), ``options`` of h5py's ``File``, and ``reads_values``
+            (whether the first chunk of each array is read).
+        arguments: ``sys.argv[2:]`` of these lines.
+        n_read: Number that grows as long as the process gets on; one that does not grow for
+            ``CHECK_S`` seconds ends it.
+    """
+
+    opening: str = 'place, options, reads_values = sys.argv[1], {"locking": "best-effort"}, True\n'
+    arguments: tuple[str, ...] = ()
+    n_read: Callable[[], int] = field(default=lambda: 0)
+
+
+LOCAL = Scan()
 
 
 def is_hdf5(path: Path) -> bool:
@@ -60,11 +83,12 @@ def is_hdf5(path: Path) -> bool:
         return False
 
 
-def look_through(path: Path) -> tuple[str, ...]:
+def look_through(path: Path, scan: Scan = LOCAL) -> tuple[str, ...]:
     """Make sure that a file can be looked through without hanging or crashing.
 
     Args:
         path: The file.
+        scan: How it is opened.
 
     Returns:
         Paths of links to other files, and of arrays whose values lie in other files.
@@ -77,38 +101,57 @@ def look_through(path: Path) -> tuple[str, ...]:
         raise DataError(
             f"{path} is no HDF5 file (wrong first bytes); check the path, or copy it again"
         )
-    command = [sys.executable, "-I", "-c", _PROGRAM, str(path)]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=CHECK_S, check=False)
-    except subprocess.TimeoutExpired:
-        raise DataError(
-            f"{path} cannot be looked through within {CHECK_S:g} s; it is damaged, copy or write "
-            "it again"
-        ) from None
+    program = "import json, math, sys, h5py\n" + scan.opening + _PROGRAM
+    command = [sys.executable, "-I", "-c", program, str(path), *scan.arguments]
+    done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with done:
+        output, errors = _wait(done, path, scan)
     if done.returncode < 0:  # ended by a signal
         raise DataError(f"{path} crashes the HDF5 library; it is damaged, copy or write it again")
     if done.returncode:  # Python or h5py did not even start
-        raise unreadable(path, OSError(done.stderr.decode(errors="replace")[-200:]))
-    error, outside = json.loads(done.stdout)
+        raise unreadable(path, OSError(errors.decode(errors="replace")[-200:]))
+    error, stated, outside = json.loads(output)
+    if stated:
+        raise DataError(stated)
     if error:
         raise unreadable(path, OSError(error))
     return tuple(outside)
 
 
-def check_hdf5(path: Path) -> None:
+def check_hdf5(path: Path, scan: Scan = LOCAL) -> None:
     """Look through a file that must hold everything itself.
 
     Args:
         path: The file.
+        scan: How it is opened.
 
     Raises:
         DataError: As ``look_through``, or if a part lies in another file.
     """
-    outside = look_through(path)
+    outside = look_through(path, scan)
     if outside:
         raise DataError(
             f"{path}: {outside[0]} lies in another file; store the values themselves in this one"
         )
+
+
+def _wait(process: subprocess.Popen[bytes], path: Path, scan: Scan) -> tuple[bytes, bytes]:
+    """Return the output of a process that gets on, and end one that does not."""
+    n_read = -1
+    while (now := scan.n_read()) > n_read:
+        n_read = now
+        try:
+            return process.communicate(timeout=CHECK_S)
+        except subprocess.TimeoutExpired:
+            continue
+        except BaseException:
+            process.kill()
+            raise
+    process.kill()
+    raise DataError(
+        f"{path} cannot be looked through within {CHECK_S:g} s; it is damaged, copy or write it "
+        "again"
+    )
 
 
 def _has_signature(path: Path) -> bool:

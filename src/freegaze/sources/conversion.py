@@ -12,6 +12,7 @@ import numpy as np
 
 from freegaze.errors import DataError, ShapeError
 from freegaze.registry import require_name
+from freegaze.sources.remote.addresses import as_address
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|\ud800-\udfff]+")
 _LONGEST_NAME = 100
@@ -28,7 +29,8 @@ def errors_name(path: Path | str) -> Iterator[None]:
         yield
     except DataError as error:
         folder = Path(path).parent
-        named = str(path if folder == Path() else folder)
+        is_whole = folder == Path() or as_address(path) is not None
+        named = str(path if is_whole else folder)
         if str(error).startswith(named):
             raise
         raise type(error)(f"{path}: {error}") from None

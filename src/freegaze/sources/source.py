@@ -16,6 +16,8 @@ from freegaze.files.atomic import atomic_folder, visible_folders
 from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.registry import Registry, nearest_names
 from freegaze.sources.conversion import errors_name, safe_name
+from freegaze.sources.remote.addresses import as_address
+from freegaze.sources.remote.blocks import address_of, local_place
 
 PROBABLY_MS = (5.0, 1000.0)
 """Bin widths in this range were probably given in milliseconds instead of seconds."""
@@ -53,6 +55,7 @@ class AbstractSource(ABC, Generic[O]):
         description: One line for listings.
         citation: Reference for the data or the format; empty for the user's own files.
         tiny_options: Options that open the file that ``write_tiny`` writes.
+        reads_addresses: Whether it reads files on web servers, by ``freegaze.sources.remote``.
     """
 
     name: ClassVar[str] = ""
@@ -60,6 +63,7 @@ class AbstractSource(ABC, Generic[O]):
     description: ClassVar[str]
     citation: ClassVar[str] = ""
     tiny_options: ClassVar[Mapping[str, Any]] = {}
+    reads_addresses: ClassVar[bool] = False
 
     @abstractmethod
     def find_sessions(self, path: Path, options: O) -> Mapping[str, Path]:
@@ -147,12 +151,13 @@ class AbstractSource(ABC, Generic[O]):
         )
 
     def _open_session(self, path: Path, name: str, options: O) -> Recording:
-        with errors_name(path):
+        shown = address_of(path) or str(path)
+        with errors_name(shown):
             recording = self.open_session(path, name, options)
             known = recording.provenance
             if "opened_from" not in known:
                 chosen = options.model_dump(mode="json")
-                origin = {"source": self.name, "path": str(path), "options": chosen}
+                origin = {"source": self.name, "path": shown, "options": chosen}
                 known = {**origin, "citation": self.citation, **known}
             return self.select_neurons(recording.with_provenance(**known), options)
 
@@ -184,7 +189,8 @@ def open_recordings(source: str, path: Path | str, **options: Any) -> list[Recor
 
     Args:
         source: Name of the format (``freegaze sources`` lists them), or ``auto`` to find it out.
-        path: File or folder.
+        path: File or folder; for ``nwb`` also an address, ``https://...`` or
+            ``dandi://DANDISET/PATH``, of which only what is needed is transferred.
         **options: The source's own options, such as ``min_rate_hz=3.0``.
 
     Returns:
@@ -200,11 +206,18 @@ def open_recordings(source: str, path: Path | str, **options: Any) -> list[Recor
         >>> recording.n_neurons
         6
     """
-    where = Path(path).expanduser()
     if source == "auto":
-        source = detect_source(where)
+        source = detect_source(path)
     opener = SOURCES.get(source)()
     chosen = build_config(opener.Options, options, where=f"options of source {source!r}")
+    address = as_address(path)
+    if address is not None and not opener.reads_addresses:
+        able = ", ".join(name for name in SOURCES if SOURCES.get(name).reads_addresses)
+        raise DataError(
+            f"{address}: source {source!r} reads files of this machine only; download the file and "
+            f"give its path (sources that read addresses: {able})"
+        )
+    where = local_place(path)
     if not where.exists():
         raise DataError(f"{where} does not exist; give the path of a file or folder to open")
     recordings = opener.open(where, chosen)
@@ -212,7 +225,7 @@ def open_recordings(source: str, path: Path | str, **options: Any) -> list[Recor
     if not chosen.slow_bins:
         _check_bin_width(recordings, where)
     given = chosen.model_dump(mode="json", exclude_unset=True)
-    opened = {"name": source, "path": str(where.resolve()), "options": given}
+    opened = {"name": source, "path": address or str(where.resolve()), "options": given}
     return [recording.with_provenance(opened=opened) for recording in recordings]
 
 
@@ -220,7 +233,7 @@ def detect_source(path: Path | str) -> str:
     """Find out which source can open a path.
 
     Args:
-        path: File or folder.
+        path: File or folder, or an address.
 
     Returns:
         The source's name.
@@ -228,7 +241,7 @@ def detect_source(path: Path | str) -> str:
     Raises:
         DataError: If the path is missing, or no source or several recognize it.
     """
-    where = Path(path).expanduser()
+    where = local_place(path)
     if not where.exists():
         raise DataError(f"{where} does not exist; give the path of a file or folder to open")
     fitting = [name for name in SOURCES if SOURCES.get(name)().looks_like(where)]

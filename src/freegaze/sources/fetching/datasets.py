@@ -25,7 +25,8 @@ from freegaze.files.atomic import cannot_write, check_room, write_file
 from freegaze.files.checksums import FETCHED, read_checksums
 from freegaze.progress import Progress
 from freegaze.registry import require_name
-from freegaze.sources.fetching.download import RemoteFile, TransferConfig, download
+from freegaze.sources.fetching.connection import TransferConfig
+from freegaze.sources.fetching.download import RemoteFile, download
 from freegaze.sources.fetching.osf import list_osf
 from freegaze.sources.fetching.unpacking import unpack_zip
 

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import NonNegativeInt, field_validator
 
 from freegaze.config import StrictConfig
 from freegaze.errors import DataError
 from freegaze.files.arrays import file_sha256
 from freegaze.files.atomic import sync_folder, write_file
 from freegaze.progress import Progress
+from freegaze.sources.fetching.connection import (
+    BrokenOffError,
+    TransferConfig,
+    open_connection,
+    persist,
+    read_some,
+    strong_etag,
+)
 
 CHUNK_BYTES = 1 << 18
 MEGABYTE = 10**6
-TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
-"""Answers of a server that may be another a moment later."""
-
 LARGEST_JSON_BYTES = 20 * MEGABYTE
 
 
@@ -52,31 +52,6 @@ class RemoteFile(StrictConfig):
         return None if sha256 is None else sha256.lower()
 
 
-class TransferConfig(StrictConfig):
-    """Timeouts, retries and the largest size of a transfer.
-
-    Args:
-        timeout_s: Silence after which a connection is closed.
-        attempts: Failures in a row, without one new byte, after which a file is given up.
-        wait_s: Pause after the first failure; each further one doubles it.
-        max_gb: Largest file, and largest unpacked archive, in units of 10^9 bytes.
-    """
-
-    timeout_s: PositiveFloat = 60.0
-    attempts: PositiveInt = 6
-    wait_s: float = Field(default=1.0, ge=0)
-    max_gb: PositiveFloat = 100.0
-
-    @property
-    def max_bytes(self) -> int:
-        """``max_gb`` in bytes."""
-        return int(self.max_gb * 1e9)
-
-
-class _BrokenOffError(Exception):
-    """A transfer that is worth another attempt."""
-
-
 def download(
     file: RemoteFile, target: Path, config: TransferConfig, progress: Progress | None = None
 ) -> str:
@@ -101,7 +76,7 @@ def download(
     """
     part = _Part(target)
     try:
-        _persist(lambda: _transfer(file, part, config, progress), file.url, config, part)
+        persist(lambda: _transfer(file, part, config, progress), file.url, config, part)
         digest = file_sha256(part.path)
         if file.sha256 is not None and digest != file.sha256:
             part.discard()
@@ -128,7 +103,7 @@ def fetch_json(url: str, config: TransferConfig) -> Any:
     Raises:
         DataError: If the server refuses or stays silent, or it is no JSON.
     """
-    text = _persist(lambda: _read_all(url, config), url, config)
+    text = persist(lambda: _read_all(url, config), url, config)
     if len(text) > LARGEST_JSON_BYTES:
         raise DataError(f"{url}: a listing of more than {LARGEST_JSON_BYTES:,} bytes is not read")
     try:
@@ -178,27 +153,6 @@ class _Part:
         sync_folder(self.target.parent)
 
 
-def _persist(
-    attempt: Callable[[], Any], url: str, config: TransferConfig, part: _Part | None = None
-) -> Any:
-    """Try until it works, or until it failed too often without any new byte."""
-    failures = 0
-    while True:
-        before = part.size if part else 0
-        try:
-            return attempt()
-        except _BrokenOffError as error:
-            has_more = part is not None and part.size > before
-            failures = 0 if has_more else failures + 1
-            if failures >= config.attempts:
-                kept = f"; {part.size:,} bytes are kept" if part and part.version else ""
-                raise DataError(
-                    f"{url}: given up after {failures} attempts without progress: {error}{kept}. "
-                    "Run the command again to go on"
-                ) from None
-            time.sleep(config.wait_s * 2 ** max(failures - 1, 0))
-
-
 def _transfer(
     file: RemoteFile, part: _Part, config: TransferConfig, progress: Progress | None
 ) -> None:
@@ -208,15 +162,15 @@ def _transfer(
         if start == file.size:
             return
         headers = {"Range": f"bytes={start}-", "If-Range": version}
-    with _open(file.url, headers, config, part) as response:
+    with open_connection(file.url, headers, config, part) as response:
         if response.status == 416:  # nothing is left to send; the part is the whole
             return
         total = _announced(response, start)
         _check_size(file, file.size if total is None else total, config)
         is_rest = response.status == 206
-        with part.path.open("ab") if is_rest else part.open_new(_etag(response)) as sink:
+        with part.path.open("ab") if is_rest else part.open_new(strong_etag(response)) as sink:
             size = sink.tell()
-            while chunk := _read(response, CHUNK_BYTES):
+            while chunk := read_some(response, CHUNK_BYTES):
                 sink.write(chunk)
                 sink.flush()
                 size += len(chunk)
@@ -226,68 +180,17 @@ def _transfer(
                     progress(f"{file.name}, MB", size // MEGABYTE, (total or size) // MEGABYTE)
     expected = file.size if total is None else total
     if expected is not None and size < expected:
-        raise _BrokenOffError(f"the connection was cut after {size:,} of {expected:,} bytes")
+        raise BrokenOffError(f"the connection was cut after {size:,} of {expected:,} bytes")
     _check_size(file, size, config)
 
 
 def _read_all(url: str, config: TransferConfig) -> bytes:
-    with _open(url, {"Accept": "application/json"}, config) as response:
+    with open_connection(url, {"Accept": "application/json"}, config) as response:
         length = response.length
-        text = _read(response, LARGEST_JSON_BYTES + 1)
+        text = read_some(response, LARGEST_JSON_BYTES + 1)
     if length is not None and len(text) < min(length, LARGEST_JSON_BYTES):
-        raise _BrokenOffError(f"the connection was cut after {len(text)} of {length} bytes")
+        raise BrokenOffError(f"the connection was cut after {len(text)} of {length} bytes")
     return text
-
-
-def _open(
-    url: str, headers: dict[str, str], config: TransferConfig, part: _Part | None = None
-) -> Any:
-    """Open a connection; the answer's status is 200, 206, or 416 where the part is the whole."""
-    headers = {"User-Agent": "freegaze", "Accept-Encoding": "identity", **headers}
-    try:
-        request = urllib.request.Request(url, headers=headers)
-        return _opener().open(request, timeout=config.timeout_s)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and part is not None:
-            if error.headers.get("Content-Range") == f"bytes */{part.size}":
-                return error
-            part.discard()
-        error.close()
-        if error.code in (*TRY_AGAIN, 416):
-            raise _BrokenOffError(f"the server answered {error.code} {error.reason}") from None
-        raise DataError(
-            f"{url}: the server answered {error.code} {error.reason}; check the address in the "
-            "configuration, or download the file with a browser"
-        ) from None
-    except (OSError, http.client.HTTPException) as error:
-        raise _BrokenOffError(str(getattr(error, "reason", None) or error)) from None
-    except ValueError as error:
-        raise DataError(f"{url!r} is not an address ({error}); expected https://...") from None
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """An opener of web addresses only: a redirection cannot lead to a file of this machine."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.UnknownHandler,
-    ):
-        opener.add_handler(handler())
-    return opener
-
-
-def _read(response: Any, n_bytes: int) -> bytes:
-    try:
-        return response.read(n_bytes)
-    except http.client.IncompleteRead as error:
-        return error.partial
-    except (OSError, http.client.HTTPException) as error:
-        raise _BrokenOffError(str(error) or type(error).__name__) from None
 
 
 def _announced(response: Any, start: int) -> int | None:
@@ -297,14 +200,8 @@ def _announced(response: Any, start: int) -> int | None:
     words = response.headers.get("Content-Range", "")
     span, _, total = words.removeprefix("bytes ").partition("/")
     if span.partition("-")[0] != str(start):
-        raise _BrokenOffError(f"asked for bytes from {start} on, the server sent {words!r}")
+        raise BrokenOffError(f"asked for bytes from {start} on, the server sent {words!r}")
     return int(total) if total.isdecimal() else None
-
-
-def _etag(response: Any) -> str | None:
-    """Return the version, unless the server calls it a weak one, which may hide other bytes."""
-    words = response.headers.get("ETag", "")
-    return words if words.startswith('"') and words.isascii() else None
 
 
 def _check_size(file: RemoteFile, size: int | None, config: TransferConfig) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from freegaze.errors import DataError
-from freegaze.sources.fetching.download import RemoteFile, TransferConfig, fetch_json
+from freegaze.sources.fetching.connection import TransferConfig
+from freegaze.sources.fetching.download import RemoteFile, fetch_json
 
 MAX_PAGES = 200
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -40,6 +40,27 @@ class KilosortConfig(SpikesConfig):
     folder: FileName
     groups: tuple[str, ...] = ("good",)
     sampling_rate_hz: float | None = Field(default=None, gt=0)
+
+
+class SpikeInterfaceConfig(SpikesConfig):
+    """Sorted units in a format that SpikeInterface reads; see ``SpikesConfig``.
+
+    Args:
+        folder: Folder or file.
+        format: ``spikeinterface`` for a sorting or a sorting analyzer that SpikeInterface saved
+            (also in Zarr), or the name of one of its readers, such as ``phy``, ``neuralynx`` or
+            ``cellexplorer``.
+        options: Further arguments of this reader.
+        segment: Number of the segment, where there are several.
+        keep_units: Values that properties of units must have: ``{quality: [good]}``.
+    """
+
+    kind: Literal["spikeinterface"] = "spikeinterface"
+    folder: FileName
+    format: str = "spikeinterface"
+    options: dict[str, Any] = Field(default_factory=dict)
+    segment: int | None = Field(default=None, ge=0)
+    keep_units: dict[str, tuple[bool | int | float | str, ...]] = Field(default_factory=dict)
 
 
 class SpikeTableConfig(SpikesConfig, TableFormat):
@@ -116,6 +137,11 @@ class ArrayResponsesConfig(TimedConfig):
 
 
 ResponsesConfig = Annotated[
-    KilosortConfig | SpikeTableConfig | SpikeTrainsConfig | Suite2pConfig | ArrayResponsesConfig,
+    KilosortConfig
+    | SpikeInterfaceConfig
+    | SpikeTableConfig
+    | SpikeTrainsConfig
+    | Suite2pConfig
+    | ArrayResponsesConfig,
     Field(discriminator="kind"),
 ]

@@ -34,6 +34,7 @@ from freegaze.sources.lab_files.signals import (
     read_events,
     read_table_stream,
 )
+from freegaze.sources.lab_files.sorted_units import read_sorted_units
 from freegaze.sources.lab_files.suite2p import read_suite2p
 from freegaze.sources.lab_files.tiny import write_tiny_lab_folder
 from freegaze.sources.lab_files.top_view import read_top_view
@@ -159,6 +160,7 @@ def read_streams(config: SessionConfig, folder: Path) -> Streams:
 
 _RESPONSES: dict[str, Callable[[Any, Path], EventStream | ResponseStream]] = {
     "kilosort": read_kilosort,
+    "spikeinterface": read_sorted_units,
     "spike_table": read_spike_table,
     "spike_trains": read_spike_trains,
     "suite2p": read_suite2p,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from freegaze.errors import DataError, DataWarning, FreegazeError
 from freegaze.files.arrays import unreadable
 from freegaze.files.hdf5 import check_dataset, load_filters
 from freegaze.files.hdf5_scan import check_hdf5
+from freegaze.sources.remote.blocks import BlockFile, address_of, open_blocks
+from freegaze.sources.remote.hdf5 import check_remote_hdf5
 
 _NO_NAMESPACE = re.compile(r"'([^']+)' not a namespace")
 _MOST_LEFT_OUT = 20
@@ -48,24 +50,42 @@ def opened_nwb(path: Path, mode: str = "r") -> Iterator[tuple[Any, Any]]:
         DataError: If pynwb is missing, or the file is no NWB file or damaged.
     """
     pynwb = require_pynwb()
-    check_hdf5(path)
+    address = address_of(path)
+    blocks: BlockFile | None = None
+    if address is None:
+        check_hdf5(path)
+    else:
+        check_remote_hdf5(path)
     load_filters()  # pynwb reads data sets by itself
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pynwb comments on other versions and old layouts
             warnings.simplefilter("always", DataWarning)
-            with pynwb.NWBHDF5IO(str(path), mode) as io:
+            with ExitStack() as stack:
+                if address is None:
+                    io = stack.enter_context(pynwb.NWBHDF5IO(str(path), mode))
+                else:
+                    blocks = stack.enter_context(open_blocks(path))
+                    file = stack.enter_context(h5py.File(blocks, "r"))
+                    io = stack.enter_context(pynwb.NWBHDF5IO(file=file, mode="r"))
                 yield io, _read_what_fits(io, path) if mode == "r" else io.read()
-    except FreegazeError:
-        raise
-    except Exception as error:  # hdmf raises many types of its own on files that are broken
-        extension = _NO_NAMESPACE.search(str(error))
-        if extension:
-            raise DataError(
-                f"{path} needs the NWB extension {extension[1]}, which is neither in the file nor "
-                f"installed; install it, usually by `pip install {extension[1]}`"
-            ) from None
-        raise unreadable(path, error) from error
+    except Exception as error:
+        if blocks is not None and blocks.failure is not None:
+            raise blocks.failure from None  # h5py replaces it by an error of its own
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: Exception) -> Exception:
+    """Turn what hdmf raises on files that are broken, of many types, into one line."""
+    if isinstance(error, FreegazeError):
+        return error
+    extension = _NO_NAMESPACE.search(str(error))
+    if extension:
+        return DataError(
+            f"{path} needs the NWB extension {extension[1]}, which is neither in the file nor "
+            f"installed; install it, usually by `pip install {extension[1]}`"
+        )
+    return unreadable(path, error)
 
 
 def _read_what_fits(io: Any, path: Path) -> Any:

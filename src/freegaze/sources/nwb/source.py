@@ -15,6 +15,7 @@ from freegaze.sources.nwb.opening import opened_nwb
 from freegaze.sources.nwb.own import is_own, read_own
 from freegaze.sources.nwb.reading import read_streams, read_wanted_segments
 from freegaze.sources.nwb.tiny import write_tiny_nwb
+from freegaze.sources.remote.blocks import address_of, local_place
 from freegaze.sources.source import (
     AbstractSource,
     find_files,
@@ -33,6 +34,7 @@ class NwbSource(AbstractSource[NwbOptions]):
 
     Options: ClassVar = NwbOptions
     description: ClassVar = "Neurodata Without Borders files (.nwb); needs the extra `nwb`"
+    reads_addresses: ClassVar = True
     citation: ClassVar = "Rübel et al. (2022), eLife 11:e78362, doi:10.7554/eLife.78362"
 
     def find_sessions(self, path: Path, options: NwbOptions) -> dict[str, Path]:
@@ -45,7 +47,7 @@ class NwbSource(AbstractSource[NwbOptions]):
             if is_own(root):
                 _check_own(options, path)
                 own = read_own(root, options.leave_out)
-                return own.with_provenance(opened_from=str(path))
+                return own.with_provenance(opened_from=address_of(path) or str(path))
             return align_streams(
                 read_streams(root, options, path.parent),
                 str(root.session_id or name),
@@ -67,7 +69,7 @@ class NwbSource(AbstractSource[NwbOptions]):
 
     def contents(self, path: Path) -> list[dict[str, Any]]:
         """List the series and tables of each file."""
-        files = _find_nwb(path)
+        files = _find_nwb(local_place(path))
         return [
             {**({"file": name} if len(files) > 1 else {}), **row}
             for name, file in files.items()

@@ -1,0 +1,39 @@
+"""HDF5 files on a web server, looked through before any other code opens them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from freegaze.errors import DataError
+from freegaze.files.hdf5_scan import Scan, check_hdf5
+from freegaze.sources.remote.blocks import address_of, n_blocks_here
+
+_OPENING = """
+from pathlib import Path
+sys.path[:] = json.loads(sys.argv[2])
+from freegaze.sources.remote.blocks import open_blocks
+place = open_blocks(Path(sys.argv[1]))
+options, reads_values = {}, False
+"""
+"""Chunks are not read here: that would transfer one of every array."""
+
+
+def check_remote_hdf5(place: Path) -> None:
+    """Look through names, attributes and headers of a file at an address.
+
+    What is read stays among the blocks, so that it is transferred once.
+
+    Args:
+        place: Path of its blocks on this machine.
+
+    Raises:
+        DataError: If the server fails, the file is damaged, or a part lies in another file.
+    """
+    address = address_of(place)
+    scan = Scan(_OPENING, (json.dumps(sys.path),), lambda: n_blocks_here(place))
+    try:
+        check_hdf5(place, scan)
+    except DataError as error:
+        raise DataError(str(error).replace(str(place), str(address))) from None
