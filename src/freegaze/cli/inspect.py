@@ -40,7 +40,7 @@ def command(
 
         freegaze inspect session.nwb --option video=world_camera --option bin_width_s=0.048
 
-        freegaze inspect dandi://000363/sub-440956/sub-440956_ses-20190207.nwb --option video=none
+        freegaze inspect dandi://DANDISET/sub-A/sub-A_ses-1.nwb --option video=none
     """
     import pandas as pd
 

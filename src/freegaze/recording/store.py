@@ -48,8 +48,8 @@ def save_store(
 ) -> Path:
     """Write a recording as a store, completely or not at all.
 
-    It is written beside ``folder`` and renamed at the end, in pieces, so that memory-mapped frames
-    larger than memory can be copied.
+    The files are written to a temporary folder beside ``folder``, which is renamed at the end.
+    Frames are copied in pieces, so that memory-mapped frames may be larger than memory.
 
     Args:
         recording: What to write.

@@ -251,7 +251,8 @@ class SessionConfig(StrictConfig):
         session_id: Name of the session; by default that of the YAML.
         starts_at: Date and time at which the session's clock reads 0, where clocks state theirs.
         bin_width_s: Width of a bin.
-        start_s: Left edge of the first bin; by default when responses and video have both begun.
+        start_s: Left edge of the first bin; by default the time from which both responses and video
+            are recorded.
         stop_s: No bin ends after this.
         responses: The neurons.
         video: The video; left out, one black pixel.

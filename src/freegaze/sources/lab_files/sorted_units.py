@@ -86,7 +86,7 @@ def _open(place: Path, config: SpikeInterfaceConfig) -> tuple[Any, float | None]
 
 def _extractor(config: SpikeInterfaceConfig, place: Path) -> Any:
     """Call the reader of a format by its name, such as ``phy`` or ``neuralynx``."""
-    from spikeinterface.extractors.extractor_classes import sorting_extractor_full_dict
+    from spikeinterface.extractors.extractor_classes import sorting_extractor_full_dict  # pyright: ignore[reportMissingImports]
 
     readers = dict(sorting_extractor_full_dict)
     if config.format not in readers:
@@ -109,7 +109,7 @@ def _extractor(config: SpikeInterfaceConfig, place: Path) -> Any:
 
 def _require() -> Any:
     try:
-        from spikeinterface import core
+        from spikeinterface import core  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise DataError(
             "`kind: spikeinterface` needs SpikeInterface; install it with `pip install "

@@ -52,7 +52,7 @@ def web_address(address: str, config: TransferConfig) -> str:
     if found is None:
         raise DataError(
             f"{address} is no address of DANDI; expected dandi://DANDISET/PATH, for example "
-            "dandi://000363/sub-440956/sub-440956_ses-20190207.nwb"
+            "dandi://DANDISET/sub-A/sub-A_ses-1.nwb"
         )
     dandiset, version, path = found[1], found[2] or "draft", found[3]
     query = urllib.parse.urlencode({"path": path, "page_size": 100})
