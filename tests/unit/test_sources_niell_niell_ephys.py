@@ -167,6 +167,7 @@ def test_a_head_fixed_session_has_a_ball_and_states_its_clock(tmp_path: Path):
         "scale_to_s": 1.0,
         "offset_s": -0.1,
         "drift": 1.14e-4,
+        "wraps_at": None,
         "estimated": False,
     }
     with pytest.raises(DataError, match=r"there is no \*_imu\.nc; state `clock`"):

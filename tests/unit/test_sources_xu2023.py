@@ -159,7 +159,7 @@ def replace_array(file: Path, change) -> None:
 FAULTS = {
     "short": ("test_pitch_seg_1", lambda a: a[:-1], ShapeError, "test_nsp_seg_1.npy has 36 bins"),
     "text": ("train_roll_seg_0", lambda a: a.astype(str), DataError, "expected numbers"),
-    "objects": ("train_roll_seg_0", lambda a: a.astype(object), DataError, "cannot be read"),
+    "objects": ("train_roll_seg_0", lambda a: a.astype(object), DataError, "holds Python objects"),
     "negative": ("test_nsp_seg_0", lambda a: a - 1, DataError, "cannot be negative"),
     "fraction": ("test_nsp_seg_0", lambda a: a + 0.5, DataError, "must be whole"),
     "lost spikes": ("test_nsp_seg_0", lambda a: a * np.nan, DataError, "must be finite"),

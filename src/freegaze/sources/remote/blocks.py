@@ -86,6 +86,8 @@ def local_place(path: Path | str, config: TransferConfig | None = None) -> Path:
 
 def address_of(place: Path) -> str | None:
     """Return the address of a file that ``local_place`` prepared, ``None`` for any other path."""
+    if not place.name:  # the working folder and the root have none
+        return None
     about = _about_file(place)
     is_prepared = about.is_file() and _blocks_file(place).is_file()
     return str(read_json(about)["address"]) if is_prepared else None
