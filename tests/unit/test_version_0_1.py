@@ -129,6 +129,7 @@ def test_the_comparison_with_another_recording_is_read(old: Path) -> None:
 
 def test_runs_are_compared_as_they_were(old: Path) -> None:
     table = compare([old / "baseline", old / "run"]).table
+    assert table.pop("stimuli_seen").isna().all()  # version 0.1 did not count them
     assert_same_table(table, old / "differences.csv")
 
 
