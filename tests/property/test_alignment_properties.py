@@ -128,6 +128,7 @@ def test_amounts_are_kept_whatever_the_bins(data, n, step):
     assert found.sum() == pytest.approx(amounts.sum(), abs=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:v. its frames are:freegaze.errors.DataWarning")
 @quick
 @given(
     st.data(),

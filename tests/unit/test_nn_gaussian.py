@@ -10,6 +10,7 @@ from freegaze.errors import ConfigError
 from freegaze.models.cnn import CNN, CNNConfig
 from freegaze.nn.gaussian import GaussianReadoutConfig
 from freegaze.nn.penalties import curvature
+from freegaze.nn.readouts import FactorizedReadoutConfig
 from freegaze.nn.separable import SeparableCoreConfig
 from freegaze.nn.shifter import ReadoutShifterConfig
 
@@ -88,7 +89,7 @@ def test_looking_to_the_right_is_reported_as_a_frame_moved_to_the_left():
 
 
 def test_a_readout_without_positions_cannot_be_shifted():
-    config = CNNConfig(shifter="readout")
+    config = CNNConfig(shifter="readout", readout=FactorizedReadoutConfig())
     with pytest.raises(ConfigError, match="set `readout: gaussian`"):
         CNN(config, {"s": EncoderDims(1, ("theta", "phi"), (40, 60), 1)})
 
