@@ -262,18 +262,6 @@ def scan_movie(file: Path) -> MovieScan:
     return MovieScan(len(times), times, places)
 
 
-def movie_times(file: Path) -> np.ndarray:
-    """Return the times that a movie itself gives its frames, in seconds.
-
-    Raises:
-        DataError: If the file is damaged or frames have no times.
-    """
-    times = scan_movie(file).times
-    if times is None:
-        raise DataError(f"{file} gives its frames no times; give `timestamps` or `rate_hz`")
-    return times
-
-
 def _decode(file: Path) -> Iterator[Any]:
     """Give a function for each frame, which makes its gray frame (skipped frames cost less)."""
     with _opened_movie(file) as container:
