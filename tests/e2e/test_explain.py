@@ -16,7 +16,8 @@ def explained(freegaze, runs, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("explained") / "run"
     shutil.copytree(runs["cnn_gru"], run)
     told = freegaze("explain", run, *SMALL_EXPLANATION)
-    assert "median deviance" in told.stdout
+    assert "deviance added" in told.stdout
+    assert "at least 150 s are needed to shift behavior in time" in told.stdout
     return run
 
 
