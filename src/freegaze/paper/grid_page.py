@@ -11,7 +11,7 @@ from freegaze.paper.result import ATTAINABLE, GridResult, row_label
 from freegaze.reports.page import Page, Panel, Section, write_page
 from freegaze.reports.sections.comparison import build_differences
 from freegaze.reports.sections.grid import build_failures, row_scores, score_panel
-from freegaze.reports.wording import count, fixed, interval
+from freegaze.reports.wording import fixed, interval
 
 LABELS = {
     "paper_correlation": "the original's correlation (2 s boxcar)",
@@ -47,10 +47,10 @@ def write_grid_page(result: GridResult) -> Path:
         summary=result.caption,
         facts=[
             (f"{n_done} of {len(grid.fits)}", "fits done"),
-            (count(len(grid.rows), "row"), "of the table"),
+            (str(len(grid.rows)), "rows of the table"),
             (
-                count(len(grid.session_ids), "session"),
-                "real" if grid.config.source else "simulated",
+                str(len(grid.session_ids)),
+                f"{'real' if grid.config.source else 'simulated'} sessions",
             ),
         ],
         sections=sections,

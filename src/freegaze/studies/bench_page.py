@@ -112,8 +112,8 @@ def write_bench_page(result: BenchResult) -> Path:
         summary=caption(result),
         facts=[
             (f"{n_done} of {len(bench.fits)}", "fits done"),
-            (count(len(bench.config.encoders), "encoder"), "compared"),
-            (count(len(bench.config.recordings), "recording"), "fitted"),
+            (str(len(bench.config.encoders)), "encoders"),
+            (str(len(bench.config.recordings)), "recordings"),
         ],
         sections=sections,
         footer="Written by freegaze bench.",
