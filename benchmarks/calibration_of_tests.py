@@ -161,12 +161,14 @@ def print_false_positives(
 
 def print_shares(name: str, p: np.ndarray, least: float) -> None:
     """Print P(p <= a) for the least p and the levels; * where it is over a + 2 standard errors."""
-    told = []
+    shares = []
     for level in sorted({least, *LEVELS}):
         share = (p <= level + 1e-12).mean()
         error = np.sqrt(level * (1 - level) / len(p))
-        told.append(f"P(p <= {level:.4f}) = {share:.4f}{'*' if share > level + 2 * error else ''}")
-    print(f"{name}: {', '.join(told)}", flush=True)
+        shares.append(
+            f"P(p <= {level:.4f}) = {share:.4f}{'*' if share > level + 2 * error else ''}"
+        )
+    print(f"{name}: {', '.join(shares)}", flush=True)
 
 
 def print_trials(runs: int, rng: np.random.Generator) -> None:
@@ -200,7 +202,7 @@ def print_power(test: str, runs: int, rng: np.random.Generator, old: Path | None
                 p[effect] = (new, new if old is None else old_p(test, x, y, old))
             false = (p[0.0][1] <= level).mean()
             equal = float(np.quantile(p[0.0][0], false)) if false else level
-            told = [
+            powers = [
                 f"{effect:g}: {(new <= level).mean():.3f} {(new <= equal).mean():.3f} "
                 f"{(before <= level).mean():.3f}"
                 for effect, (new, before) in p.items()
@@ -208,7 +210,7 @@ def print_power(test: str, runs: int, rng: np.random.Generator, old: Path | None
             print(
                 f"{test}, {noise} noise, tau {tau:g} s, effect: power of the new test at p <= "
                 f"{level:g}, at p <= {equal:.3f} (equal false positives), of the old test: "
-                f"{'; '.join(told)}",
+                f"{'; '.join(powers)}",
                 flush=True,
             )
 

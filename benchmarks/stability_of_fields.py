@@ -1,11 +1,12 @@
-"""Does the stability of a field over refits on halves say whether the field is true?
+"""Measure how well the stability of fields over refits on halves separates true from false fields.
 
     python benchmarks/stability_of_fields.py --out runs/stability --sessions affine:300:6
 
 Each session is TRACK:SEED:MINUTES. Simulates, fits, explains and refits what is not there yet in
 ``--out``, compares the fields of the whole fit with the true ones, and prints the area under the
 curve of stability for "correlation with the truth at least .6", and how many of the fields called
-reliable lie within 3 px. Neurons without a visual drive have no true field and count as wrong.
+reliable lie within 3 px. A neuron without a visual drive has no true field: its fitted field counts
+as farther than 3 px, and its correlation as 0.
 """
 
 from __future__ import annotations

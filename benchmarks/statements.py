@@ -38,7 +38,7 @@ FEATURES = {
         *("quality/plausibility.py", "reports/figures/quality.py:draw_streams"),
         "reports/sections/quality.py:_streams",
     ),
-    "tests by chance": (
+    "tests against chance": (
         *("metrics/alignment_tests.py", "metrics/whitening.py"),
         *("evaluation/chance.py:_longest_shift", "metrics/nulls.py:equal_trials"),
     ),
