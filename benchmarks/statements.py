@@ -22,48 +22,126 @@ FEATURES = {
     "cross-validation, controls, multiplicity": (
         *("evaluation/fold_scores.py", "evaluation/controls.py", "evaluation/multiplicity.py"),
         *("metrics/false_discovery.py", "explanation/stability.py"),
+        *("reports/explained.py:reliability_of", "reports/sections/fields.py:_mark"),
     ),
-    "splits by stimulus": ("dataset/stimuli.py", "dataset/splits.py"),
-    "xarray": ("xarray_objects.py", "evaluation/xarray_objects.py", "fitted/xarray_objects.py"),
+    "splits by stimulus": (
+        *("dataset/stimuli.py", "dataset/splits.py", "evaluation/evaluation.py:_once_or_each"),
+        *(
+            "evaluation/evaluation.py:Evaluation.seen_text",
+            "fitted/encoder.py:_check_training_bins",
+        ),
+    ),
+    "circular columns": (
+        *("dataset/behavior.py:_period", "dataset/behavior.py:_unwrap"),
+        *("dataset/behavior.py:_column", "dataset/behavior.py:_fill_angle"),
+        "dataset/features.py:unroll_circular",
+    ),
+    "xarray": (
+        *("evaluation/xarray_objects.py", "fitted/xarray_objects.py"),
+        *(
+            "fitted/encoder.py:Prediction.to_xarray",
+            "evaluation/evaluation.py:Evaluation.to_xarray",
+        ),
+        "evaluation/scored_session.py:ScoredSession.to_xarray",
+    ),
     "encoder local_energy": (
         *("models/parts/energy_", "models/local_energy.py", "nn/local_energies.py"),
         *("nn/lagged_ridge.py", "nn/gained_response.py", "dataset/folds.py"),
+        *("training/loop.py:Fit._solve", "reports/sections/scores.py:_warnings"),
     ),
-    "averaged seeds, cores of other runs": ("models/averaged.py", "training/transfer.py"),
-    "selection in two steps": ("explanation/contributions/selection.py",),
+    "averaged seeds, cores of other runs": (
+        *("models/averaged.py", "training/transfer.py", "training/fit.py:_fit_members"),
+        *("training/fit.py:_within", "training/loop.py:Fit._free_core"),
+        "runs/run_folder.py:RunFolder.member",
+    ),
+    "selection in two steps": (
+        *(
+            "explanation/contributions/selection.py",
+            "reports/sections/contributions.py:_any_behavior",
+        ),
+    ),
+    "answers yes, no, not tested": (
+        *("explanation/contributions/answers.py", "reports/sections/contributions.py:_counted"),
+        "explanation/contributions/regression.py:_why_untested",
+    ),
+    "joint groups": (
+        *("explanation/contributions/groups.py:join_collinear",),
+        "explanation/contributions/groups.py:_is_explained",
+    ),
+    "intervals of saliency": (
+        *(
+            "explanation/saliency/saliency.py:mean_ends",
+            "explanation/session.py:ExplainedSession.blocks",
+        ),
+    ),
+    "intervals with reasons": (
+        *("metrics/intervals.py:_refuse", "metrics/intervals.py:_largest_share"),
+        *("metrics/blocks.py:TimeBlocks.n_varying", "evaluation/neuron_scores.py:_join_reasons"),
+    ),
     "readout pooled": ("nn/pooled.py",),
-    "pynapple": ("recording/pynapple_objects.py",),
+    "pynapple": (
+        *("recording/pynapple_objects.py", "recording/recording.py:Recording.to_pynapple"),
+        "recording/recording.py:Recording.from_pynapple",
+    ),
     "units": ("recording/units.py",),
     "plausible values and times": (
         *("quality/plausibility.py", "reports/figures/quality.py:draw_streams"),
         "reports/sections/quality.py:_streams",
     ),
+    "checks of clocks and duplicates by responses": (
+        *(
+            "quality/response_lag.py",
+            "quality/units.py:_unshared",
+            "metrics/blocks.py:blocks_of_bins",
+        ),
+    ),
+    "shapes of a truth": ("simulation/truth.py:_check_shapes",),
     "tests against chance": (
+        *(
+            "evaluation/chance.py:Chance.sentence",
+            "evaluation/evaluation.py:Evaluation.chance_text",
+        ),
         *("metrics/alignment_tests.py", "metrics/whitening.py"),
         *("evaluation/chance.py:_longest_shift", "metrics/nulls.py:equal_trials"),
     ),
     "sensors, clocks, lens": (
         *("sources/sensors/", "sources/lab_files/sensor", "sources/lab_files/top_view.py"),
-        *("sources/lab_files/eye_points.py", "sources/lab_files/clocks.py"),
+        *("sources/lab_files/eye_points.py", "sources/lab_files/clocks.py", "quality/sensors.py"),
     ),
     "kinds of laboratory files": ("sources/lab_files/", "files/kinds.py", "sources/gray.py"),
     "kinds of NWB files": ("sources/nwb/",),
+    "files at web addresses": ("sources/remote/",),
     "streams with gaps and gains of clocks": ("sources/alignment/",),
     "left out neurons, examples": (
-        *("sources/source.py:_without_neurons", "sources/source.py:write_example"),
+        *("sources/source.py:without_neurons", "sources/source.py:write_example"),
     ),
     "compression filters": (
         *("files/hdf5.py:check_dataset", "files/hdf5.py:_undecodable"),
         *("files/hdf5.py:_added_filters", "files/hdf5.py:_filter_name"),
+        *("files/hdf5.py:missing_filter", "files/hdf5.py:load_filters"),
     ),
     "code of the user's own": (
         *("plugins.py", "runs/own_code.py", "entries.py", "training/losses.py:_checked"),
-        *("cli/train.py:_loss_to_resume", "cli/train.py:_known"),
+        *(
+            "cli/train.py:_loss_to_resume",
+            "cli/train.py:_known",
+            "registry.py:Registry._load_plugin",
+        ),
+        *("registry.py:Registry.plugins", "runs/config.py:TrainingConfig._check_loss"),
     ),
-    "functions in Python": ("workflow.py", "runs/recordings.py:source_of"),
-    "settings as pages": ("config_table.py", "cli/schema.py", "cli/listing.py"),
+    "functions in Python": (
+        *("workflow.py", "runs/recordings.py:source_of", "sources/simulation.py:simulate"),
+        *("recording/recording.py:Recording.__repr__", "fitted/encoder.py:FittedEncoder.__repr__"),
+        *("explanation/result.py:SessionExplanation.__repr__",),
+        *("evaluation/evaluation.py:Evaluation.__repr__", "models/callables.py:rates_of"),
+        *("evaluation/compare.py:Comparison.__repr__", "models/callables.py:gradients_by_neuron"),
+    ),
+    "settings as pages": (
+        *("config_table.py", "cli/schema.py", "cli/listing.py", "cli/doctor.py:_dependencies"),
+    ),
     "rows, states and duration of a grid": (
         *("paper/duration.py", "paper/result.py:state_frame", "cli/reproduce.py:_print_status"),
+        *("paper/grid.py:Grid.select", "paper/grid.py:missing_sessions"),
     ),
     "parts of an explanation": (
         *("explanation/explain.py:named_parts", "explanation/explain.py:missing_parts"),
@@ -85,7 +163,11 @@ FEATURES = {
         *("evaluation/compare.py:compare_with_baselines", "reports/sections/scores.py:_paired"),
         "reports/sections/fields.py:_opacity",
     ),
-    "switch between fast and plain": ("nn/cores.py:set_fast", "nn/fast/dropout.py:"),
+    "switch between fast and plain": (
+        "nn/cores.py:set_fast",
+        "nn/fast/dropout.py:",
+        "nn/cores.py:ConvBlock.plain",
+    ),
     "devices that are absent": ("nn/device.py",),
     "templates": (
         *("paper/figures/_template.py", "reports/sections/_template.py", "models/_template.py"),
@@ -96,12 +178,21 @@ FEATURES = {
 
 
 def statements(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield (name of the outermost function or class, text of the statement) of a file."""
+    """Yield the place of each statement of a file (FUNCTION, CLASS, CLASS.METHOD), and its text."""
     for top in ast.parse(path.read_text()).body:
         name = getattr(top, "name", "")
-        for node in ast.walk(top):
-            if isinstance(node, ast.stmt) and not _is_docstring(node):
-                yield name, _text(node)
+        if not isinstance(top, ast.ClassDef):
+            yield from _within(name, top)
+            continue
+        yield name, _text(top)
+        for part in top.body:
+            yield from _within(f"{name}.{part.name}" if hasattr(part, "name") else name, part)
+
+
+def _within(place: str, node: ast.stmt) -> Iterator[tuple[str, str]]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.stmt) and not _is_docstring(part):
+            yield place, _text(part)
 
 
 def _is_docstring(node: ast.stmt) -> bool:
