@@ -13,10 +13,12 @@ import pytest
 
 from freegaze.errors import DataError
 from freegaze.recording.recording import Recording
+from freegaze.recording.store import save_store
+from freegaze.runs.config import SourceConfig
 from freegaze.sources.fetching.connection import TransferConfig
 from freegaze.sources.nwb.tiny import write_tiny_nwb
 from freegaze.sources.remote import addresses
-from freegaze.sources.remote.addresses import as_address
+from freegaze.sources.remote.addresses import as_address, shown_address
 from freegaze.sources.remote.blocks import BLOCK_BYTES, CACHE, local_place, open_blocks
 from freegaze.sources.source import detect_source, open_recordings
 from web_server import WebServer, web_server
@@ -99,6 +101,57 @@ def test_an_address_that_was_a_path_is_one_still():
     for address in ("https://example.org/a/b.nwb", "dandi://000363/sub-1/b.nwb"):
         assert as_address(address) == as_address(Path(address)) == address
     assert as_address("data/https/a.nwb") is None
+
+
+SECRETS = ("annabel", "pass-word", "X-Amz-Signature", "5ec2e7")
+
+
+@pytest.fixture
+def signed(server: WebServer, tmp_path: Path) -> str:
+    """An address with a signature in its query and a password before the host."""
+    query = "?X-Amz-Signature=5ec2e7"
+    server.files[f"/tiny.nwb{query}"] = write_tiny_nwb(tmp_path / "tiny.nwb", 0)
+    return server.url(f"/tiny.nwb{query}")
+
+
+def test_secrets_of_an_address_stay_in_its_private_folder(
+    server: WebServer, signed: str, cache: Path, tmp_path: Path
+):
+    (found,) = open_recordings("nwb", signed)
+    kept = [json.dumps(found.provenance, default=str)]
+    kept.append(SourceConfig(name="nwb", path=Path(signed)).model_dump_json())
+    save_store(found, tmp_path / "store")
+    kept += [
+        p.read_bytes().decode("latin1") for p in (tmp_path / "store").rglob("*") if p.is_file()
+    ]
+    server.faults[signed.removeprefix(server.base)] = ["status:403"] * 9
+    with pytest.raises(DataError, match="its signature may have expired") as caught:
+        open_recordings("nwb", signed)
+    kept.append(str(caught.value))
+    assert not [text for text in kept for secret in SECRETS if secret in text]
+    assert server.url("/tiny.nwb") in kept[0]
+    (folder,) = [place for place in cache.iterdir() if place.is_dir()]
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_user_names_and_passwords_are_not_shown():
+    shown = shown_address("https://annabel:pass-word@example.org/a.nwb")
+    assert shown.startswith("https://example.org/a.nwb#")
+    assert not [secret for secret in SECRETS if secret in shown]
+    plain = "https://example.org/a/b.nwb"
+    assert shown_address(plain) == plain
+
+
+def test_an_address_without_its_secrets_is_opened_again_on_the_machine_that_knows_them(
+    signed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (found,) = open_recordings("nwb", signed)
+    opened = found.provenance["opened"]
+    (again,) = open_recordings(opened["name"], opened["path"])
+    same(again, found)
+    monkeypatch.setenv(CACHE, str(tmp_path / "another_machine"))
+    with pytest.raises(DataError, match="give the whole address as the path"):
+        open_recordings(opened["name"], opened["path"])
 
 
 def test_bytes_are_those_of_the_file_however_they_are_read(server: WebServer, blob: bytes):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_serializer, field_validator
 
 from freegaze.config import StrictConfig, build_config
 from freegaze.dataset.config import DataConfig, SplitConfig
 from freegaze.models.encoder import MODELS
 from freegaze.plugins import is_own
+from freegaze.sources.remote.addresses import as_address, shown_address
 
 DEFAULT_MODEL = "cnn_gru"
 
@@ -22,13 +23,19 @@ class SourceConfig(StrictConfig):
 
     Args:
         name: Format of the data; ``freegaze sources`` lists them.
-        path: File or folder with the data.
+        path: File or folder with the data, or an address, which is written to files without its
+            secrets (``shown_address``).
         options: Options of that format; ``freegaze sources NAME`` lists them.
     """
 
     name: str = "simulation"
     path: Path | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_serializer("path")
+    def _without_secrets(self, path: Path | None) -> Path | None:
+        address = None if path is None else as_address(path)
+        return path if address is None else Path(shown_address(address))
 
 
 class TrainingConfig(StrictConfig):

@@ -16,7 +16,7 @@ from freegaze.files.atomic import atomic_folder, visible_folders
 from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.registry import Registry, nearest_names
 from freegaze.sources.conversion import errors_name, safe_name
-from freegaze.sources.remote.addresses import as_address
+from freegaze.sources.remote.addresses import as_address, shown_address
 from freegaze.sources.remote.blocks import address_of, local_place
 
 PROBABLY_MS = (5.0, 1000.0)
@@ -211,10 +211,11 @@ def open_recordings(source: str, path: Path | str, **options: Any) -> list[Recor
     opener = SOURCES.get(source)()
     chosen = build_config(opener.Options, options, where=f"options of source {source!r}")
     address = as_address(path)
-    if address is not None and not opener.reads_addresses:
+    shown = None if address is None else shown_address(address)
+    if shown is not None and not opener.reads_addresses:
         able = ", ".join(name for name in SOURCES if SOURCES.get(name).reads_addresses)
         raise DataError(
-            f"{address}: source {source!r} reads files of this machine only; download the file and "
+            f"{shown}: source {source!r} reads files of this machine only; download the file and "
             f"give its path (sources that read addresses: {able})"
         )
     where = local_place(path)
@@ -225,7 +226,7 @@ def open_recordings(source: str, path: Path | str, **options: Any) -> list[Recor
     if not chosen.slow_bins:
         _check_bin_width(recordings, where)
     given = chosen.model_dump(mode="json", exclude_unset=True)
-    opened = {"name": source, "path": address or str(where.resolve()), "options": given}
+    opened = {"name": source, "path": shown or str(where.resolve()), "options": given}
     return [recording.with_provenance(opened=opened) for recording in recordings]
 
 

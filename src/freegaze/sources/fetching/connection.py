@@ -62,6 +62,13 @@ class AbstractPart(Protocol):
         ...
 
 
+def bare_address(address: str) -> str:
+    """Return an address without user name, password, query and fragment, which may be secrets."""
+    kind, _, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{kind}://{host.rpartition('@')[2]}{slash}{path.partition('#')[0].partition('?')[0]}"
+
+
 def persist(
     attempt: Callable[[], Any], url: str, config: TransferConfig, part: AbstractPart | None = None
 ) -> Any:
@@ -99,14 +106,17 @@ def open_connection(
         error.close()
         if error.code in (*TRY_AGAIN, 416):
             raise BrokenOffError(f"the server answered {error.code} {error.reason}") from None
+        expired = "; its signature may have expired" if "?" in url and error.code == 403 else ""
         raise DataError(
-            f"{url}: the server answered {error.code} {error.reason}; check the address in the "
-            "configuration, or download the file with a browser"
+            f"{bare_address(url)}: the server answered {error.code} {error.reason}{expired}; check "
+            "the address in the configuration, or download the file with a browser"
         ) from None
     except (OSError, http.client.HTTPException) as error:
         raise BrokenOffError(str(getattr(error, "reason", None) or error)) from None
     except ValueError as error:
-        raise DataError(f"{url!r} is not an address ({error}); expected https://...") from None
+        raise DataError(
+            f"{bare_address(url)} is not an address ({error}); expected https://..."
+        ) from None
 
 
 def _opener() -> urllib.request.OpenerDirector:

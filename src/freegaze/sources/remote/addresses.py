@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import urllib.parse
 from pathlib import Path
 
 from freegaze.errors import DataError
-from freegaze.sources.fetching.connection import TransferConfig
+from freegaze.sources.fetching.connection import TransferConfig, bare_address
 from freegaze.sources.fetching.download import fetch_json
 
 DANDI_API = "https://api.dandiarchive.org/api"
@@ -16,6 +17,8 @@ DANDI_API = "https://api.dandiarchive.org/api"
 _ADDRESS = re.compile(r"(https?|dandi):/{1,2}([^/].*)", re.IGNORECASE)
 _DANDI = re.compile(r"dandi://(\d{6})(?:@([\w.]+))?/(.+)", re.IGNORECASE)
 _SHOWN = 5
+KEY_LENGTH = 16
+"""Hexadecimal digits of the key of an address."""
 
 
 def as_address(path: Path | str) -> str | None:
@@ -29,6 +32,27 @@ def as_address(path: Path | str) -> str | None:
     """
     found = _ADDRESS.fullmatch(str(path))
     return f"{found[1].lower()}://{found[2]}" if found else None
+
+
+def address_key(address: str) -> str:
+    """Return the name of the folder in which blocks of an address are kept."""
+    return hashlib.sha256(address.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def shown_address(address: str) -> str:
+    """Return an address without user name, password and query, which may be secrets.
+
+    In place of what is left out, ``#KEY`` names the folder of this machine where the address itself
+    is kept (``address_key``), so that it is found again on this machine, and on no other.
+
+    Example:
+        >>> shown_address("https://example.org/a.nwb")
+        'https://example.org/a.nwb'
+        >>> shown_address("https://me:word@example.org/a.nwb?sig=1").partition("#")[0]
+        'https://example.org/a.nwb'
+    """
+    known = bare_address(address)
+    return known if known == address else f"{known}#{address_key(address)}"
 
 
 def web_address(address: str, config: TransferConfig) -> str:

@@ -5,11 +5,13 @@
     CACHE/KEY/NAME          blocks that have arrived, each in its place; the rest is a hole
               NAME.blocks   for each block 0, or 2^32 + its CRC-32
               NAME.json     address, size and version on the server
+
+An address may hold secrets: a signature in its query, a password. Only ``NAME.json`` keeps the
+whole address, in a folder that no other user may read. Everywhere else it is ``shown_address``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -32,7 +34,13 @@ from freegaze.sources.fetching.connection import (
     read_some,
     strong_etag,
 )
-from freegaze.sources.remote.addresses import as_address, web_address
+from freegaze.sources.remote.addresses import (
+    KEY_LENGTH,
+    address_key,
+    as_address,
+    shown_address,
+    web_address,
+)
 
 BLOCK_BYTES = 1 << 17
 """Smallest transfer. Headers of HDF5 are scattered in pieces of some KB, and chunks of arrays
@@ -46,6 +54,7 @@ CACHE = "FREEGAZE_CACHE"
 
 _PRESENT = np.uint64(1 << 32)
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
 
 
 def cache_folder() -> Path:
@@ -68,24 +77,48 @@ def local_place(path: Path | str, config: TransferConfig | None = None) -> Path:
         DataError: If there is no such file, the server serves no parts of files, or the disk
             refuses.
     """
-    address = as_address(path)
-    if address is None:
+    given = as_address(path)
+    if given is None:
         return Path(path).expanduser()
+    address = _whole_address(given)
     chosen = config or TransferConfig()
-    url = web_address(address, chosen)
-    name = address.partition("?")[0].rstrip("/").rpartition("/")[2]
-    place = cache_folder() / hashlib.sha256(address.encode()).hexdigest()[:16] / name
+    url, shown = web_address(address, chosen), shown_address(address)
+    place = _place(address_key(address), shown)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(mode=0o700, exist_ok=True)
         with FileLock(f"{place}.lock"):
-            _prepare(place, address, url, chosen)
+            _prepare(place, {"address": shown, "whole": address, "url": url}, chosen)
     except OSError as error:
         raise cannot_write(place, error) from None
     return place
 
 
+def _place(key: str, shown: str) -> Path:
+    """Return where the blocks of an address lie."""
+    name = shown.partition("#")[0].rstrip("/").rpartition("/")[2]
+    return cache_folder() / key / name
+
+
+def _whole_address(address: str) -> str:
+    """Return an address with the query that a shown one has lost."""
+    bare, mark, key = address.partition("#")
+    if not mark or not _KEY.fullmatch(key):
+        return address
+    whole = _read_about(_about_file(_place(key, bare))).get("whole")
+    if whole is None:
+        raise DataError(
+            f"{bare} was opened with a user name or a query, which may be secrets and are kept "
+            "only on the machine where it was opened; give the whole address as the path"
+        )
+    return str(whole)
+
+
 def address_of(place: Path) -> str | None:
-    """Return the address of a file that ``local_place`` prepared, ``None`` for any other path."""
+    """Return the address of a file that ``local_place`` prepared, ``None`` for any other path.
+
+    It is the one of ``shown_address``, without secrets.
+    """
     if not place.name:  # the working folder and the root have none
         return None
     about = _about_file(place)
@@ -215,10 +248,12 @@ class BlockFile(io.RawIOBase):
             self._checked[k] = True
 
 
-def _prepare(place: Path, address: str, url: str, config: TransferConfig) -> None:
+def _prepare(place: Path, names: dict[str, str], config: TransferConfig) -> None:
     """Read the first block, and keep the earlier blocks if they are of the same version."""
-    content, (size, version) = _request(url, address, 0, BLOCK_BYTES, None, config)
-    about = {"address": address, "url": url, "size": size, "version": version}
+    content, (size, version) = _request(
+        names["url"], names["address"], 0, BLOCK_BYTES, None, config
+    )
+    about = {**names, "size": size, "version": version}
     file = _about_file(place)
     old = _read_about(file)
     is_same = all(old.get(key) == about[key] for key in ("address", "size", "version"))
