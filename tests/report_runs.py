@@ -23,8 +23,11 @@ from freegaze.paper.grid_config import GridConfig
 from freegaze.paper.printed import MICE
 from freegaze.paper.scores import paper_scores
 from freegaze.recording.recording import Recording, ResponseKind
-from freegaze.runs.config import RunConfig
+from freegaze.runs.config import RunConfig, SourceConfig
 from freegaze.runs.run_folder import RunFolder
+from freegaze.studies.bench_result import BenchResult
+from freegaze.studies.config import BenchConfig
+from freegaze.studies.folder import Bench
 
 HOSTILE = "<script>alert('x')</script>"
 HOSTILE_ATTRIBUTE = '"><img src=x onerror=alert(1)> $\\frac{$ ]]> &amp;'
@@ -110,6 +113,23 @@ def make_grid(path: Path, seeds: int = 2) -> Grid:
     failed.parent.mkdir(parents=True, exist_ok=True)
     failed.write_text(f"{HOSTILE}: the disk is full\n")
     return grid
+
+
+def make_bench(path: Path, encoders: Sequence[str], sessions: Sequence[str]) -> BenchResult:
+    """Make the result of a bench whose fits were not made."""
+    config = BenchConfig(
+        recordings={name: SourceConfig() for name in sessions},
+        encoders={name: {} for name in encoders},
+    )
+    rng = np.random.default_rng(0)
+    pairs = [(session, encoder) for session in (*sessions, "all") for encoder in encoders]
+    table = pd.DataFrame(pairs, columns=["session_id", "encoder"])
+    for name in ("correlation", "bits_per_spike", "difference"):
+        table[name] = rng.uniform(-0.2, 0.9, len(pairs))
+        table[f"{name}_low"], table[f"{name}_high"] = table[name] - 0.1, table[name] + 0.1
+    table = table.assign(share_of_ceiling=0.812, seconds=83.0, n_weights=110_900, n_seeds=3)
+    table["adapted"] = "history 12, lag 1, shifter affine"
+    return BenchResult(Bench(path, config), table, pd.DataFrame(), {HOSTILE: HOSTILE}, 0)
 
 
 def shift_by_speed(behavior: torch.Tensor, session: str | None = None) -> torch.Tensor:

@@ -4,13 +4,15 @@ import pytest
 
 from browser_visit import NARROW, WIDE, Visit
 from freegaze.evaluation.compare import compare
-from freegaze.paper.grid_page import write_grid_page
+from freegaze.paper.grid_page import save_result as save_grid
 from freegaze.paper.result import collect
 from freegaze.quality.checks import check_quality
 from freegaze.reports import write_comparison_page, write_quality_page, write_report
+from freegaze.studies.bench_page import save_result as save_bench
 from report_runs import (
     HOSTILE,
     HOSTILE_ATTRIBUTE,
+    make_bench,
     make_grid,
     make_run,
     make_session,
@@ -37,7 +39,7 @@ def pages(tmp_path_factory):
         "report": write_report(*run.arguments(), baselines, folder / "report.html", truth),
         "quality": write_quality_page(recording, check_quality(recording), folder / "quality.html"),
         "comparison": write_comparison_page(compare(models, draws=20), folder / "c.html"),
-        "grid": write_grid_page(collect(make_grid(folder / "grid"), draws=20)),
+        "grid": save_grid(collect(make_grid(folder / "grid"), draws=20))[2],
     }
 
 
@@ -48,6 +50,21 @@ def test_page_fits_its_window_and_complains_of_nothing(browser, pages, name, siz
         assert visit.overflow_px <= 0
         assert visit.page.evaluate("document.images.length") == 0
         assert visit.complaints == []
+
+
+def test_the_scores_of_a_bench_need_no_scrolling_on_a_screen(browser, tmp_path):
+    result = make_bench(tmp_path, ("local_energy", "behavior_only"), ("ay2_u003", "070921_J553RT"))
+    _, _, page, _ = save_bench(result)
+    assert page.suffix == ".html"
+    with Visit(browser, page, WIDE) as visit:
+        tables = visit.page.locator(".scroller")
+        too_wide = tables.evaluate_all("all => all.map((t) => t.scrollWidth - t.clientWidth)")
+        assert len(too_wide) == 3  # scores, fits, failed fits
+        assert max(too_wide) <= 0
+        assert visit.overflow_px <= 0
+        assert visit.complaints == []
+    with Visit(browser, page, NARROW) as visit:
+        assert visit.overflow_px <= 0
 
 
 @pytest.mark.parametrize("name", ["report", "grid"])

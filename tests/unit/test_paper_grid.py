@@ -23,8 +23,9 @@ from freegaze.jobs.fits import run_fit
 from freegaze.jobs.workers import FitProgress, run_fits
 from freegaze.paper.grid import Grid, GridWork, open_grid, start_grid
 from freegaze.paper.grid_config import GRID_FILE, GridConfig, fit_config, read_grid_config
+from freegaze.paper.grid_page import save_result
 from freegaze.paper.printed import MICE, printed
-from freegaze.paper.result import collect, difference_frame, markdown, save_result
+from freegaze.paper.result import collect, difference_frame, markdown
 from freegaze.paper.scores import smooth_paper
 from freegaze.runs.config import SourceConfig
 from freegaze.simulation import SimulationConfig, simulate
@@ -414,7 +415,7 @@ def test_differences_are_second_minus_first(tmp_path: Path) -> None:
 def test_tables_on_disk_say_the_same_in_csv_and_markdown(made_up: Grid) -> None:
     result = collect(made_up, draws=20)
     paths = {path.name: path for path in save_result(result)}
-    assert set(paths) == {"table.csv", "differences.csv", "table.md"}
+    assert set(paths) == {"table.csv", "differences.csv", "table.md", "table.html"}
     read = pd.read_csv(paths["table.csv"])
     pd.testing.assert_frame_equal(read, result.scores, check_dtype=False)
     text = paths["table.md"].read_text()

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from freegaze.cli.arguments import Quiet, Settings, SourceName, SourceOptions
+from freegaze.cli.fits import print_failures, print_files, print_taken
 from freegaze.cli.progress import grid_progress
 from freegaze.cli.tables import print_frame
-from freegaze.errors import FreegazeError
 
 
 def command(
@@ -63,7 +63,6 @@ def command(
     from freegaze.config import read_setting
     from freegaze.studies.bench import run_bench
     from freegaze.studies.bench_page import save_result
-    from freegaze.studies.bench_result import collect
     from freegaze.studies.config import BenchConfig, find_recordings, read_encoders
     from freegaze.studies.folder import start_bench
 
@@ -79,19 +78,9 @@ def command(
     bench = start_bench(out, config)
     n_done = sum(fit.state == "done" for fit in bench.fits)
     with grid_progress("bench", len(bench.fits), n_done, quiet) as watch:
-        outcomes = run_bench(bench, bench.fits, workers, watch)
-    n_taken = sum(outcome == "taken" for outcome in outcomes.values())
-    if n_taken:
-        typer.echo(f"{n_taken} fits are being run by another process; run this again afterwards")
-    result = collect(bench)
-    for name, why in result.failures.items():
-        typer.echo(f"failed: {name}: {why}", err=True)
+        result = run_bench(bench, workers, watch)
+    print_taken(result.n_missing)
+    print_failures(result.failures)
     if len(result.table):
         print_frame("Scores on test bins, and differences in correlation", result.headline)
-    for file in save_result(result):
-        typer.echo(str(file))
-    if result.failures:
-        raise FreegazeError(
-            f"{len(result.failures)} of {len(bench.fits)} fits failed; the table is of the others. "
-            "Run the command again to try the failed ones once more"
-        )
+    print_files(save_result(result), len(result.failures), len(bench.fits))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freegaze.cli.arguments import Quiet, Settings
+from freegaze.cli.fits import print_failures, print_files, print_taken
 from freegaze.cli.progress import grid_progress, progress_bar
 from freegaze.cli.tables import print_frame
 from freegaze.errors import ConfigError, FreegazeError
@@ -171,9 +172,7 @@ def _run(
     _simulate(work.grid, quiet)
     with grid_progress(name, len(fits), len(fits) - len(left), quiet) as watch:
         outcomes = run_fits(work, left, workers, watch)
-    n_taken = sum(outcome == "taken" for outcome in outcomes.values())
-    if n_taken:
-        typer.echo(f"{n_taken} fits are being run by another process; run this again afterwards")
+    print_taken(sum(outcome == "taken" for outcome in outcomes.values()))
     return outcomes
 
 
@@ -192,8 +191,7 @@ def _draw(work: GridWork, table: Table, outcomes: dict[str, Outcome]) -> None:
 
     shown = work.grid.select(table)
     failed = [fit for fit in shown if outcomes.get(fit.name) == "failed"]
-    for fit in failed:
-        typer.echo(f"failed: {fit.name}: {fit.error}", err=True)
+    print_failures({fit.name: fit.error for fit in failed})
     if failed:
         raise FreegazeError(
             f"{len(failed)} of {len(shown)} fits failed, so {table.name} was not drawn; run the "
@@ -214,8 +212,7 @@ def _print_status(work: GridWork, fits: Sequence[Fit]) -> None:
     result = collect(work.grid)
     print_frame(f"{work.grid.table.title}: fits", state_frame(work, fits))
     _print_scores(result)
-    for name, why in result.failures.items():
-        typer.echo(f"failed: {name}: {why}")
+    print_failures(result.failures, is_error=False)
 
 
 def _print_scores(result: GridResult) -> None:
@@ -225,12 +222,11 @@ def _print_scores(result: GridResult) -> None:
 
 
 def _report(grid: Grid) -> None:
-    from freegaze.paper.grid_page import write_grid_page
-    from freegaze.paper.result import collect, difference_frame, save_result
+    from freegaze.paper.grid_page import save_result
+    from freegaze.paper.result import collect, difference_frame
 
     result = collect(grid)
-    for name, why in result.failures.items():
-        typer.echo(f"failed: {name}: {why}", err=True)
+    print_failures(result.failures)
     _print_scores(result)
     if len(result.differences):
         differences = difference_frame(result)
@@ -239,10 +235,4 @@ def _report(grid: Grid) -> None:
             "Paired differences with 95 % intervals",
             differences.loc[pooled].drop(columns="session"),
         )
-    for path in (*save_result(result), write_grid_page(result)):
-        typer.echo(str(path))
-    if result.failures:
-        raise FreegazeError(
-            f"{len(result.failures)} of {len(grid.fits)} fits failed; the table is of the others. "
-            "Run the command again to try the failed ones once more"
-        )
+    print_files(save_result(result), len(result.failures), len(grid.fits))

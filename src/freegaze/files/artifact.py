@@ -99,12 +99,12 @@ class Artifact:
         Raises:
             DataError: If the disk refuses; files that were there stay as they were.
         """
-        files = {self.arrays: npz_bytes(content.arrays)}
+        files: dict[str, bytes | str] = {self.arrays: npz_bytes(content.arrays)}
         for name in self.tables:
-            files[f"{name}.csv"] = content.tables[name].to_csv(index=False).encode()
+            files[f"{name}.csv"] = content.tables[name].to_csv(index=False)
             if self.has_parquet:
                 files[f"{name}.parquet"] = content.tables[name].to_parquet(index=False)
-        files[self.about] = strict_json(content.about).encode()
+        files[self.about] = strict_json(content.about)
         write_sealed(folder, files, self.sums)
 
     def read(self, folder: Path, run: Path | str, build: Callable[[Content], T]) -> T:
@@ -160,7 +160,9 @@ class Artifact:
             ) from None
 
 
-def write_sealed(folder: Path, files: Mapping[str, bytes], sums: str = CHECKSUMS) -> None:
+def write_sealed(
+    folder: Path, files: Mapping[str, bytes | str], sums: str = CHECKSUMS
+) -> list[Path]:
     """Write files that are only useful together, and replace earlier ones.
 
     All files are written to the disk before the first one is moved to its place, so that a full
@@ -169,8 +171,11 @@ def write_sealed(folder: Path, files: Mapping[str, bytes], sums: str = CHECKSUMS
 
     Args:
         folder: Where; made with its parents.
-        files: Content of each file by name; the last marks the whole.
+        files: Content of each file by name, text as UTF-8; the last marks the whole.
         sums: Name of the list of checksums.
+
+    Returns:
+        The files, without the list of checksums.
 
     Raises:
         DataError: If the disk refuses.
@@ -178,14 +183,15 @@ def write_sealed(folder: Path, files: Mapping[str, bytes], sums: str = CHECKSUMS
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
-        >>> write_sealed(folder, {"table.csv": b"a,b", "about.json": b"{}"})
-        >>> sorted(path.name for path in folder.iterdir())
-        ['about.json', 'checksums.sha256', 'table.csv']
+        >>> files = write_sealed(folder, {"table.csv": "a,b", "about.json": b"{}"})
+        >>> [path.name for path in files]
+        ['table.csv', 'about.json']
         >>> check_files(folder / "checksums.sha256", ["table.csv"])
     """
     *_, last = files
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    whole = {sums: checksum_lines(digests), **files}  # the list comes first, the mark stays last
+    contents = {k: c.encode() if isinstance(c, str) else c for k, c in files.items()}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    whole = {sums: checksum_lines(digests), **contents}  # the list comes first, the mark last
     try:
         with scratch_folder(folder / last) as scratch:
             for name, content in whole.items():
@@ -199,6 +205,7 @@ def write_sealed(folder: Path, files: Mapping[str, bytes], sums: str = CHECKSUMS
             sync_folder(folder)
     except OSError as error:
         raise cannot_write(folder, error) from None
+    return [folder / name for name in files]
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray], is_compressed: bool = True) -> bytes:

@@ -1,4 +1,4 @@
-"""A reproduced table of the paper as a page."""
+"""Tables of a grid on disk, and as a page."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
+from freegaze.files.artifact import write_sealed
 from freegaze.metrics.metric import METRICS
-from freegaze.paper.result import ATTAINABLE, GridResult, row_label
-from freegaze.reports.page import Page, Panel, Section, write_page
+from freegaze.paper.result import ATTAINABLE, GridResult, markdown, row_label
+from freegaze.reports.page import Page, Panel, Section, render_page
 from freegaze.reports.sections.comparison import build_differences
-from freegaze.reports.sections.grid import build_failures, row_scores, score_panel
+from freegaze.reports.sections.grid import NumberTable, build_failures, row_scores, score_panel
 from freegaze.reports.wording import fixed, interval
+
+SUMS = "table.sha256"
+"""Checksums of what is written, in the grid's folder."""
+
+HEADER = (
+    *("score", "row", "session", "value", "over time", "over seeds"),
+    *("printed", "difference", "neurons"),
+)
 
 LABELS = {
     "paper_correlation": "the original's correlation (2 s boxcar)",
@@ -20,18 +29,28 @@ LABELS = {
 }
 
 
-def write_grid_page(result: GridResult) -> Path:
-    """Write a grid's tables, with figures, as ``table.html`` in its folder.
+def save_result(result: GridResult) -> list[Path]:
+    """Write a grid's tables beside its fits, as CSV, Markdown and a page.
 
     Args:
         result: From ``freegaze.paper.result.collect``.
 
     Returns:
-        The file written.
+        The files.
 
     Raises:
-        DataError: If it cannot be written.
+        DataError: If they cannot be written.
     """
+    contents = {
+        "table.csv": result.scores.to_csv(index=False),
+        "differences.csv": result.differences.to_csv(index=False),
+        "table.html": render_page(_page(result)),
+        "table.md": markdown(result),
+    }
+    return write_sealed(result.grid.path, contents, SUMS)
+
+
+def _page(result: GridResult) -> Page:
     grid = result.grid
     n_done = len(grid.fits) - len(result.failures) - result.n_missing
     sections = [_scores(result)] if len(result.scores) else []
@@ -41,7 +60,7 @@ def write_grid_page(result: GridResult) -> Path:
         pooled = str(named["session_id"].iloc[-1])  # all sessions, or the only one
         sections.append(build_differences(named, drawn=pooled))
     sections += build_failures(result.failures)
-    page = Page(
+    return Page(
         kicker=f"freegaze reproduce {grid.table.name}",
         title=grid.table.title,
         summary=result.caption,
@@ -56,10 +75,10 @@ def write_grid_page(result: GridResult) -> Path:
         sections=sections,
         footer="Written by freegaze reproduce; Xu et al. (2023), NeurIPS 36.",
     )
-    return write_page(page, grid.path / "table.html")
 
 
 def _scores(result: GridResult) -> Section:
+    rows = [_cells(line) for line in result.scores.to_dict("records")]
     return Section(
         "grid",
         "Scores",
@@ -68,11 +87,7 @@ def _scores(result: GridResult) -> Section:
             "time; the dark line is the mean over sessions. Open marks are numbers that the "
             "original printed.",
             "panels": [_panel(result, name) for name in result.metrics if name != ATTAINABLE],
-            "header": (
-                *("score", "row", "session", "value", "over time", "over seeds"),
-                *("printed", "difference", "neurons"),
-            ),
-            "rows": [_cells(line) for line in result.scores.to_dict("records")],
+            "tables": [NumberTable("In numbers", HEADER, rows, n_names=3)],
         },
     )
 

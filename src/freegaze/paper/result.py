@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import pandas as pd
 from freegaze.evaluation.compare import compare, to_markdown
 from freegaze.evaluation.evaluation import Evaluation, interval_text
 from freegaze.evaluation.scored_session import ScoredSession
-from freegaze.files.artifact import write_sealed
 from freegaze.jobs.fits import Fit
 from freegaze.metrics.bootstrap import draw_blocks, resample
 from freegaze.metrics.intervals import LEVEL, mean_interval, t_interval
@@ -30,9 +28,6 @@ HEADLINES = ("bits_per_spike", "correlation", "smoothed_correlation")
 
 PAPER_SCORES = {"paper_correlation": "correlation", "paper_mse": "mse"}
 """The original's scores, and the registered scores that they are after its smoothing (Q29)."""
-
-SUMS = "table.sha256"
-"""Checksums of the tables, in the grid's folder."""
 
 COMPARED = ("bits_per_spike", "correlation")
 """Scores by which rows are compared."""
@@ -149,27 +144,6 @@ def state_frame(work: GridWork, fits: Sequence[Fit]) -> pd.DataFrame:
     counts = pd.crosstab(pd.Series([fit.row for fit in fits], name="row"), pd.Series(states))
     columns = ["done", "failed", "waiting"]
     return counts.reindex(columns=columns, fill_value=0).reset_index()
-
-
-def save_result(result: GridResult) -> list[Path]:
-    """Write a grid's tables beside its fits, as CSV and Markdown.
-
-    Args:
-        result: From ``collect``.
-
-    Returns:
-        The files.
-
-    Raises:
-        DataError: If they cannot be written.
-    """
-    contents = {
-        "table.csv": result.scores.to_csv(index=False),
-        "differences.csv": result.differences.to_csv(index=False),
-        "table.md": markdown(result),
-    }
-    write_sealed(result.grid.path, {k: text.encode() for k, text in contents.items()}, SUMS)
-    return [result.grid.path / name for name in contents]
 
 
 def markdown(result: GridResult) -> str:

@@ -124,7 +124,7 @@ def write_manifest(
         provenance=provenance,
     )
     text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    write_sealed(root, {MANIFEST: text.encode()}, MANIFEST_SUM)
+    write_sealed(root, {MANIFEST: text}, MANIFEST_SUM)
 
 
 def _manifest_text(root: Path) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 
 from freegaze.files.atomic import write_file
 from freegaze.fitted.storage import load_encoder
-from freegaze.jobs.fits import Fit, Outcome, run_fit
+from freegaze.jobs.fits import Fit, run_fit
 from freegaze.jobs.workers import Watch, run_fits
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.progress import Progress
@@ -113,31 +113,32 @@ def bench(
         clusters=clusters,
         draws=draws,
     )
-    started = start_bench(Path(out), config)
-    run_bench(started, started.fits, workers, watch)
-    result = collect(started)
+    result = run_bench(start_bench(Path(out), config), workers, watch)
     save_result(result)
     return result
 
 
-def run_bench(
-    bench: Bench, fits: Sequence[Fit], workers: int = 0, watch: Watch = lambda _: None
-) -> dict[str, Outcome]:
-    """Run the fits of a bench that are not done.
+def run_bench(bench: Bench, workers: int = 0, watch: Watch = lambda _: None) -> BenchResult:
+    """Run the fits of a bench that are not done, and gather the scores of all.
 
     Args:
-        bench: The bench.
-        fits: Those to run.
+        bench: From ``start_bench``.
         workers: Worker processes; 0 fits in this process.
         watch: Called with the progress of fits in worker processes.
 
     Returns:
-        Outcome of each fit, by name.
+        Scores and differences of the fits that are done.
+
+    Raises:
+        DataError: If a recording cannot be opened any more.
     """
     work = BenchWork(bench)
     if workers:
-        return run_fits(work, fits, workers, watch)
-    return {fit.name: run_fit(work, fit) for fit in fits}
+        run_fits(work, bench.fits, workers, watch)
+    else:
+        for fit in bench.fits:
+            run_fit(work, fit)
+    return collect(bench)
 
 
 def _seconds_logged(run: RunFolder) -> float:

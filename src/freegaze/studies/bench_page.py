@@ -11,9 +11,10 @@ import pandas as pd
 from freegaze.evaluation.compare import ALL_SESSIONS, to_markdown
 from freegaze.files.artifact import write_sealed
 from freegaze.metrics.intervals import LEVEL
-from freegaze.reports.page import Page, Panel, Section, write_page
+from freegaze.reports.page import Page, Panel, Section, render_page
 from freegaze.reports.sections.comparison import build_differences
 from freegaze.reports.sections.grid import (
+    NumberTable,
     build_failures,
     failures_markdown,
     missing_fits,
@@ -24,14 +25,16 @@ from freegaze.reports.wording import count, duration, fixed, interval, listing
 from freegaze.studies.bench_result import COMPARED, BenchResult
 
 SUMS = "bench.sha256"
-"""Checksums of the tables, in the bench's folder."""
+"""Checksums of what is written, in the bench's folder."""
 
 LABELS = {"correlation": "correlation of single bins", "bits_per_spike": "bits per spike"}
 
 HEADER = (
     *("encoder", "session", "correlation", f"{LEVEL:.0%} interval", "bits per spike"),
-    *("share of ceiling", "difference", f"{LEVEL:.0%} interval", "fit", "weights", "settings"),
+    *("share of ceiling", "difference", f"{LEVEL:.0%} interval"),
 )
+
+FITS_HEADER = ("encoder", "session", "settings", "time to fit", "weights", "seeds")
 
 
 def save_result(result: BenchResult) -> list[Path]:
@@ -46,14 +49,13 @@ def save_result(result: BenchResult) -> list[Path]:
     Raises:
         DataError: If they cannot be written.
     """
-    folder = result.bench.path
     contents = {
         "bench.csv": result.table.to_csv(index=False),
         "differences.csv": result.differences.to_csv(index=False),
+        "bench.html": render_page(_page(result)),
         "bench.md": markdown(result),
     }
-    write_sealed(folder, {name: text.encode() for name, text in contents.items()}, SUMS)
-    return [*(folder / name for name in contents), write_bench_page(result)]
+    return write_sealed(result.bench.path, contents, SUMS)
 
 
 def markdown(result: BenchResult) -> str:
@@ -86,18 +88,7 @@ def caption(result: BenchResult) -> str:
     return " ".join(parts)
 
 
-def write_bench_page(result: BenchResult) -> Path:
-    """Write the tables of a bench, with figures, as ``bench.html`` in its folder.
-
-    Args:
-        result: From ``freegaze.studies.bench_result.collect``.
-
-    Returns:
-        The file written.
-
-    Raises:
-        DataError: If it cannot be written.
-    """
+def _page(result: BenchResult) -> Page:
     bench = result.bench
     n_done = len(bench.fits) - len(result.failures) - result.n_missing
     sections = [_scores(result)] if len(result.table) else []
@@ -106,7 +97,7 @@ def write_bench_page(result: BenchResult) -> Path:
         drawn = ALL_SESSIONS if is_pooled else None
         sections.append(build_differences(result.differences, drawn=drawn))
     sections += build_failures(result.failures)
-    page = Page(
+    return Page(
         kicker="freegaze bench",
         title=listing(list(bench.config.encoders), most=4),
         summary=caption(result),
@@ -118,10 +109,10 @@ def write_bench_page(result: BenchResult) -> Path:
         sections=sections,
         footer="Written by freegaze bench.",
     )
-    return write_page(page, bench.path / "bench.html")
 
 
 def _scores(result: BenchResult) -> Section:
+    lines = result.table.to_dict("records")
     return Section(
         "grid",
         "Scores",
@@ -131,8 +122,10 @@ def _scores(result: BenchResult) -> Section:
             "panels": [
                 _panel(result, name) for name in COMPARED if bool(result.table[name].notna().any())
             ],
-            "header": HEADER,
-            "rows": [_cells(line) for line in result.table.to_dict("records")],
+            "tables": [
+                NumberTable("In numbers", HEADER, [_cells(line) for line in lines], n_names=2),
+                NumberTable("Fits", FITS_HEADER, [_fit_cells(line) for line in lines], n_names=3),
+            ],
         },
     )
 
@@ -148,7 +141,6 @@ def _panel(result: BenchResult, metric: str) -> Panel:
 
 
 def _cells(line: Mapping[Hashable, Any]) -> list[str]:
-    n_weights = line["n_weights"]
     return [
         line["encoder"],
         line["session_id"],
@@ -158,7 +150,16 @@ def _cells(line: Mapping[Hashable, Any]) -> list[str]:
         fixed(line["share_of_ceiling"]),
         fixed(line["difference"]),
         interval(line["difference_low"], line["difference_high"]),
+    ]
+
+
+def _fit_cells(line: Mapping[Hashable, Any]) -> list[str]:
+    n_weights = line["n_weights"]
+    return [
+        line["encoder"],
+        line["session_id"],
+        "" if pd.isna(line["adapted"]) else line["adapted"],
         duration(line["seconds"]),
         "" if pd.isna(n_weights) else f"{int(n_weights):,}",
-        "" if pd.isna(line["adapted"]) else line["adapted"],
+        str(line["n_seeds"]),
     ]

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
 from freegaze.reports.figures.rows import RowScores, draw_rows
 from freegaze.reports.page import Panel, Section, wide_panel
 from freegaze.reports.wording import fixed
+
+
+@dataclass(frozen=True)
+class NumberTable:
+    """A table of numbers as text.
+
+    Args:
+        title: Heading.
+        header: Name of each column.
+        rows: Cells of each row.
+        n_names: Number of columns, from the left, that hold names.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    n_names: int
 
 
 def row_scores(
