@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 DEMO ?= demo
 
-.PHONY: demo test test-slow planted-faults bench bench-quick lint install clean
+.PHONY: demo test test-slow planted-faults docs bench bench-quick lint install clean
 
 install: $(STAMP)
 
@@ -32,6 +32,10 @@ test-slow: $(STAMP)  ## the full counts
 planted-faults: $(STAMP)  ## do the tests catch faults?
 	$(BIN)/python tests/planted_faults.py
 
+docs: $(STAMP)  ## the documentation site, with its notebooks executed; warnings are errors
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -b html -d build/doctrees docs build/site
+
 bench: $(STAMP)  ## speed and memory beside a plain rendering of the method; half an hour
 	$(BIN)/python benchmarks/speed.py --out runs/speed.json
 
@@ -39,7 +43,7 @@ bench-quick: $(STAMP)  ## the same with few turns and without whole fits; below 
 	$(BIN)/python benchmarks/speed.py --out runs/speed.json --quick
 
 lint: $(STAMP)
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/pyright
 	$(BIN)/lint-imports

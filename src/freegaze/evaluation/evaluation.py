@@ -15,6 +15,12 @@ from freegaze.fitted.encoder import Prediction
 POOLED = "pooled"
 """Name of the part of a summary that takes the neurons of all sessions together."""
 
+SHOWN = (
+    *("bits_per_spike", "correlation", "smoothed_correlation", "mse"),
+    *("attainable_correlation", "correlation_fraction"),
+)
+"""Scores that the text of an evaluation shows."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -35,10 +41,13 @@ class Evaluation:
 
     def __repr__(self) -> str:
         role, draws = (self.summary.get(name, "unknown") for name in ("role", "draws"))
+        frame = summary_frame(self)
+        frame = frame.loc[frame["score"].isin(SHOWN).to_numpy(bool)]
+        sessions = ", ".join(session.session_id for session in self.sessions)
         return (
-            f"Evaluation of {len(self.table)} neurons in {len(self.sessions)} sessions, {role} "
-            f"bins; 95 % intervals from {draws} draws\n"
-            f"{summary_frame(self).to_string(index=False, float_format='{:.4g}'.format)}\n"
+            f"Evaluation of {len(self.table)} neurons, {role} bins of {sessions}\n"
+            f"95 % intervals from {draws} draws; all scores are in `table` and `summary`\n"
+            f"{frame.to_string(index=False, float_format='{:.3g}'.format)}\n"
             f"{self.seen_text()}\n{self.chance_text()}"
         )
 
