@@ -109,6 +109,11 @@ FEATURES = {
         *("sources/lab_files/eye_points.py", "sources/lab_files/clocks.py", "quality/sensors.py"),
     ),
     "kinds of laboratory files": ("sources/lab_files/", "files/kinds.py", "sources/gray.py"),
+    "plain values of pickles": ("files/plain_pickle.py",),
+    "addresses without secrets": (
+        *("sources/remote/addresses.py:shown_address", "sources/remote/blocks.py:_whole_address"),
+        "sources/fetching/connection.py:bare_address",
+    ),
     "kinds of NWB files": ("sources/nwb/",),
     "files at web addresses": ("sources/remote/",),
     "streams with gaps and gains of clocks": ("sources/alignment/",),

@@ -102,6 +102,37 @@ def write_files_with_h5(folder: Path) -> Path:
     return file
 
 
+def write_tracker_files(folder: Path) -> Path:
+    """Files of CaImAn, facemap and movement of one session."""
+    import h5py
+    import xarray
+
+    rng, n = np.random.default_rng(0), 120
+    with h5py.File(folder / "cells.hdf5", "w") as store:
+        store["estimates/S"], store["estimates/C"] = rng.gamma(1, 1, (2, 4, n))
+        store["estimates/idx_components"] = [0, 1, 3]
+        store["estimates/F_dff"], store["params/data/fr"] = "NoneType", 30.0
+    center, area = rng.uniform(5, 30, (n, 2)), rng.uniform(50, 90, n)
+    pupil = {"com": center, "area": area, "axlen": np.stack([area, area / 2], 1)}
+    motion = [np.zeros((0, 1)), rng.normal(size=(n, 4))]
+    proc: Any = {"pupil": [pupil], "blink": [area], "motSVD": motion, "Ly": [10], "rois": []}
+    np.save(folder / "face_proc.npy", proc)
+    names = {"space": ["x", "y"], "keypoints": ["a", "b", "c"], "individuals": ["mouse"]}
+    coordinates = {"time": np.arange(n) / 30, **names}
+    axes = tuple(coordinates)
+    points = rng.uniform(0, 9, (n, 2, 3, 1))
+    arrays = {"position": (axes, points), "confidence": ((axes[0], *axes[2:]), points[:, 0])}
+    xarray.Dataset(arrays, coordinates, {"time_unit": "seconds"}).to_netcdf(folder / "body.nc")
+    body = {"kind": "movement", "file": "body.nc", "shape": "points", "min_likelihood": 0.1}
+    face = {"kind": "facemap", "file": "face_proc.npy", "rate_hz": 30, "components": 2}
+    session = {
+        "responses": {"kind": "caiman", "file": "cells.hdf5", "rate_hz": 30},
+        "behavior": {"body": body, "face": face},
+    }
+    (folder / "session.yaml").write_text(yaml.safe_dump(session))
+    return folder / "session.yaml"
+
+
 def write_store(folder: Path) -> Path:
     return save_store(make_tiny_recording(0), folder / "store")
 
@@ -252,6 +283,7 @@ def read_archive(path: Path) -> None:
 
 FORMATS: dict[str, Format] = {f"source {name}": of_source(name) for name in SOURCES.names()} | {
     "files with h5": Format(write_files_with_h5, lambda p: read_source("files", p)),
+    "files of trackers": Format(write_tracker_files, lambda p: read_source("files", p)),
     "nwb of ours": Format(
         lambda folder: write_nwb(make_tiny_recording(0), folder / "own.nwb"),
         lambda p: read_source("nwb", p),

@@ -128,7 +128,30 @@ def mutate_tree(values: Any, rng: Random) -> Any:
 
 
 def mutate_npy(file: Path, rng: Random) -> None:
-    np.save(file, mutate_array(np.load(file), rng), allow_pickle=True)
+    array = np.load(file, allow_pickle=True)  # of our own making
+    changed = (
+        mutate_pickled(array.item(), rng) if array.dtype.hasobject else mutate_array(array, rng)
+    )
+    np.save(file, changed, allow_pickle=True)
+
+
+def mutate_pickled(values: Any, rng: Random) -> Any:
+    """Change an array, or put a strange value or a call, in nested lists and dictionaries."""
+    node = values
+    while True:
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        key = keys[int(rng.integers(len(keys)))]
+        if not isinstance(node[key], dict | list) or not node[key]:
+            break
+        node = node[key]
+    kind = rng.random()
+    if isinstance(node[key], np.ndarray) and kind < 0.6:
+        node[key] = mutate_array(node[key], rng)
+    elif kind < 0.7:
+        node[key] = Payload()
+    else:
+        return mutate_tree(values, rng)
+    return values
 
 
 def mutate_npz(file: Path, rng: Random) -> None:
@@ -319,7 +342,7 @@ MUTATORS: dict[str, Callable[[Path, Random], None]] = {
     ".jsonl": mutate_json,
     ".yaml": mutate_yaml,
     **dict.fromkeys((".csv", ".tsv", ".sha256", ".txt"), mutate_lines),
-    **dict.fromkeys((".h5", ".nwb", ".nc"), mutate_hdf5),
+    **dict.fromkeys((".h5", ".hdf5", ".nwb", ".nc"), mutate_hdf5),
     ".parquet": mutate_parquet,
     ".safetensors": mutate_safetensors,
     ".pth": mutate_pth,

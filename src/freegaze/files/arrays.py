@@ -298,20 +298,24 @@ def _as_bytes(chunks: Iterable[np.ndarray], dtype: np.dtype[Any]) -> Iterator[by
 
 def parse_header(file: io.BufferedIOBase) -> ArrayHeader:
     """Parse the header at a file's position; raises one of ``UNREADABLE`` if it is none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # numpy and the parser comment on odd headers
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        elif version == (2, 0):
-            shape, is_fortran, dtype = np.lib.format.read_array_header_2_0(file)
-        else:
-            raise ValueError(f".npy version {version} is not used for plain arrays")
+    shape, is_fortran, dtype = raw_header(file)
     if any(n < 0 for n in shape):
         raise ValueError(f"impossible shape {shape}")
     if not is_plain_dtype(dtype):
         raise UnsupportedTypeError(_why_unsupported(dtype))
     return ArrayHeader(tuple(map(int, shape)), dtype, is_fortran, file.tell())
+
+
+def raw_header(file: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, order and type of a header, of any type; raises one of ``UNREADABLE``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy and the parser comment on odd headers
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            return np.lib.format.read_array_header_1_0(file)
+        if version == (2, 0):
+            return np.lib.format.read_array_header_2_0(file)
+        raise ValueError(f".npy version {version} is not used for plain arrays")
 
 
 def _why_unsupported(dtype: np.dtype[Any]) -> str:

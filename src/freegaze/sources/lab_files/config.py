@@ -11,16 +11,20 @@ from freegaze.config import StrictConfig
 from freegaze.sources.alignment.assembly import SegmentConfig
 from freegaze.sources.alignment.frames import FrameRule
 from freegaze.sources.lab_files.clocks import AnyClockConfig, StatedClockConfig
+from freegaze.sources.lab_files.config_points import (
+    AniposeConfig,
+    DeepLabCutConfig,
+    FacemapConfig,
+    MovementConfig,
+    SleapConfig,
+)
 from freegaze.sources.lab_files.config_responses import ResponsesConfig
 from freegaze.sources.lab_files.sensor_config import (
-    GazeConfig,
     ImuConfig,
     LensConfig,
     TopViewConfig,
 )
 from freegaze.sources.lab_files.timed import FileName, TableFormat, TimedConfig
-
-SleapAxis = Literal["track", "xy", "node", "frame"]
 
 
 class TableConfig(TimedConfig, TableFormat):
@@ -94,85 +98,15 @@ class ArrayConfig(TimedConfig):
     interpolation: Literal["linear", "previous"] = "linear"
 
 
-class PupilConfig(TimedConfig):
-    """A pupil from tracked points on its edge: pupil_x, pupil_y and pupil_radius in px.
-
-    Args:
-        file: CSV or h5 as the tracker writes it.
-        points: Points on the edge of the pupil; all by default.
-        min_likelihood: Points below this likelihood are not used. Points that a person placed have
-            none and are always used.
-        shape: ``ellipse`` (at least 5 points; its radius is half the long axis), ``circle`` (3),
-            ``center``, their mean, without a radius, or ``points``: no pupil, but each point as
-            columns ``NAME_x`` and ``NAME_y`` (and ``NAME_z`` of points in space).
-        theta_deg_per_px: If given, ``theta`` = this times (pupil_x - median); its sign decides
-            which side is positive.
-        phi_deg_per_px: If given, ``phi`` = this times (pupil_y - median).
-        gaze: Angles of the eye by a model of eye and camera, calibrated by the axes of the
-            ellipses; ``{}`` for its defaults.
-        rename: Other names of the columns, such as ``{theta: theta_left}``.
-    """
-
-    file: FileName
-    points: tuple[str, ...] | None = None
-    min_likelihood: float = Field(default=0.9, ge=0, le=1)
-    shape: Literal["ellipse", "circle", "center", "points"] = "ellipse"
-    theta_deg_per_px: float | None = None
-    phi_deg_per_px: float | None = None
-    gaze: GazeConfig | None = None
-    rename: dict[str, str] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _has_one_gaze(self) -> PupilConfig:
-        if self.gaze is not None and self.shape != "ellipse":
-            raise ValueError("`gaze` needs `shape: ellipse`")
-        linear = self.theta_deg_per_px is not None or self.phi_deg_per_px is not None
-        if self.gaze is not None and linear:
-            raise ValueError("give `gaze`, or `theta_deg_per_px` and `phi_deg_per_px`, not both")
-        if linear and self.shape == "points":
-            raise ValueError("`shape: points` has no pupil; leave out `*_deg_per_px`")
-        return self
-
-
-class DeepLabCutConfig(PupilConfig):
-    """Points of DeepLabCut or Lightning Pose; see ``PupilConfig``.
-
-    Args:
-        individual: Name of the animal, where there are several.
-        table: Name of the table in an h5 of several; ``df_with_missing`` by default.
-        frame_numbers: Whether the first column numbers the frames of the movie; frames without a
-            row are lost. If false, rows are frames 0, 1, 2 ...
-    """
-
-    kind: Literal["deeplabcut"] = "deeplabcut"
-    individual: str | None = None
-    table: str | None = None
-    frame_numbers: bool = True
-
-
-class SleapConfig(PupilConfig):
-    """Points of SLEAP (analysis CSV or h5); see ``PupilConfig``.
-
-    Args:
-        track: Name of the track, where several overlap in time; or names of tracks that are one
-            animal, of which the first that is there is taken.
-        axes: Order of the axes of ``tracks`` in an h5, where it cannot be found.
-        first_frame: Number of the first frame in an h5: SLEAP may leave out frames before the first
-            that was tracked, and its file does not say so.
-    """
-
-    kind: Literal["sleap"] = "sleap"
-    track: str | tuple[str, ...] | None = None
-    axes: tuple[SleapAxis, SleapAxis, SleapAxis, SleapAxis] | None = None
-    first_frame: int | None = Field(default=None, ge=0)
-
-
 BehaviorConfig = Annotated[
     TableConfig
     | ArrayConfig
     | EventsConfig
     | DeepLabCutConfig
     | SleapConfig
+    | MovementConfig
+    | AniposeConfig
+    | FacemapConfig
     | ImuConfig
     | TopViewConfig,
     Field(discriminator="kind"),

@@ -93,7 +93,7 @@ class SpikeTrainsConfig(SpikesConfig):
 
 
 class Suite2pConfig(TimedConfig):
-    """A folder of suite2p; its rate must be given, as ``ops.npy`` is a pickle.
+    """A folder of suite2p; its rate must be given, as the one in ``ops.npy`` is nominal.
 
     Args:
         folder: ``plane0``, with ``spks.npy``, ``F.npy`` and ``iscell.npy``; or ``suite2p``, with
@@ -102,6 +102,8 @@ class Suite2pConfig(TimedConfig):
         signal: ``spks`` (inferred spikes) or ``F`` (fluorescence).
         neuropil: Share of ``Fneu.npy`` subtracted from ``F``; suite2p itself uses 0.7.
         only_cells: Whether to leave out regions that are no cell in ``iscell.npy``.
+        bad_frames: What happens to the samples that suite2p marks in ``badframes``: they are lost,
+            or kept (``lost``, ``kept``).
     """
 
     kind: Literal["suite2p"] = "suite2p"
@@ -110,12 +112,29 @@ class Suite2pConfig(TimedConfig):
     signal: Literal["spks", "F"] = "spks"
     neuropil: float = 0.0
     only_cells: bool = True
+    bad_frames: Literal["lost", "kept"] = "lost"
 
     @model_validator(mode="after")
     def _subtracts_from_fluorescence(self) -> Suite2pConfig:
         if self.neuropil and self.signal != "F":
             raise ValueError(f"`neuropil` applies to `signal: F`, not to `{self.signal}`")
         return self
+
+
+class CaimanConfig(TimedConfig):
+    """An HDF5 file of CaImAn, as ``CNMF.save`` writes it; its rate must be given.
+
+    Args:
+        file: The file.
+        signal: ``S`` (inferred spikes), ``C`` (denoised fluorescence) or ``F_dff`` (fluorescence,
+            relative to its baseline).
+        only_accepted: Whether to leave out components that CaImAn has not accepted.
+    """
+
+    kind: Literal["caiman"] = "caiman"
+    file: FileName
+    signal: Literal["S", "C", "F_dff"] = "S"
+    only_accepted: bool = True
 
 
 class ArrayResponsesConfig(TimedConfig):
@@ -142,6 +161,7 @@ ResponsesConfig = Annotated[
     | SpikeTableConfig
     | SpikeTrainsConfig
     | Suite2pConfig
+    | CaimanConfig
     | ArrayResponsesConfig,
     Field(discriminator="kind"),
 ]

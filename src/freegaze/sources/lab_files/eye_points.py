@@ -10,17 +10,27 @@ import numpy as np
 from freegaze.errors import DataError, DataWarning
 from freegaze.files.arrays import parsing
 from freegaze.sources.alignment.streams import SampleStream, make_samples
-from freegaze.sources.lab_files.config import DeepLabCutConfig, PupilConfig, SleapConfig
+from freegaze.sources.lab_files.config_points import (
+    AniposeConfig,
+    DeepLabCutConfig,
+    MovementConfig,
+    PupilConfig,
+    SleapConfig,
+)
+from freegaze.sources.lab_files.pose.anipose import read_anipose
 from freegaze.sources.lab_files.pose.deeplabcut import read_deeplabcut_csv, read_deeplabcut_h5
+from freegaze.sources.lab_files.pose.movement import read_movement
 from freegaze.sources.lab_files.pose.points import Points
 from freegaze.sources.lab_files.pose.sleap import read_sleap_csv, read_sleap_h5
-from freegaze.sources.lab_files.sensors import gaze_columns, renamed
+from freegaze.sources.lab_files.sensors import gaze_columns, linear_gaze, renamed
 from freegaze.sources.lab_files.timed import TimedConfig
 from freegaze.sources.lab_files.times import match_times, read_timestamps
 from freegaze.sources.sensors.pupil import MIN_POINTS, fit_pupil
 
+PointsConfig = DeepLabCutConfig | SleapConfig | MovementConfig | AniposeConfig
 
-def read_pupil(name: str, config: DeepLabCutConfig | SleapConfig, folder: Path) -> SampleStream:
+
+def read_pupil(name: str, config: PointsConfig, folder: Path) -> SampleStream:
     """Read tracked points and fit the pupil to them.
 
     Args:
@@ -33,7 +43,7 @@ def read_pupil(name: str, config: DeepLabCutConfig | SleapConfig, folder: Path) 
     """
     file = folder / config.file
     points = read_points(config, folder)
-    times, rows = times_of_frames(config, points.frames, folder, file)
+    times, rows = times_of_frames(config, points, folder, file)
     quality: dict[str, float] = {}
     if config.shape == "points":
         columns, units, values = _point_columns(points, config, file)
@@ -52,7 +62,7 @@ def read_pupil(name: str, config: DeepLabCutConfig | SleapConfig, folder: Path) 
     )
 
 
-def read_points(config: DeepLabCutConfig | SleapConfig, folder: Path) -> Points:
+def read_points(config: PointsConfig, folder: Path) -> Points:
     """Read the tracked points of one animal.
 
     Args:
@@ -67,6 +77,10 @@ def read_points(config: DeepLabCutConfig | SleapConfig, folder: Path) -> Points:
     with parsing(file):
         if isinstance(config, DeepLabCutConfig):
             points = (read_deeplabcut_h5 if is_hdf else read_deeplabcut_csv)(file, config)
+        elif isinstance(config, MovementConfig):
+            points = read_movement(file, config)
+        elif isinstance(config, AniposeConfig):
+            points = read_anipose(file)
         else:
             points = (read_sleap_h5 if is_hdf else read_sleap_csv)(file, config)
     if not len(points.xy):
@@ -75,21 +89,24 @@ def read_points(config: DeepLabCutConfig | SleapConfig, folder: Path) -> Points:
 
 
 def times_of_frames(
-    config: TimedConfig, frames: np.ndarray, folder: Path, file: Path
+    config: TimedConfig, points: Points, folder: Path, file: Path
 ) -> tuple[np.ndarray, slice]:
     """Return the times of numbered frames, and which rows to take.
 
     Args:
-        config: Where times are.
-        frames: Number of each row's frame in the movie, rising from 0 or later.
+        config: Where times are; by default those that the tracker's file states.
+        points: With the number of each row's frame in the movie, rising from 0 or later.
         folder: What the path of the timestamps is relative to.
         file: The tracker's file, for messages.
 
     Raises:
         DataError: If there are no times, or not one per frame of the movie.
     """
+    frames = points.frames
     if config.rate_hz is not None:
         return frames / config.rate_hz, slice(None)
+    if config.timestamps is None and points.times is not None:
+        return points.times, slice(None)
     if config.timestamps is None:
         raise DataError(f"{file}: has no times; give `timestamps` or `rate_hz`")
     stamps = folder / config.timestamps
@@ -151,22 +168,14 @@ def _pupil_columns(
     n_columns = 2 if config.shape == "center" else 3
     columns = ["pupil_x", "pupil_y", "pupil_radius"][:n_columns]
     units, values = ["px"] * n_columns, [*fitted[:, :n_columns].T]
-    for name, scale, i in (
-        ("theta", config.theta_deg_per_px, 0),
-        ("phi", config.phi_deg_per_px, 1),
-    ):
-        if scale is not None:
-            columns.append(name)
-            units.append("deg")
-            values.append(scale * (fitted[:, i] - np.nanmedian(fitted[:, i])))
+    angles = linear_gaze(fitted[:, 0], fitted[:, 1], config)
+    columns, values = [*columns, *angles], [*values, *angles.values()]
+    units += ["deg"] * len(angles)
     quality: dict[str, float] = {}
     if config.gaze is not None:
-        angles, quality = gaze_columns(fitted, is_good.mean(1), config.gaze, str(file))
-        columns, units, values = (
-            [*columns, "theta", "phi"],
-            [*units, "deg", "deg"],
-            [*values, *angles],
-        )
+        found, quality = gaze_columns(fitted, is_good.mean(1), config.gaze, str(file))
+        columns, values = [*columns, "theta", "phi"], [*values, *found]
+        units += ["deg", "deg"]
     return columns, units, np.column_stack(values), quality
 
 

@@ -26,6 +26,9 @@ from freegaze.sources.lab_files.tabular import read_table, to_labels
 from freegaze.sources.lab_files.timed import TimedConfig
 from freegaze.sources.lab_files.times import parse_times, times_of
 
+_RATE_TOLERANCE = 0.1
+"""Clocks differ by far less, numbers of planes and channels by more."""
+
 
 def read_spike_table(config: SpikeTableConfig, folder: Path) -> EventStream:
     """Read a table with one row per spike. Rows without time and unit are left out.
@@ -137,6 +140,22 @@ def make_responses(
         is_sorting=config.sort,
     )
     return ResponseStream(stream, kind)
+
+
+def warn_of_rate(stated_hz: float | None, nominal_hz: float, where: str) -> None:
+    """Warn of a stated rate that is far from the nominal one in a program's files.
+
+    The nominal rate itself is not used: imaging at 29.97 Hz that is called 30 Hz is 0.6 s early
+    after 10 minutes.
+    """
+    is_known = stated_hz is not None and 0 < nominal_hz < np.inf
+    if is_known and abs(stated_hz / nominal_hz - 1) > _RATE_TOLERANCE:
+        warnings.warn(
+            f"{where}: `rate_hz` is {stated_hz:g} but its own parameters state {nominal_hz:g} Hz; "
+            "is one the rate of planes and the other that of volumes?",
+            DataWarning,
+            stacklevel=4,
+        )
 
 
 def warn_of_blanks(is_blank: np.ndarray, where: str) -> None:

@@ -91,7 +91,7 @@ class TopViewConfig(TimedConfig):
     Args:
         file: As the tracker writes it.
         tracker: Which tracker.
-        track: Of SLEAP, where there are several.
+        track: Of SLEAP, or individual of movement, where there are several.
         min_likelihood: Points below this likelihood are lost.
         point: Point whose speed is taken.
         front: Point at the front of the head, such as the nose; with ``back`` gives ``yaw``.
@@ -105,7 +105,7 @@ class TopViewConfig(TimedConfig):
 
     kind: Literal["top_view"] = "top_view"
     file: FileName
-    tracker: Literal["deeplabcut", "sleap"] = "deeplabcut"
+    tracker: Literal["deeplabcut", "sleap", "movement"] = "deeplabcut"
     track: str | None = None
     min_likelihood: float = Field(default=0.9, ge=0, le=1)
     point: str
@@ -121,8 +121,8 @@ class TopViewConfig(TimedConfig):
     def _has_both(self) -> TopViewConfig:
         if (self.front is None) != (self.back is None):
             raise ValueError("give both `front` and `back`, or neither")
-        if self.track is not None and self.tracker != "sleap":
-            raise ValueError("`track` is for `tracker: sleap`")
+        if self.track is not None and self.tracker == "deeplabcut":
+            raise ValueError("`track` is for `tracker: sleap` and `tracker: movement`")
         return self
 
 

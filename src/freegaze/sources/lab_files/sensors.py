@@ -12,6 +12,7 @@ from freegaze.errors import ConfigError, DataError
 from freegaze.registry import nearest_names
 from freegaze.sources.alignment.frames import AbstractFrameReader
 from freegaze.sources.alignment.streams import SampleStream, make_samples
+from freegaze.sources.lab_files.config_points import FacemapConfig, PupilConfig
 from freegaze.sources.lab_files.sensor_config import GazeConfig, ImuConfig, LensConfig
 from freegaze.sources.lab_files.tabular import read_table
 from freegaze.sources.lab_files.times import times_of_table
@@ -123,6 +124,26 @@ def gaze_columns(
         quality |= {"reference_theta_deg": middle[0], "reference_phi_deg": middle[1]}
     theta = theta if config.theta_positive == "right" else -theta
     return [theta, phi if config.phi_positive == "down" else -phi], quality
+
+
+def linear_gaze(
+    x_px: Float[np.ndarray, " time"],
+    y_px: Float[np.ndarray, " time"],
+    config: PupilConfig | FacemapConfig,
+) -> dict[str, np.ndarray]:
+    """Return theta and phi as linear functions of the pupil's position, where they are asked for.
+
+    Args:
+        x_px: Horizontal position of the pupil, NaN where lost.
+        y_px: Vertical position.
+        config: Degrees per pixel.
+    """
+    scales = {"theta": (config.theta_deg_per_px, x_px), "phi": (config.phi_deg_per_px, y_px)}
+    return {
+        name: scale * (position - np.nanmedian(position))
+        for name, (scale, position) in scales.items()
+        if scale is not None
+    }
 
 
 def undistorted(reader: AbstractFrameReader, config: LensConfig, where: str) -> UndistortedFrames:

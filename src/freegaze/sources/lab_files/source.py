@@ -19,9 +19,11 @@ from freegaze.sources.alignment.streams import (
     ResponseStream,
     SampleStream,
 )
+from freegaze.sources.lab_files.caiman import read_caiman
 from freegaze.sources.lab_files.clocks import resolve_clocks, states_date
 from freegaze.sources.lab_files.config import SessionConfig
 from freegaze.sources.lab_files.eye_points import read_pupil
+from freegaze.sources.lab_files.facemap import read_facemap
 from freegaze.sources.lab_files.kilosort import read_kilosort
 from freegaze.sources.lab_files.neurons import (
     read_array_responses,
@@ -164,6 +166,7 @@ _RESPONSES: dict[str, Callable[[Any, Path], EventStream | ResponseStream]] = {
     "spike_table": read_spike_table,
     "spike_trains": read_spike_trains,
     "suite2p": read_suite2p,
+    "caiman": read_caiman,
     "npy": read_array_responses,
     "array": read_array_responses,
 }
@@ -175,6 +178,9 @@ _BEHAVIOR: dict[str, Callable[[str, Any, Path], SampleStream]] = {
     "events": read_events,
     "deeplabcut": read_pupil,
     "sleap": read_pupil,
+    "movement": read_pupil,
+    "anipose": read_pupil,
+    "facemap": read_facemap,
     "imu": read_imu,
     "top_view": read_top_view,
 }

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from freegaze.errors import DataError, DataWarning, ShapeError
 from freegaze.files.arrays import read_npy
+from freegaze.files.plain_pickle import read_pickled_npy
 from freegaze.recording.recording import ResponseKind
 from freegaze.sources.alignment.streams import ResponseStream
 from freegaze.sources.conversion import is_file
 from freegaze.sources.lab_files.config_responses import Suite2pConfig
-from freegaze.sources.lab_files.neurons import make_responses
+from freegaze.sources.lab_files.neurons import make_responses, warn_of_rate
 from freegaze.sources.lab_files.times import times_of
 
 _PLANE = re.compile(r"plane(\d+)")
@@ -32,6 +34,12 @@ def read_suite2p(config: Suite2pConfig, folder: Path) -> ResponseStream:
     traces, names = [], []
     for prefix, place in planes.items():
         plane, cells = _read_plane(place, config)
+        settings = _settings(place)
+        nominal_hz = settings.get("fs")
+        if isinstance(nominal_hz, float | int) and not isinstance(nominal_hz, bool):
+            warn_of_rate(config.rate_hz, nominal_hz, str(place))
+        if config.bad_frames == "lost":
+            plane = _without_bad_frames(plane, settings, place)
         traces.append(plane)
         names += [f"{prefix}{cell}" for cell in cells.tolist()]
     if not names:
@@ -94,6 +102,37 @@ def _read_plane(root: Path, config: Suite2pConfig) -> tuple[np.ndarray, np.ndarr
             )
         cells = np.flatnonzero((is_cell if is_cell.ndim == 1 else is_cell[:, 0]) > 0)
     return traces[cells], cells
+
+
+def _settings(root: Path) -> dict[str, Any]:
+    """Return what suite2p keeps beside the traces: settings, and frames that it marks as bad."""
+    for name in ("ops.npy", "reg_outputs.npy"):
+        if is_file(root / name):
+            found = read_pickled_npy(root / name)
+            if isinstance(found, dict) and ("badframes" in found or "fs" in found):
+                return found
+    return {}
+
+
+def _without_bad_frames(traces: np.ndarray, settings: dict[str, Any], root: Path) -> np.ndarray:
+    """Return traces that are NaN in the frames that suite2p marks as bad."""
+    bad = settings.get("badframes")
+    if not isinstance(bad, np.ndarray) or bad.dtype.kind not in "biuf" or not bad.any():
+        return traces
+    if bad.shape != traces.shape[1:]:
+        raise ShapeError(
+            f"{root}: `badframes` has shape {bad.shape}, expected one for each of "
+            f"{traces.shape[1]} samples; state `bad_frames: kept` to ignore it"
+        )
+    warnings.warn(
+        f"{root}: {int(bad.astype(bool).sum())} of {bad.size} samples are marked in suite2p's "
+        "`badframes` and count as lost (`bad_frames: kept` keeps them)",
+        DataWarning,
+        stacklevel=3,
+    )
+    traces = traces.astype(np.float32)
+    traces[:, bad.astype(bool)] = np.nan
+    return traces
 
 
 def _read_traces(file: Path) -> np.ndarray:

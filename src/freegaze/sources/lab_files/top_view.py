@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from freegaze.sources.alignment.streams import SampleStream, make_samples
-from freegaze.sources.lab_files.config import DeepLabCutConfig, SleapConfig
+from freegaze.sources.lab_files.config_points import (
+    DeepLabCutConfig,
+    MovementConfig,
+    SleapConfig,
+)
 from freegaze.sources.lab_files.eye_points import read_points, times_of_frames
 from freegaze.sources.lab_files.sensor_config import TopViewConfig
 from freegaze.sources.lab_files.sensors import renamed
@@ -28,11 +32,13 @@ def read_top_view(name: str, config: TopViewConfig, folder: Path) -> SampleStrea
     file = folder / config.file
     if config.tracker == "sleap":
         points = read_points(SleapConfig(file=config.file, track=config.track), folder)
+    elif config.tracker == "movement":
+        points = read_points(MovementConfig(file=config.file, individual=config.track), folder)
     else:
         points = read_points(DeepLabCutConfig(file=config.file), folder)
     wanted = [point for point in (config.point, config.front, config.back) if point is not None]
     points.pick(wanted, file)
-    times, rows = times_of_frames(config, points.frames, folder, file)
+    times, rows = times_of_frames(config, points, folder, file)
     is_lost = points.likelihood < config.min_likelihood
     positions = np.where(is_lost[..., None], np.nan, points.xy.astype(np.float64))
     body, *head = (positions[:, points.names.index(point)] for point in wanted)

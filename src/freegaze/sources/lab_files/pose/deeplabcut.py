@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.files.arrays import UNREADABLE
 from freegaze.files.hdf5 import opened_hdf5, read_whole
-from freegaze.sources.lab_files.config import DeepLabCutConfig
+from freegaze.files.plain_pickle import load_plain
+from freegaze.sources.lab_files.config_points import DeepLabCutConfig
 from freegaze.sources.lab_files.pose.points import (
     Points,
     certain_by_hand,
@@ -193,18 +193,11 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Unpickles lists, tuples, text and numbers; anything that would run code is refused."""
-
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        raise pickle.UnpicklingError(f"{module_name}.{global_name} is not plain")
-
-
 def _plain_pickle(stored: Any, file: Path) -> Any:
     data = stored if isinstance(stored, bytes) else bytes(np.asarray(stored).tobytes())
     try:
-        return _PlainUnpickler(io.BytesIO(data)).load()
-    except Exception:  # pickle raises anything on broken bytes
+        return load_plain(data)
+    except UNREADABLE:
         raise DataError(
             f"{file}: names of its columns cannot be read; export CSV instead"
         ) from None

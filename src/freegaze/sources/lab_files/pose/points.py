@@ -26,6 +26,7 @@ class Points:
         xy: In px, NaN where not found.
         likelihood: 0..1; 0 where not found.
         z: Third coordinate, ``None`` where there are two.
+        times: Of each row in seconds, where the file states them.
     """
 
     names: tuple[str, ...]
@@ -33,6 +34,7 @@ class Points:
     xy: Float[np.ndarray, "time point 2"]
     likelihood: Float[np.ndarray, "time point"]
     z: Float[np.ndarray, "time point"] | None = None
+    times: Float[np.ndarray, " time"] | None = None
 
     def pick(self, wanted: Sequence[str] | None, file: Path) -> list[int]:
         """Return the places of points by name; all of them for ``None``.

@@ -14,7 +14,7 @@ import numpy as np
 from freegaze.errors import DataError, ShapeError
 from freegaze.files.hdf5 import opened_hdf5, read_whole
 from freegaze.registry import nearest_names
-from freegaze.sources.lab_files.config import SleapAxis, SleapConfig
+from freegaze.sources.lab_files.config_points import SleapAxis, SleapConfig
 from freegaze.sources.lab_files.pose.points import Points, certain_by_hand, to_frame_numbers
 from freegaze.sources.lab_files.tabular import read_table
 
