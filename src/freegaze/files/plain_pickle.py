@@ -98,9 +98,9 @@ class _PlainUnpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAcce
         super().__init__(io.BytesIO(content), encoding="latin1")  # bytes as Python 2 pickled them
         self._makers = {**_MAKERS, **names}
 
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        module = module_name.replace("numpy._core", "numpy.core").replace("__builtin__", "builtins")
-        return self._makers.get((module, global_name), UNREAD)
+    def find_class(self, module: str, name: str) -> Any:
+        module = module.replace("numpy._core", "numpy.core").replace("__builtin__", "builtins")
+        return self._makers.get((module, name), UNREAD)
 
 
 class _Dtype:
@@ -168,7 +168,7 @@ def _array(content: Any, dtype: Any, shape: Any, order: str) -> Any:
 
 def _scalar(dtype: Any, content: Any = None) -> Any:
     found = _array(content, dtype, (1,), "C") if content is not None else UNREAD
-    return UNREAD if found is UNREAD else found[0]
+    return found[0] if isinstance(found, np.ndarray) else UNREAD
 
 
 def _as_bytes(content: Any) -> bytes:

@@ -100,7 +100,13 @@ class AniposeConfig(PupilConfig):
     """Points in space in a CSV of Anipose; ``shape`` must be ``points``."""
 
     kind: Literal["anipose"] = "anipose"
-    shape: Literal["points"] = "points"
+    shape: Literal["ellipse", "circle", "center", "points"] = "points"
+
+    @model_validator(mode="after")
+    def _is_in_space(self) -> AniposeConfig:
+        if self.shape != "points":
+            raise ValueError("points of Anipose lie in space, so that `shape` must be `points`")
+        return self
 
 
 class FacemapConfig(TimedConfig):

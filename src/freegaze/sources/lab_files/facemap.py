@@ -93,7 +93,7 @@ def _picked(found: Any, wanted: int | None, what: str, file: Path) -> Any:
     there = dict(enumerate(found)) if isinstance(found, list) else found
     if wanted is None and len(there) == 1:
         return next(iter(there.values()))
-    if wanted not in there:
+    if wanted is None or wanted not in there:
         numbers = ", ".join(map(str, there)) or "none"
         raise DataError(f"{file}: state `{what}`, the number of one (there are {numbers})")
     return there[wanted]

@@ -148,8 +148,9 @@ def warn_of_rate(stated_hz: float | None, nominal_hz: float, where: str) -> None
     The nominal rate itself is not used: imaging at 29.97 Hz that is called 30 Hz is 0.6 s early
     after 10 minutes.
     """
-    is_known = stated_hz is not None and 0 < nominal_hz < np.inf
-    if is_known and abs(stated_hz / nominal_hz - 1) > _RATE_TOLERANCE:
+    if stated_hz is None or not 0 < nominal_hz < np.inf:
+        return
+    if abs(stated_hz / nominal_hz - 1) > _RATE_TOLERANCE:
         warnings.warn(
             f"{where}: `rate_hz` is {stated_hz:g} but its own parameters state {nominal_hz:g} Hz; "
             "is one the rate of planes and the other that of volumes?",
