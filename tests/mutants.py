@@ -364,7 +364,7 @@ def mutate_folder(folder: Path, is_valid: bool, rng: Random) -> Path:
     if is_valid and rng.random() < 0.5:  # whoever writes such files may write checksums, too
         for file in folder.rglob("checksums.sha256"):
             file.unlink()
-    files = [p for p in folder.rglob("*") if p.is_file() and p.name != ".lock"]
+    files = [p for p in folder.rglob("*") if p.is_file()]
     suffix = pick(list({p.suffix for p in files}), rng)
     file: Path = pick([p for p in files if p.suffix == suffix], rng)
     if not is_valid:

@@ -31,8 +31,19 @@ class CheckpointError(FreegazeError):
     """A run folder or weight file is missing, broken, or belongs to something else."""
 
 
+class ClaimError(FreegazeError):
+    """Another process works on what this one needs, or has taken it over."""
+
+
 class NumericsError(FreegazeError):
     """A computation gave numbers that are not finite."""
+
+
+class StopRequestError(BaseException):
+    """The process was requested to stop; work that can be continued keeps what it has.
+
+    It is no error of the work, so that whoever reports errors of the work lets it pass.
+    """
 
 
 class DataWarning(UserWarning):

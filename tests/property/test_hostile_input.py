@@ -58,7 +58,7 @@ def limited() -> Iterator[None]:
 
 
 def state(folder: Path) -> dict[Path, tuple[int, int]]:
-    found = {path: path.lstat() for path in folder.rglob("*") if path.name != ".lock"}
+    found = {path: path.lstat() for path in folder.rglob("*")}
     return {path: (s.st_size, s.st_mtime_ns) for path, s in found.items() if path.is_file()}
 
 

@@ -19,6 +19,7 @@ from scipy import stats
 from freegaze.errors import CheckpointError, ConfigError, RegistryError
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.storage import load_evaluation
+from freegaze.files.claims import Claim
 from freegaze.jobs.fits import run_fit
 from freegaze.jobs.workers import FitProgress, run_fits
 from freegaze.paper.grid import Grid, GridWork, open_grid, start_grid
@@ -28,6 +29,7 @@ from freegaze.paper.printed import MICE, printed
 from freegaze.paper.result import collect, difference_frame, markdown
 from freegaze.paper.scores import smooth_paper
 from freegaze.runs.config import SourceConfig
+from freegaze.runs.run_folder import CLAIM
 from freegaze.simulation import SimulationConfig, simulate
 from freegaze.sources.simulation import write_simulation
 from report_runs import make_grid
@@ -231,7 +233,7 @@ def test_an_orphan_does_not_fail_its_cell(sessions: Path, tmp_path: Path) -> Non
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     left = [p.name for p in (tmp_path / "grid" / "fits").rglob("*") if p.is_file()]
-    assert left == ["seed-0.lock"]
+    assert left == []
     assert grid.fits[0].state == "waiting"
 
 
@@ -279,10 +281,13 @@ def _is_gone(pid: int, seconds: float = 10) -> bool:
 
 def test_a_fit_of_another_process_is_left_to_it(sessions: Path, tmp_path: Path) -> None:
     grid = start_grid(tmp_path, quick_config(sessions))
-    with grid.fits[0].claimed() as is_ours:
-        assert is_ours
-        assert run_fit(GridWork(grid), grid.fits[0]) == "taken"
-        outcomes = run_fits(GridWork(grid), grid.fits[:1])
+    grid.fits[0].run.path.mkdir(parents=True)
+    claim = Claim(grid.fits[0].run.path / CLAIM)
+    assert claim.acquire()
+    assert run_fit(GridWork(grid), grid.fits[0]) == "taken"
+    outcomes = run_fits(GridWork(grid), grid.fits[:1])
+    claim.check()
+    claim.release()
     assert outcomes == {grid.fits[0].name: "taken"}
     assert grid.fits[0].state == "waiting"
 

@@ -251,7 +251,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     files = [
         path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in str(path)
     ]
-    return {str(path): path.read_bytes() for path in files if path.name != ".lock"}
+    return {str(path): path.read_bytes() for path in files}
 
 
 def test_a_manifest_without_checksum_is_refused(own: tuple[Path, RunFolder]):

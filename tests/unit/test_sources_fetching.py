@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from filelock import FileLock
 
 from freegaze.config import read_config
 from freegaze.errors import ConfigError, DataError, RegistryError
 from freegaze.files.checksums import FETCHED
+from freegaze.files.claims import Claim
 from freegaze.sources.fetching.connection import TransferConfig
 from freegaze.sources.fetching.datasets import FetchConfig, fetch, find_dataset
 from freegaze.sources.fetching.download import RemoteFile, download, fetch_json
@@ -69,7 +69,7 @@ def config(server: WebServer, names: list[str], **changes: Any) -> FetchConfig:
 
 def tree(folder: Path) -> dict[str, bytes]:
     found = (path for path in folder.rglob("*") if path.is_file())
-    return {str(p.relative_to(folder)): p.read_bytes() for p in found if p.suffix != ".lock"}
+    return {str(p.relative_to(folder)): p.read_bytes() for p in found}
 
 
 def test_a_file_comes_whole_with_its_checksum(server: WebServer, tmp_path: Path) -> None:
@@ -333,11 +333,11 @@ def test_a_publisher_cannot_choose_where_files_go(
 
 
 def test_two_processes_do_not_fetch_into_one_folder(server: WebServer, tmp_path: Path) -> None:
-    with (
-        FileLock(tmp_path / ".fetch.lock"),
-        pytest.raises(DataError, match="another process"),
-    ):
+    claim = Claim(tmp_path / ".fetch.claim")
+    assert claim.acquire()
+    with pytest.raises(DataError, match="another process"):
         fetch(config(server, ["data.bin"]), tmp_path)
+    claim.release()
 
 
 def test_too_little_room_is_seen_before_the_download(server: WebServer, tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ import torch
 from builders import make_recording
 from freegaze.config import read_config
 from freegaze.errors import CheckpointError, ConfigError, DataError, NumericsError
+from freegaze.files.claims import Claim
 from freegaze.fitted.storage import load_encoder
 from freegaze.models.encoder import build_encoder
 from freegaze.recording.recording import ResponseKind
 from freegaze.runs.checkpoint import load_tensors, write_atomically
 from freegaze.runs.config import RunConfig, model_config
-from freegaze.runs.run_folder import RunFolder
+from freegaze.runs.run_folder import CLAIM, RunFolder
 from freegaze.training import fit, loop
 from freegaze.training.fit import prepare_sessions, resume, train
 from freegaze.training.optimizer import make_optimizer, rate_factor
@@ -162,8 +163,12 @@ def test_a_taken_folder_is_refused(tmp_path: Path):
 
 def test_two_processes_in_one_folder_are_refused(tmp_path: Path):
     run = train([make_recording()], small_config(), tmp_path / "a")
-    with run.locked(), pytest.raises(CheckpointError, match="another process"):
+    claim = Claim(run.path / CLAIM)
+    assert claim.acquire()
+    with pytest.raises(CheckpointError, match=r"another process is working in .* \(process \d+ on"):
         resume(run.path, [make_recording()])
+    claim.release()
+    resume(run.path, [make_recording()])
 
 
 def test_wrong_data_leave_nothing_behind(tmp_path: Path):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,14 +16,17 @@ from freegaze.cli.fits import print_failures, print_files, print_taken
 from freegaze.cli.progress import grid_progress, progress_bar
 from freegaze.cli.tables import print_frame
 from freegaze.errors import ConfigError, FreegazeError
+from freegaze.registry import require_name
 
 if TYPE_CHECKING:
     from freegaze.jobs.fits import Fit, Outcome
+    from freegaze.jobs.slurm import SlurmArray
+    from freegaze.jobs.workers import Engine
     from freegaze.paper.grid import Grid, GridWork
     from freegaze.paper.presets import Table
     from freegaze.paper.result import GridResult
 
-FIGURE_PREFIX = "figure."
+FIGURE_PREFIX, SLURM_PREFIX = "figure.", "slurm."
 
 
 def command(
@@ -63,6 +67,20 @@ def command(
     workers: Annotated[
         int, typer.Option("--workers", "--jobs", min=1, help="Worker processes.")
     ] = 1,
+    on: Annotated[
+        str,
+        typer.Option(
+            help="Where fits run: local, in worker processes; or slurm, as tasks of an array job. "
+            "--set slurm.NAME=VALUE is a request such as slurm.partition, slurm.time, slurm.gpus."
+        ),
+    ] = "local",
+    again: Annotated[
+        str | None,
+        typer.Option(
+            metavar="failed",
+            help="Run only fits that were begun or submitted before and did not come to their end.",
+        ),
+    ] = None,
     emit_jobs: Annotated[
         Path | None, typer.Option(help="Write one command per fit to this file; run nothing.")
     ] = None,
@@ -83,7 +101,8 @@ def command(
     A fit is one row, session and seed. Fits that are done are kept, a stopped grid continues, and a
     fit that fails does not end the others. A figure may be drawn in the folder of any grid that
     holds its rows. `--set figure.NAME=VALUE` is a setting of the figure, any other `--set` one of
-    the fits.
+    the fits. With `--on slurm` this command may be ended: its tasks go on, and the same command
+    waits for them again.
 
     For example:
 
@@ -93,18 +112,25 @@ def command(
 
         freegaze reproduce table3 --source xu2023 data/xu2023 --version paper --out grids/table3
 
+        freegaze reproduce table2 --out grids/table2 --on slurm --set slurm.time=04:00:00
+
+        freegaze reproduce table2 --out grids/table2 --on slurm --again failed
+
         freegaze reproduce table2 --out grids/table2 --emit-jobs jobs.txt
 
         freegaze reproduce figure4 --out grids/table2 --set figure.neurons=12
     """
     from freegaze.config import read_setting
+    from freegaze.jobs.states import AGAIN, fit_states
     from freegaze.paper.grid import GridWork, open_grid, start_grid
     from freegaze.paper.grid_config import grid_config
     from freegaze.paper.presets import find_table
 
     table, values = find_table(name), dict(map(read_setting, settings or ()))
-    of_figure = {key: values.pop(key) for key in [*values] if key.startswith(FIGURE_PREFIX)}
+    of_figure, of_slurm = (_taken(values, prefix) for prefix in (FIGURE_PREFIX, SLURM_PREFIX))
     own = {key.removeprefix(FIGURE_PREFIX): value for key, value in of_figure.items()}
+    if again not in (None, "failed"):
+        raise ConfigError(f"--again takes only failed, got {again!r}")
     if list_rows:
         print_frame(f"{name}: {table.title}", table.frame)
         return
@@ -117,7 +143,7 @@ def command(
             raise ConfigError(f"{out} holds a grid of {grid.config.table}, not of {name}")
         work = GridWork(grid, figure)
         if fit is None:
-            _print_status(work, grid.select(table))
+            _print_status(work, grid.select(table), _array(out, (), {}))
         else:
             _run_one(work, grid.fit(fit), quiet)
         return
@@ -128,23 +154,50 @@ def command(
     figure = table.configure(config.version, config.scale, own)
     grid = start_grid(out, config)
     work, fits = GridWork(grid, figure), grid.select(table, rows or ())
+    options = [f"--set={key}={json.dumps(value)}" for key, value in of_figure.items()]
+    verb = ["reproduce", name, *options, "--out", str(grid.path.resolve()), "--quiet"]
+    array = _array(out, (sys.executable, "-m", "freegaze", *verb), of_slurm)
+    if again is not None:
+        fits = [s.fit for s in fit_states(work, fits, array.tasks()) if s.state in AGAIN]
     if emit_jobs is not None:
-        options = [f"--set={key}={json.dumps(value)}" for key, value in of_figure.items()]
-        _emit(work, fits, emit_jobs, shlex.join([name, *options]))
+        _emit(work, fits, emit_jobs, shlex.join(["freegaze", *verb]))
         return
-    outcomes = _run(work, fits, workers, name, quiet)
+    engine = _engine(on, workers, array)
+    outcomes = _run(work, fits, engine, name, quiet)
+    if on == "slurm":
+        _print_unfinished(work, fits, array)
     if figure is not None:
         _draw(work, table, outcomes)
     else:
         _report(grid)
 
 
+def _taken(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Take the settings with a prefix out of others."""
+    return {key: values.pop(key) for key in [*values] if key.startswith(prefix)}
+
+
+def _array(out: Path, command: Sequence[str], settings: Mapping[str, Any]) -> SlurmArray:
+    from freegaze.config import build_config
+    from freegaze.jobs.slurm import SlurmArray, SlurmConfig
+
+    values = {key.removeprefix(SLURM_PREFIX): value for key, value in settings.items()}
+    return SlurmArray(out / "jobs", command, build_config(SlurmConfig, values, where="slurm"))
+
+
+def _engine(on: str, workers: int, array: SlurmArray) -> Engine:
+    from freegaze.jobs.workers import LocalPool
+
+    engines: dict[str, Engine] = {"local": LocalPool(workers), "slurm": array}
+    require_name(on, engines, "--on names no engine", ConfigError)
+    return engines[on]
+
+
 def _emit(work: GridWork, fits: Sequence[Fit], path: Path, verb: str) -> None:
     from freegaze.files.atomic import write_file
 
     _simulate(work.grid, quiet=True)
-    start = f"freegaze reproduce {verb} --out {work.grid.path.resolve()} --quiet --fit"
-    lines = [f"{start} {fit.name}\n" for fit in fits if not work.is_done(fit)]
+    lines = [f"{verb} --fit {fit.name}\n" for fit in fits if not work.is_done(fit)]
     write_file(path, "".join(lines))
     typer.echo(f"{path}: {len(lines)} commands, one per fit")
 
@@ -158,29 +211,30 @@ def _simulate(grid: Grid, quiet: bool) -> None:
 
 
 def _run(
-    work: GridWork, fits: Sequence[Fit], workers: int, name: str, quiet: bool
+    work: GridWork, fits: Sequence[Fit], engine: Engine, name: str, quiet: bool
 ) -> dict[str, Outcome]:
-    from freegaze.jobs.workers import run_fits
-
     left = [fit for fit in fits if not work.is_done(fit)]
     if not left:
         return {}
     if not quiet:
         from freegaze.paper.duration import describe_plan
 
-        typer.echo(describe_plan(work, fits, workers), err=True)
+        typer.echo(describe_plan(work, fits, min(engine.n_workers, len(left))), err=True)
     _simulate(work.grid, quiet)
     with grid_progress(name, len(fits), len(fits) - len(left), quiet) as watch:
-        outcomes = run_fits(work, left, workers, watch)
+        outcomes = engine.run(work, left, watch)
     print_taken(sum(outcome == "taken" for outcome in outcomes.values()))
     return outcomes
 
 
 def _run_one(work: GridWork, fit: Fit, quiet: bool) -> None:
-    from freegaze.jobs.fits import run_fit
+    from freegaze.jobs.slurm import run_task
 
     with progress_bar(quiet) as progress:
-        outcome = run_fit(work, fit, progress)
+        outcome = run_task(work, fit, progress)
+    if outcome is None:
+        typer.echo(f"{fit.name}: stopped; its checkpoint is written")
+        return
     if outcome == "failed":
         raise FreegazeError(f"fit {fit.name} failed: {fit.error}")
     typer.echo(f"{fit.name}: {'another process works on it' if outcome == 'taken' else 'done'}")
@@ -206,13 +260,24 @@ def _draw(work: GridWork, table: Table, outcomes: dict[str, Outcome]) -> None:
             typer.echo(str(path))
 
 
-def _print_status(work: GridWork, fits: Sequence[Fit]) -> None:
+def _print_status(work: GridWork, fits: Sequence[Fit], array: SlurmArray) -> None:
+    from freegaze.jobs.states import AGAIN, fit_states
     from freegaze.paper.result import collect, state_frame
 
-    result = collect(work.grid)
-    print_frame(f"{work.grid.table.title}: fits", state_frame(work, fits))
-    _print_scores(result)
-    print_failures(result.failures, is_error=False)
+    states = fit_states(work, fits, array.tasks())
+    print_frame(f"{work.grid.table.title}: fits", state_frame(states))
+    _print_scores(collect(work.grid))
+    for state in states:
+        if state.state in ("running", "queued", *AGAIN):
+            typer.echo(f"{state.state}: {state.fit.name}: {state.detail}")
+
+
+def _print_unfinished(work: GridWork, fits: Sequence[Fit], array: SlurmArray) -> None:
+    from freegaze.jobs.states import AGAIN, fit_states
+
+    for state in fit_states(work, fits, array.tasks()):
+        if state.state in AGAIN and state.state != "failed":
+            typer.echo(f"{state.state}: {state.fit.name}: {state.detail}", err=True)
 
 
 def _print_scores(result: GridResult) -> None:

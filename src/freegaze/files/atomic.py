@@ -1,26 +1,22 @@
 """Write a folder or a file so that other processes see it completely or not at all.
 
-Unfinished files are in a hidden folder ``.NAME.partial-*`` beside the target. The process that
-writes it holds a lock, which the system releases when the process ends for any reason. The next
-process that writes to the same target removes hidden folders without a lock.
+Unfinished files are in a hidden folder ``.NAME.partial-OWNER`` beside the target, see
+``freegaze.files.owners``. The next process that writes to the same target removes hidden folders of
+owners that have ended or show no sign of life. A process whose claim was taken over publishes
+nothing, see ``freegaze.files.claims``.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from freegaze.errors import DataError
-
-try:
-    import fcntl
-except ImportError:  # where there is no such lock, leftovers stay
-    fcntl = None
-
+from freegaze.files.claims import check_claims
+from freegaze.files.owners import Heartbeat, Owner, has_given_up, partial_name, partial_owner
 
 _PARTIAL, _OLD = ".partial-", ".old-"
 
@@ -40,6 +36,7 @@ def atomic_folder(
 
     Raises:
         DataError: If ``target`` may not be replaced, or the disk refuses.
+        ClaimError: If a claim of this thread was taken over; ``target`` stays as it was.
     """
     if target.parent.is_dir():
         remove_leftovers(target)  # which may put back what shall not be replaced
@@ -49,6 +46,7 @@ def atomic_folder(
             yield partial
             for folder in [partial, *(p for p in partial.rglob("*") if p.is_dir())]:
                 sync_folder(folder)
+            check_claims()
             _swap(partial, target, partial.with_name(partial.name.replace(_PARTIAL, _OLD)))
     except OSError as error:
         raise cannot_write(target, error) from None
@@ -64,6 +62,7 @@ def atomic_file(target: Path, overwrite: bool = False) -> Iterator[Path]:
 
     Raises:
         DataError: If ``target`` exists and may not be replaced, or the disk refuses.
+        ClaimError: If a claim of this thread was taken over; ``target`` stays as it was.
     """
     if target.exists() and not overwrite:
         raise DataError(f"{target} exists already; choose another name or allow overwriting")
@@ -73,6 +72,7 @@ def atomic_file(target: Path, overwrite: bool = False) -> Iterator[Path]:
             yield partial
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
+            check_claims()
             partial.replace(target)
             sync_folder(target.parent)
     except OSError as error:
@@ -112,12 +112,14 @@ def scratch_folder(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(target)
-    folder, handle = _make_held(target)
+    folder = partial_name(target, Owner.here())
+    folder.mkdir()
+    heartbeat = Heartbeat(folder)
     try:
         yield folder
     finally:
+        heartbeat.stop()
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(handle)
 
 
 def check_room(folder: Path, n_bytes: int, what: str) -> None:
@@ -178,8 +180,9 @@ def remove_leftovers(target: Path) -> None:
         names = [e.name for e in entries if e.name.startswith(f".{target.name}.")]
     for name in names:
         path = target.parent / name
-        if name.startswith(f".{target.name}{_PARTIAL}"):
-            _remove_unheld(path)
+        is_partial, owner = partial_owner(name, target)
+        if is_partial:
+            _remove_abandoned(path, owner, target)
         elif name.startswith(f".{target.name}{_OLD}") and path.is_dir():
             if target.exists():
                 shutil.rmtree(path, ignore_errors=True)
@@ -188,36 +191,16 @@ def remove_leftovers(target: Path) -> None:
                     path.rename(target)
 
 
-def _remove_unheld(path: Path) -> None:
-    if fcntl is None:
-        return
-    with suppress(OSError):  # held, gone already, or on a disk without locks
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
+def _remove_abandoned(path: Path, owner: Owner | None, target: Path) -> None:
+    """Remove what an owner that has given up left unfinished; version 0.1 named no owners."""
+    with suppress(OSError):  # gone already
+        if owner is None or has_given_up(path, owner, target):
+            mine = partial_name(target, Owner.here())
+            path.rename(mine)  # an owner that wakes up must not publish what is half removed
+            if mine.is_dir():
+                shutil.rmtree(mine, ignore_errors=True)
             else:
-                path.unlink()
-        finally:
-            os.close(handle)
-
-
-def _make_held(target: Path) -> tuple[Path, int]:
-    """Return a new folder, locked until the handle is closed."""
-    while True:
-        folder = target.parent / f".{target.name}{_PARTIAL}{uuid.uuid4().hex[:8]}"
-        folder.mkdir()
-        try:
-            handle = os.open(os.devnull if fcntl is None else folder, os.O_RDONLY)
-        except FileNotFoundError:  # another process took it for a leftover
-            continue
-        if fcntl is not None:
-            with suppress(OSError):  # on a disk without locks nobody removes it either
-                fcntl.flock(handle, fcntl.LOCK_EX)
-        if folder.exists():
-            return folder, handle
-        os.close(handle)
+                mine.unlink()
 
 
 def _check_target(target: Path, may_replace: Callable[[Path], bool], remedy: str) -> None:

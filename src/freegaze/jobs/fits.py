@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from filelock import FileLock, Timeout
-
-from freegaze.errors import FreegazeError
+from freegaze.errors import ClaimError, FreegazeError, StopRequestError
 from freegaze.files.atomic import remove_leftovers, write_file
+from freegaze.jobs.records import JobRecord, Recorder, read_record
 from freegaze.progress import Progress
 from freegaze.runs.run_folder import RunFolder
 
@@ -64,27 +63,35 @@ class Fit:
             return ""
         return (self.error_file.read_text(encoding="utf-8").splitlines() or [""])[0]
 
+    @property
+    def record(self) -> JobRecord | None:
+        """Record of the work on it; ``None`` if it was never begun."""
+        return read_record(self.record_file)
+
+    @property
+    def record_file(self) -> Path:
+        """File with the record of the work on it."""
+        return self.folder / f"{self.name}.job.json"
+
     def write_error(self, text: str) -> None:
         """Record a failure."""
         write_file(self.error_file, text + "\n")
 
     @contextmanager
-    def claimed(self) -> Iterator[bool]:
-        """Claim the fit for this process; yields whether the claim was granted.
+    def claimed(self, wait_s: float = 0.0) -> Iterator[bool]:
+        """Claim the fit's run folder for this process; yields whether the claim was granted.
 
-        The system releases the lock when its process ends, however it ends.
+        Args:
+            wait_s: Seconds to wait for another process.
         """
-        lock = FileLock(self.folder / f"{self.name}.lock", timeout=0)
-        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire()
-        except Timeout:
-            yield False
-            return
-        try:
+        self.run.path.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.run.claimed(wait_s))
+            except ClaimError:
+                yield False
+                return
             yield True
-        finally:
-            lock.release()
 
 
 @runtime_checkable
@@ -103,7 +110,7 @@ class Work(Protocol):
         ...
 
 
-def run_fit(work: Work, fit: Fit, progress: Progress | None = None) -> Outcome:
+def run_fit(work: Work, fit: Fit, progress: Progress | None = None, wait_s: float = 0.0) -> Outcome:
     """Do the work of one fit, or continue where it was stopped.
 
     A failure is written to the fit's error file and does not raise. A fit that is done is left as
@@ -113,11 +120,15 @@ def run_fit(work: Work, fit: Fit, progress: Progress | None = None) -> Outcome:
         work: What is done.
         fit: The fit.
         progress: Called after every step.
+        wait_s: Seconds to wait for another process that works on it.
 
     Returns:
-        ``done``, ``failed``, or ``taken`` if another process works on it.
+        ``done``, ``failed``, or ``taken`` if another process works on it, or has taken it over.
+
+    Raises:
+        StopRequestError: If ``progress`` raised it; the fit has kept what it has.
     """
-    with fit.claimed() as is_ours:
+    with fit.claimed(wait_s) as is_ours:
         if not is_ours:
             return "taken"
         if work.is_done(fit):
@@ -125,11 +136,26 @@ def run_fit(work: Work, fit: Fit, progress: Progress | None = None) -> Outcome:
         fit.error_file.unlink(missing_ok=True)
         remove_leftovers(fit.error_file)
         try:
-            work(fit, progress)
-        except FreegazeError as error:
-            fit.write_error(" ".join(str(error).split()))
-            return "failed"
-        except Exception as error:  # a bug in one fit must not end the others
-            fit.write_error(f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
-            return "failed"
-        return "done"
+            recorder = Recorder(fit.record_file)
+            return _work_on(work, fit, recorder, progress)
+        except ClaimError:
+            return "taken"
+
+
+def _work_on(work: Work, fit: Fit, recorder: Recorder, progress: Progress | None) -> Outcome:
+    outcome: Outcome = "done"
+    try:
+        work(fit, recorder.watched(progress))
+    except StopRequestError:
+        recorder.finish("stopped")
+        raise
+    except ClaimError:
+        raise
+    except FreegazeError as error:
+        fit.write_error(" ".join(str(error).split()))
+        outcome = "failed"
+    except Exception as error:  # a bug in one fit must not end the others
+        fit.write_error(f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
+        outcome = "failed"
+    recorder.finish(outcome)
+    return outcome

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -41,6 +41,45 @@ class FitProgress:
 
 
 Watch = Callable[[FitProgress], None]
+
+
+class Engine(Protocol):
+    """What runs fits: ``LocalPool`` here, ``freegaze.jobs.slurm.SlurmArray`` on a cluster."""
+
+    @property
+    def n_workers(self) -> int:
+        """Most fits that run at the same time."""
+        ...
+
+    def run(self, work: Work, fits: Sequence[Fit], watch: Watch) -> dict[str, Outcome]:
+        """Do the work of fits, report their progress, and return the outcome of each by name."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalPool:
+    """Worker processes of this machine that do the work of fits.
+
+    Args:
+        n_workers: Number of processes.
+    """
+
+    n_workers: int = 1
+
+    def run(
+        self, work: Work, fits: Sequence[Fit], watch: Watch = lambda _: None
+    ) -> dict[str, Outcome]:
+        """Do the work of fits; see ``run_fits``.
+
+        Args:
+            work: What is done for each fit.
+            fits: The fits.
+            watch: Called with the progress of each fit.
+
+        Returns:
+            Outcome of each fit, by name.
+        """
+        return run_fits(work, fits, self.n_workers, watch)
 
 
 def run_fits(

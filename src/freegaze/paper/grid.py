@@ -14,16 +14,16 @@ Version 0.1 named the folder of fits ``cells``; such a grid is read and continue
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from filelock import FileLock
-
 from freegaze.config import dump_yaml
 from freegaze.errors import CheckpointError, ConfigError, RegistryError
 from freegaze.files.atomic import write_file
+from freegaze.files.claims import claimed
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.fitted.storage import load_encoder
 from freegaze.jobs.fits import Fit
@@ -289,7 +289,7 @@ def simulate_sessions(grid: Grid, progress: Progress | None = None) -> None:
         DataError: If the disk refuses.
     """
     grid.path.mkdir(parents=True, exist_ok=True)
-    with FileLock(grid.path / "sessions.lock"):  # a second process waits for the first one's
+    with claimed(grid.path / ".sessions.claim", math.inf):  # for the first of several processes
         for config in missing_sessions(grid):
             (grid.path / "sessions").mkdir(exist_ok=True)
             write_simulation(*simulate(config, progress), grid.path / "sessions")

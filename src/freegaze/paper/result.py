@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,11 @@ import pandas as pd
 from freegaze.evaluation.compare import compare, to_markdown
 from freegaze.evaluation.evaluation import Evaluation, interval_text
 from freegaze.evaluation.scored_session import ScoredSession
-from freegaze.jobs.fits import Fit
+from freegaze.jobs.states import FitState, State
 from freegaze.metrics.bootstrap import draw_blocks, resample
 from freegaze.metrics.intervals import LEVEL, mean_interval, t_interval
 from freegaze.metrics.metric import METRICS
-from freegaze.paper.grid import Grid, GridWork
+from freegaze.paper.grid import Grid
 from freegaze.paper.presets import Row, reads_photographs
 from freegaze.paper.printed import printed
 from freegaze.paper.scores import smooth_paper
@@ -133,16 +133,16 @@ def collect(grid: Grid, draws: int | None = None) -> GridResult:
     )
 
 
-def state_frame(work: GridWork, fits: Sequence[Fit]) -> pd.DataFrame:
+def state_frame(states: Sequence[FitState]) -> pd.DataFrame:
     """Return the number of fits by row and state.
 
     Args:
-        work: The grid, and a figure that may need more of each fit than its evaluation.
-        fits: The fits to count.
+        states: The states of fits.
     """
-    states = ["failed" if fit.error else "done" if work.is_done(fit) else "waiting" for fit in fits]
-    counts = pd.crosstab(pd.Series([fit.row for fit in fits], name="row"), pd.Series(states))
-    columns = ["done", "failed", "waiting"]
+    rows = pd.Series([state.fit.row for state in states], name="row")
+    counts = pd.crosstab(rows, pd.Series([state.state for state in states]))
+    always = ["done", "failed", "waiting"]
+    columns = always + [n for n in get_args(State) if n in counts and n not in always]
     return counts.reindex(columns=columns, fill_value=0).reset_index()
 
 

@@ -17,7 +17,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,18 +25,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 
 from freegaze.config import config_hash, dump_yaml, read_config
-from freegaze.errors import CheckpointError
+from freegaze.errors import CheckpointError, ClaimError
 from freegaze.files.arrays import file_sha256
 from freegaze.files.artifact import CHECKSUMS, read_json
 from freegaze.files.checksums import checksum_lines
+from freegaze.files.claims import Claim, claimed
 from freegaze.recording.recording import Recording
 from freegaze.runs.checkpoint import write_atomically
 from freegaze.runs.config import RunConfig
 from freegaze.runs.own_code import copy_of, own_code_of
 
+CLAIM = ".claim"
 PACKAGES = ("freegaze", "torch", "numpy", "scipy", "timm", "accelerate", "safetensors")
 
 
@@ -214,24 +215,32 @@ class RunFolder:
 
         Raises:
             CheckpointError: If another process is working in it, or it cannot be written.
+            ClaimError: If another process took it over, and this one was about to write to it.
         """
-        lock = FileLock(self.path / ".lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise CheckpointError(
-                f"another process is working in {self.path}; wait for it, or choose another run "
-                "folder"
-            ) from None
-        except OSError as error:
-            raise CheckpointError(
-                f"cannot work in {self.path}: {error.strerror or error}; make it writable, or "
-                "choose another run folder"
-            ) from None
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.claimed())
+            except ClaimError:
+                owner = Claim(self.path / CLAIM).owner
+                by = "" if owner is None else f" ({owner.description})"
+                raise CheckpointError(
+                    f"another process is working in {self.path}{by}; wait for it, or choose "
+                    "another run folder"
+                ) from None
+            except OSError as error:
+                raise CheckpointError(
+                    f"cannot work in {self.path}: {error.strerror or error}; make it writable, or "
+                    "choose another run folder"
+                ) from None
             yield
-        finally:
-            lock.release()
+
+    def claimed(self, wait_s: float = 0.0) -> AbstractContextManager[Claim]:
+        """Return a context in which this thread holds the folder; see ``claims.claimed``.
+
+        Args:
+            wait_s: Seconds to wait for another process.
+        """
+        return claimed(self.path / CLAIM, wait_s)
 
 
 def describe_run(config: RunConfig, recordings: Sequence[Recording]) -> dict[str, Any]:

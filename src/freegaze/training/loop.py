@@ -17,7 +17,7 @@ from torch import Tensor
 
 from freegaze.dataset.batches import shuffled_sequences
 from freegaze.dataset.sessions import PreparedSession
-from freegaze.errors import NumericsError
+from freegaze.errors import NumericsError, StopRequestError
 from freegaze.fitted.prediction import predict_windows
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.models.encoder import AbstractEncoder
@@ -235,14 +235,21 @@ class Fit:
             for name, value in self._step(*batches[step], step, len(batches)).items():
                 sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64)) + value
             self.state.step = step + 1
-            if progress is not None:
-                total = self.config.max_passes * len(batches)
-                progress(self._headline(), self.state.passes * len(batches) + step + 1, total)
             if time.monotonic() - self._saved_at > self.config.checkpoint_every_s:
-                self.state.sums = {k: float(v) for k, v in sums.items()}
-                self.save()
+                self._save_within_pass(sums)
+            if progress is not None:
+                done = self.state.passes * len(batches) + step + 1
+                try:
+                    progress(self._headline(), done, self.config.max_passes * len(batches))
+                except StopRequestError:
+                    self._save_within_pass(sums)
+                    raise
         logged = {f"train_{k}": float(v) / len(batches) for k, v in sums.items()}
         self._finish_pass(logged, time.monotonic() - began)
+
+    def _save_within_pass(self, sums: Mapping[str, Tensor]) -> None:
+        self.state.sums = {k: float(v) for k, v in sums.items()}
+        self.save()
 
     def _step(self, session: str, firsts: Tensor, step: int, n_steps: int) -> dict[str, Tensor]:
         """Take one step; return the loss and the penalties, still on the device."""

@@ -16,13 +16,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
-from freegaze.errors import DataError, RegistryError
+from freegaze.errors import ClaimError, DataError, RegistryError
 from freegaze.files.arrays import file_sha256
 from freegaze.files.artifact import read_json
 from freegaze.files.atomic import cannot_write, check_room, write_file
 from freegaze.files.checksums import FETCHED, read_checksums
+from freegaze.files.claims import claimed
 from freegaze.progress import Progress
 from freegaze.registry import require_name
 from freegaze.sources.fetching.connection import TransferConfig
@@ -102,10 +101,10 @@ def fetch(config: FetchConfig, out: Path, progress: Progress | None = None) -> l
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with FileLock(out / ".fetch.lock", timeout=0):
+        with claimed(out / ".fetch.claim"):
             return [_fetch_one(file, config, out, progress) for file in _wanted(config)]
-    except Timeout:
-        raise DataError(f"another process fetches into {out}; wait for it") from None
+    except ClaimError as error:
+        raise DataError(str(error)) from None
     except OSError as error:
         raise cannot_write(out, error) from None
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import zlib
@@ -21,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
 from freegaze.errors import CheckpointError, DataError
 from freegaze.files.artifact import read_json
 from freegaze.files.atomic import cannot_write, write_file
+from freegaze.files.claims import claimed
 from freegaze.sources.fetching.connection import (
     BrokenOffError,
     TransferConfig,
@@ -87,7 +88,7 @@ def local_place(path: Path | str, config: TransferConfig | None = None) -> Path:
     try:
         place.parent.parent.mkdir(parents=True, exist_ok=True)
         place.parent.mkdir(mode=0o700, exist_ok=True)
-        with FileLock(f"{place}.lock"):
+        with claimed(place.with_name(f".{place.name}.claim"), math.inf):
             _prepare(place, {"address": shown, "whole": address, "url": url}, chosen)
     except OSError as error:
         raise cannot_write(place, error) from None
