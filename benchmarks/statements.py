@@ -18,6 +18,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FEATURES = {
+    "claims on network file systems": ("files/claims.py", "files/owners.py"),
+    "array jobs of SLURM": (
+        *("jobs/slurm.py", "jobs/states.py", "jobs/records.py", "jobs/stopping.py"),
+        *("jobs/fits.py:_work_on", "cli/reproduce.py:_array", "cli/reproduce.py:_engine"),
+        "cli/reproduce.py:_print_unfinished",
+    ),
     "bench of encoders": ("studies/", "cli/bench.py"),
     "cross-validation, controls, multiplicity": (
         *("evaluation/fold_scores.py", "evaluation/controls.py", "evaluation/multiplicity.py"),

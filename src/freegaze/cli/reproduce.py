@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -126,8 +126,10 @@ def command(
     from freegaze.paper.grid_config import grid_config
     from freegaze.paper.presets import find_table
 
-    table, values = find_table(name), dict(map(read_setting, settings or ()))
-    of_figure, of_slurm = (_taken(values, prefix) for prefix in (FIGURE_PREFIX, SLURM_PREFIX))
+    of_slurm = [text for text in settings or () if text.startswith(SLURM_PREFIX)]
+    others = [text for text in settings or () if text not in of_slurm]
+    table, values = find_table(name), dict(map(read_setting, others))
+    of_figure = {key: values.pop(key) for key in [*values] if key.startswith(FIGURE_PREFIX)}
     own = {key.removeprefix(FIGURE_PREFIX): value for key, value in of_figure.items()}
     if again not in (None, "failed"):
         raise ConfigError(f"--again takes only failed, got {again!r}")
@@ -143,7 +145,7 @@ def command(
             raise ConfigError(f"{out} holds a grid of {grid.config.table}, not of {name}")
         work = GridWork(grid, figure)
         if fit is None:
-            _print_status(work, grid.select(table), _array(out, (), {}))
+            _print_status(work, grid.select(table), _array(out, (), ()))
         else:
             _run_one(work, grid.fit(fit), quiet)
         return
@@ -172,17 +174,11 @@ def command(
         _report(grid)
 
 
-def _taken(values: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """Take the settings with a prefix out of others."""
-    return {key: values.pop(key) for key in [*values] if key.startswith(prefix)}
+def _array(out: Path, command: Sequence[str], settings: Sequence[str]) -> SlurmArray:
+    from freegaze.jobs.slurm import SlurmArray, read_slurm_config
 
-
-def _array(out: Path, command: Sequence[str], settings: Mapping[str, Any]) -> SlurmArray:
-    from freegaze.config import build_config
-    from freegaze.jobs.slurm import SlurmArray, SlurmConfig
-
-    values = {key.removeprefix(SLURM_PREFIX): value for key, value in settings.items()}
-    return SlurmArray(out / "jobs", command, build_config(SlurmConfig, values, where="slurm"))
+    texts = [text.removeprefix(SLURM_PREFIX) for text in settings]
+    return SlurmArray(out / "jobs", command, read_slurm_config(texts))
 
 
 def _engine(on: str, workers: int, array: SlurmArray) -> Engine:

@@ -18,11 +18,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from freegaze.config import StrictConfig
+from freegaze.config import StrictConfig, build_config, read_setting
 from freegaze.errors import ConfigError, StopRequestError
 from freegaze.files.atomic import visible_folders, write_file
 from freegaze.files.owners import BEAT_S, LIMIT_S
@@ -87,6 +88,28 @@ class SlurmConfig(StrictConfig):
         if self.memory is not None:
             found.append(f"--mem={self.memory}")
         return [*found, f"--signal=B:USR1@{self.lead_s}", "--requeue", "--open-mode=append"]
+
+
+def read_slurm_config(settings: Sequence[str]) -> SlurmConfig:
+    """Read settings of SLURM, ``NAME=VALUE`` each.
+
+    Values are text: YAML would read ``10:00:00`` as a number and a partition ``no`` as false.
+
+    Args:
+        settings: As the user gave them; ``options`` is a list in YAML.
+
+    Raises:
+        ConfigError: If a setting is unknown or wrong.
+
+    Example:
+        >>> read_slurm_config(["time=10:00:00", "cpus=4"]).directives[:2]
+        ['--time=10:00:00', '--cpus-per-task=4']
+    """
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, value = read_setting(setting, "--set")
+        values[name] = value if isinstance(value, list) else setting.partition("=")[2].strip()
+    return build_config(SlurmConfig, values, where="slurm")
 
 
 @dataclass
