@@ -15,7 +15,7 @@ import os
 import shlex
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -188,9 +188,9 @@ class SlurmArray:
         """
         folders = visible_folders(self.folder) if self.folder.is_dir() else []
         submitted = {
-            fit: f"{values['job']}_{index}"
-            for values in map(_read_submission, folders)
-            for index, fit in enumerate(values.get("fits", ()))
+            fit: f"{job}_{index}"
+            for job, fits in map(_read_submission, folders)
+            for index, fit in enumerate(fits)
         }
         known = queue(sorted({name.partition("_")[0] for name in submitted.values()}))
         return {fit: known.get(name, Task(name)) for fit, name in submitted.items()}
@@ -281,11 +281,13 @@ def queue(jobs: Sequence[str]) -> dict[str, Task]:
     return found
 
 
-def _read_submission(folder: Path) -> Mapping[str, list[str]]:
+def _read_submission(folder: Path) -> tuple[str, list[str]]:
+    """Return the job of a submission, and the names of its fits; none if there was no job."""
     try:
-        return json.loads((folder / "submission.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # sbatch had refused, or this was ended before it answered
-        return {}
+        values = json.loads((folder / "submission.json").read_text(encoding="utf-8"))
+        return values["job"], values["fits"]
+    except (OSError, ValueError, KeyError):  # sbatch had refused, or had not answered yet
+        return "", []
 
 
 def _call(*words: str, unless: str = "\0") -> str:
