@@ -121,7 +121,9 @@ def command(
     best, n_seeds = run.kept_pass(), run.config().training.seeds
     passes = f"in pass {best['pass']} of {len(run.metrics())}"
     how = passes if n_seeds == 1 else f"of the mean rate of {n_seeds} fits"
-    typer.echo(f"{run.path}: validation loss {best['validation_loss']:.4f} {how}")
+    is_refitted = (run if n_seeds == 1 else run.member(0)).is_refitted
+    then = "; then fitted anew with the validation windows" if is_refitted else ""
+    typer.echo(f"{run.path}: validation loss {best['validation_loss']:.4f} {how}{then}")
 
 
 def _loss_to_resume(given: Mapping[str, Any], settings: list[str]) -> str | None:

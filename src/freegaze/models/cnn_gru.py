@@ -48,7 +48,7 @@ class CNNGRUConfig(VisionConfig):
     behavior_l1: float = Field(default=0.01, ge=0)
     normalize_streams: bool = False
     kernels: bool = True
-    n_hidden: int = Field(default=64, ge=1)
+    n_hidden: int = Field(default=16, ge=1)
     encode_per_frame: bool = False
 
     @classmethod

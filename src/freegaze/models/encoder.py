@@ -207,6 +207,16 @@ class AbstractEncoder(nn.Module, ABC):
         if getattr(self.config, "start_at_mean", True):
             self.head(session).start_from(mean_response)
 
+    def prepare(self, session: str, data: PreparedSession) -> None:
+        """Set what a fit takes from a session's training windows before its first step.
+
+        By default a no-op.
+
+        Args:
+            session: The session.
+            data: The prepared session.
+        """
+
     def gaze(self, session: str | None = None) -> GazeCorrection | None:
         """Return a session's gaze correction, or ``None`` for an encoder without one."""
         return getattr(self.head(session), "gaze", None)

@@ -11,6 +11,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from freegaze.config import StrictConfig
+from freegaze.errors import ConfigError
 from freegaze.nn.fast.batch_norm import BatchNorm1d
 from freegaze.nn.precision import at_least_float32
 from freegaze.nn.warp import Center, Padding, rotation_center, warp_frames
@@ -40,7 +41,9 @@ class ShifterConfig(StrictConfig):
         padding: Value outside the frame.
         speed: Factor on the speed of displacements in training, relative to other weights: fields
             and gaze must be learned together, and fields that converge first are blurred.
-        start: ``"zero"`` starts unshifted; ``"random"`` as PyTorch initializes.
+        start: ``"zero"`` starts unshifted; ``"camera"`` from the camera's calibration (shifts grow
+            with the angles theta and phi of the eye as pixels of the camera do); ``"random"`` as
+            PyTorch initializes.
 
     Source: Xu et al. (2023); deviations Q11, Q12, Q13, Q14.
     """
@@ -57,7 +60,7 @@ class ShifterConfig(StrictConfig):
     center: Center = "true"
     padding: Padding = "zeros"
     speed: float = Field(default=5.0, gt=0)
-    start: Literal["zero", "random"] = "zero"
+    start: Literal["zero", "camera", "random"] = "zero"
 
     @classmethod
     def paper(cls, max_shift: float = 1 / 4, hidden: int = 256) -> ShifterConfig:
@@ -114,7 +117,7 @@ class ShifterConfig(StrictConfig):
             has_linear=self.linear,
             bound=self.bound,
             speed=self.speed,
-            starts_at_zero=self.start == "zero",
+            starts_at_zero=self.start != "random",
         )
         center = rotation_center(frame_size, self.center)
         return ImageShifter(displacement, center, self.padding)
@@ -212,6 +215,24 @@ class DisplacementNetwork(nn.Module):
             for parameter in zero.parameters():
                 nn.init.zeros_(parameter)
 
+    def start_from(self, slopes: Float[Tensor, "value angle"]) -> None:
+        """Start from displacements that grow linearly with the angles.
+
+        Args:
+            slopes: Displacement per unit of each angle.
+
+        Raises:
+            ConfigError: If inputs reach the output through hidden layers alone.
+        """
+        line = self.layers[-1] if self.linear is None else self.linear
+        if not isinstance(line, nn.Linear) or line.weight.shape != slopes.shape:
+            raise ConfigError(
+                "a shifter of hidden layers alone cannot start from the camera's calibration; set "
+                "`shifter.linear: true`, or `shifter.start: zero`"
+            )
+        unit = torch.ones_like(self.limits) if self.bound == "clamp" else self.limits
+        line.weight.data.copy_(slopes / (self.speed * unit)[:, None])
+
     def forward(self, angles: Float[Tensor, "batch angle"]) -> Float[Tensor, "batch value"]:
         """Return the displacement for each bin's angles."""
         raw = self.layers(angles)
@@ -245,6 +266,13 @@ class ImageShifter(nn.Module):
         self,
         frames: Float[Tensor, "batch channel height width"],
         angles: Float[Tensor, "batch angle"],
+        axes: tuple[Float[Tensor, " width"], Float[Tensor, " height"]] | None = None,
     ) -> Float[Tensor, "batch channel height width"]:
-        """Return the frames moved by the displacements of the angles."""
-        return warp_frames(frames, self.displacement(angles), self.center, self.padding)
+        """Return the frames moved by the displacements of the angles.
+
+        Args:
+            frames: The frames.
+            angles: Angles of the bin of each frame.
+            axes: Columns and rows that are returned, see ``warp_frames``; by default all.
+        """
+        return warp_frames(frames, self.displacement(angles), self.center, self.padding, axes)

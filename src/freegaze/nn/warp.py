@@ -56,6 +56,7 @@ def warp_frames(
     displacement: Float[Tensor, "batch 3"],
     center: tuple[float, float],
     padding: Padding = "zeros",
+    axes: tuple[Float[Tensor, " width"], Float[Tensor, " height"]] | None = None,
 ) -> Float[Tensor, "batch channel height width"]:
     """Shift and rotate each frame by its own displacement, with bilinear interpolation.
 
@@ -68,6 +69,8 @@ def warp_frames(
         displacement: (x px, y px, angle deg) that the frame moves by.
         center: Point (x, y) that is rotated about.
         padding: Value outside the frame.
+        axes: Columns and rows of the moved frame that are returned, where -1 and 1 are the
+            outermost pixels; by default all.
 
     Raises:
         ConfigError: If a frame is less than 2 pixels high or wide.
@@ -79,12 +82,15 @@ def warp_frames(
         raise ConfigError(
             f"a shifter needs frames of at least 2 x 2 pixels, got {height} x {width}"
         )
-    grid = _sampling_grid(at_least_float32(displacement), center, (height, width))
+    grid = _sampling_grid(at_least_float32(displacement), center, (height, width), axes)
     return sample_bilinear(at_least_float32(frames), grid, padding)
 
 
 def _sampling_grid(
-    displacement: Tensor, center: tuple[float, float], frame_size: tuple[int, int]
+    displacement: Tensor,
+    center: tuple[float, float],
+    frame_size: tuple[int, int],
+    axes: tuple[Tensor, Tensor] | None,
 ) -> Tensor:
     # The sampler asks where a pixel of the warped frame comes from: p = R' (q - c - d) + c, here
     # written out in the sampler's units (-1 and 1 are the middles of the outermost pixels).
@@ -96,8 +102,9 @@ def _sampling_grid(
     offset_x = cos * from_x + sin * from_y + (center[0] - half_x)
     offset_y = cos * from_y - sin * from_x + (center[1] - half_y)
     kind = {"dtype": dx.dtype, "device": dx.device}
-    across = torch.linspace(-1, 1, width, **kind)
-    down = torch.linspace(-1, 1, height, **kind)[:, None]
+    whole = torch.linspace(-1, 1, width, **kind), torch.linspace(-1, 1, height, **kind)
+    across, down = whole if axes is None else axes
+    down = down[:, None]
     # Rows and columns apart: only their sum is as large as a frame.
     cos, sin, offset_x, offset_y = (v[:, None, None] for v in (cos, sin, offset_x, offset_y))
     x = (cos * across + offset_x / half_x) + sin * (half_y / half_x) * down

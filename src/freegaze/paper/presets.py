@@ -267,6 +267,7 @@ def _paper_values(table: Table, row: Row) -> dict[str, Any]:
             "weight_decay": 0.0,
             "gradient_clip": None,
             "average_decay": 0.0,
+            "refit": False,
             "schedule": "constant",
             "batch_windows": 256,
             "stretch_windows": 1,

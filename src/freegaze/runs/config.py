@@ -52,6 +52,10 @@ class TrainingConfig(StrictConfig):
         patience: Passes in a row without a better validation before stopping (Q21).
         rounds: Number of times that patience may run out before the fit ends; each time the best
             weights are taken up again and training goes on from them.
+        refit: Whether the encoder that is kept is fitted anew to training and validation windows
+            together, with as many passes as the validation chose. Its validation bins are then no
+            longer held out. A fit of several ``rounds`` or with ``schedule: plateau``, whose course
+            depends on validation, is not repeated.
         monitor: What "better" means: a lower ``loss`` or a higher ``correlation`` (mean over
             neurons of the single-bin correlation).
         validation_mean: Whether the validation loss is the mean over ``windows``, or the mean over
@@ -88,6 +92,7 @@ class TrainingConfig(StrictConfig):
     max_passes: PositiveInt = 14
     patience: PositiveInt = 10
     rounds: PositiveInt = 1
+    refit: bool = True
     monitor: Literal["loss", "correlation"] = "loss"
     validation_mean: Literal["windows", "batches"] = "windows"
     batch_windows: PositiveInt = 64
@@ -104,6 +109,11 @@ class TrainingConfig(StrictConfig):
     capture: bool = True
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     checkpoint_every_s: PositiveFloat = 60.0
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether a fit is repeated with validation windows."""
+        return self.refit and self.rounds == 1 and self.schedule != "plateau"
 
     @field_validator("loss")
     @classmethod

@@ -5,6 +5,7 @@ manifest.json          its hash, the commit, package versions, checksums of the 
 metrics.jsonl          one line per pass
 checkpoint.safetensors state of the unfinished fit, and its best weights so far
 encoder.safetensors    the fitted encoder's weights, and all it needs to predict
+refit/                 checkpoint of the fit to training and validation windows (`training.refit`)
 seeds/NUMBER/          run folders of the fits that became one encoder (`training.seeds`)
 model_source.py        source of an encoder, and of a loss (loss_source.py), of the user's own
 checksums.sha256       of all these once the fit has ended, as `sha256sum` writes them
@@ -60,6 +61,16 @@ class RunFolder:
     def encoder(self) -> Path:
         """The fitted encoder."""
         return self.path / "encoder.safetensors"
+
+    @property
+    def refit(self) -> RunFolder:
+        """Folder of the fit to training and validation windows together."""
+        return RunFolder(self.path / "refit")
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether the kept weights are fitted to training and validation windows together."""
+        return self.refit.checkpoint.exists()
 
     def member(self, number: int) -> RunFolder:
         """Return the run folder of one of the fits that become one encoder, from 0."""
@@ -167,8 +178,11 @@ class RunFolder:
                     "started on; restore them, or start a new run"
                 )
 
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self, is_validated: bool = True) -> list[dict[str, Any]]:
         """Read the passes so far, one dictionary each; a last line cut short is left out.
+
+        Args:
+            is_validated: Whether each pass must have a validation loss.
 
         Raises:
             CheckpointError: If the file is broken.
@@ -180,12 +194,21 @@ class RunFolder:
             lines = [line for line in file.read_text().splitlines() if line.endswith("}")]
             passes = [json.loads(line) for line in lines]
             for number, line in enumerate(passes, start=1):
-                _check_pass(line, number)
+                _check_pass(line, number, is_validated)
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise CheckpointError(
                 f"{file} is broken ({error!r}); restore it from a copy, or fit again"
             ) from None
         return passes
+
+    def seconds(self) -> float:
+        """Return the seconds of all passes, those of the refit included.
+
+        Raises:
+            CheckpointError: If a file of passes is broken.
+        """
+        lines = self.metrics() + self.refit.metrics(is_validated=False)
+        return sum(line["seconds"] for line in lines)
 
     def kept_pass(self) -> dict[str, Any]:
         """Return the pass whose weights were kept: the best in what the recipe monitors.
@@ -260,10 +283,10 @@ def describe_run(config: RunConfig, recordings: Sequence[Recording]) -> dict[str
     }
 
 
-def _check_pass(line: dict[str, Any], number: int) -> None:
+def _check_pass(line: dict[str, Any], number: int, is_validated: bool) -> None:
     if line["pass"] != number:
         raise ValueError(f"line {number} is pass {line['pass']}")
-    for name in ("train_loss", "validation_loss", "seconds"):
+    for name in ("train_loss", "seconds", *(["validation_loss"] if is_validated else [])):
         float(line[name])
     if line.get("validation_correlation") is not None:
         float(line["validation_correlation"])

@@ -144,7 +144,7 @@ def run_bench(bench: Bench, workers: int = 0, watch: Watch = lambda _: None) -> 
 def _seconds_logged(run: RunFolder) -> float:
     """Return the seconds of the passes of a fit that was begun, and of its search's trials."""
     runs = [run, *(RunFolder(p) for p in sorted((run.path / "search").glob("*")))]
-    return sum(line["seconds"] for one in runs for line in one.metrics())
+    return sum(one.seconds() for one in runs)
 
 
 def _write_cost(run: RunFolder, config: RunConfig, seconds: float) -> None:

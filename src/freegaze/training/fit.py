@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -190,9 +191,9 @@ def _fit(
     if config.training.seeds > 1:
         encoder = _fit_members(run, config, recordings, sessions, progress)
     else:
-        fit = _fit_one(run, config, sessions, progress, accelerator)
-        encoder = fit.encoder
-        if not fit.accelerator.is_main_process:
+        accelerator = accelerator or make_accelerator(config.training)
+        encoder = _fit_one(run, config, sessions, progress, accelerator).kept
+        if not accelerator.is_main_process:
             return
     _keep(run, config, encoder, sessions)
 
@@ -217,30 +218,73 @@ def _keep(
     run.seal()
 
 
+@dataclass(frozen=True)
+class _Fitted:
+    """Encoders of one fit.
+
+    Args:
+        validated: Fitted to training windows; best on validation windows.
+        kept: Fitted to both, or the same.
+    """
+
+    validated: AbstractEncoder
+    kept: AbstractEncoder
+
+
 def _fit_one(
     run: RunFolder,
     config: RunConfig,
     sessions: Mapping[str, PreparedSession],
     progress: Progress | None,
     accelerator: Accelerator | None = None,
-    first: AbstractEncoder | None = None,
-) -> Fit:
-    """Fit one encoder, or continue its fit; with the gaze correction of another, if given."""
+    first: _Fitted | None = None,
+) -> _Fitted:
+    """Fit one encoder, or continue its fit; with the gaze correction of another, if given.
+
+    The encoder is fitted to training windows, then again to training and validation windows, with
+    the number of passes that was best in validation.
+    """
+    is_refitted = config.training.is_refitted
+    report = _within(progress, "", 0, 2) if is_refitted else progress
+    encoder = _first_encoder(run, config, sessions, first and first.validated)
+    fit = Fit(encoder, sessions, config.training, run, accelerator)
+    _continue(fit, report)
+    if not (is_refitted and fit.is_trainable):
+        return _Fitted(encoder, encoder)
+    run.refit.path.mkdir(exist_ok=True)
+    kept = _first_encoder(run.refit, config, sessions, first and first.kept)
+    passes = fit.state.best_pass
+    again = Fit(kept, sessions, config.training, run.refit, fit.accelerator, passes)
+    _continue(again, _within(progress, "", 1, 2))
+    return _Fitted(encoder, kept)
+
+
+def _first_encoder(
+    folder: RunFolder,
+    config: RunConfig,
+    sessions: Mapping[str, PreparedSession],
+    first: AbstractEncoder | None,
+) -> AbstractEncoder:
+    """Build the encoder with the weights that a fit starts from, unless it has a checkpoint."""
     dims = {name: session.dims for name, session in sessions.items()}
     encoder = build_encoder(config.model["name"], model_config(config), dims, config.training.seed)
-    if not run.checkpoint.exists():
+    if not folder.checkpoint.exists():
         encoder.load_pretrained()
         if config.training.core_from is not None:
             load_core(encoder, config.training.core_from)
     for name, session in sessions.items():
         encoder.initialize(name, torch.from_numpy(session.mean_response))
+        if not folder.checkpoint.exists():
+            encoder.prepare(name, session)
     if first is not None:
         share_gaze(encoder, first)
-    fit = Fit(encoder, sessions, config.training, run, accelerator)
-    if run.checkpoint.exists():
+    return encoder
+
+
+def _continue(fit: Fit, progress: Progress | None) -> None:
+    if fit.folder.checkpoint.exists():
         fit.restore()
     fit.run(progress)
-    return fit
 
 
 def _fit_members(
@@ -254,7 +298,7 @@ def _fit_members(
 
     Each fit that was stopped goes on. A member that has ended is restored from its checkpoint.
     """
-    members: list[AbstractEncoder] = []
+    members: list[_Fitted] = []
     lines: list[dict[str, Any]] = []
     n_members = config.training.seeds
     for number in range(n_members):
@@ -264,30 +308,27 @@ def _fit_members(
         member = run.member(number)
         if not (member.path / "config.yaml").exists():
             member.create(own, recordings)
-        report = None if progress is None else _within(progress, number, n_members)
-        encoder = _fit_one(member, own, sessions, report, None, *members[:1]).encoder
+        report = _within(progress, f"seed {number + 1}/{n_members}, ", number, n_members)
+        fitted = _fit_one(member, own, sessions, report, None, *members[:1])
         if not member.is_sealed:
-            _keep(member, own, encoder, sessions)
-        members.append(encoder)
-        lines.append(member.kept_pass())
-        lines[-1]["seconds"] = sum(line["seconds"] for line in member.metrics())
-    averaged = AveragedEncoder(members)
+            _keep(member, own, fitted.kept, sessions)
+        members.append(fitted)
+        lines.append({**member.kept_pass(), "seconds": member.seconds()})
     # Of the averaged encoder there is one line: its own validation, and what its members took.
-    loss, correlation = Fit(averaged, sessions, config.training, run).validate()
+    validated = AveragedEncoder([fitted.validated for fitted in members])
+    loss, correlation = Fit(validated, sessions, config.training, run).validate()
     line = {key: sum(own[key] for own in lines) for key in ("train_loss", "seconds")}
     line |= {"pass": 1, "train_loss": line["train_loss"] / n_members, "validation_loss": loss}
     is_known = math.isfinite(correlation)
     run.write_metrics([{**line, "validation_correlation": correlation if is_known else None}])
-    return averaged
+    return AveragedEncoder([fitted.kept for fitted in members])
 
 
-def _within(progress: Progress, number: int, n_members: int) -> Progress:
-    """Return the progress of one of several fits, as a part of all."""
-
-    def report(what: str, done: int, total: int) -> None:
-        progress(f"seed {number + 1}/{n_members}, {what}", number * total + done, n_members * total)
-
-    return report
+def _within(progress: Progress | None, prefix: str, number: int, n: int) -> Progress | None:
+    """Return the progress of one of ``n`` fits, as a part of all, with a prefix to its texts."""
+    if progress is None:
+        return None
+    return lambda what, done, total: progress(prefix + what, number * total + done, n * total)
 
 
 def _search_trial(

@@ -18,13 +18,12 @@ from torch import Tensor
 from freegaze.dataset.batches import shuffled_sequences
 from freegaze.dataset.sessions import PreparedSession
 from freegaze.errors import NumericsError, StopRequestError
-from freegaze.fitted.prediction import predict_windows
-from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.models.encoder import AbstractEncoder
 from freegaze.nn.cores import set_fast
 from freegaze.nn.fast.batch_norm import divided_batch
 from freegaze.nn.fast.captured import CapturedSteps, Step
 from freegaze.progress import Progress
+from freegaze.recording.recording import Role
 from freegaze.runs.checkpoint import load_tensors, save_tensors
 from freegaze.runs.config import TrainingConfig
 from freegaze.runs.run_folder import RunFolder
@@ -39,8 +38,10 @@ from freegaze.training.optimizer import (
     make_optimizer,
     rate_factor,
     set_rate,
+    update_average,
 )
 from freegaze.training.processes import is_divided, make_accelerator, own_part
+from freegaze.training.validation import Validation
 from freegaze.weights import load_weights
 
 
@@ -88,6 +89,8 @@ class Fit:
         config: The recipe.
         folder: Folder of checkpoints and metrics.
         accelerator: Device, precision and processes; by default as the recipe says.
+        refit_passes: Passes of a fit to training and validation windows together, whose last
+            weights are kept; ``None`` fits to training windows, and validates.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class Fit:
         config: TrainingConfig,
         folder: RunFolder,
         accelerator: Accelerator | None = None,
+        refit_passes: int | None = None,
     ) -> None:
         self.config, self.folder = config, folder
         self.accelerator = accelerator or make_accelerator(config)
@@ -104,9 +108,15 @@ class Fit:
         self.encoder = encoder.to(device)
         set_fast(self.encoder, config.fast)
         self.tensors = {k: s.tensors(device) for k, s in sessions.items()}
-        self.train_targets = {k: s.targets("train") for k, s in sessions.items()}
-        self.validation_targets = {k: s.targets("validation") for k, s in sessions.items()}
+        self.refit_passes = refit_passes
+        roles: tuple[Role, ...] = ("train",) if refit_passes is None else ("train", "validation")
+        self.train_targets = {
+            k: np.sort(np.concatenate([s.targets(role) for role in roles]))
+            for k, s in sessions.items()
+        }
         self.losses = {k: self._loss_of(k, s) for k, s in sessions.items()}
+        targets = {k: s.targets("validation") for k, s in sessions.items()}
+        self.validation = Validation(self.tensors, targets, self.losses, config)
         self.sessions = sessions
         self.is_trainable = not encoder.is_solved and any(
             p.requires_grad for p in self.encoder.parameters()
@@ -147,6 +157,8 @@ class Fit:
 
     def is_over(self) -> bool:
         """Whether all passes are done, or patience has run out in the last round."""
+        if self.refit_passes is not None:
+            return self.state.passes >= self.refit_passes
         is_last_round = self.state.round >= self.config.rounds
         return self.state.passes >= self.config.max_passes or (
             is_last_round and self._has_lost_patience()
@@ -155,24 +167,9 @@ class Fit:
     def validate(self) -> tuple[float, float]:
         """Return the loss over all validation windows of all sessions, and the correlation.
 
-        Returns:
-            The mean loss over windows or batches, and the mean over all neurons of the single-bin
-            correlation, without neurons whose responses or predictions never change.
+        See ``freegaze.training.validation.Validation``.
         """
-        losses, correlations = [], []
-        self.average.eval()
-        for name, targets in self.validation_targets.items():
-            predicted = predict_windows(self.average, self.tensors[name], targets)
-            observed = self.tensors[name].responses[torch.from_numpy(targets)]
-            losses += self._validation_losses(name, predicted, observed)
-            if torch.isfinite(predicted).all():
-                pair = predicted.cpu().numpy(), observed.cpu().numpy()
-                correlations.append(single_bin_correlation(*pair))
-        known = np.concatenate([*correlations, np.empty(0)])
-        known = known[np.isfinite(known)]
-        values, weights = zip(*losses, strict=True)
-        correlation = float(known.mean()) if len(known) else math.nan
-        found = [float(np.average(values, weights=weights)), correlation]
+        found = list(self.validation(self.average))
         # Processes decide alike when to stop, also where they compute on unlike machines.
         loss, correlation = found if self._is_alone else broadcast_object_list(found)
         return loss, correlation
@@ -240,7 +237,8 @@ class Fit:
             if progress is not None:
                 done = self.state.passes * len(batches) + step + 1
                 try:
-                    progress(self._headline(), done, self.config.max_passes * len(batches))
+                    n_passes = self.refit_passes or self.config.max_passes
+                    progress(self._headline(), done, n_passes * len(batches))
                 except StopRequestError:
                     self._save_within_pass(sums)
                     raise
@@ -287,18 +285,18 @@ class Fit:
         self.optimizer.step()
         with torch.no_grad():
             self.encoder.constrain()
-        self._update_average()
+        if self.average is not self.encoder:
+            update_average(self.average, self.encoder, self._average_share)
         if self._is_alone:
             return logged
         return {k: self.accelerator.reduce(v, "mean") for k, v in logged.items()}  # type: ignore[misc]
 
     def _finish_pass(self, logged: dict[str, float], seconds: float) -> None:
+        if self.refit_passes is not None:
+            self._finish_refit_pass(logged, seconds)
+            return
         loss, correlation = self.validate()
-        if self.is_trainable and not math.isfinite(loss + logged["train_loss"]):
-            raise NumericsError(
-                f"pass {self.state.passes + 1}: the loss is {logged['train_loss']} in training and "
-                f"{loss} in validation; lower `training.learning_rate`"
-            )
+        self._require_finite(logged["train_loss"], f" and {loss} in validation", loss)
         monitored = loss if self.config.monitor == "loss" else -correlation
         self.state.passes += 1
         self.state.step, self.state.sums = 0, {}
@@ -323,6 +321,22 @@ class Fit:
             self.state.round, self.state.round_start = self.state.round + 1, self.state.passes
         self.save()
 
+    def _finish_refit_pass(self, logged: dict[str, float], seconds: float) -> None:
+        """End a pass without validation: its weights are the best so far."""
+        self._require_finite(logged["train_loss"])
+        self.state.passes += 1
+        self.state.step, self.state.sums = 0, {}
+        self.best = self._weights_on_cpu(self.average)
+        self.state.history.append({"pass": self.state.passes, **logged, "seconds": seconds})
+        self.save()
+
+    def _require_finite(self, training: float, more: str = "", validation: float = 0.0) -> None:
+        if self.is_trainable and not math.isfinite(training + validation):
+            raise NumericsError(
+                f"pass {self.state.passes + 1}: the loss is {training} in training{more}; lower "
+                "`training.learning_rate`"
+            )
+
     def _has_lost_patience(self) -> bool:
         since = max(self.state.best_pass, self.state.round_start)
         return self.state.passes - since >= self.config.patience
@@ -336,16 +350,6 @@ class Fit:
         if state.plateau_waited > PLATEAU_PATIENCE:
             lowest = min(1.0, PLATEAU_LOWEST / self.config.learning_rate)
             state.rate, state.plateau_waited = max(PLATEAU_FACTOR * state.rate, lowest), 0
-
-    def _validation_losses(
-        self, session: str, predicted: Tensor, observed: Tensor
-    ) -> list[tuple[float, int]]:
-        """Return losses and their weights in the mean."""
-        loss = self.losses[session]
-        is_by_window = self.config.validation_mean == "windows"
-        size = len(observed) if is_by_window else self.config.batch_windows
-        parts = zip(predicted.split(size), observed.split(size), strict=True)
-        return [(float(loss(p, o)), len(p) if is_by_window else 1) for p, o in parts]
 
     def _batches(self, pass_number: int) -> list[tuple[str, Tensor]]:
         """Return the pass's batches in a random order, each from one session."""
@@ -365,19 +369,9 @@ class Fit:
     def _weights_on_cpu(self, encoder: AbstractEncoder) -> dict[str, Tensor]:
         return {k: v.detach().cpu().clone() for k, v in encoder.state_dict().items()}
 
-    def _update_average(self) -> None:
-        if self.average is self.encoder:
-            return
-        with torch.no_grad():
-            for mean, now in zip(
-                self.average.state_dict().values(), self.encoder.state_dict().values(), strict=True
-            ):
-                if mean.is_floating_point():
-                    mean.lerp_(now, self._average_share.to(mean.dtype))
-                else:
-                    mean.copy_(now)
-
     def _headline(self) -> str:
+        if self.refit_passes is not None:
+            return f"refit, pass {self.state.passes + 1}/{self.refit_passes}"
         text = f"pass {self.state.passes + 1}/{self.config.max_passes}"
         if self.state.history:
             last = self.state.history[-1]

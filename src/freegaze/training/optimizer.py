@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor, nn
 
 from freegaze.runs.config import TrainingConfig
 
@@ -14,7 +15,7 @@ change of the monitored value that counts, smallest learning rate."""
 
 
 def make_optimizer(
-    encoder: torch.nn.Module, config: TrainingConfig, device: torch.device
+    encoder: nn.Module, config: TrainingConfig, device: torch.device
 ) -> torch.optim.Optimizer:
     """Return AdamW whose weight decay leaves biases, norms and other vectors alone."""
     matrices = [p for p in encoder.parameters() if p.ndim > 1]
@@ -67,3 +68,20 @@ def average_share(config: TrainingConfig, step: int) -> float:
     Source: ``tf.train.ExponentialMovingAverage`` with ``num_updates``.
     """
     return 1 - min(config.average_decay, (1 + step) / (10 + step))
+
+
+def update_average(average: nn.Module, encoder: nn.Module, share: Tensor) -> None:
+    """Move a running average of weights towards the weights; counters are copied.
+
+    Args:
+        average: Changed in place.
+        encoder: A module of the same weights.
+        share: Share of the weights in the average, a tensor on their device.
+    """
+    pairs = zip(average.state_dict().values(), encoder.state_dict().values(), strict=True)
+    with torch.no_grad():
+        for mean, now in pairs:
+            if mean.is_floating_point():
+                mean.lerp_(now, share.to(mean.dtype))
+            else:
+                mean.copy_(now)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Integer
-from torch import Tensor, nn
+from torch import Tensor
 
 from freegaze.dataset.folds import assign_folds
 from freegaze.dataset.sessions import PreparedSession
@@ -98,7 +97,8 @@ def search_session(head: LocalEnergyHead, session: PreparedSession, n_folds: int
         session: The prepared session; training windows are used.
         n_folds: Folds of the training windows.
     """
-    start_gaze(head, session)
+    if head.gaze is not None:
+        head.gaze.start_from_camera(session)
     targets = session.targets("train")
     folds = assign_folds(session.recording, session.split, targets, n_folds)
     find_window(head, read_windows(head, session, _some(session, targets), folds, targets))
@@ -146,26 +146,6 @@ def fit_session(
     noise = (data.responses - scale * visual).var(0)
     head.weight_sd.copy_(basis.posterior_sd(total, kernels, chosen, noise))
     head.penalty.copy_(torch.tensor(PENALTIES).to(features)[chosen])
-
-
-def start_gaze(head: LocalEnergyHead, session: PreparedSession) -> None:
-    """Start the shifter from the camera's calibration: pixels grow with the eye's angles.
-
-    Args:
-        head: Its shifter is overwritten, if it has one.
-        session: The prepared session; without ``deg_per_px`` the frame is taken to be 120 degrees
-            wide, as that of common head cameras.
-    """
-    if head.shifter is None or head.gaze is None:
-        return
-    recording, transform = session.recording, session.preparation.behavior
-    deg_per_px = recording.deg_per_px or 120.0 / recording.frame_size[1]
-    names = [session.dims.behavior_names[i] for i in head.gaze.columns.positions.tolist()]
-    line = cast("nn.Linear", head.shifter.displacement.layers[-1])
-    sd = dict(zip(transform.signal_names, transform.signal_scale, strict=True))
-    for axis, name in enumerate(("theta", "phi")):
-        if name in names:
-            line.weight[axis, names.index(name)] = sd[name] / deg_per_px
 
 
 def fit_all(

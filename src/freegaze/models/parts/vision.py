@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from freegaze.config import StrictConfig
 from freegaze.dataset.dims import EncoderDims
+from freegaze.dataset.sessions import PreparedSession
 from freegaze.errors import ConfigError
 from freegaze.models.encoder import AbstractEncoder
 from freegaze.models.parts.columns import Columns
 from freegaze.models.parts.gaze import GazeCorrection, ShifterChoice
 from freegaze.models.parts.head import KernelHead, PositiveLink
+from freegaze.models.parts.population_window import place_window
 from freegaze.nn.cores import AbstractCore, CoreConfig
 from freegaze.nn.gaussian import GaussianReadoutConfig
 from freegaze.nn.penalties import roughness
@@ -25,6 +27,7 @@ from freegaze.nn.readouts import FactorizedReadoutConfig, LinearReadoutConfig, P
 from freegaze.nn.separable import SeparableCoreConfig
 from freegaze.nn.shifter import ShifterConfig
 from freegaze.nn.timm_core import TimmCoreConfig
+from freegaze.nn.window import Window
 
 CoreChoice: TypeAlias = Annotated[
     CoreConfig | SeparableCoreConfig | TimmCoreConfig, Discriminator("kind")
@@ -50,6 +53,9 @@ class VisionConfig(StrictConfig):
         readout: ``linear`` weighs every element of the maps, ``factorized`` has one mask and one
             weight per channel for each neuron, ``gaussian`` reads one position for each neuron,
             ``pooled`` averages under a Gaussian of each neuron.
+        window: Part of the retinal frame that the core reads, magnified to the size of the frame:
+            ``whole``, or ``auto`` for a window around the receptive fields of the population, which
+            is found on training windows before the fit.
         planes: Behavior features given to the core as constant planes, in addition to the gray one.
         linear_path: Whether each neuron also has a linear receptive field, added to the core.
         linear_downsample: Pixels, down and across, that the linear path averages into one.
@@ -62,6 +68,7 @@ class VisionConfig(StrictConfig):
     shifter: ShifterChoice = ShifterConfig()
     core: CoreChoice = CoreConfig()
     readout: ReadoutChoice = PooledReadoutConfig()
+    window: Literal["auto", "whole"] = "whole"
     planes: tuple[str, ...] = ()
     linear_path: bool = False
     linear_downsample: int = Field(default=2, ge=1)
@@ -89,7 +96,8 @@ class Vision(nn.Module):
         super().__init__()
         map_size = core.map_size(dims.frame_size)
         across, down = ((side - 1) / 2 * core.step_px for side in map_size[:0:-1])
-        self.gaze = GazeCorrection(config.shifter, dims, (across, down))
+        window = Window(dims.frame_size) if config.window == "auto" else None
+        self.gaze = GazeCorrection(config.shifter, dims, (across, down), window)
         self.planes = Columns(dims, config.planes, "the core")
         self.readout = config.readout.build(map_size, dims.n_neurons, has_bias)
         if config.shifter.kind == "readout" and config.readout.kind not in POSITIONED:
@@ -111,7 +119,7 @@ class Vision(nn.Module):
         behavior: Float[Tensor, "batch feature"],
     ) -> Float[Tensor, "batch neuron"]:
         """Return the visual drives of frames, each with the behavior of its bin."""
-        moved = self.gaze(frames, behavior)
+        moved = self.gaze.in_window(frames, behavior)
         maps = core(self._with_planes(moved, behavior))
         offset = self.gaze.offset(behavior)
         drive = self.readout(maps) if offset is None else self.readout(maps, offset)
@@ -158,6 +166,7 @@ class VisionEncoder(AbstractEncoder):
 
     def __init__(self, config: VisionConfig, sessions: Mapping[str, EncoderDims]) -> None:
         super().__init__(config, sessions)
+        self.shifter_choice = config.shifter
         self.core = config.core.build(1 + len(config.planes))
         self.add_heads(lambda dims: self.Head(config, self.core, dims))
 
@@ -190,6 +199,14 @@ class VisionEncoder(AbstractEncoder):
     def gaze(self, session: str | None = None) -> GazeCorrection:
         """Return a session's gaze correction."""
         return self.head(session).vision.gaze
+
+    def prepare(self, session: str, data: PreparedSession) -> None:
+        """Start the shifter and the window from the data, where the configuration says so."""
+        gaze, shifter = self.gaze(session), self.shifter_choice
+        if isinstance(shifter, ShifterConfig) and shifter.start == "camera":
+            gaze.start_from_camera(data)
+        if gaze.window is not None:
+            place_window(gaze.window, data, shifter)
 
     def constrain(self) -> None:
         """Return positions of the readouts that left the maps to their edge."""

@@ -21,14 +21,15 @@ def build_training(inputs: ReportInputs) -> Section | None:
         return None
     best, n_seeds = inputs.run.kept_pass(), inputs.run.config().training.seeds
     lead = ""
+    run = inputs.run
     if n_seeds > 1:
         lead = (
             f"The encoder predicts the mean rate of {n_seeds} fits with consecutive seeds, made in "
             f"{duration(best['seconds'])}. Its validation loss is "
             f"{number(best['validation_loss'], 4)}. The first of these fits: "
         )
-        first = inputs.run.member(0)
-        passes, best = first.metrics(), first.kept_pass()
+        run = inputs.run.member(0)
+        passes, best = run.metrics(), run.kept_pass()
     is_loss = inputs.run.config().training.monitor == "loss"
     reason = (
         f"the validation loss was lowest ({number(best['validation_loss'], 4)})"
@@ -40,6 +41,11 @@ def build_training(inputs: ReportInputs) -> Section | None:
         f"{duration(sum(line.get('seconds', 0.0) for line in passes))}. The weights kept are those "
         f"after pass {best['pass']}, where {reason}."
     )
+    if run.is_refitted:
+        lead += (
+            " The encoder of this report was then fitted anew to training and validation data "
+            f"together, with {best['pass']} {'pass' if best['pass'] == 1 else 'passes'}."
+        )
     curve = wide_panel(
         partial(_draw, inputs, passes, passes.index(best)),
         "training",
