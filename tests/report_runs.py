@@ -271,6 +271,10 @@ def _saliency_rows(recording: Recording, rng: np.random.Generator) -> pd.DataFra
                     "signed_low": signed - 0.4 * size,
                     "signed_high": signed + 0.4 * size,
                     "integrated": size * rng.uniform(0.5, 1.5),
+                    "p": (p := rng.uniform()),
+                    "least_p": 0.001,
+                    "answer": "yes" if p < 0.5 else "no",
+                    "reason": "",
                 }
             )
     return pd.DataFrame(rows)

@@ -15,7 +15,7 @@ from fake_encoder import fake_fit
 from figure_runs import make_behaving, paper_fit
 from freegaze.errors import CheckpointError
 from freegaze.explanation.config import ExplainConfig
-from freegaze.explanation.contributions.contributions import _Predictors, contribution_tables
+from freegaze.explanation.contributions.contributions import contribution_tables
 from freegaze.explanation.contributions.groups import class_of, grouped_columns
 from freegaze.explanation.explain import explain
 from freegaze.explanation.fields.fields import METHODS
@@ -120,9 +120,9 @@ def test_recent_means_do_not_cross_segments() -> None:
     recording = make_recording(segments=segments)
     session = ExplainedSession(fake_fit([recording], history=1), recording)
     session.drive = np.ones((len(session.targets[None]), 4))
-    source = _Predictors(session)
+    source = Predictors(session)
     signal = np.where(np.arange(400) < 200, 100.0, np.arange(400) % 7)
-    recent = source._recent(signal, 3)
+    recent = source.recent(signal, 3)
     first = int(np.flatnonzero(source.seen == 200)[0])
     assert recent[first] == signal[200]
     assert recent[first + 1] == pytest.approx((2 * signal[200] + signal[201]) / 3)

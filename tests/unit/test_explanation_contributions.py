@@ -15,10 +15,11 @@ from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.contributions.answers import count_answers, explain_answers
 from freegaze.explanation.contributions.contributions import (
     NUMBERS,
-    _Predictors,
+    _fit,
     contribution_tables,
 )
 from freegaze.explanation.contributions.groups import class_of, grouped_columns, join_collinear
+from freegaze.explanation.contributions.predictors import Predictors
 from freegaze.explanation.contributions.regression import (
     ContributionData,
     NeuronContributions,
@@ -174,9 +175,9 @@ def test_trailing_means_are_plain_means_within_segments(bins: int) -> None:
     segments = [Segment(*e, role) for e, role in zip(edges, roles, strict=True)]
     session = session_of(make_recording(n_bins=300, segments=segments))
     session.drive = np.ones((len(session.targets[None]), 4))
-    source = _Predictors(session)
+    source = Predictors(session)
     signal = np.random.default_rng(0).normal(size=300)
-    recent = source._recent(signal, bins)
+    recent = source.recent(signal, bins)
     for seen, value in zip(source.seen, recent, strict=True):
         start = max(a for a, _ in edges if a <= seen)
         before = [signal[max(seen - k, start)] for k in range(bins)]
@@ -217,7 +218,7 @@ def test_models_are_fitted_on_training_and_validation_bins_and_scored_on_others(
         "freegaze.explanation.contributions.contributions.neuron_contributions", watched
     )
     session.drive = drive
-    _Predictors(session).fit(2, n_shifts=4)
+    _fit(Predictors(session), 2, n_shifts=4)
     (data,) = given
     targets = session.targets
     fitted = np.concatenate([targets["train"], targets["validation"]])
@@ -236,7 +237,7 @@ def test_bins_know_their_trial_where_segments_are_trials() -> None:
         segments = [Segment(*e, role, trial) for e, role in zip(edges, roles, strict=True)]
         session = session_of(make_recording(n_bins=300, segments=segments))
         session.drive = np.ones((len(session.targets[None]), 4))
-        source = _Predictors(session)
+        source = Predictors(session)
         if not trial:
             assert source.trials is None
             continue

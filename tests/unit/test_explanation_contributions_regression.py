@@ -12,6 +12,7 @@ from scipy.stats import kstest
 
 from freegaze.errors import ConfigError, DataError, ShapeError
 from freegaze.explanation.contributions import regression as module
+from freegaze.explanation.contributions import score_tests
 from freegaze.explanation.contributions.regression import (
     ContributionData,
     neuron_contributions,
@@ -71,7 +72,8 @@ def test_shifted_statistics_are_those_of_a_plain_loop(family: str, group: str) -
     others = [k for k in parts if k not in (group, "scene" if group == "vision" else "")]
     without = module._Fit(data, parts, others)
     shifts = np.array([-120, -61, 60, 119])
-    found = module._shifted_statistics(data, parts[group], without, np.arange(900), shifts)
+    model = without.null_model(data)
+    found = score_tests.shifted_statistics(parts[group], model, np.arange(900), shifts)
     rows = np.arange(120, 900 - 120)
     everywhere = data.responses - without.mean
     slow_part = whitening_filter(autocovariance(everywhere[:, None], 20))[:, 0]  # 10 s of 0.5 s
@@ -176,25 +178,32 @@ def test_p_is_uniform_by_chance_and_small_where_something_is() -> None:
 
 def test_p_counts_the_place_among_half_of_the_shifts() -> None:
     # 5, 6, 7 and 8 are as high
-    bound, least, tail = module._p_values(np.array([5.0, *np.arange(1.0, 9.0)]))
+    bound, least, tail = score_tests.p_values(np.array([5.0, *np.arange(1.0, 9.0)]))
     assert bound == pytest.approx(5 / (1 + 4))
     assert least == pytest.approx(1 / 5)
-    assert module._p_values(np.array([9.0, *np.arange(1.0, 9.0)]))[0] == pytest.approx(1 / 5)
+    assert score_tests.p_values(np.array([9.0, *np.arange(1.0, 9.0)]))[0] == pytest.approx(1 / 5)
     assert 0 < tail < 1
-    assert np.isnan(module._p_values(np.array([5.0]))).all()
+    assert np.isnan(score_tests.p_values(np.array([5.0]))).all()
 
 
 def test_shifts_are_linear_alike_to_both_sides_and_start_at_zero() -> None:
-    rows, shifts = module._shifts(make(n=10_000), 10_000, 0.2)
+    rows, shifts = shifts_of(make(n=10_000), 10_000, 0.2)
     assert (rows == np.arange(10_000)).all()
     assert (shifts == [s for s in range(-2000, 2001) if s]).all()
-    coarse = module._shifts(make(n=10_000), 200, 0.2)[1]
+    coarse = shifts_of(make(n=10_000), 200, 0.2)[1]
     assert (coarse == [s for s in range(-2000, 2001, 20) if s]).all()
-    assert len(module._shifts(make(n=500), 200, 0.1)[1]) == 0  # a tenth is less than 30 s
+    assert len(shifts_of(make(n=500), 200, 0.1)[1]) == 0  # a tenth is less than 30 s
     short = neuron_contributions(make(n=500), n_shifts=200, max_share=0.1)
     assert all(np.isnan([g.p, g.least_p, g.p_tail]).all() for g in short.groups)
     assert all(np.isfinite(g.deviance) for g in short.groups)
     assert all(g.untested.startswith("the recording is too short: 250 s") for g in short.groups)
+
+
+def shifts_of(
+    data: ContributionData, n_shifts: int, max_share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    model = module._Fit(data, module._parts(data), ["vision"]).null_model(data)
+    return score_tests.shifts_of(model, n_shifts, max_share)
 
 
 def in_trials(
@@ -245,10 +254,9 @@ def test_places_among_shifts_by_trials_are_uniform() -> None:
     for seed in range(100):
         data = chance(seed, memory=0.1)
         parts = module._parts(data)
-        without = module._Fit(data, parts, ["vision", "scene"])
-        found = module._shifted_statistics(
-            data, parts["speed"], without, *module._shifts(data, 1000, 0.2)
-        )
+        model = module._Fit(data, parts, ["vision", "scene"]).null_model(data)
+        shifts = score_tests.shifts_of(model, 1000, 0.2)
+        found = score_tests.shifted_statistics(parts["speed"], model, *shifts)
         assert len(found) == 1 + 2 * 20  # 20 trials are a fifth
         place = 1 + (found[1:] >= found[0]).sum()
         places.append((place - np.random.default_rng(seed).uniform()) / len(found))
@@ -271,11 +279,11 @@ def test_what_follows_behavior_from_trial_to_trial_is_found() -> None:
 def test_shifts_over_trials_are_whole_trials() -> None:
     behavior = np.zeros((100, 10))
     data = in_trials(behavior, behavior + 1)
-    rows, shifts = module._shifts(data, 1000, 0.2)
+    rows, shifts = shifts_of(data, 1000, 0.2)
     assert (rows == np.arange(1000)).all()
     assert (shifts == [10 * s for s in range(-20, 21) if s]).all()
     few = in_trials(behavior[:94], behavior[:94] + 1)  # 18 shifts to a side
-    assert len(module._shifts(few, 1000, 0.2)[1]) == 0
+    assert len(shifts_of(few, 1000, 0.2)[1]) == 0
     assert np.isnan(only_p(few))
     reason = neuron_contributions(few).groups[1].untested
     assert reason == "too few trials: 94 of one length, at least 95 are needed to shift by trials"

@@ -168,6 +168,14 @@ def test_saliency_is_a_map_with_gaze_set_apart():
     assert to_hex(image[0, 3]) == "#e3e5e8"  # a missing value is gray, not zero
 
 
+def test_saliency_no_better_than_chance_is_faded():
+    values, is_faded = np.full((1, 3), 4.0), np.array([[False, True, False]])
+    figure = draw_saliency(["speed"], values, ["speed"], values, BANDS, 4.0, 1000, is_faded)
+    upper, lower = (np.asarray(ax.images[0].get_array()) for ax in figure.axes)
+    assert upper[0, :, 3].tolist() == [1.0, 0.25, 0.0, 1.0]
+    assert lower[0, :, 3].tolist() == [1.0, 1.0, 0.0, 1.0]
+
+
 def test_nothing_via_gaze_has_no_map():
     figure = draw_saliency(["speed"], np.ones((1, 3)), [], np.ones((0, 3)), BANDS, 1.0, 350)
     assert len(figure.axes) == 1

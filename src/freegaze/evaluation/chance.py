@@ -13,6 +13,7 @@ from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.alignment_tests import (
     FEWEST_TRIALS,
     AlignmentTest,
+    longest_shift,
     shift_test,
     trial_test,
 )
@@ -25,9 +26,6 @@ METRIC = "correlation"
 
 LOST_SHARE = 0.25
 """Share of the predicted time that the longest shift may take from each end."""
-
-KEPT_SHARE = 0.5
-"""Share of the scored bins that the longest shift must leave."""
 
 SHORTEST_REACH_S = 30.0
 """Longest shift, in seconds, below which nothing is tested: the signals hardly change in it."""
@@ -173,7 +171,7 @@ def _by_permutation(
 def _by_shift(
     recording: Recording, prediction: Prediction, is_scored: np.ndarray, baseline: np.ndarray
 ) -> Chance:
-    reach = _longest_shift(is_scored)
+    reach = longest_shift(is_scored, LOST_SHARE)
     if reach * recording.bin_width_s < SHORTEST_REACH_S:
         return unknown_chance(
             len(prediction.unit_ids),
@@ -191,16 +189,6 @@ def _by_shift(
     )
     test = shift_test(rates, observed, is_scored, reach, recording.bin_width_s)
     return _as_chance(null, test, "time shift")
-
-
-def _longest_shift(is_scored: Bool[np.ndarray, " window"]) -> int:
-    """Return the longest shift in bins that leaves enough scored bins and time."""
-    n_bins, scored = len(is_scored), np.flatnonzero(is_scored)
-    room = np.sort(np.minimum(scored, n_bins - 1 - scored))  # from each bin to the nearer end
-    if not len(room):
-        return 0
-    leaves_enough = int(room[min(len(room) - 1, int((1 - KEPT_SHARE) * len(room)))])
-    return min(leaves_enough, int(LOST_SHARE * n_bins))
 
 
 def _context(recording: Recording, baseline: np.ndarray, segment_ids: np.ndarray) -> ScoreContext:

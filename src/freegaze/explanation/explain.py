@@ -42,7 +42,7 @@ FIELDS = "fields"
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     **{f"{FIELDS}.{name}": method.settings for name, method in METHODS.items()},
-    "saliency": ("seed", "n_saliency_windows"),
+    "saliency": ("seed", "n_saliency_windows", "n_shifts", "false_discovery_rate"),
     "contributions": ("n_shifts", "false_discovery_rate"),
     "tuning": (),
 }

@@ -44,6 +44,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "saliency": (
         *("unit_id", "signal", "base", "absolute", "signed", "via_gaze"),
         *("absolute_low", "absolute_high", "signed_low", "signed_high", "integrated"),
+        *("p", "least_p", "answer", "reason"),
     ),
     "contributions": (
         *("unit_id", "group", "deviance", "correlation", "only_deviance", "only_correlation"),
@@ -118,7 +119,9 @@ class SessionExplanation:
             per bin for one training sd, the retinal image held still), ``via_gaze`` (mean size of
             the derivative through the shifter), ``absolute_low``, ``absolute_high``,
             ``signed_low`` and ``signed_high`` (95 % intervals over blocks of time), ``integrated``
-            (mean size of integrated gradients from the training mean).
+            (mean size of integrated gradients from the training mean), ``p`` and ``least_p`` (of
+            the test whether responses of test bins follow the encoder's use of the signal, the
+            retinal image held), ``answer`` (``yes``, ``no`` or ``not tested``) and ``reason``.
         contributions: One row per neuron and group (``vision``; ``behavior``, which is all groups
             of behavior together; ``eye``, ``head``, ``speed``, ``pupil``): ``unit_id``, ``group``,
             ``deviance`` and ``correlation`` (unique contribution of the group on test bins),

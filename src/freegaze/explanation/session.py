@@ -195,13 +195,38 @@ class ExplainedSession:
 
     def visual_drive(self) -> Float[np.ndarray, "window neuron"]:
         """Predict every window with recorded gaze and all other behavior at its median."""
+        return self._predict_every(lambda signals: self.median_features.expand(len(signals), -1))
+
+    def rates_without(self, signal: int | None) -> Float[np.ndarray, "window neuron"]:
+        """Predict every window with recorded behavior, one signal at its training median.
+
+        Gaze stays as recorded, so that the retinal frame does too.
+
+        Args:
+            signal: Number of the signal; ``None`` for the prediction with all of them.
+        """
+        middle = np.median(self.training_signals, axis=0)
+
+        def features(signals: Tensor) -> Tensor:
+            changed = signals.clone()
+            if signal is not None:
+                changed[:, signal] = float(middle[signal])
+            return self.behavior.features(changed)
+
+        return self._predict_every(features)
+
+    def _predict_every(
+        self, features: Callable[[Tensor], Tensor]
+    ) -> Float[np.ndarray, "window neuron"]:
+        """Predict every window with recorded gaze and features made of the recorded signals."""
         parts = []
         model = self.encoder.encoder
         for first, n in sequence_chunks(self.targets[None], WINDOWS_AT_ONCE):
             bins = torch.arange(first - self.lag - self.history + 1, first - self.lag + n)
             bins = bins.to(self.encoder.device)
-            video, still = self.video(bins)[None], self.median_features.expand(1, len(bins), -1)
-            gaze = gaze_given(self.encoder, self.behavior.features(self.signals(bins)))
+            video, signals = self.video(bins)[None], self.signals(bins)
+            gaze = gaze_given(self.encoder, self.behavior.features(signals))
             with torch.no_grad(), undisturbed(self.encoder), gaze:
-                parts.append(model.predict_sequence(video, still, self.session_id)[0].float().cpu())
+                found = model.predict_sequence(video, features(signals)[None], self.session_id)
+            parts.append(found[0].float().cpu())
         return torch.cat(parts).numpy()

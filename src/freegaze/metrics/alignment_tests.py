@@ -28,6 +28,9 @@ FEWEST_TRIALS = 12
 TRIAL_ORDER = 5
 """Most trials that the filter over trials looks back."""
 
+KEPT_SHARE = 0.5
+"""Share of the scored bins that the longest shift must leave."""
+
 NEURONS_AT_ONCE = 32
 """Neurons tested together; bounds memory."""
 
@@ -43,6 +46,28 @@ class AlignmentTest:
 
     p: Float[np.ndarray, " neuron"]
     least_p: float
+
+
+def longest_shift(is_scored: Bool[np.ndarray, " time"], most_share: float) -> int:
+    """Return the longest shift in bins that leaves enough scored bins and time.
+
+    Args:
+        is_scored: Bins that count.
+        most_share: Share of all bins that the longest shift may take from each end.
+
+    Returns:
+        A shift that leaves `KEPT_SHARE` of the scored bins; 0 where nothing is scored.
+
+    Example:
+        >>> longest_shift(np.ones(100, dtype=bool), 0.2)
+        20
+    """
+    n_bins, scored = len(is_scored), np.flatnonzero(is_scored)
+    room = np.sort(np.minimum(scored, n_bins - 1 - scored))  # from each bin to the nearer end
+    if not len(room):
+        return 0
+    leaves_enough = int(room[min(len(room) - 1, int((1 - KEPT_SHARE) * len(room)))])
+    return min(leaves_enough, int(most_share * n_bins))
 
 
 def shift_test(

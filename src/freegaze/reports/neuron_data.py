@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from freegaze.evaluation.scored_session import ScoredSession
+from freegaze.explanation.contributions.groups import UNTESTED
 from freegaze.explanation.fields.fields import METHODS
 from freegaze.explanation.result import SessionExplanation
 from freegaze.metrics.correlation import boxcar_bins, smooth_boxcar
@@ -235,6 +236,9 @@ def _saliency(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
             ],
             "viaGaze": _rounded(neuron.per_s * row["via_gaze"]),
             "integrated": _rounded(neuron.per_s * row["integrated"]),
+            "p": number(p, 2) if np.isfinite(p := float(row.get("p", np.nan))) else "",
+            "leastP": number(float(row.get("least_p", np.nan)), 2),
+            "answer": str(row.get("answer", UNTESTED)),
         }
         for row in neuron.rows("saliency")
     ]

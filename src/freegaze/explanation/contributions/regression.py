@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
-from scipy.stats import gamma
 
 from freegaze.errors import ConfigError, DataError, ShapeError
-from freegaze.explanation.contributions.correlator import Correlator
-from freegaze.metrics.alignment_tests import MEMORY_S
-from freegaze.metrics.nulls import equal_trials
-from freegaze.metrics.whitening import autocovariance, filter_columns, whitening_filter
+from freegaze.explanation.contributions.score_tests import (
+    MAX_SHARE,
+    N_SHIFTS,
+    NullModel,
+    ScoreTest,
+    score_test,
+)
 from freegaze.nn.glm import (
-    RIDGE,
     Family,
     Link,
     explained,
@@ -32,17 +33,8 @@ from freegaze.nn.glm import (
 
 VISION, SCENE, BEHAVIOR = "vision", "scene", "behavior"
 
-MAX_SHARE = 0.2
-"""Share of the recording, or of the trials, that the longest shift takes from each end."""
-
-SHORTEST_REACH_S = 30.0
-"""Longest shift in seconds below which nothing is tested: signals hardly change within it."""
-
-FEWEST_SHIFTS = 19
-"""Shifts to each side, at least: fewer leave no p of 0.05."""
-
-N_SHIFTS = 10_000
-"""Number of shifts at most, half of them to each side."""
+NEGLIGIBLE = 1e-5
+"""Effect of a signal, as a share of the largest prediction, that is rounding of float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,29 +167,25 @@ def neuron_contributions(
 
     Source: K. D. Harris (2020), arXiv:2012.06862; score test: C. R. Rao (1948).
     """
-    if n_shifts < 2:
-        raise ConfigError(f"a null needs at least two shifts, got {n_shifts}")
     parts = _parts(data)
     full = _Fit(data, parts, list(parts))
-    rows, shifts = _shifts(data, n_shifts, max_share)
 
     def contribution(name: str, taken: Sequence[str], tested: Sequence[str]) -> Contribution:
         without = _Fit(data, parts, [part for part in parts if part not in taken])
         only = _Fit(data, parts, tested)
         columns = np.concatenate([parts[part] for part in tested], axis=1)
-        untested = _why_untested(data, columns[rows], rows, len(shifts))
-        statistics = np.array([np.nan])
-        if not untested:
-            statistics = _shifted_statistics(data, columns, without, rows, shifts)
+        found = score_test(columns, without.null_model(data), n_shifts, max_share)
         return Contribution(
             name,
             full.deviance - without.deviance,
             full.correlation - without.correlation,
             only.deviance,
             only.correlation,
-            float(statistics[0]),
-            *_p_values(statistics),
-            untested,
+            found.statistic,
+            found.p,
+            found.least_p,
+            found.p_tail,
+            found.untested,
         )
 
     groups = [contribution(VISION, (VISION, SCENE), [VISION])]
@@ -210,6 +198,34 @@ def neuron_contributions(
     return NeuronContributions(
         tuple(groups), behavior, full.deviance, full.correlation, _multiplicative(data, parts)
     )
+
+
+def signal_test(
+    data: ContributionData, effect: Float[np.ndarray, " time"], *, n_shifts: int = N_SHIFTS
+) -> ScoreTest:
+    """Test whether responses of test bins rise with what an encoder changes with one signal.
+
+    The effect was fitted to training bins, so that only test bins can show whether it is real. The
+    model without it has all groups, the drive (the prediction without the signal) and the scene.
+
+    Args:
+        data: The neuron's arrays; groups are the other signals.
+        effect: Change of the prediction with the signal, in log rates for counts.
+        n_shifts: Shifts at most, half of them to each side.
+
+    Returns:
+        The test, to one side.
+
+    Raises:
+        ConfigError: If there are fewer than two shifts.
+    """
+    if np.ptp(effect) <= NEGLIGIBLE * np.abs(data.drive).max():
+        nan = float("nan")
+        return ScoreTest(nan, nan, nan, nan, "the prediction does not change with the signal")
+    parts = _parts(data)
+    model = replace(_Fit(data, parts, list(parts)).null_model(data), scored=data.is_test)
+    column = _standardized(effect[:, None], data.is_training)
+    return score_test(column, model, n_shifts, is_one_sided=True)
 
 
 def signal_columns(signal: Float[np.ndarray, " time"]) -> Float[np.ndarray, "time 2"]:
@@ -257,103 +273,17 @@ class _Fit:
         self.deviance = explained(self.mean[test], y[test], float(y[rows].mean()), data.family)
         self.correlation = _correlate(self.mean[test], y[test])
 
+    def null_model(self, data: ContributionData) -> NullModel:
+        """Return what a score test needs of the model."""
+        return NullModel(
+            data.responses, self.mean, self.design, data.family, data.bin_width_s, data.trials
+        )
+
 
 def _correlate(a: np.ndarray, b: np.ndarray) -> float:
     if a.std() <= 1e-12 or b.std() <= 1e-12:
         return 0.0  # a constant prediction explains nothing
     return float(np.corrcoef(a, b)[0, 1])
-
-
-def _shifts(
-    data: ContributionData, n_shifts: int, max_share: float
-) -> tuple[Integer[np.ndarray, " bin"], Integer[np.ndarray, " shift"]]:
-    """Return the bins to shift over and the shifts among them, alike to both sides.
-
-    There are no shifts where the recording is too short, or has too few trials.
-    """
-    rows, length = np.arange(len(data.responses)), 1
-    if data.trials is not None:
-        equal = equal_trials(data.trials)
-        rows, length = equal.ravel(), equal.shape[1]
-    longest = int(max_share * (len(rows) // length))
-    if longest < FEWEST_SHIFTS or longest * length * data.bin_width_s < SHORTEST_REACH_S:
-        return rows, np.empty(0, dtype=int)
-    step = -(-longest // (n_shifts // 2))
-    one_side = length * step * np.arange(1, longest // step + 1)
-    return rows, np.concatenate([-one_side[::-1], one_side])
-
-
-def _why_untested(
-    data: ContributionData, columns: np.ndarray, rows: np.ndarray, n_shifts: int
-) -> str:
-    """Return why a group is not tested on some bins; empty where it is."""
-    if not n_shifts and data.trials is not None:
-        return (
-            f"too few trials: {len(equal_trials(data.trials))} of one length, at least "
-            f"{int(np.ceil(FEWEST_SHIFTS / MAX_SHARE))} are needed to shift by trials"
-        )
-    if not n_shifts:
-        return (
-            f"the recording is too short: {len(rows) * data.bin_width_s:.0f} s, at least "
-            f"{SHORTEST_REACH_S / MAX_SHARE:.0f} s are needed to shift behavior in time"
-        )
-    if np.ptp(data.responses[rows]) == 0:
-        return "the responses are constant"
-    return "the predictors are constant" if (np.ptp(columns, axis=0) <= 1e-12).all() else ""
-
-
-def _shifted_statistics(
-    data: ContributionData,
-    columns: Float[np.ndarray, "time column"],
-    without: _Fit,
-    rows: Integer[np.ndarray, " bin"],
-    shifts: Integer[np.ndarray, " shift"],
-) -> Float[np.ndarray, " statistic"]:
-    """Return the score statistic of columns as they are, then shifted by each of the shifts."""
-    n = len(rows)
-    mean, residual = without.mean[rows], data.responses[rows] - without.mean[rows]
-    memory = min(max(1, round(MEMORY_S / data.bin_width_s)), max(1, n // 20))
-    slow = whitening_filter(autocovariance(residual[:, None], memory))
-    residual = filter_columns(slow, residual[:, None])[:, 0]
-    design, columns = (filter_columns(slow, x[rows]) for x in (without.design, columns))
-    design[:, 0] = 1.0  # the constant, which filtering has centered
-    reach = int(np.abs(shifts).max()) if len(shifts) else 0
-    window = np.zeros(n)
-    window[reach : n - reach] = 1.0
-    weight = window * (mean if data.family == "poisson" else 1.0)
-    residual = window * residual
-    if data.family == "gaussian":
-        residual = residual / max(float(residual[window > 0].std()), 1e-12)
-    correlate = Correlator(n, np.concatenate([[0], shifts]))
-    score = np.stack([correlate(c, residual) for c in columns.T], -1)
-    cross = correlate.many(columns, design * weight[:, None])
-    own = np.empty((len(score), columns.shape[1], columns.shape[1]))
-    for i in range(columns.shape[1]):
-        for j in range(i, columns.shape[1]):
-            own[:, i, j] = own[:, j, i] = correlate(columns[:, i] * columns[:, j], weight)
-    gram = (design * weight[:, None]).T @ design
-    gram[np.diag_indices(len(gram))] += RIDGE
-    # What the other columns could take over counts as theirs: their score is zero only nearly,
-    # as the window is not the bins that they were fitted on.
-    rest = np.linalg.solve(gram, design.T @ residual)
-    score = score - cross @ rest
-    information = own - cross @ np.linalg.solve(gram, cross.transpose(0, 2, 1))
-    information[:, *np.diag_indices(columns.shape[1])] += RIDGE
-    return np.einsum("si,si->s", score, np.linalg.solve(information, score[..., None])[..., 0])
-
-
-def _p_values(statistics: np.ndarray) -> tuple[float, float, float]:
-    """Return the bound, the least bound possible, and the tail of a gamma distribution."""
-    own, null = statistics[0], statistics[1:]
-    if not len(null):
-        return float("nan"), float("nan"), float("nan")
-    place = 1 + int((null >= own * (1 - 1e-9)).sum())
-    least = 1 / (1 + len(null) / 2)
-    bound = min(1.0, place * least)
-    mean, variance = float(null.mean()), float(null.var())
-    if mean <= 0 or variance <= 0:  # a constant drive moves nothing: there is no tail to fit
-        return bound, least, bound
-    return bound, least, float(gamma.sf(own, mean**2 / variance, scale=variance / mean))
 
 
 def _multiplicative(data: ContributionData, parts: Mapping[str, np.ndarray]) -> float:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from freegaze.dataset.features import source_column
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.saliency.derivatives import behavior_saliency, integrated_saliency
+from freegaze.explanation.saliency.significance import signal_tests
 from freegaze.explanation.session import ExplainedSession
 from freegaze.files.pieces import Arrays
 from freegaze.metrics.blocks import TimeBlocks
@@ -29,10 +30,11 @@ def saliency_table(session: ExplainedSession, config: ExplainConfig) -> pd.DataF
 
     Intervals of means over windows resample blocks of time, or trials: they hold for other minutes
     of the same session and for this fit. ``freegaze explain --refits`` shows how far fits differ.
+    p is of the test in ``freegaze.explanation.saliency.significance``.
 
     Args:
         session: The session.
-        config: Number of test windows to average over.
+        config: Number of test windows to average over, of shifts, and rate of false discoveries.
 
     Returns:
         ``SessionExplanation.saliency``.
@@ -50,7 +52,7 @@ def saliency_table(session: ExplainedSession, config: ExplainConfig) -> pd.DataF
     for key in ("absolute", "signed", "via_gaze", *ENDS):
         table[key] = (arrays[key] * scale).ravel()
     table["integrated"] = arrays["integrated"].ravel()  # counts already, whatever the unit
-    return table
+    return pd.concat([table, signal_tests(session, config)], axis=1)
 
 
 def _derivatives(session: ExplainedSession, config: ExplainConfig) -> Arrays:

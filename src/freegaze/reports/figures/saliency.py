@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,6 +14,9 @@ from freegaze.reports.pictures import sequential_map
 from freegaze.reports.style import INK, PAPER, house_style, new_figure
 
 ROW_PX = 21
+
+FADED = 0.25
+"""Strength of the color where a test finds no more than chance."""
 
 
 @house_style
@@ -25,6 +28,7 @@ def draw_saliency(
     bands: Sequence[tuple[str, int]],
     limit: float,
     width_px: float,
+    is_faded: Bool[np.ndarray, "signal neuron"] | None = None,
 ) -> Figure:
     """Draw a heat map, neurons side by side and classes apart, with the part via gaze below.
 
@@ -36,6 +40,7 @@ def draw_saliency(
         bands: Classes of neurons from left to right, with the number of neurons in each.
         limit: End of the color scale, which starts at 0.
         width_px: Width in CSS pixels; the height follows from the number of rows.
+        is_faded: Where the upper map is faded; nowhere by default.
     """
     maps = [("retinal image held still", signals, partial)]
     if gaze_signals:
@@ -48,8 +53,9 @@ def draw_saliency(
     )
     figure.set_layout_engine("constrained", h_pad=0.1)
     places = band_places([n for _, n in bands])
-    for ax, (title, names, values) in zip(axes, maps, strict=True):
-        _plot_map(ax, names, values, places, limit)
+    faded = [is_faded, None]
+    for ax, (title, names, values), faint in zip(axes, maps, faded, strict=False):
+        _plot_map(ax, names, values, places, limit, faint)
         ax.set_title(title, fontweight="bold", pad=7)
     axes[0].set_xlim(places[0] - 0.8, places[-1] + 0.8)
     label_bands(axes[-1], bands, places, width_px)
@@ -58,7 +64,12 @@ def draw_saliency(
 
 
 def _plot_map(
-    ax: Axes, names: Sequence[str], values: np.ndarray, places: np.ndarray, limit: float
+    ax: Axes,
+    names: Sequence[str],
+    values: np.ndarray,
+    places: np.ndarray,
+    limit: float,
+    is_faded: np.ndarray | None,
 ) -> None:
     """Set an image into the axes: a pixel each, so that many neurons make no larger file."""
     spread = np.full((len(names), round(places[-1] - places[0]) + 1), np.nan)
@@ -66,6 +77,10 @@ def _plot_map(
     spread[:, columns] = np.where(np.isfinite(values), values, -1.0)
     colors = sequential_map()
     pixels = colors(np.ma.masked_less(np.nan_to_num(spread), 0) / (limit or 1.0))
+    if is_faded is not None:
+        faint = np.zeros(spread.shape, dtype=bool)
+        faint[:, columns] = is_faded
+        pixels[faint, 3] = FADED
     pixels[np.isnan(spread)] = 0.0  # between classes
     ax.imshow(
         pixels,

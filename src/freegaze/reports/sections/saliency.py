@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from freegaze.explanation.contributions.groups import NO, UNTESTED, YES
 from freegaze.reports.explained import ExplainedNeuron, bands_of
 from freegaze.reports.figures.contributions import link_neurons
 from freegaze.reports.figures.saliency import draw_saliency
@@ -35,6 +36,7 @@ def build_saliency(neurons: Sequence[ExplainedNeuron]) -> Section | None:
         return None
     partial = _matrix(ordered, signals, "absolute")
     via_gaze = _matrix(ordered, signals, "via_gaze")
+    answers = _answers(ordered, signals)
     limit = max(symmetric_limit(partial), symmetric_limit(via_gaze))
     reach = np.nan_to_num(via_gaze).max(1)
     moving = np.flatnonzero(reach > LEAST_SHARE * limit)
@@ -44,7 +46,7 @@ def build_saliency(neurons: Sequence[ExplainedNeuron]) -> Section | None:
 
     def draw(width_px: float) -> Figure:
         via = [signals[i] for i in moving], via_gaze[moving]
-        figure = draw_saliency(signals, partial, *via, sizes, limit, width_px)
+        figure = draw_saliency(signals, partial, *via, sizes, limit, width_px, answers == NO)
         return link_neurons(figure, sizes, hrefs)
 
     strongest = np.argsort(-np.nan_to_num(np.nanmean(_known(partial), 1)))[:3]
@@ -63,6 +65,7 @@ def build_saliency(neurons: Sequence[ExplainedNeuron]) -> Section | None:
                 f"Heat map of {count(len(ordered), 'neuron')} and {count(len(signals), 'signal')}; "
                 f"on average strongest for {listing([signals[i] for i in strongest])}.",
             ),
+            "tests": _in_words(answers),
             "gradient": css_gradient(SEQUENTIAL),
             "limit": number(limit, 2),
             "unit": f"{unit} per training sd",
@@ -78,6 +81,26 @@ def _matrix(
         known = {row["signal"]: row[column] for row in neuron.rows("saliency")}
         columns.append([neuron.per_s * float(known.get(name, np.nan)) for name in signals])
     return np.array(columns, dtype=np.float64).T
+
+
+def _answers(neurons: Sequence[ExplainedNeuron], signals: Sequence[str]) -> np.ndarray:
+    """Return the answer of the test of each signal and neuron; not tested where there is none."""
+    columns = []
+    for neuron in neurons:
+        known = {row["signal"]: row.get("answer", UNTESTED) for row in neuron.rows("saliency")}
+        columns.append([known.get(name, UNTESTED) for name in signals])
+    return np.array(columns, dtype=object).T
+
+
+def _in_words(answers: np.ndarray) -> str:
+    yes, no, untested = (int((answers == answer).sum()) for answer in (YES, NO, UNTESTED))
+    if not yes + no:
+        return "No sensitivity was tested against chance."
+    words = (
+        f"Test bins follow the signal as the encoder uses it, more than by chance, for {yes} of "
+        f"{yes + no} tested pairs of neuron and signal; the others are faded."
+    )
+    return words + (f" {count(untested, 'pair')} could not be tested." if untested else "")
 
 
 def _known(values: np.ndarray) -> np.ndarray:

@@ -381,14 +381,15 @@ function saliencyPanel(neuron, session, width) {
   const hasGaze = neuron.saliency.some((row) => row.viaGaze > 0);
   const rows = neuron.saliency.map((row) => ({
     name: row.signal,
-    note: direction(row),
+    note: direction(row) + (row.answer === "yes" ? " *" : ""),
     marks: (root, across, y) => {
       const words =
         `${row.signal}: ${inWords(row.absolute)}, signed ${inWords(row.signed)}` +
         (row.interval[0] === null
           ? ", "
           : ` (95\u00a0% ${inWords(row.interval[0])} to ${inWords(row.interval[1])}), `) +
-        `via gaze ${inWords(row.viaGaze)}, integrated ${inWords(row.integrated)}`;
+        `via gaze ${inWords(row.viaGaze)}, integrated ${inWords(row.integrated)}` +
+        (row.p === "" ? "; not tested" : `; p = ${row.p}, least possible ${row.leastP}`);
       const group = make("g", {}, make("title", {}, words));
       group.append(bar(across, row.absolute ?? 0, y + 3, hasGaze ? 9 : 15, { class: "partial" }));
       if (hasGaze) group.append(bar(across, row.viaGaze ?? 0, y + 13, 6, { class: "via-gaze" }));
@@ -407,7 +408,7 @@ function saliencyPanel(neuron, session, width) {
     xLabel: `change (${session.responseUnit} per training sd)`,
     label: `Saliency of behavior for neuron ${neuron.unit}`,
     names: Math.min(names, width / 3),
-    notes: 22,
+    notes: 34,
   });
   const entries = [["partial", "image held still"]];
   if (hasGaze) entries.push(["via-gaze", "via gaze"]);
@@ -415,7 +416,8 @@ function saliencyPanel(neuron, session, width) {
   return block(
     "Saliency of behavior",
     "Mean size of the change. \u2191 a higher signal raises the rate, \u2193 lowers it, \u2195 " +
-      "neither is certain: the 95\u00a0% interval of the signed mean holds 0, or both occur.",
+      "neither is certain: the 95\u00a0% interval of the signed mean holds 0, or both occur. " +
+      "* test bins follow the signal as the encoder uses it, more than by chance.",
     legend(...entries),
     chart,
   );
