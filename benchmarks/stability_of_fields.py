@@ -5,7 +5,8 @@
 Each session is TRACK:SEED:MINUTES. Simulates, fits, explains and refits what is not there yet in
 ``--out``, compares the fields of the whole fit with the true ones, and prints the area under the
 curve of stability for "correlation with the truth at least .6", and how many of the fields called
-reliable lie within 3 px. A neuron without a visual drive has no true field: its fitted field counts
+reliable lie within 3 px of a frame of 60 x 80 px (``--height 30`` simulates frames of 30 x 40 px,
+whose distances count twice). A neuron without a visual drive has no true field: its fitted field counts
 as farther than 3 px, and its correlation as 0.
 """
 
@@ -25,6 +26,7 @@ from freegaze.explanation.explain import explain
 from freegaze.explanation.session import ExplainedSession
 from freegaze.explanation.stability import METHOD
 from freegaze.explanation.truth import compare_fields
+from freegaze.simulation.tracks import SimulationConfig
 from freegaze.sources.simulation import load_truth
 from freegaze.studies.refits import stability_of
 
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sessions", nargs="+", required=True, metavar="TRACK:SEED:MINUTES")
     parser.add_argument("--neurons", type=int, default=30)
+    parser.add_argument("--height", type=int, default=60, help="of frames, in px")
     parser.add_argument("--model", default="cnn_gru")
     parser.add_argument("--refits", type=int, default=2)
     options = parser.parse_args()
@@ -62,7 +65,9 @@ def compare(options: argparse.Namespace, track: str, seed: int, minutes: float) 
     mark = f"{track}_{seed}_{minutes:g}"
     data, run = options.out / f"data_{mark}", options.out / f"{options.model}_{mark}"
     if not data.exists():
-        freegaze.simulate(data, minutes=minutes, n_neurons=options.neurons, seed=seed, track=track)
+        size = (options.height, options.height * 4 // 3)
+        settings = SimulationConfig(minutes, options.neurons, seed, track, frame_size=size)
+        freegaze.simulate(data, config=settings)
     recordings = freegaze.open_recordings("auto", data)
     if not (run / "encoder.safetensors").exists():
         freegaze.fit(recordings, run, model=options.model)
@@ -77,10 +82,11 @@ def compare(options: argparse.Namespace, track: str, seed: int, minutes: float) 
     common = fits.get(recording.session_id)
     shift, rotation = (common.shift_px, common.rotation_deg) if common else ((0.0, 0.0), 0.0)
     true = compare_fields(explanation, truth, shift, rotation).set_index("unit_id")
-    table = stability.table[["unit_id", "field", "distance_px"]].copy()
+    table = stability.table[["unit_id", "field", "halves", "distance_px"]].copy()
     table["is_visual"] = table["unit_id"].isin(true.index)
     table["r"] = table["unit_id"].map(true["correlation"]).fillna(0.0)
     table["off_px"] = table["unit_id"].map(true["distance_px"]).fillna(np.inf)
+    table[["distance_px", "off_px"]] *= 60 / options.height
     return table
 
 

@@ -68,7 +68,7 @@ FEATURES = {
     ),
     "answers yes, no, not tested": (
         *("explanation/contributions/answers.py", "reports/sections/contributions.py:_counted"),
-        "explanation/contributions/regression.py:_why_untested",
+        "explanation/contributions/score_tests.py:_why_untested",
     ),
     "joint groups": (
         *("explanation/contributions/groups.py:join_collinear",),
@@ -79,6 +79,12 @@ FEATURES = {
             "explanation/saliency/saliency.py:mean_ends",
             "explanation/session.py:ExplainedSession.blocks",
         ),
+    ),
+    "tests of saliency": (
+        *("explanation/saliency/significance.py", "reports/sections/saliency.py:_answers"),
+        *("reports/sections/saliency.py:_in_words", "metrics/alignment_tests.py:longest_shift"),
+        "explanation/contributions/regression.py:signal_test",
+        "explanation/session.py:ExplainedSession.rates_without",
     ),
     "intervals with reasons": (
         *("metrics/intervals.py:_refuse", "metrics/intervals.py:_largest_share"),

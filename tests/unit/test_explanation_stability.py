@@ -22,6 +22,7 @@ from freegaze.explanation.stability import (
     NOT_TESTED,
     RELIABLE,
     UNRELIABLE,
+    WHOLE,
     Refit,
     compare_refits,
     in_words,
@@ -60,10 +61,12 @@ def found() -> SessionExplanation:
     return replace(made, pairs={"gabor": made.pairs["gradient"]}, receptive_fields=table)
 
 
-def compare(*explanations: SessionExplanation, displacements=None, unit_ids=None):
+def compare(*explanations: SessionExplanation, displacements=None, unit_ids=None, whole=None):
+    """Compare refits on halves 0, 1, 0, ..., with the run, by default the same as the first."""
     refits = [Refit(e, i % 2) for i, e in enumerate(explanations)]
     units = unit_ids or explanations[0].unit_ids
-    return compare_refits(refits, units, displacements or {}, SHIFTER)
+    run = whole or explanations[0]
+    return compare_refits(run, refits, units, displacements or {}, SHIFTER)
 
 
 def test_the_same_explanation_twice_is_stable(found: SessionExplanation):
@@ -79,10 +82,13 @@ def test_a_common_displacement_is_taken_out(found: SessionExplanation):
     movement = Movement((3.0, -2.0), 10.0)
     moved = moved_fields(found.pairs["gabor"], movement.shift_px, movement.rotation_deg)
     there = replace(found, pairs={"gabor": moved})
-    as_it_is = compare(there, found).table["field"]
-    table = compare(there, found, displacements={(0, 1): movement}).table
-    assert (table["field"] > 0.99).all()
-    assert (as_it_is < 0.85).all()
+    as_it_is = compare(there, found).table
+    known = {(0, 1): movement, (WHOLE, 1): movement}
+    table = compare(there, found, displacements=known).table
+    assert (table[["field", "halves"]] > 0.99).all(axis=None)
+    assert (as_it_is["halves"] < 0.85).all()
+    # The first refit is as the run: the mean over refits is that of 1 and of the other's overlap.
+    np.testing.assert_allclose(as_it_is["field"], (1 + as_it_is["halves"]) / 2, atol=1e-6)
 
 
 def test_distance_is_that_of_the_moved_middles(found: SessionExplanation):
@@ -91,9 +97,10 @@ def test_distance_is_that_of_the_moved_middles(found: SessionExplanation):
         energy_y_px=found.receptive_fields["energy_y_px"] + 4.0,
     )
     other = replace(found, receptive_fields=away)
-    np.testing.assert_allclose(compare(found, other).table["distance_px"], 5)
-    back = {(0, 1): Movement((-3.0, -4.0), 0.0)}
-    moved = compare(found, other, displacements=back).table["distance_px"]
+    there = compare(found, other, other, whole=found).table["distance_px"]
+    np.testing.assert_allclose(there, 5)  # the median of 0, 5 and 5
+    back = dict.fromkeys([(WHOLE, 0), (WHOLE, 1)], Movement((-3.0, -4.0), 0.0))
+    moved = compare(other, other, displacements=back, whole=found).table["distance_px"]
     np.testing.assert_allclose(moved, 0, atol=1e-9)
 
 
@@ -103,8 +110,11 @@ def test_only_refits_on_different_halves_are_compared(found: SessionExplanation)
     other = replace(found, pairs={"gabor": noise})
     alike = compare(found, other, found, other)  # each half agrees with itself alone
     assert alike.about["n_pairs"] == 4
-    assert (alike.table["field"] < 0.5).all()
-    assert set(alike.table["reliability"]) == {UNRELIABLE}
+    assert (alike.table["halves"] < 0.5).all()
+    nobody = compare(found, found, whole=other).table  # refits agree, and not with the run
+    np.testing.assert_allclose(nobody["halves"], 1, atol=1e-6)
+    assert (nobody["field"] < 0.5).all()
+    assert set(nobody["reliability"]) == {UNRELIABLE}
 
 
 def test_class_and_saliency_by_hand(found: SessionExplanation):
@@ -181,7 +191,8 @@ def test_refits_are_fitted_to_halves_and_kept(tmp_path: Path):
     refits = [
         Refit(load_explanation(tmp_path / "run" / "refits" / str(i), "s"), i) for i in range(2)
     ]
-    alone = compare_refits(refits, recordings[0].unit_ids, {}, SHIFTER).table
+    whole = load_explanation(tmp_path / "run", "s")
+    alone = compare_refits(whole, refits, recordings[0].unit_ids, {}, SHIFTER).table
     np.testing.assert_allclose(stability.table["saliency"], alone["saliency"])
     before = (tmp_path / "run" / "refits" / "0" / "encoder.safetensors").stat().st_mtime_ns
     config = ExplainConfig(n_windows=3, n_shifts=2, n_saliency_windows=5)

@@ -41,6 +41,9 @@ LEAST_OVERLAP = 0.7
 """Fields whose spans overlap less between halves are called unreliable. An assumption: spans of
 noise overlap by less than 0.5, and how often the limit is right has not been measured."""
 
+WHOLE = -1
+"""Number that stands for the run among its refits."""
+
 RELIABLE, UNRELIABLE, NOT_TESTED = "reliable", "unreliable", "not tested"
 
 
@@ -64,12 +67,14 @@ class Stability:
     Args:
         session_id: The session.
         table: One row per neuron: ``unit_id``; ``field``, the overlap (0 to 1) of the spans of both
-            phases of its Gabor function, the common displacement of both retinas taken out;
-            ``distance_px`` between the middles of energy; ``class``, the share of pairs that agree
-            in the class; ``saliency``, the correlation over signals of the signed saliency. All are
-            medians (``class``: means) over pairs of refits on different halves, NaN where they are
-            not defined. ``reliability`` of the field is ``reliable``, ``unreliable`` or
-            ``not tested`` (some refit has no field of the neuron).
+            phases of its Gabor function in the run and in a refit, the common displacement of both
+            retinas taken out, mean over refits; ``distance_px`` between the middles of energy of
+            run and refit, median over refits; ``halves``, the same overlap between refits on
+            different halves, median over pairs of them; ``class``, the share of these pairs that
+            agree in the class; ``saliency``, the correlation over signals of the signed saliency,
+            median over these pairs. NaN where they are not defined. ``reliability`` of the field is
+            ``reliable``, ``unreliable`` or ``not tested`` (the run or some refit has no field of
+            the neuron).
         about: ``n_refits``, ``n_pairs``, ``least_overlap``, and of the shifter ``shifter_rms_px``
             and ``shifter_rms_deg``: root mean square difference of displacements, in the median
             over pairs; ``null`` without a shifter.
@@ -84,18 +89,21 @@ class Stability:
 
 
 def compare_refits(
+    whole: SessionExplanation,
     refits: Sequence[Refit],
     unit_ids: Sequence[str],
     displacements: Mapping[tuple[int, int], CommonDisplacement],
     shifter: Mapping[str, float | None],
 ) -> Stability:
-    """Compare the explanations of refits, each with those on the other half.
+    """Compare the explanations of refits with that of the run, and with those on the other half.
 
     Args:
+        whole: Explanation by the run, which is fitted to both halves.
         refits: At least one refit on each half.
         unit_ids: Neurons of the run; one that some refit did not fit is not tested.
-        displacements: Common displacement from the retina of the second refit to that of the first,
-            for pairs of positions in ``refits``; pairs without one are compared as they are.
+        displacements: Common displacement from the retina of the second to that of the first, for
+            pairs of positions in ``refits``, `WHOLE` for the run; pairs without one are compared as
+            they are.
         shifter: Differences of the shifters, for ``Stability.about``.
 
     Returns:
@@ -104,17 +112,23 @@ def compare_refits(
     pairs = [
         (i, j) for i, j in combinations(range(len(refits)), 2) if refits[i].half != refits[j].half
     ]
-    rows = [
-        _compare_pair(
-            refits[i].explanation, refits[j].explanation, unit_ids, displacements.get((i, j))
-        )
-        for i, j in pairs
-    ]
-    stacked = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
-    table = {"unit_id": list(unit_ids)}
-    # A neuron counts only where every pair compares it, so that all have the same evidence.
-    table |= {key: np.median(values, axis=0) for key, values in stacked.items()}
-    table["class"] = stacked["class"].mean(0)
+
+    def fields(i: int, j: int) -> tuple[np.ndarray, np.ndarray]:
+        first = whole if i == WHOLE else refits[i].explanation
+        return _compare_fields(first, refits[j].explanation, unit_ids, displacements.get((i, j)))
+
+    own = np.stack([fields(WHOLE, j) for j in range(len(refits))])
+    halves = np.stack([fields(i, j)[0] for i, j in pairs])
+    explained = [(refits[i].explanation, refits[j].explanation) for i, j in pairs]
+    # A neuron counts only where all are compared, so that every neuron has the same evidence.
+    table: dict[str, Any] = {
+        "unit_id": list(unit_ids),
+        "field": own[:, 0].mean(0),
+        "distance_px": np.median(own[:, 1], axis=0),
+        "halves": np.median(halves, axis=0),
+        "class": np.mean([_compare_classes(*two, unit_ids) for two in explained], axis=0),
+        "saliency": np.median([_compare_saliency(*two, unit_ids) for two in explained], axis=0),
+    }
     table["reliability"] = [_reliability(float(value)) for value in table["field"]]
     about = {
         "n_refits": len(refits),
@@ -168,8 +182,8 @@ def in_words(stability: Stability) -> str:
     n, n_reliable, n_not = len(words), words.count(RELIABLE), words.count(NOT_TESTED)
     told = (
         f"Receptive fields of {n_reliable} of {n} neurons of {stability.session_id} are reliable: "
-        f"their overlap between {stability.about['n_refits']} refits on halves of the recording is "
-        f"at least {stability.about['least_overlap']:g}"
+        f"their mean overlap with {stability.about['n_refits']} refits on halves of the recording "
+        f"is at least {stability.about['least_overlap']:g}"
     )
     if n_not:
         told += f"; {n_not} could not be tested"
@@ -184,27 +198,6 @@ def _reliability(overlap: float) -> str:
     return RELIABLE if overlap >= LEAST_OVERLAP else UNRELIABLE
 
 
-def _compare_pair(
-    first: SessionExplanation,
-    second: SessionExplanation,
-    unit_ids: Sequence[str],
-    displacement: CommonDisplacement | None,
-) -> dict[str, Float[np.ndarray, " neuron"]]:
-    """Compare two refits neuron by neuron; NaN for neurons that one of them lacks."""
-    names = ("field", "distance_px", "class", "saliency")
-    found = {name: np.full(len(unit_ids), np.nan) for name in names}
-    both = [u for u in unit_ids if u in first.unit_ids and u in second.unit_ids]
-    if not both:
-        return found
-    place = [list(unit_ids).index(unit) for unit in both]
-    found["field"][place], found["distance_px"][place] = _compare_fields(
-        first, second, both, displacement
-    )
-    found["class"][place] = _compare_classes(first, second, both)
-    found["saliency"][place] = _compare_saliency(first, second, both)
-    return found
-
-
 def _compare_fields(
     first: SessionExplanation,
     second: SessionExplanation,
@@ -212,12 +205,13 @@ def _compare_fields(
     displacement: CommonDisplacement | None,
 ) -> tuple[Float[np.ndarray, " neuron"], Float[np.ndarray, " neuron"]]:
     """Return overlap and distance of fields; NaN where a neuron has none."""
-    unknown = np.full(len(units), np.nan)
-    if METHOD not in first.pairs or METHOD not in second.pairs:
-        return unknown, unknown.copy()
-    ours = first.pairs[METHOD][[first.unit_ids.index(unit) for unit in units]]
-    theirs = second.pairs[METHOD][[second.unit_ids.index(unit) for unit in units]]
-    middles = [_middles(explanation, units) for explanation in (first, second)]
+    found = np.full((2, len(units)), np.nan)
+    both = [u for u in units if u in first.unit_ids and u in second.unit_ids]
+    if METHOD not in first.pairs or METHOD not in second.pairs or not both:
+        return found[0], found[1]
+    place = [list(units).index(unit) for unit in both]
+    ours, theirs = (e.pairs[METHOD][[e.unit_ids.index(u) for u in both]] for e in (first, second))
+    middles = [_middles(explanation, both) for explanation in (first, second)]
     is_flat = ~(ours.any((1, 2, 3)) & theirs.any((1, 2, 3)))
     if displacement is not None:
         shift, rotation = displacement.shift_px, displacement.rotation_deg
@@ -228,7 +222,8 @@ def _compare_fields(
         middles[1] = middles[1] @ matrix[:, :2].T + matrix[:, 2]
     overlaps = np.array([subspace_overlap(a, b) for a, b in zip(ours, theirs, strict=True)])
     distance = np.hypot(*(middles[0] - middles[1]).T)
-    return np.where(is_flat, np.nan, overlaps), np.where(is_flat, np.nan, distance)
+    found[:, place] = np.where(is_flat, np.nan, [overlaps, distance])
+    return found[0], found[1]
 
 
 def _middles(
@@ -246,9 +241,9 @@ def _compare_classes(
     tables = [e.neurons.set_index("unit_id") for e in (first, second)]
     if any("class" not in table for table in tables):
         return np.full(len(units), np.nan)
-    ours, theirs = (table.loc[list(units), "class"].to_numpy() for table in tables)
+    ours, theirs = (table["class"].reindex(units, fill_value=NOT_TESTED) for table in tables)
     is_known = (ours != NOT_TESTED) & (theirs != NOT_TESTED)
-    return np.where(is_known, ours == theirs, np.nan)
+    return np.where(is_known, (ours == theirs).to_numpy(), np.nan)
 
 
 def _compare_saliency(

@@ -18,6 +18,7 @@ from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.explain import explain
 from freegaze.explanation.stability import (
     PARTS,
+    WHOLE,
     Refit,
     Stability,
     compare_refits,
@@ -44,7 +45,7 @@ def stability_of(
     *,
     parts: Sequence[str] = PARTS,
 ) -> list[Stability]:
-    """Refit a run on halves of its recordings, explain the refits, and compare the two halves.
+    """Refit a run on halves of its recordings, explain the refits, and compare explanations.
 
     Refits with even numbers are fitted to the first of two folds, others to the second; every two
     refits have a new seed. Both halves are made of blocks of time or whole trials of the whole
@@ -57,7 +58,8 @@ def stability_of(
         n_refits: Number of refits, at least 2.
         config: Settings of the explanations of the refits.
         progress: Called with (description, done, total) after each step.
-        parts: Parts of the explanations to compare; others are NaN.
+        parts: Parts of the explanations to compare; others are NaN. What the run's own explanation
+            lacks of them is added to it.
 
     Returns:
         The stability of each session, which is also written beside its explanation.
@@ -82,6 +84,8 @@ def stability_of(
     configs = refit_configs(run_config, n_refits)
     folder = run.path / FOLDER
     require_same_fits(folder, configs, "fit that run again in another folder")
+    own = load_encoder(run.path, run_config.training.device)
+    wholes = [explain(own, r, run.path, config, progress, only=parts) for r in recordings]
     found: list[list[Refit]] = [[] for _ in recordings]
     displaced: list[list[np.ndarray | None]] = [[] for _ in recordings]
     for number, refit_config in enumerate(configs):
@@ -94,12 +98,11 @@ def stability_of(
             )
             found[place].append(Refit(explanation, refit_config.split.fold))
             displaced[place].append(encoder.displacement(recording))
-    own = load_encoder(run.path, run_config.training.device)
-    unit_ids = [own.session(recording).unit_ids for recording in recordings]
     stabilities = []
-    for refits, displacements, units in zip(found, displaced, unit_ids, strict=True):
-        fits = _common_displacements(refits, displacements)
-        stability = compare_refits(refits, units, fits, _shifter_differences(fits))
+    for recording, whole, refits, moved in zip(recordings, wholes, found, displaced, strict=True):
+        fits = _common_displacements(refits, own.displacement(recording), moved)
+        units = own.session(recording).unit_ids
+        stability = compare_refits(whole, refits, units, fits, _shifter_differences(fits))
         save_stability(run.path, stability)
         stabilities.append(stability)
     return stabilities
@@ -124,13 +127,19 @@ def refit_configs(config: RunConfig, n_refits: int) -> list[RunConfig]:
 
 
 def _common_displacements(
-    refits: Sequence[Refit], displacements: Sequence[Float[np.ndarray, "time 3"] | None]
+    refits: Sequence[Refit],
+    own: Float[np.ndarray, "time 3"] | None,
+    displacements: Sequence[Float[np.ndarray, "time 3"] | None],
 ) -> dict[tuple[int, int], DisplacementFit]:
-    """Fit the displacement from the second retina of each pair to the first, on tracked bins."""
-    fits = {}
-    for i, j in combinations(range(len(refits)), 2):
-        ours, theirs = displacements[i], displacements[j]
-        if refits[i].half == refits[j].half or ours is None or theirs is None:
+    """Fit the displacement from the second retina of each pair to the first, on tracked bins.
+
+    Pairs are the run and each refit, and refits on different halves; none without a shifter.
+    """
+    places, fits = {WHOLE: own, **dict(enumerate(displacements))}, {}
+    for i, j in combinations(places, 2):
+        ours, theirs = places[i], places[j]
+        is_apart = i == WHOLE or refits[i].half != refits[j].half
+        if not is_apart or ours is None or theirs is None:
             continue
         ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
         is_known = np.array(np.isfinite(np.concatenate([ours, theirs], axis=1)).all(axis=1))
@@ -141,11 +150,12 @@ def _common_displacements(
 def _shifter_differences(
     fits: dict[tuple[int, int], DisplacementFit],
 ) -> dict[str, float | None]:
-    """Return the median over pairs of the root mean square difference of displacements."""
-    if not fits:
+    """Return the median over pairs of refits of the root mean square difference."""
+    between = [fit for (i, _), fit in fits.items() if i != WHOLE]
+    if not between:
         return {"shifter_rms_px": None, "shifter_rms_deg": None}
-    px = [float(np.hypot(fit.rms[0], fit.rms[1])) for fit in fits.values()]
+    px = [float(np.hypot(fit.rms[0], fit.rms[1])) for fit in between]
     return {
         "shifter_rms_px": float(np.median(px)),
-        "shifter_rms_deg": float(np.median([fit.rms[2] for fit in fits.values()])),
+        "shifter_rms_deg": float(np.median([fit.rms[2] for fit in between])),
     }
