@@ -6,8 +6,8 @@ Each session is TRACK:SEED:MINUTES. Simulates, fits, explains and refits what is
 ``--out``, compares the fields of the whole fit with the true ones, and prints the area under the
 curve of stability for "correlation with the truth at least .6", and how many of the fields called
 reliable lie within 3 px of a frame of 60 x 80 px (``--height 30`` simulates frames of 30 x 40 px,
-whose distances count twice). A neuron without a visual drive has no true field: its fitted field counts
-as farther than 3 px, and its correlation as 0.
+whose distances count twice). A neuron without a visual drive has no true field: its fitted field
+counts as farther than 3 px, and its correlation as 0.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from freegaze.errors import CheckpointError
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.contributions.contributions import contribution_tables
 from freegaze.explanation.contributions.groups import class_of, grouped_columns
+from freegaze.explanation.contributions.predictors import Predictors
 from freegaze.explanation.explain import explain
 from freegaze.explanation.fields.fields import METHODS
 from freegaze.explanation.result import (
