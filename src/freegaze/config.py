@@ -47,13 +47,18 @@ class StrictConfig(BaseModel):
 C = TypeVar("C", bound=StrictConfig)
 
 
-def read_config(kind: type[C], path: Path | C | None = None, overrides: Sequence[str] = ()) -> C:
-    """Read a configuration from YAML, apply overrides, and check it.
+def read_config(
+    kind: type[C],
+    start: Path | str | C | None = None,
+    settings: Sequence[str] | Mapping[str, Any] = (),
+) -> C:
+    """Read a configuration from YAML, apply settings, and check it.
 
     Args:
         kind: The configuration to build.
-        path: YAML file, or a configuration to start from; ``None`` for the defaults.
-        overrides: ``a.b=c`` each, as given to ``--set``; the value is read as YAML.
+        start: YAML file, or a configuration to start from; ``None`` for the defaults.
+        settings: Values by dotted name; or ``a.b=c`` each, as given to ``--set``, where the value
+            is read as YAML.
 
     Returns:
         The checked configuration.
@@ -63,13 +68,15 @@ def read_config(kind: type[C], path: Path | C | None = None, overrides: Sequence
     """
     values: dict[str, Any] = {}
     lines: dict[tuple[str, ...], int] = {}
-    if isinstance(path, Path):
-        values, lines = _read_yaml(path)
-    elif path is not None:
-        values, path = path.model_dump(mode="json"), None
-    for override in overrides:
-        _apply_override(values, override)
-    return build_config(kind, values, where=str(path or "configuration"), lines=lines)
+    where = "configuration"
+    if isinstance(start, Path | str):
+        values, lines, where = *_read_yaml(Path(start)), str(start)
+    elif start is not None:
+        values = start.model_dump(mode="json")
+    given = settings if isinstance(settings, Mapping) else dict(map(read_setting, settings))
+    for key, value in given.items():
+        _set(values, key, json.loads(json.dumps(value, default=str)))
+    return build_config(kind, values, where=where, lines=lines)
 
 
 def build_config(
@@ -173,8 +180,7 @@ def read_setting(setting: str, flag: str = "--set") -> tuple[str, Any]:
         raise ConfigError(f"{flag} {key}: {text!r} is not a YAML value") from None
 
 
-def _apply_override(values: dict[str, Any], override: str) -> None:
-    key, value = read_setting(override)
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
     parts = key.split(".")
     node = values
     for part in parts[:-1]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ from freegaze.recording.recording import Recording, as_list
 from freegaze.registry import require_name
 from freegaze.reports import write_readme_figure, write_report
 from freegaze.runs.config import RunConfig
-from freegaze.runs.own_code import Model, use_loss, use_model
+from freegaze.runs.own_code import Model, configure_run
 from freegaze.runs.recordings import open_against, open_run_recordings, source_of
 from freegaze.runs.run_folder import RunFolder
 from freegaze.studies.baseline import BASELINE, baseline_folder, fit_baseline
@@ -85,14 +84,8 @@ def fit(
         4
     """
     sessions = as_list(recordings)
-    given = dict(settings or {})
-    given |= {} if model is None else {"model.name": use_model(model)}
-    if "training.loss" in given:
-        given["training.loss"] = use_loss(given["training.loss"])
-    given |= {} if device is None else {"training.device": device}
-    overrides = [f"{key}={json.dumps(value, default=str)}" for key, value in given.items()]
-    start = Path(config) if isinstance(config, str) else config
-    run_config = read_config(RunConfig, start, overrides)
+    of_device = {} if device is None else {"training.device": device}
+    run_config = configure_run(config, {**(settings or {}), **of_device}, model)
     if run_config.source.path is None and (source := source_of(sessions)):
         run_config = run_config.model_copy(update={"source": source})
     train(sessions, run_config, Path(run_dir), progress)
@@ -282,9 +275,7 @@ def explain(
     """
     encoder, sessions = _encoder_and_recordings(run, recordings, device)
     folder = _folder_of(encoder)
-    overrides = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]
-    start = Path(config) if isinstance(config, str) else config
-    chosen = read_config(ExplainConfig, start, overrides)
+    chosen = read_config(ExplainConfig, config, settings or {})
     others = [other for other in against if isinstance(other, Recording)]
     if against and not others:
         others = open_against(folder, [str(change) for change in against])

@@ -46,12 +46,16 @@ CorrectAcross = Annotated[
 ]
 
 
-def read_options(given: list[str] | None) -> dict[str, Any]:
-    """Read the options of a source, ``name=value`` each, the value in YAML.
+def read_settings(given: list[str] | None, flag: str = "--set") -> dict[str, Any]:
+    """Read settings, ``a.b=value`` each, the value in YAML, by name.
 
     Args:
         given: As the user gave them.
+        flag: What they were given with.
+
+    Raises:
+        ConfigError: If one is not of that form.
     """
     from freegaze.config import read_setting
 
-    return dict(read_setting(text, "--option") for text in given or ())
+    return dict(read_setting(text, flag) for text in given or ())

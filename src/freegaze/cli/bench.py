@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import Quiet, Settings, SourceName, SourceOptions
+from freegaze.cli.arguments import Quiet, Settings, SourceName, SourceOptions, read_settings
 from freegaze.cli.fits import print_failures, print_files, print_taken
 from freegaze.cli.progress import grid_progress
 from freegaze.cli.tables import print_frame
@@ -59,8 +59,6 @@ def command(
 
         freegaze bench data/mice --models mine.yaml,cnn_gru --seeds 3 --workers 2 --out benches/mine
     """
-    from freegaze.cli.arguments import read_options
-    from freegaze.config import read_setting
     from freegaze.studies.bench import run_bench
     from freegaze.studies.bench_page import save_result
     from freegaze.studies.config import BenchConfig, find_recordings, read_encoders
@@ -68,8 +66,8 @@ def command(
 
     config = BenchConfig(
         encoders=read_encoders([name.strip() for name in models.split(",") if name.strip()]),
-        recordings=find_recordings(path, source, read_options(options)),
-        settings=dict(map(read_setting, settings or ())),
+        recordings=find_recordings(path, source, read_settings(options, "--option")),
+        settings=read_settings(settings),
         seeds=seeds,
         condition=condition,
         clusters=clusters,

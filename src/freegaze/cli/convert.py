@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import DataPath, Quiet, SourceOptions, read_options
+from freegaze.cli.arguments import DataPath, Quiet, SourceOptions, read_settings
 from freegaze.cli.progress import progress_bar
 
 
@@ -53,7 +53,7 @@ def command(
         {"bin_ms": bin_ms, "resize": resize, "segments": segments, "test": test},
         where="options of convert",
     )
-    options = read_options(option)
+    options = read_settings(option, "--option")
     with progress_bar(quiet) as progress:
         written = convert(source, path, to, out, options, config, progress)
     for session in written:

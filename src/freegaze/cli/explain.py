@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from freegaze.cli.arguments import AcceptsChange, Device, OwnModel, Quiet, RunPath, Settings
+from freegaze.cli.arguments import (
+    AcceptsChange,
+    Device,
+    OwnModel,
+    Quiet,
+    RunPath,
+    Settings,
+    read_settings,
+)
 from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame
 
@@ -67,7 +75,6 @@ def command(
 
         freegaze explain runs/cnn_gru --refits 4
     """
-    from freegaze.config import read_setting
     from freegaze.explanation.contributions.answers import explain_answers
     from freegaze.explanation.fields.against import in_words, load_comparison
     from freegaze.explanation.result import session_folder
@@ -80,7 +87,7 @@ def command(
     with progress_bar(quiet) as progress:
         found = explain(
             encoder,
-            settings=dict(map(read_setting, settings or ())),
+            settings=read_settings(settings),
             only=None if only is None else only.replace(",", " ").split(),
             against=against or (),
             refits=refits,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from freegaze.cli.arguments import DataPath, Quiet, SourceName, SourceOptions, read_options
+from freegaze.cli.arguments import DataPath, Quiet, SourceName, SourceOptions, read_settings
 from freegaze.cli.progress import progress_bar
 from freegaze.cli.tables import print_frame, print_nested
 from freegaze.errors import DataError
@@ -57,7 +57,7 @@ def command(
     if contents:
         print_frame(str(path), pd.DataFrame(contents))
     try:
-        recordings = open_recordings(source, path, **read_options(option))
+        recordings = open_recordings(source, path, **read_settings(option, "--option"))
     except DataError as error:
         if not contents:
             raise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from freegaze.cli.arguments import Quiet, Settings
+from freegaze.cli.arguments import Quiet, Settings, read_settings
 from freegaze.cli.fits import print_failures, print_files, print_taken
 from freegaze.cli.progress import grid_progress, progress_bar
 from freegaze.cli.tables import print_frame
@@ -120,7 +120,6 @@ def command(
 
         freegaze reproduce figure4 --out grids/table2 --set figure.neurons=12
     """
-    from freegaze.config import read_setting
     from freegaze.jobs.states import AGAIN, fit_states
     from freegaze.paper.grid import GridWork, open_grid, start_grid
     from freegaze.paper.grid_config import grid_config
@@ -128,7 +127,7 @@ def command(
 
     of_slurm = [text for text in settings or () if text.startswith(SLURM_PREFIX)]
     others = [text for text in settings or () if text not in of_slurm]
-    table, values = find_table(name), dict(map(read_setting, others))
+    table, values = find_table(name), read_settings(others)
     of_figure = {key: values.pop(key) for key in [*values] if key.startswith(FIGURE_PREFIX)}
     own = {key.removeprefix(FIGURE_PREFIX): value for key, value in of_figure.items()}
     if again not in (None, "failed"):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from freegaze.cli.arguments import AcceptsChange, Quiet, Settings, SourceName
+from freegaze.cli.arguments import AcceptsChange, Quiet, Settings, SourceName, read_settings
 from freegaze.cli.progress import progress_bar
 from freegaze.errors import ConfigError
-
-if TYPE_CHECKING:
-    from freegaze.runs.config import RunConfig
 
 
 def command(
@@ -79,6 +75,7 @@ def command(
 
         torchrun --nproc-per-node 2 -m freegaze train data/mouse --out runs/by_two
     """
+    from freegaze.runs.own_code import configure_run
     from freegaze.runs.recordings import open_run_recordings, open_source
     from freegaze.training.fit import resume as resume_run
     from freegaze.training.fit import train
@@ -94,18 +91,17 @@ def command(
                 open_run_recordings(resume),
                 progress,
                 model=model,
-                loss=_loss_to_resume(given, settings or []),
+                loss=_loss_to_resume(given, read_settings(settings)),
                 accept_changed_model=accept_changed_model,
             )
         else:
             if accept_changed_model:
                 raise ConfigError("--accept-changed-model goes with --resume; leave it out")
-            options = {"device": device, "seeds": seeds}
-            options["core_from"] = (
-                None if core_from is None else json.dumps(str(core_from.resolve()))
-            )
-            chosen = [f"training.{k}={v}" for k, v in options.items() if v is not None]
-            run_config = _config(path, source, model, config, [*(settings or []), *chosen])
+            core = None if core_from is None else core_from.resolve()
+            short = {"device": device, "seeds": seeds, "core_from": core}
+            chosen = {f"training.{k}": v for k, v in short.items() if v is not None}
+            chosen = read_settings(settings) | chosen | _data(path, source)
+            run_config = configure_run(config, chosen, model)
             if out is None:
                 raise ConfigError("give the run a folder with --out, for example --out runs/first")
             run = train(open_source(run_config.source), run_config, out, progress)
@@ -126,14 +122,11 @@ def command(
     typer.echo(f"{run.path}: validation loss {best['validation_loss']:.4f} {how}{then}")
 
 
-def _loss_to_resume(given: Mapping[str, Any], settings: list[str]) -> str | None:
+def _loss_to_resume(given: Mapping[str, Any], settings: dict[str, Any]) -> str | None:
     """Return the loss of the user's own; refuse options that a run which was begun cannot take."""
-    from freegaze.config import read_setting
-
-    values = dict(map(read_setting, settings))
-    loss = values.pop("training.loss", None)
+    loss = settings.pop("training.loss", None)
     unread = [name for name, value in given.items() if value is not None]
-    unread += [f"--set {name}" for name in values]
+    unread += [f"--set {name}" for name in settings]
     if unread:
         raise ConfigError(
             f"--resume continues a run with the settings it was begun with; leave out "
@@ -142,33 +135,14 @@ def _loss_to_resume(given: Mapping[str, Any], settings: list[str]) -> str | None
     return loss
 
 
-def _known(setting: str) -> str:
-    """Load the loss that a setting gives as FILE.py:function; return the setting for the run."""
-    from freegaze.config import read_setting
-    from freegaze.runs.own_code import use_loss
-
-    name, value = read_setting(setting)
-    return f"{name}={use_loss(value)}" if name == "training.loss" else setting
-
-
-def _config(
-    path: Path | None, source: str, model: str | None, config: Path | None, settings: list[str]
-) -> RunConfig:
-    from freegaze.config import read_config
-    from freegaze.runs.config import RunConfig
-    from freegaze.runs.own_code import use_model
+def _data(path: Path | None, source: str) -> dict[str, Any]:
+    """Return the settings of the recording; none where its path is in the configuration."""
     from freegaze.sources import detect_source
     from freegaze.sources.remote.addresses import as_address
 
-    overrides = [_known(setting) for setting in settings]
-    if model is not None:
-        overrides.insert(0, f"model.name={use_model(model)}")
     if path is not None:
-        resolved = path if as_address(path) else path.resolve()
-        overrides.append(f"source.name={detect_source(path) if source == 'auto' else source}")
-        run_config = read_config(RunConfig, config, overrides)
-        data = run_config.source.model_copy(update={"path": resolved})
-        return run_config.model_copy(update={"source": data})
+        name = detect_source(path) if source == "auto" else source
+        return {"source.name": name, "source.path": path if as_address(path) else path.resolve()}
     if source != "auto":
         raise ConfigError("--source names the format of PATH; give the path of a recording")
-    return read_config(RunConfig, config, overrides)
+    return {}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from freegaze.config import read_config
 from freegaze.errors import CheckpointError, ConfigError
 from freegaze.models.encoder import MODELS, AbstractEncoder
 from freegaze.plugins import OwnCode, code_of, is_own, load_own
@@ -67,6 +68,27 @@ def use_loss(loss: Loss | str) -> str:
         ConfigError: If the file cannot be loaded, or does not define a function.
     """
     return _use("loss", loss, callable, "a function of (predicted, observed)")
+
+
+def configure_run(
+    start: RunConfig | Path | str | None, settings: Mapping[str, Any], model: Model | None = None
+) -> RunConfig:
+    """Build the configuration of a run, and make an encoder and a loss of the user's own known.
+
+    Args:
+        start: Configuration or YAML file to start from; ``None`` for the defaults.
+        settings: Values by dotted name, which override ``start``; ``training.loss`` may be a
+            function or ``FILE.py:function``.
+        model: The encoder; by default that of ``start``.
+
+    Raises:
+        ConfigError: If a setting is unknown or wrong, or a file cannot be loaded.
+    """
+    given = {} if model is None else {"model.name": use_model(model)}
+    given |= settings
+    if "training.loss" in given:
+        given["training.loss"] = use_loss(given["training.loss"])
+    return read_config(RunConfig, start, given)
 
 
 def own_code_of(config: RunConfig) -> dict[str, OwnCode]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -200,14 +199,14 @@ def check_settings(config: BenchConfig) -> None:
 
 def _encoder_config(config: BenchConfig, encoder: str) -> RunConfig:
     start = build_config(RunConfig, config.encoders[encoder], where=f"encoder {encoder!r}")
-    own, lines = _options_of(config, encoder), []
+    own, given = _options_of(config, encoder), {}
     for key, value in config.settings.items():
         section, _, option = key.partition(".")
         if section in ("source", "search") or key in ("model.name", "training.seed"):
             raise ConfigError(f"--set {key} cannot be the same for all fits of a bench; remove it")
         if section != "model" or option.partition(".")[0] in own:
-            lines.append(f"{key}={json.dumps(value)}")
-    built = read_config(RunConfig, start, lines)
+            given[key] = value
+    built = read_config(RunConfig, start, given)
     use_loss(built.training.loss)
     return built
 
