@@ -145,7 +145,7 @@ def compare(
     steps = list(product(combinations(models, 2), metrics or metrics_for(kind)))
     for done, ((first, second), name) in enumerate(steps, start=1):
         metric = METRICS.get(name)
-        pair_rows, pair_neurons = _compare_pair(first, second, metric, sessions, draws, seed)
+        pair_rows, pair_neurons = compare_pair(first, second, metric, sessions, draws, seed)
         rows += pair_rows
         neurons += pair_neurons
         if progress is not None:
@@ -247,15 +247,27 @@ def _tracked(shared: SharedSession) -> SharedSession:
     return SharedSession(shared.session.select(keep), rates, shared.n_left_out)
 
 
-def _compare_pair(
+def compare_pair(
     first: str,
     second: str,
     metric: Metric,
     sessions: Mapping[str, SharedSession],
     draws: int,
-    seed: int,
+    seed: int = 0,
 ) -> tuple[list[dict[str, Any]], list[pd.DataFrame]]:
-    """Compare two models by one score: rows over neurons, and a table of neurons per session."""
+    """Compare two models by one score.
+
+    Args:
+        first: Name of a model.
+        second: Name of another model.
+        metric: The score.
+        sessions: The sessions that both were scored on, by id.
+        draws: Number of resampled recordings.
+        seed: Fixes the draws.
+
+    Returns:
+        Rows of ``Comparison.table``, and for each session its rows of ``Comparison.neurons``.
+    """
     rows, neurons = [], []
     means = {name: _mean_scores(metric, s, first, second) for name, s in sessions.items()}
     known = [name for name in sessions if means[name]["n_neurons"]]
@@ -295,7 +307,7 @@ def _mean_scores(metric: Metric, shared: SharedSession, first: str, second: str)
         "second_mean": means[1],
         "n_neurons": int(known.sum()),
         "n_bins": len(session.targets),
-        "n_blocks": session.blocks.n_blocks,
+        "n_blocks": shared.blocks.n_blocks,
         "stimuli_seen": session.seen.frames,
         "n_seeds_first": len(shared.rates[first]),
         "n_seeds_second": len(shared.rates[second]),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 
 from freegaze.errors import DataError
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.scored_session import ScoredSession
+from freegaze.metrics.blocks import TimeBlocks
 from freegaze.metrics.comparison import PairedRecording
 
 
@@ -23,11 +24,19 @@ class SharedSession:
         session: The shared bins; its rates are those of the first model's first run.
         rates: Predictions of each model, one table per run (seed).
         n_left_out: Bins that some run scored but not all.
+        clusters: The order of the bins and their blocks in this order, if other blocks than blocks
+            of time are resampled.
     """
 
     session: ScoredSession
     rates: Mapping[str, Float[np.ndarray, "seed window neuron"]]
     n_left_out: int
+    clusters: tuple[Integer[np.ndarray, " window"], TimeBlocks] | None = None
+
+    @property
+    def blocks(self) -> TimeBlocks:
+        """Blocks that are resampled."""
+        return self.session.blocks if self.clusters is None else self.clusters[1]
 
     def paired(self, first: str, second: str) -> PairedRecording:
         """Return two models as a pair to compare; positive differences favor the second.
@@ -36,12 +45,14 @@ class SharedSession:
             first: Name of a model.
             second: Name of another model.
         """
+        order = slice(None) if self.clusters is None else self.clusters[0]
+        context = self.session.context
         return PairedRecording(
-            predicted_a=self.rates[second],
-            predicted_b=self.rates[first],
-            observed=self.session.observed,
-            context=self.session.context,
-            blocks=self.session.blocks,
+            predicted_a=self.rates[second][:, order],
+            predicted_b=self.rates[first][:, order],
+            observed=self.session.observed[order],
+            context=replace(context, segment_ids=context.segment_ids[order]),
+            blocks=self.blocks,
         )
 
 

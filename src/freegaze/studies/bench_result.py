@@ -11,14 +11,13 @@ import pandas as pd
 from jaxtyping import Integer
 
 from freegaze.errors import ConfigError
-from freegaze.evaluation.compare import ALL_SESSIONS
+from freegaze.evaluation.compare import ALL_SESSIONS, compare_pair
 from freegaze.evaluation.evaluation import Evaluation, interval_text
 from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.evaluation.shared_sessions import SharedSession, share_sessions
 from freegaze.files.artifact import read_json
 from freegaze.jobs.fits import Fit
 from freegaze.metrics.blocks import TimeBlocks
-from freegaze.metrics.comparison import PairedRecording, compare_models
 from freegaze.metrics.intervals import t_interval
 from freegaze.metrics.metric import METRICS, metrics_for
 from freegaze.recording.recording import Recording
@@ -209,29 +208,35 @@ def _differences(bench: Bench, done: Evaluations) -> pd.DataFrame:
     first, *others = bench.config.encoders
     rows: list[dict[str, Any]] = []
     for other in others:
-        sessions = [s for s in bench.config.recordings if {(first, s), (other, s)} <= done.keys()]
+        names = [s for s in bench.config.recordings if {(first, s), (other, s)} <= done.keys()]
         shared = {
-            s: share_sessions({first: done[first, s], other: done[other, s]})[s] for s in sessions
+            name: _clustered(
+                bench, share_sessions({e: done[e, name] for e in (first, other)})[name]
+            )
+            for name in names
         }
-        pairs = {s: _paired(bench, shared[s], first, other) for s in sessions}
         for metric in COMPARED:
-            rows += _compare(first, other, metric, pairs, bench.config.draws)
+            scored = {
+                name: one
+                for name, one in shared.items()
+                if metric in metrics_for(one.session.response_kind)
+            }
+            found, _ = compare_pair(first, other, METRICS.get(metric), scored, bench.config.draws)
+            known = [row for row in found if row["n_neurons"]]
+            each = [row["difference"] for row in known if row["session_id"] != ALL_SESSIONS]
+            for row in known:
+                is_pooled = row["session_id"] == ALL_SESSIONS
+                low, high = t_interval(each) if is_pooled else (float("nan"), float("nan"))
+                rows.append({**row, "recordings_low": low, "recordings_high": high})
     return pd.DataFrame(rows)
 
 
-def _paired(bench: Bench, shared: SharedSession, first: str, second: str) -> PairedRecording:
-    pair = shared.paired(first, second)
+def _clustered(bench: Bench, shared: SharedSession) -> SharedSession:
     if bench.config.clusters is None:
-        return pair
+        return shared
     recording = bench.recording(shared.session.session_id)
-    order, blocks = cluster_blocks(recording, shared.session, bench.config.clusters)
-    return PairedRecording(
-        predicted_a=pair.predicted_a[:, order],
-        predicted_b=pair.predicted_b[:, order],
-        observed=pair.observed[order],
-        context=replace(pair.context, segment_ids=pair.context.segment_ids[order]),
-        blocks=blocks,
-    )
+    clusters = cluster_blocks(recording, shared.session, bench.config.clusters)
+    return replace(shared, clusters=clusters)
 
 
 def cluster_blocks(
@@ -259,64 +264,3 @@ def cluster_blocks(
     order = np.argsort(labels, kind="stable")
     starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
     return order, TimeBlocks(starts, len(order))
-
-
-def _compare(
-    first: str, second: str, metric: str, pairs: Mapping[str, PairedRecording], draws: int
-) -> list[dict[str, Any]]:
-    fitting = {s: p for s, p in pairs.items() if metric in metrics_for(p.context.response_kind)}
-    groups = {s: [s] for s in fitting}
-    if len(fitting) > 1:
-        groups[ALL_SESSIONS] = list(fitting)
-    rows = []
-    means: dict[str, float] = {}
-    for label, names in groups.items():
-        chosen = [fitting[name] for name in names]
-        known = [p for p in chosen if _is_scored(metric, p)]
-        if not known:
-            continue
-        found = compare_models(metric, known, draws)
-        means[label] = float(found.mean.value)
-        low, high = float("nan"), float("nan")
-        if label == ALL_SESSIONS:
-            low, high = t_interval([means[n] for n in names if n in means])
-        scores = [_mean_scores(metric, p) for p in known]
-        is_better = found.mean.low > 0 if METRICS.get(metric).higher_is_better else False
-        rows.append(
-            {
-                "first": first,
-                "second": second,
-                "session_id": label,
-                "metric": metric,
-                "first_mean": float(np.mean([s[0] for s in scores])),
-                "second_mean": float(np.mean([s[1] for s in scores])),
-                "difference": float(found.mean.value),
-                "difference_low": float(found.mean.low),
-                "difference_high": float(found.mean.high),
-                "p": found.p_value,
-                "is_second_better": bool(is_better),
-                "n_neurons": sum(int(s[2]) for s in scores),
-                "n_bins": sum(len(p.observed) for p in known),
-                "n_blocks": sum(r.n_blocks for r in found.recordings),
-                "recordings_low": low,
-                "recordings_high": high,
-            }
-        )
-    return rows
-
-
-def _mean_scores(metric: str, pair: PairedRecording) -> tuple[float, float, int]:
-    """Return the mean score of the first and of the second encoder, and the neurons with both."""
-    score = METRICS.get(metric)
-    first, second = (
-        np.mean([score(rates, pair.observed, pair.context) for rates in predicted], axis=0)
-        for predicted in (pair.predicted_b, pair.predicted_a)
-    )
-    known = np.isfinite(first) & np.isfinite(second)
-    if not known.any():
-        return float("nan"), float("nan"), 0
-    return float(first[known].mean()), float(second[known].mean()), int(known.sum())
-
-
-def _is_scored(metric: str, pair: PairedRecording) -> bool:
-    return _mean_scores(metric, pair)[2] > 0  # a constant prediction has no correlation
