@@ -10,7 +10,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from freegaze.config import StrictConfig
-from freegaze.nn.readouts import AbstractReadout
+from freegaze.nn.readouts import ChannelReadout
 from freegaze.nn.sampling import sample_bilinear
 
 
@@ -49,7 +49,7 @@ class GaussianReadoutConfig(StrictConfig):
         )
 
 
-class GaussianReadout(AbstractReadout):
+class GaussianReadout(ChannelReadout):
     """Reads the channels at one point per neuron.
 
     In training the point is drawn around the neuron's mean position for each image, so that the
@@ -79,9 +79,7 @@ class GaussianReadout(AbstractReadout):
         super().__init__()
         self.position = nn.Parameter(_uniform((n_neurons, 2), position_range))
         self.spread = nn.Parameter(_uniform((n_neurons, 2, 2), spread_range))
-        self.features = nn.Parameter(torch.full((n_channels, n_neurons), 1 / n_channels))
-        self.bias = nn.Parameter(torch.zeros(n_neurons)) if has_bias else None
-        self.l1 = l1
+        self.add_weights(n_channels, n_neurons, has_bias, l1)
 
     def forward(
         self,
@@ -98,17 +96,11 @@ class GaussianReadout(AbstractReadout):
         if offset is not None:
             points = points + offset[:, None]
         grid = points.unsqueeze(2).to(maps.dtype)
-        seen = sample_bilinear(maps, grid).squeeze(3)
-        values = (seen * self.features).sum(1)
-        return values if self.bias is None else values + self.bias
+        return self.weigh(sample_bilinear(maps, grid).squeeze(3))
 
     def constrain(self) -> None:
         """Return positions that left the maps to their edge."""
         self.position.data.clamp_(-1, 1)
-
-    def penalties(self) -> dict[str, Tensor]:
-        """Return the penalty on feature weights."""
-        return {"readout_l1": self.l1 * self.features.abs().sum()} if self.l1 else {}
 
     def _points(self, n_images: int) -> Float[Tensor, "batch neuron 2"]:
         position = self.position.expand(n_images, -1, -1)

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from freegaze.config import StrictConfig
-from freegaze.nn.readouts import AbstractReadout
+from freegaze.nn.readouts import ChannelReadout
 
 NARROWEST = 0.5
 """Smallest standard deviation in elements of the maps; a narrower Gaussian falls between them."""
@@ -43,7 +43,7 @@ class PooledReadoutConfig(StrictConfig):
         )
 
 
-class PooledReadout(AbstractReadout):
+class PooledReadout(ChannelReadout):
     """Averages each channel under a round Gaussian of each neuron, then weighs the channels.
 
     Args:
@@ -74,9 +74,7 @@ class PooledReadout(AbstractReadout):
         self.position = nn.Parameter(position_range * drawn)
         sd = max(NARROWEST, start_sd * (min(self.height, self.width) - 1) / 2)
         self.log_sd = nn.Parameter(torch.full((n_neurons,), math.log(sd)))
-        self.features = nn.Parameter(torch.full((n_channels, n_neurons), 1 / n_channels))
-        self.bias = nn.Parameter(torch.zeros(n_neurons)) if has_bias else None
-        self.l1 = l1
+        self.add_weights(n_channels, n_neurons, has_bias, l1)
 
     def forward(
         self,
@@ -97,18 +95,13 @@ class PooledReadout(AbstractReadout):
             across, down = self._profiles(self.position + offset[:, None])
             by_row = torch.einsum("bchw,bnw->bchn", maps, across.to(maps.dtype))
             seen = torch.einsum("bchn,bnh->bcn", by_row, down.to(maps.dtype))
-        values = (seen * self.features).sum(1)
-        return values if self.bias is None else values + self.bias
+        return self.weigh(seen)
 
     def constrain(self) -> None:
         """Return positions that left the maps to their edge, and widths to what maps resolve."""
         self.position.data.clamp_(-1, 1)
         widest = max(NARROWEST, max(self.height, self.width))
         self.log_sd.data.clamp_(math.log(NARROWEST), math.log(widest))
-
-    def penalties(self) -> dict[str, Tensor]:
-        """Return the penalty on feature weights."""
-        return {"readout_l1": self.l1 * self.features.abs().sum()} if self.l1 else {}
 
     def _profiles(self, position: Tensor) -> tuple[Tensor, Tensor]:
         """Return normalized weights of columns and of rows, (*batch, neuron, column or row)."""

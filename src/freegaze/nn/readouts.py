@@ -24,6 +24,32 @@ class AbstractReadout(nn.Module):
         """Return weights to their range after a step of the optimizer; by default a no-op."""
 
 
+class ChannelReadout(AbstractReadout):
+    """Readout that weighs what it found of each channel of the maps."""
+
+    def add_weights(self, n_channels: int, n_neurons: int, has_bias: bool, l1: float) -> None:
+        """Add the weights of channels, equal at first, and a bias per neuron.
+
+        Args:
+            n_channels: Channels of the maps.
+            n_neurons: Number of neurons.
+            has_bias: Whether each neuron has a bias.
+            l1: Weight of the sum of absolute weights of all neurons.
+        """
+        self.features = nn.Parameter(torch.full((n_channels, n_neurons), 1 / n_channels))
+        self.bias = nn.Parameter(torch.zeros(n_neurons)) if has_bias else None
+        self.l1 = l1
+
+    def weigh(self, found: Float[Tensor, "batch channel neuron"]) -> Float[Tensor, "batch neuron"]:
+        """Return the weighted sum over channels."""
+        values = (found * self.features).sum(1)
+        return values if self.bias is None else values + self.bias
+
+    def penalties(self) -> dict[str, Tensor]:
+        """Return the penalty on the weights of channels."""
+        return {"readout_l1": self.l1 * self.features.abs().sum()} if self.l1 else {}
+
+
 class LinearReadoutConfig(StrictConfig):
     """Every neuron weighs every element of the maps.
 
