@@ -194,14 +194,14 @@ def _amplitudes(parameters: np.ndarray, pictures: np.ndarray) -> tuple[np.ndarra
 
 def _basis(parameters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     x0, y0, log_along, log_across, angle, log_frequency = parameters
-    y, x = np.mgrid[: size[0], : size[1]]
-    along = (x - x0) * np.cos(angle) + (y - y0) * np.sin(angle)
-    across = (y - y0) * np.cos(angle) - (x - x0) * np.sin(angle)
-    exponent = (along / np.exp(log_along)) ** 2 + (across / np.exp(log_across)) ** 2
-    envelope = np.exp(-exponent / 2)
-    wave = 2 * np.pi * np.exp(log_frequency) * along
-    parts = (envelope * np.cos(wave), envelope * np.sin(wave), envelope)
-    return np.column_stack([part.ravel() for part in parts])
+    y, x = np.arange(size[0])[:, None] - y0, np.arange(size[1]) - x0
+    cosine, sine = np.cos(angle), np.sin(angle)
+    along = (x * cosine + y * sine) / np.exp(log_along)
+    across = (y * cosine - x * sine) / np.exp(log_across)
+    envelope = np.exp(-(along**2 + across**2) / 2)
+    wave = 2j * np.pi * np.exp(log_frequency)  # of rows and columns: fewer sines than of pixels
+    waves = envelope * (np.exp(wave * sine * y) * np.exp(wave * cosine * x))
+    return np.stack([waves.real.ravel(), waves.imag.ravel(), envelope.ravel()], axis=1)
 
 
 def _describe(
