@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,18 @@ def write_tracker_files(folder: Path) -> Path:
     }
     (folder / "session.yaml").write_text(yaml.safe_dump(session))
     return folder / "session.yaml"
+
+
+def write_nwb_zarr(folder: Path) -> Path:
+    """Write the example of NWB with hdmf-zarr."""
+    import pynwb
+    from hdmf_zarr import NWBZarrIO  # pyright: ignore[reportMissingImports]
+
+    file, out = SOURCES.get("nwb")().write_tiny(folder, 0), folder / "tiny.nwb.zarr"
+    with pynwb.NWBHDF5IO(str(file), "r") as read, NWBZarrIO(str(out), mode="w") as written:
+        written.export(src_io=read, write_args={"link_data": False})
+    file.unlink()
+    return out
 
 
 def write_store(folder: Path) -> Path:
@@ -287,6 +300,11 @@ FORMATS: dict[str, Format] = {f"source {name}": of_source(name) for name in SOUR
     "nwb of ours": Format(
         lambda folder: write_nwb(make_tiny_recording(0), folder / "own.nwb"),
         lambda p: read_source("nwb", p),
+    ),
+    **(
+        {"nwb in zarr": Format(write_nwb_zarr, lambda p: read_source("nwb", p))}
+        if find_spec("hdmf_zarr")
+        else {}
     ),
     "store, verified": Format(write_store, read_store, is_sealed=True),
     "weights pth": Format(lambda f: copy_of(write_published, f, "cnn.pth"), read_published),

@@ -88,14 +88,23 @@ def write_imu(file: Path, path: dict[str, np.ndarray], rng: np.random.Generator)
     table.to_csv(file, index=False)
 
 
+Raw = tuple[Path, Recording, dict[str, np.ndarray]]
+"""The YAML, the simulation, and the true path of head and eyes."""
+
+
 @pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recording, dict[str, np.ndarray]]:
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Raw:
+    return write_raw_session(tmp_path_factory.mktemp("raw"), minutes=4, n_neurons=4)
+
+
+def write_raw_session(folder: Path, minutes: float, n_neurons: int) -> Raw:
     from freegaze.simulation import SimulationConfig, simulate
 
-    recording, truth = simulate(
-        SimulationConfig(minutes=4, n_neurons=4, seed=1, frame_size=(24, 32), track="affine")
+    config = SimulationConfig(
+        minutes=minutes, n_neurons=n_neurons, seed=1, frame_size=(24, 32), track="affine"
     )
-    folder, rng = tmp_path_factory.mktemp("raw"), np.random.default_rng(0)
+    recording, truth = simulate(config)
+    rng = np.random.default_rng(0)
     path = {name: np.asarray(signal, np.float64) for name, signal in truth.path.items()}
     width, n_bins = recording.bin_width_s, recording.n_bins
     write_spikes(folder / "sorted", recording, rng)
@@ -152,7 +161,8 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recording, dict
     return file, recording, path
 
 
-def test_a_raw_session_comes_back(raw):
+def check_raw_session(raw: Raw) -> Recording:
+    """Spikes are exact, times within 5 ms, angles within 1 degree (median), frames those shown."""
     file, recording, path = raw
     (found,) = open_recordings("files", file)
     np.testing.assert_array_equal(found.responses, recording.responses)
@@ -165,12 +175,17 @@ def test_a_raw_session_comes_back(raw):
         quality = found.provenance["clocks"][stream]
         assert quality["residual_ms"] < 0.5
     clock = found.provenance["config"]["video"]["clock"]
-    ends = np.array([0.0, 240.0])
+    ends = np.array([0.0, found.duration_s])
     error = clock["offset_s"] + (1 + clock["drift"]) * on_computer(ends) - ends
     assert np.abs(error).max() < 0.005
     # limited range and compression change gray values, not which frame a bin shows
     shown = found.video().astype(float) - recording.video()
     assert np.abs(shown).mean() < 6
+    return found
+
+
+def test_a_raw_session_comes_back(raw: Raw):
+    check_raw_session(raw)
 
 
 def test_the_movie_has_frames_out_of_order(raw):
@@ -183,32 +198,42 @@ def test_the_movie_has_frames_out_of_order(raw):
     assert (np.diff(stamps) < 0).any()
 
 
-@pytest.mark.slow
-def test_a_fit_on_a_raw_session_is_hardly_worse_than_one_on_the_simulation(raw, tmp_path):
-    """The same columns, segments and recipe; only what the raw files changed differs."""
+SEEDS = (0, 1, 2)
+SETTINGS = {"model.name": "glm", "training.max_passes": 20, "data.min_rate_hz": 0}
+
+
+def mean_correlation(session: Recording, folder: Path) -> float:
+    """Return the mean test correlation over neurons and seeds of the fit."""
     import freegaze
 
-    file, recording, _ = raw
-    (found,) = open_recordings("files", file)
+    found = []
+    for seed in SEEDS:
+        settings = {**SETTINGS, "training.seed": seed}
+        encoder = freegaze.fit(session, folder / str(seed), settings=settings, device="cpu")
+        table = freegaze.evaluate(encoder, session, draws=20).table
+        found.append(float(table["correlation"].mean()))
+    print(folder.name, [f"{value:.4f}" for value in found])
+    return float(np.mean(found))
+
+
+@pytest.mark.slow
+def test_a_fit_on_a_raw_session_is_as_good_as_one_on_the_simulation(tmp_path: Path):
+    """The same columns, segments, recipe and seeds; only what the raw files changed differs."""
+    raw = write_raw_session(tmp_path, minutes=10, n_neurons=20)
+    found, recording = check_raw_session(raw), raw[1]
     assert found.n_bins == recording.n_bins
     found = replace(found, segments=recording.segments)
     names = ("theta", "phi", "pitch", "roll")
     scores = {}
     for name, session in (("simulation", recording), ("raw", found)):
         kept = [session.behavior_names.index(column) for column in names]
-        session = replace(
+        same_columns = replace(
             session,
             behavior=session.behavior[:, kept],
             behavior_names=names,
             behavior_units=("deg",) * 4,
         )
-        settings = {
-            "model.name": "glm",
-            "training.max_passes": 10,
-            "data.min_rate_hz": 0,
-        }
-        encoder = freegaze.fit(session, tmp_path / name, settings=settings, device="cpu")
-        table = freegaze.evaluate(encoder, session, draws=20).table
-        scores[name] = float(table["correlation"].mean())
+        scores[name] = mean_correlation(same_columns, tmp_path / name)
     print(scores)
-    assert scores["raw"] > 0.95 * scores["simulation"] > 0
+    assert scores["simulation"] > 0.1
+    assert scores["raw"] == pytest.approx(scores["simulation"], rel=0.05)

@@ -12,7 +12,7 @@ import math
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -91,8 +91,14 @@ def load_plain(content: bytes, names: Mapping[tuple[str, str], Any] | None = Non
     return _resolved(found, {})
 
 
-class _PlainUnpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
-    """Reader of pickles in Python; that in C takes memory for any number that a file states."""
+_Unpickler: Any = pickle._Unpickler  # pyright: ignore[reportAttributeAccessIssue]
+"""Reader of pickles in Python; that in C takes memory for any number that a file states."""
+
+
+class _PlainUnpickler(_Unpickler):
+    """Reader of pickles that finds no function or class but those of ``_MAKERS``."""
+
+    dispatch: ClassVar = dict(_Unpickler.dispatch)
 
     def __init__(self, content: bytes, names: Mapping[tuple[str, str], Any]) -> None:
         super().__init__(io.BytesIO(content), encoding="latin1")  # bytes as Python 2 pickled them
@@ -101,6 +107,13 @@ class _PlainUnpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAcce
     def find_class(self, module: str, name: str) -> Any:
         module = module.replace("numpy._core", "numpy.core").replace("__builtin__", "builtins")
         return self._makers.get((module, name), UNREAD)
+
+    def _load_new(self) -> None:
+        """Call what stands for a class, as a pickle makes an object of it."""
+        args = self.stack.pop()
+        self.stack.append(self.stack.pop()(*args))
+
+    dispatch[pickle.NEWOBJ[0]] = _load_new
 
 
 class _Dtype:

@@ -15,6 +15,7 @@ from freegaze.errors import DataError, DataWarning, FreegazeError
 from freegaze.files.arrays import unreadable
 from freegaze.files.hdf5 import check_dataset, load_filters
 from freegaze.files.hdf5_scan import check_hdf5
+from freegaze.sources.nwb.zarr_store import is_zarr, opened_zarr
 from freegaze.sources.remote.blocks import BlockFile, address_of, open_blocks
 from freegaze.sources.remote.hdf5 import check_remote_hdf5
 
@@ -52,7 +53,10 @@ def opened_nwb(path: Path, mode: str = "r") -> Iterator[tuple[Any, Any]]:
     pynwb = require_pynwb()
     address = address_of(path)
     blocks: BlockFile | None = None
-    if address is None:
+    if is_zarr(path):
+        if mode != "r":
+            raise DataError(f"{path} is in Zarr, to which nothing is added; write a new file")
+    elif address is None:
         check_hdf5(path)
     else:
         check_remote_hdf5(path)
@@ -62,7 +66,9 @@ def opened_nwb(path: Path, mode: str = "r") -> Iterator[tuple[Any, Any]]:
             warnings.simplefilter("ignore")  # pynwb comments on other versions and old layouts
             warnings.simplefilter("always", DataWarning)
             with ExitStack() as stack:
-                if address is None:
+                if is_zarr(path):
+                    io = stack.enter_context(opened_zarr(path))
+                elif address is None:
                     io = stack.enter_context(pynwb.NWBHDF5IO(str(path), mode))
                 else:
                     blocks = stack.enter_context(open_blocks(path))

@@ -15,6 +15,7 @@ from freegaze.sources.nwb.opening import opened_nwb
 from freegaze.sources.nwb.own import is_own, read_own
 from freegaze.sources.nwb.reading import read_streams, read_wanted_segments
 from freegaze.sources.nwb.tiny import write_tiny_nwb
+from freegaze.sources.nwb.zarr_store import is_zarr
 from freegaze.sources.remote.blocks import address_of, local_place
 from freegaze.sources.source import (
     AbstractSource,
@@ -30,7 +31,7 @@ _DEPTH = 2
 
 @register_source("nwb")
 class NwbSource(AbstractSource[NwbOptions]):
-    """One file per session: spikes or fluorescence, image series, behavior, aligned onto bins."""
+    """Files of one session, in HDF5 or Zarr: spikes or fluorescence, image series, behavior."""
 
     Options: ClassVar = NwbOptions
     description: ClassVar = "Neurodata Without Borders files (.nwb); needs the extra `nwb`"
@@ -38,7 +39,7 @@ class NwbSource(AbstractSource[NwbOptions]):
     citation: ClassVar = "Rübel et al. (2022), eLife 11:e78362, doi:10.7554/eLife.78362"
 
     def find_sessions(self, path: Path, options: NwbOptions) -> dict[str, Path]:
-        """Find the file, or every ``.nwb`` in a folder and in folders in it (``sub-*/ses-*``)."""
+        """Find the file, or every one in a folder and in folders in it (``sub-*/ses-*``)."""
         return _find_nwb(path)
 
     def open_session(self, path: Path, name: str, options: NwbOptions) -> Recording:
@@ -64,7 +65,9 @@ class NwbSource(AbstractSource[NwbOptions]):
         return write_tiny_nwb(path / "tiny.nwb", seed)
 
     def recognizes(self, path: Path) -> bool:
-        """Return whether a file is an HDF5 file called ``.nwb``."""
+        """Return whether a path is an HDF5 file called ``.nwb``, or a folder of NWB in Zarr."""
+        if is_zarr(path):
+            return (path / "session_start_time").exists()
         return path.suffix == ".nwb" and is_hdf5(path)
 
     def contents(self, path: Path) -> list[dict[str, Any]]:
@@ -79,17 +82,28 @@ class NwbSource(AbstractSource[NwbOptions]):
 
 def _find_nwb(path: Path) -> dict[str, Path]:
     """Return the files by name; files of one name in several folders are named by folder too."""
+    if is_zarr(path):
+        return {_name_of(path): path}
     if not path.is_dir():
         return find_files(path, "*.nwb")
-    files = [f for n in range(_DEPTH + 1) for f in sorted(path.glob("*/" * n + "*.nwb"))]
+    patterns = ("*.nwb", "*.zarr")
+    files = [
+        f for n in range(_DEPTH + 1) for p in patterns for f in sorted(path.glob("*/" * n + p))
+    ]
     files = [f for f in files if not any(p.startswith(".") for p in f.relative_to(path).parts)]
-    names = [f.stem for f in files]
+    files = [f for f in files if f.suffix == ".nwb" or is_zarr(f)]
+    names = [_name_of(f) for f in files]
     return {
-        f.stem
-        if names.count(f.stem) == 1
+        _name_of(f)
+        if names.count(_name_of(f)) == 1
         else "_".join(f.relative_to(path).with_suffix("").parts): f
         for f in files
     }
+
+
+def _name_of(path: Path) -> str:
+    """Return the name of a session: that of its file without ``.nwb`` and ``.zarr``."""
+    return path.resolve().name.removesuffix(".zarr").removesuffix(".nwb")
 
 
 def _check_own(options: NwbOptions, file: Path) -> None:
