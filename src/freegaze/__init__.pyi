@@ -1,3 +1,4 @@
+from . import plot as plot
 from .errors import FreegazeError as FreegazeError
 from .evaluation.compare import compare as compare
 from .fitted.storage import load_encoder as load_encoder

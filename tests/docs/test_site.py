@@ -17,7 +17,7 @@ WITH_FORMULAS = sorted(p for p in DOCS.rglob("*.md") if "$$" in p.read_text())
 def test_every_public_name_is_in_the_reference():
     stub = ast.parse((ROOT / "src" / "freegaze" / "__init__.pyi").read_text())
     imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
-    names = {alias.name for node in imports for alias in node.names} - {"FreegazeError"}
+    names = {alias.name for node in imports for alias in node.names} - {"FreegazeError", "plot"}
     pages = "\n".join(page.read_text() for page in (DOCS / "reference" / "api").glob("*.md"))
     listed = set(re.findall(r"auto(?:function|class):: freegaze\.(\w+)$", pages, re.MULTILINE))
     assert listed == names

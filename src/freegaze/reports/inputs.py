@@ -73,11 +73,23 @@ class ReportInputs:
 
     def baseline_column(self, baseline: str, name: str) -> Float[np.ndarray, " neuron"]:
         """Return another model's column for this run's neurons, NaN where it has none."""
-        other = self.baselines[baseline].table
-        if name not in other.columns:
-            return np.full(len(self.evaluation.table), np.nan)
-        known = dict(zip(_keys(other), other[name], strict=True))
-        return np.array([known.get(key, np.nan) for key in _keys(self.evaluation.table)], float)
+        return matching_column(self.evaluation.table, self.baselines[baseline].table, name)
+
+
+def matching_column(
+    table: pd.DataFrame, other: pd.DataFrame, name: str
+) -> Float[np.ndarray, " neuron"]:
+    """Return a column of another table of scores for the neurons of a table, NaN where it has none.
+
+    Args:
+        table: Scores of some neurons.
+        other: Scores of another model.
+        name: The column.
+    """
+    if name not in other.columns:
+        return np.full(len(table), np.nan)
+    known = dict(zip(_keys(other), other[name], strict=True))
+    return np.array([known.get(key, np.nan) for key in _keys(table)], float)
 
 
 def scores_of(inputs: ReportInputs, metric: str, baseline: str | None = None) -> Scores:

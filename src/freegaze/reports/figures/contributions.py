@@ -67,39 +67,44 @@ def draw_contributions(
     places = band_places([n for _, n in bands])
     behavior = [group.added_percent for group in groups if group.name != "vision"]
     for ax, group in zip(axes, groups, strict=True):
-        color = GROUP_COLORS.get(group.name, INK)
-        sure = group.is_significant
-        ax.bar(places[sure], group.added_percent[sure], 0.78, color=color)
-        tested = np.ones_like(sure) if group.is_tested is None else group.is_tested
-        for bars, style in ((~sure & tested, "-"), (~sure & ~tested, ":")):
-            ax.bar(
-                *(places[bars], group.added_percent[bars], 0.74),
-                color="none",
-                edgecolor=FAINT,
-                linewidth=0.8,
-                linestyle=style,
-            )
-        if sure.any():  # a line without points would upset the layout
-            ax.plot(
-                *(places[sure], np.full(int(sure.sum()), 1.04), "o"),
-                color=color,
-                transform=ax.get_xaxis_transform(),
-                clip_on=False,
-                markersize=4 if width_px > 500 else 2.6,
-            )
-        ax.set_title(group.name, fontweight="bold", pad=9)
+        plot_group_bars(ax, group, places, width_px)
         shared = [group.added_percent] if group.name == "vision" else behavior
         ax.set_ylim(_limits(np.concatenate(shared)))
-        ax.axhline(0, color=FAINT, linewidth=0.8)
-        ax.tick_params(bottom=False)
-        ax.spines["bottom"].set_visible(False)
-        finish_axes(ax, n_y=3)
     axes[0].set_xlim(places[0] - 0.8, places[-1] + 0.8)
     axes[0].set_xticks([])
     label_bands(axes[-1], bands, places, width_px)
     axes[-1].set_xlabel("neurons by class, best predicted first", labelpad=24)
     figure.supylabel("added deviance explained (%)", fontsize=12, color=INK)
     return figure
+
+
+def plot_group_bars(ax: Axes, group: GroupBars, places: np.ndarray, width_px: float) -> None:
+    """Draw what one group adds into axes, neurons at ``places``; see ``draw_contributions``."""
+    color = GROUP_COLORS.get(group.name, INK)
+    sure = group.is_significant
+    ax.bar(places[sure], group.added_percent[sure], 0.78, color=color)
+    tested = np.ones_like(sure) if group.is_tested is None else group.is_tested
+    for bars, style in ((~sure & tested, "-"), (~sure & ~tested, ":")):
+        ax.bar(
+            *(places[bars], group.added_percent[bars], 0.74),
+            color="none",
+            edgecolor=FAINT,
+            linewidth=0.8,
+            linestyle=style,
+        )
+    if sure.any():  # a line without points would upset the layout
+        ax.plot(
+            *(places[sure], np.full(int(sure.sum()), 1.04), "o"),
+            color=color,
+            transform=ax.get_xaxis_transform(),
+            clip_on=False,
+            markersize=4 if width_px > 500 else 2.6,
+        )
+    ax.set_title(group.name, fontweight="bold", pad=9)
+    ax.axhline(0, color=FAINT, linewidth=0.8)
+    ax.tick_params(bottom=False)
+    ax.spines["bottom"].set_visible(False)
+    finish_axes(ax, n_y=3)
 
 
 @house_style

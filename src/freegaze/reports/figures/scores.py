@@ -68,6 +68,20 @@ def draw_score_strip(
         height_px: Height in CSS pixels.
     """
     figure, (ax,) = new_figure(width_px, height_px)
+    plot_score_strip(ax, scores, baselines, attainable, model, label)
+    figure_legend(figure, ax, n_columns=4 if width_px > 500 else 2)
+    return figure
+
+
+def plot_score_strip(
+    ax: Axes,
+    scores: Scores,
+    baselines: Mapping[str, Float[np.ndarray, " neuron"]],
+    attainable: Float[np.ndarray, " neuron"] | None,
+    model: str,
+    label: str,
+) -> None:
+    """Draw every neuron's score into axes; see ``draw_score_strip``."""
     order = np.argsort(scores.value)[::-1]  # NaN sorts last, so first when turned round
     order = order[np.isfinite(scores.value[order])]
     rank = np.arange(1, len(order) + 1)
@@ -90,8 +104,6 @@ def draw_score_strip(
     ax.set_xlim(0.2, max(len(order), 1) + 0.8)
     finish_axes(ax, "neuron, best first", label)
     count_ticks(ax, 10)
-    figure_legend(figure, ax, n_columns=4 if width_px > 500 else 2)
-    return figure
 
 
 @house_style

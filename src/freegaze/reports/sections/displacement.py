@@ -9,6 +9,7 @@ from jaxtyping import Float, Integer
 
 from freegaze.dataset.behavior import tracked_bins
 from freegaze.evaluation.displacement import DisplacementFit
+from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
 from freegaze.reports.figures.displacement import draw_displacement
 from freegaze.reports.inputs import ReportInputs
@@ -40,6 +41,10 @@ class Displacement:
     fitted: Float[np.ndarray, "time 3"]
     comparison: DisplacementFit | None
 
+    def angle(self, component: int) -> Float[np.ndarray, " time"]:
+        """Return the angle that a component follows, in each bin."""
+        return self.recording.column(ANGLES[component][0])[self.bins]
+
     @property
     def truth(self) -> Float[np.ndarray, "time 3"] | None:
         """Displacement that compensates the eye's movement, after the common displacement."""
@@ -48,7 +53,10 @@ class Displacement:
 
 def displacements_of(inputs: ReportInputs) -> list[Displacement]:
     """Return the fitted displacements of tracked test bins; empty without a shifter."""
-    found = [_displacement(inputs, recording) for recording in inputs.recordings]
+    found = [
+        displacement_of(inputs.encoder, r, inputs.truth_displacement.get(r.session_id))
+        for r in inputs.recordings
+    ]
     return [displacement for displacement in found if displacement is not None]
 
 
@@ -73,17 +81,25 @@ def build_displacement(inputs: ReportInputs, shifts: list[Displacement]) -> Sect
     return Section("displacement", "Shifter against gaze", {"lead": lead, "sessions": sessions})
 
 
-def _displacement(inputs: ReportInputs, recording: Recording) -> Displacement | None:
-    fitted = inputs.encoder.displacement(recording)
+def displacement_of(
+    encoder: FittedEncoder, recording: Recording, comparison: DisplacementFit | None = None
+) -> Displacement | None:
+    """Return the fitted displacement in tracked test bins; ``None`` without a shifter or bins.
+
+    Args:
+        encoder: A fitted encoder.
+        recording: A session that it was fitted on.
+        comparison: With the displacement that compensates the eye's movement, where it is known.
+    """
+    fitted = encoder.displacement(recording)
     if fitted is None:
         return None
-    bins = inputs.encoder.targets(recording, "test")
+    bins = encoder.targets(recording, "test")
     angles = [name for name, _ in ANGLES if name in recording.behavior_names]
     bins = bins[tracked_bins(recording, angles)[bins]] if angles else bins
     bins = bins[np.unique(np.linspace(0, len(bins) - 1, min(N_DOTS, len(bins)), dtype=int))]
     if not len(bins):
         return None
-    comparison = inputs.truth_displacement.get(recording.session_id)
     return Displacement(recording, bins, fitted[bins], comparison)
 
 
@@ -101,7 +117,7 @@ def _panels(d: Displacement, name: str) -> list[Panel]:
         if angle not in d.recording.behavior_names:
             continue
         figure = draw_displacement(
-            d.recording.column(angle)[d.bins],
+            d.angle(i),
             d.fitted[:, i],
             None if d.truth is None else d.truth[:, i],
             *component_labels(d.recording, i),
