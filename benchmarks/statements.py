@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FEATURES = {
+    "figures for notebooks": ("plot.py", "__init__.pyi", "reports/inputs.py:matching_column"),
     "claims on network file systems": ("files/claims.py", "files/owners.py"),
     "array jobs of SLURM": (
         *("jobs/slurm.py", "jobs/states.py", "jobs/records.py", "jobs/stopping.py"),
