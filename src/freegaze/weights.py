@@ -59,6 +59,8 @@ def read_state_dict(path: Path, member: str | None = None) -> dict[str, Tensor]:
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
     """Load weights into a module that must fit them exactly.
 
+    Parts with ``is_new``, whose values files of earlier versions lack, may be missing; they stay.
+
     Args:
         module: Changed in place.
         weights: Tensors by name.
@@ -67,8 +69,12 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: str) -
     Raises:
         CheckpointError: As ``check_weights``.
     """
-    check_weights(weights, module.state_dict(), where)
-    module.load_state_dict(dict(weights))
+    parts = module.named_modules()
+    new = [f"{name}." if name else "" for name, part in parts if getattr(part, "is_new", False)]
+    own = module.state_dict()
+    known = {name: value for name, value in own.items() if name.startswith(tuple(new))}
+    check_weights(known | dict(weights), own, where)
+    module.load_state_dict(known | dict(weights))
 
 
 def check_weights(

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import freegaze
 from builders import make_recording
+from freegaze.errors import CheckpointError
+from freegaze.models.parts import population_window
+from freegaze.models.parts.energy_head import LocalEnergyHead
+from freegaze.nn.window import Window
 from freegaze.recording.recording import Recording
+from freegaze.weights import load_weights
 
-SIZE, FIELD = (40, 56), (40.0, 13.0)
+SIZE, FIELD = (36, 44), (31.0, 12.0)
 SETTINGS = {
     "model.shifter": "none",
-    "model.window": "auto",
+    "model.window": "found",
     "data.history": 1,
     "data.lag": 0,
     "data.min_rate_hz": 0,
@@ -28,7 +35,7 @@ SETTINGS = {
 def make_local_recording() -> Recording:
     """Counts that follow the energy of one small Gabor in white noise."""
     rng = np.random.default_rng(0)
-    n_bins = 1200
+    n_bins = 500
     frames = rng.integers(0, 256, (n_bins, *SIZE), dtype=np.uint8)
     y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(float)
     envelope = np.exp(-((x - FIELD[0]) ** 2 + (y - FIELD[1]) ** 2) / (2 * 1.6**2))
@@ -45,12 +52,12 @@ def make_local_recording() -> Recording:
     )
 
 
-@pytest.mark.parametrize("model", ["cnn"])
-def test_the_window_lies_around_the_field_and_is_kept(tmp_path: Path, model: str):
+@pytest.mark.slow  # the search takes 15 s
+def test_the_window_lies_around_the_field_and_is_kept(tmp_path: Path):
     recording = make_local_recording()
-    encoder = freegaze.fit(recording, tmp_path / "run", model=model, settings=SETTINGS)
+    encoder = freegaze.fit(recording, tmp_path / "run", model="cnn", settings=SETTINGS)
     window = encoder.encoder.gaze().window
-    assert float(window.magnification) > 1.2
+    assert float(window.magnification) > 1.1
     across, down = window.axes()
     for axis, side, place in ((across, SIZE[1], FIELD[0]), (down, SIZE[0], FIELD[1])):
         pixels = (axis + 1) * (side - 1) / 2
@@ -63,3 +70,56 @@ def test_the_window_lies_around_the_field_and_is_kept(tmp_path: Path, model: str
     outside.frames[:, -2:] = 0
     known = [encoder.predict(one, "test").rates for one in (recording, outside)]
     np.testing.assert_array_equal(*known)
+
+
+def test_weights_of_an_earlier_version_have_no_window_and_are_loaded():
+    window = Window((30, 40))
+    load_weights(window, {}, "an old file")
+    assert float(window.magnification) == 1
+    with pytest.raises(CheckpointError, match="unknown weight 'other'"):
+        load_weights(window, {"other": window.center}, "an old file")
+
+
+@pytest.mark.parametrize(("sd", "magnification"), [(2.0, 1.5), (3.0, 1.2), (9.0, 1.0)])
+def test_the_height_of_the_window_is_ten_standard_deviations(
+    tmp_path: Path, monkeypatch, sd: float, magnification: float
+):
+    """But at least 24 pixels, and at most the frame's 36."""
+
+    def search_session(head: LocalEnergyHead, *_: Any) -> None:
+        head.energies.center.copy_(torch.tensor(FIELD))
+        head.window_sd.fill_(sd)
+
+    monkeypatch.setattr(population_window, "search_session", search_session)
+    recording = make_recording(frame_size=SIZE)
+    encoder = freegaze.fit(recording, tmp_path / "run", model="cnn", settings=SETTINGS)
+    window = encoder.encoder.gaze().window
+    assert float(window.magnification) == pytest.approx(magnification)
+    height, width = (side / magnification for side in SIZE)
+    inside = [min(max(FIELD[0], width / 2 - 0.5), SIZE[1] - width / 2 - 0.5)]
+    inside += [min(max(FIELD[1], height / 2 - 0.5), SIZE[0] - height / 2 - 0.5)]
+    assert window.center.tolist() == pytest.approx(inside)
+    # The refit and a loaded encoder have the same window.
+    assert freegaze.load_encoder(tmp_path / "run").encoder.gaze().window.center.tolist() == (
+        window.center.tolist()
+    )
+
+
+def test_small_frames_are_left_whole_without_a_search(tmp_path: Path, monkeypatch):
+    def search_session(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(population_window, "search_session", search_session)
+    recording = make_recording(frame_size=(24, 32))
+    encoder = freegaze.fit(recording, tmp_path / "run", model="cnn", settings=SETTINGS)
+    assert float(encoder.encoder.gaze().window.magnification) == 1
+
+
+def test_only_frames_that_stay_have_a_window_by_default(tmp_path: Path):
+    recording = make_recording(frame_size=(24, 32))
+    settings = {**SETTINGS, "model.window": "auto"}
+    still = freegaze.fit(recording, tmp_path / "still", model="cnn", settings=settings)
+    assert still.encoder.gaze().window is not None
+    settings["model.shifter"] = {"columns": ["theta", "phi"]}
+    moved = freegaze.fit(recording, tmp_path / "moved", model="cnn", settings=settings)
+    assert moved.encoder.gaze().window is None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from freegaze.models.encoder import register_model
-from freegaze.models.parts.vision import VisionConfig, VisionEncoder
+from freegaze.models.parts.vision import VisionConfig, VisionEncoder, WindowChoice
 from freegaze.nn.cores import CoreConfig
 from freegaze.nn.readouts import LinearReadoutConfig
 from freegaze.nn.shifter import NoShifterConfig, ShifterConfig
 
 
 class CNNConfig(VisionConfig):
-    """Choices of the vision-only encoder: those of ``VisionConfig``."""
+    """Choices of the vision-only encoder: those of ``VisionConfig``, and a window that is found."""
+
+    window: WindowChoice = "auto"
 
     @classmethod
     def paper(cls, is_shifted: bool = True) -> CNNConfig:
@@ -22,6 +24,7 @@ class CNNConfig(VisionConfig):
             shifter=ShifterConfig.paper() if is_shifted else NoShifterConfig(),
             core=CoreConfig.paper(),
             readout=LinearReadoutConfig(),
+            window="whole",
             linear_path=False,
             start_at_mean=False,
         )

@@ -14,7 +14,7 @@ from freegaze.dataset.dims import EncoderDims
 from freegaze.models.encoder import register_model
 from freegaze.models.parts.columns import Columns
 from freegaze.models.parts.head import Head
-from freegaze.models.parts.vision import Vision, VisionConfig, VisionEncoder
+from freegaze.models.parts.vision import Vision, VisionConfig, VisionEncoder, WindowChoice
 from freegaze.nn.cores import AbstractCore, CoreConfig
 from freegaze.nn.fast.batch_norm import BatchNorm1d
 from freegaze.nn.readouts import LinearReadoutConfig
@@ -27,6 +27,7 @@ class CNNGRUConfig(VisionConfig):
     """Choices of the encoder, beside those of ``VisionConfig``.
 
     Args:
+        window: As in ``VisionConfig``.
         features: Behavior features, by set or by name; an empty list for vision only.
         normalize_behavior: Whether features are batch-normalized (original) instead of relying on
             standardized ones.
@@ -42,6 +43,7 @@ class CNNGRUConfig(VisionConfig):
             themselves.
     """
 
+    window: WindowChoice = "auto"
     features: str | tuple[str, ...] = "recorded"
     normalize_behavior: bool = False
     own_gain: bool = True
@@ -74,6 +76,7 @@ class CNNGRUConfig(VisionConfig):
             shifter=shifter if is_shifted else NoShifterConfig(),
             core=CoreConfig.paper(),
             readout=LinearReadoutConfig(),
+            window="whole",
             linear_path=False,
             features=features,
             normalize_behavior=True,

@@ -207,7 +207,9 @@ class AbstractEncoder(nn.Module, ABC):
         if getattr(self.config, "start_at_mean", True):
             self.head(session).start_from(mean_response)
 
-    def prepare(self, session: str, data: PreparedSession) -> None:
+    def prepare(
+        self, session: str, data: PreparedSession, like: AbstractEncoder | None = None
+    ) -> None:
         """Set what a fit takes from a session's training windows before its first step.
 
         By default a no-op.
@@ -215,6 +217,8 @@ class AbstractEncoder(nn.Module, ABC):
         Args:
             session: The session.
             data: The prepared session.
+            like: Encoder of the same class and configuration that was prepared for this session;
+                what its search found is taken over.
         """
 
     def gaze(self, session: str | None = None) -> GazeCorrection | None:

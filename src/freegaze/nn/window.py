@@ -29,6 +29,9 @@ class Window(nn.Module):
         tensor([0.0000, 0.2500, 0.7500, 1.2500])
     """
 
+    is_new = True
+    """Files of earlier versions lack its values, see ``freegaze.weights.load_weights``."""
+
     center: Tensor
     magnification: Tensor
 

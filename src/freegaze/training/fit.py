@@ -252,7 +252,7 @@ def _fit_one(
     if not (is_refitted and fit.is_trainable):
         return _Fitted(encoder, encoder)
     run.refit.path.mkdir(exist_ok=True)
-    kept = _first_encoder(run.refit, config, sessions, first and first.kept)
+    kept = _first_encoder(run.refit, config, sessions, first and first.kept, encoder)
     passes = fit.state.best_pass
     again = Fit(kept, sessions, config.training, run.refit, fit.accelerator, passes)
     _continue(again, _within(progress, "", 1, 2))
@@ -264,8 +264,12 @@ def _first_encoder(
     config: RunConfig,
     sessions: Mapping[str, PreparedSession],
     first: AbstractEncoder | None,
+    prepared: AbstractEncoder | None = None,
 ) -> AbstractEncoder:
-    """Build the encoder with the weights that a fit starts from, unless it has a checkpoint."""
+    """Build the encoder with the weights that a fit starts from, unless it has a checkpoint.
+
+    The gaze correction is that of ``first``, if given. What ``prepared`` has found is taken over.
+    """
     dims = {name: session.dims for name, session in sessions.items()}
     encoder = build_encoder(config.model["name"], model_config(config), dims, config.training.seed)
     if not folder.checkpoint.exists():
@@ -275,7 +279,7 @@ def _first_encoder(
     for name, session in sessions.items():
         encoder.initialize(name, torch.from_numpy(session.mean_response))
         if not folder.checkpoint.exists():
-            encoder.prepare(name, session)
+            encoder.prepare(name, session, prepared or first)
     if first is not None:
         share_gaze(encoder, first)
     return encoder

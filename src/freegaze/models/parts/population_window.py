@@ -22,8 +22,9 @@ GAZE_MARGIN = 0.1
 """Height that is added where a shifter moves frames, as a share of the frame's: its first
 displacements are off by some pixels."""
 
-GREATEST_MAGNIFICATION = 3.0
-"""A smaller window than a third of the frame would magnify pixels that hold no more detail."""
+LEAST_HEIGHT_PX = 24.0
+"""Height of the smallest window. On macaque V1 smaller ones lost correlation when their center was
+a few pixels off."""
 
 
 def place_window(window: Window, session: PreparedSession, shifter: ShifterChoice) -> None:
@@ -33,10 +34,14 @@ def place_window(window: Window, session: PreparedSession, shifter: ShifterChoic
     which ridge regression on local energies predicts held-out folds of the training windows best.
 
     Args:
-        window: Changed in place; it remains the whole frame where fields are spread over it.
+        window: Changed in place; it remains the whole frame where fields are spread over it, or
+            where the frame is no higher than ``LEAST_HEIGHT_PX``.
         session: The prepared session; training windows are used.
         shifter: The encoder's shifter; an image shifter starts from the camera's calibration.
     """
+    height = session.dims.frame_size[0]
+    if height <= LEAST_HEIGHT_PX:
+        return
     is_moved = isinstance(shifter, ShifterConfig)
     moved = ShifterConfig.affine().model_copy(update={"columns": shifter.columns})
     head = LocalEnergyHead(
@@ -48,8 +53,6 @@ def place_window(window: Window, session: PreparedSession, shifter: ShifterChoic
         PLACES,
     )
     search_session(head, session, N_FOLDS)
-    height = session.dims.frame_size[0]
     wanted = HEIGHT_IN_SD * float(head.window_sd) + GAZE_MARGIN * height * is_moved
-    magnification = min(max(height / wanted, 1.0), GREATEST_MAGNIFICATION)
     x, y = head.energies.center.tolist()
-    window.place((x, y), magnification)
+    window.place((x, y), height / min(max(wanted, LEAST_HEIGHT_PX), height))

@@ -37,6 +37,8 @@ ReadoutChoice: TypeAlias = Annotated[
     Discriminator("kind"),
 ]
 
+WindowChoice = Literal["auto", "found", "whole"]
+
 POSITIONED = ("gaussian", "pooled")
 """Readouts whose neurons have a position that a shifter can move."""
 
@@ -54,8 +56,9 @@ class VisionConfig(StrictConfig):
             weight per channel for each neuron, ``gaussian`` reads one position for each neuron,
             ``pooled`` averages under a Gaussian of each neuron.
         window: Part of the retinal frame that the core reads, magnified to the size of the frame:
-            ``whole``, or ``auto`` for a window around the receptive fields of the population, which
-            is found on training windows before the fit.
+            ``whole``; ``found``, a window around the receptive fields of the population, which is
+            searched on training windows before the fit; ``auto``, which is ``found`` where nothing
+            is moved by gaze, and otherwise ``whole``.
         planes: Behavior features given to the core as constant planes, in addition to the gray one.
         linear_path: Whether each neuron also has a linear receptive field, added to the core.
         linear_downsample: Pixels, down and across, that the linear path averages into one.
@@ -68,7 +71,7 @@ class VisionConfig(StrictConfig):
     shifter: ShifterChoice = ShifterConfig()
     core: CoreChoice = CoreConfig()
     readout: ReadoutChoice = PooledReadoutConfig()
-    window: Literal["auto", "whole"] = "whole"
+    window: WindowChoice = "whole"
     planes: tuple[str, ...] = ()
     linear_path: bool = False
     linear_downsample: int = Field(default=2, ge=1)
@@ -96,7 +99,10 @@ class Vision(nn.Module):
         super().__init__()
         map_size = core.map_size(dims.frame_size)
         across, down = ((side - 1) / 2 * core.step_px for side in map_size[:0:-1])
-        window = Window(dims.frame_size) if config.window == "auto" else None
+        is_found = config.window == "found" or (
+            config.window == "auto" and config.shifter.kind == "none"
+        )
+        window = Window(dims.frame_size) if is_found else None
         self.gaze = GazeCorrection(config.shifter, dims, (across, down), window)
         self.planes = Columns(dims, config.planes, "the core")
         self.readout = config.readout.build(map_size, dims.n_neurons, has_bias)
@@ -200,12 +206,17 @@ class VisionEncoder(AbstractEncoder):
         """Return a session's gaze correction."""
         return self.head(session).vision.gaze
 
-    def prepare(self, session: str, data: PreparedSession) -> None:
+    def prepare(
+        self, session: str, data: PreparedSession, like: AbstractEncoder | None = None
+    ) -> None:
         """Start the shifter and the window from the data, where the configuration says so."""
         gaze, shifter = self.gaze(session), self.shifter_choice
         if isinstance(shifter, ShifterConfig) and shifter.start == "camera":
             gaze.start_from_camera(data)
-        if gaze.window is not None:
+        found = None if like is None else like.gaze(session)
+        if gaze.window is not None and found is not None and found.window is not None:
+            gaze.window.load_state_dict(found.window.state_dict())
+        elif gaze.window is not None:
             place_window(gaze.window, data, shifter)
 
     def constrain(self) -> None:
