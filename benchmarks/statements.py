@@ -98,7 +98,11 @@ FEATURES = {
     ),
     "units": ("recording/units.py",),
     "plausible values and times": (
-        *("quality/plausibility.py", "reports/figures/quality.py:draw_streams"),
+        *(
+            "quality/plausibility.py",
+            "quality/sentinels.py",
+            "reports/figures/quality.py:draw_streams",
+        ),
         "reports/sections/quality.py:_streams",
     ),
     "checks of clocks and duplicates by responses": (

@@ -13,6 +13,7 @@ from freegaze.quality.behavior import (
 from freegaze.quality.eye_gyroscope import check_eye_gyro
 from freegaze.quality.grades import Check, Status
 from freegaze.quality.plausibility import (
+    check_doubled_spikes,
     check_ended_trains,
     check_eye_angles,
     check_speed,
@@ -21,6 +22,7 @@ from freegaze.quality.plausibility import (
 )
 from freegaze.quality.response_lag import check_response_lag
 from freegaze.quality.sensors import check_sensors
+from freegaze.quality.sentinels import check_sentinels
 from freegaze.quality.units import (
     check_duplicates,
     check_quiet_units,
@@ -35,6 +37,7 @@ CHECKS = (
     check_gaps,
     check_loss_against_behavior,
     check_constant_columns,
+    check_sentinels,
     check_eye_angles,
     check_speed,
     check_time_resolution,
@@ -44,6 +47,7 @@ CHECKS = (
     check_quiet_units,
     check_rate_drift,
     check_ended_trains,
+    check_doubled_spikes,
     check_duplicates,
     check_freezes,
     check_sensors,

@@ -26,6 +26,12 @@ SPANS = Scale("stream_spans", "Time not shared by all streams", "share of the lo
 ENDED = Scale("ended_trains", "Spike trains that end early", "units", 1, 3)
 """A silent end as long as that has no chance in a unit that fires as before."""
 
+DOUBLED = Scale("doubled_spikes", "Spikes counted twice", "share of a unit's spikes", 0.01, 0.05)
+"""No neuron fires twice within 0.1 ms. Units of several neurons at 100 Hz do for 1 % of spikes."""
+
+DOUBLED_S = 1e-4
+"""Interval within which two spikes of a unit are one."""
+
 _SILENT_SHARE = 0.1
 _EXPECTED_SPIKES = 100.0
 """Spikes that a unit would have fired during the silence; bursts and pauses explain fewer."""
@@ -112,6 +118,26 @@ def check_ended_trains(recording: Recording) -> Check:
         else "No unit falls silent for good."
     )
     return ENDED.grade(len(names), sentence, silent_s=silent_s)
+
+
+def check_doubled_spikes(recording: Recording) -> Check:
+    """Grade the share of spikes that follow another of the same unit within 0.1 ms.
+
+    Data: ``share`` (n_units of the source,).
+    """
+    found = [s for s in recorded_streams(recording) if s.get("doubled")]
+    if not found:
+        return DOUBLED.not_available("the times of single spikes are unknown, or coarse")
+    share = np.array([float(value) for value in found[0]["doubled"].values()])
+    worst = int(np.argmax(share))
+    sentence = (
+        f"Unit {list(found[0]['doubled'])[worst]} has {share[worst]:.1%} of its spikes within 0.1 "
+        "ms of another of its own, which no neuron has: remove doubled spikes in the sorting, or "
+        "name the unit in `leave_out_neurons`."
+        if share[worst] >= DOUBLED.amber
+        else f"At most {share[worst]:.2%} of a unit's spikes follow another within 0.1 ms."
+    )
+    return DOUBLED.grade(share[worst], sentence, share=share)
 
 
 def recorded_streams(recording: Recording) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from freegaze.sources.alignment.bins import (
 )
 from freegaze.sources.alignment.clock import check_restart, typical_interval
 from freegaze.sources.alignment.frames import plan_frames, read_pictures
-from freegaze.sources.alignment.selection import pick_neurons, to_standard_unit
+from freegaze.sources.alignment.selection import lost_values_of, pick_neurons, to_standard_unit
 from freegaze.sources.alignment.streams import (
     EventStream,
     FrameStream,
@@ -139,6 +139,7 @@ def align_streams(
     frames, frame_index, is_lost = _video(streams.video, bins, is_left_out, progress)
     kept = ~(is_left_out | is_lost)
     behavior, units = _behavior(streams.behavior, bins, kept)
+    lost_values = {name: s for stream in streams.behavior for name, s in lost_values_of(stream)}
     report = {
         "start_s": bins.start_s,
         "stop_s": float(bins.edges[-1]),
@@ -148,6 +149,7 @@ def align_streams(
         "n_without_video": int((is_lost & ~is_left_out).sum()),
         "max_gap_s": {s.name: s.max_gap_s for s in streams.behavior},
         "streams": describe_streams(streams.responses, streams.behavior, streams.video),
+        "lost_values": {name: [s.value, s.share] for name, s in lost_values.items()},
         "quality": {s.name: dict(s.quality) for s in streams.behavior if s.quality},
     }
     return Recording(

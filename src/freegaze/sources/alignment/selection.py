@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from freegaze.errors import DataError, DataWarning
+from freegaze.quality.sentinels import Sentinel, find_sentinel
 from freegaze.recording.columns import find_column
 from freegaze.recording.units import conversion_factor, is_stated
 from freegaze.registry import nearest_names
+from freegaze.sources.alignment.streams import SampleStream
 
 LOST_SHARE = 0.05
 """A neuron that alone costs a larger share of the bins is named."""
@@ -92,6 +94,26 @@ def to_standard_unit(
         )
         return values, unit
     return (values if factor == 1 else values * factor), wanted
+
+
+def lost_values_of(stream: SampleStream) -> Iterator[tuple[str, Sentinel]]:
+    """Find values that seem to stand for lost samples of a stream, and warn of them.
+
+    Args:
+        stream: The signals; steps keep their values.
+
+    Yields:
+        Name of the column, and the value.
+    """
+    for name, signal in zip(stream.columns, stream.values.T, strict=True):
+        found = None if stream.is_stepping else find_sentinel(signal, name)
+        if found is not None:
+            _warn(
+                f"{stream.name}: {name!r} is {found.value:.9g} in {found.share:.1%} of its "
+                "samples, far from all others, as programs write lost samples; if it means that, "
+                "state it in `lost_values` of the stream"
+            )
+            yield name, found
 
 
 def _warn(message: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from freegaze.errors import DataError, ShapeError
+from freegaze.quality.plausibility import DOUBLED_S
 from freegaze.recording.recording import ResponseKind
 from freegaze.sources.alignment.clock import (
     ClockConfig,
@@ -25,6 +26,11 @@ MOST_GAPS = 50
 """Gaps of a stream that the provenance keeps."""
 SHARED_TIMES = 0.1
 """Share of samples at the time of another from which the clock is coarse."""
+_COARSE_S = (1e-3, 5e-4, 2.5e-4, 2e-4)
+"""Resolutions of spike times at which different spikes of a unit may share a time."""
+_GRID_TOLERANCE, _ON_GRID = 0.05, 0.9
+"""Of steps by chance a tenth lies that near to a multiple."""
+_NEAR_S = 0.1
 DEFAULT_GAP = 3.0
 """A gap is wider than three typical intervals, where the user states no other."""
 
@@ -283,7 +289,8 @@ def describe_streams(
 
     Returns:
         For each stream its name, kind, number of times, span, resolution of its times (0 where it
-        cannot be told) and the longest gaps, in seconds.
+        cannot be told) and the longest gaps, in seconds. For spikes also the share of each unit's
+        that follow another within ``DOUBLED_S``.
     """
     rows = []
     if isinstance(responses, EventStream):
@@ -291,6 +298,7 @@ def describe_streams(
         rows.append(
             _describe(responses.name, "responses", responses.span(), pooled, _event_step(pooled))
         )
+        rows[0]["doubled"] = _doubled(responses)
         observed = responses.observed
         if observed is not None:
             gaps = zip(observed[:-1, 1].tolist(), observed[1:, 0].tolist(), strict=True)
@@ -302,6 +310,23 @@ def describe_streams(
         step = _sample_step(times)
         rows.append(_describe(video.name, "video", video.span(), times, step, video.max_gap_s))
     return rows + [_describe_samples(stream, "behavior") for stream in behavior]
+
+
+def _doubled(responses: EventStream) -> dict[str, float]:
+    """Return the share of each unit's spikes that follow another within 0.1 ms.
+
+    Empty where times are so coarse that different spikes share one.
+    """
+    steps = np.diff(np.sort(np.concatenate([np.empty(0), *responses.times])))
+    steps = steps[(steps > DOUBLED_S) & (steps < _NEAR_S)]  # over which no clock drifts
+    for grid in _COARSE_S:
+        away = np.abs(steps - grid * np.round(steps / grid))
+        if len(steps) and (away < _GRID_TOLERANCE * grid).mean() > _ON_GRID:
+            return {}
+    return {
+        name: float((np.diff(np.sort(times)) <= DOUBLED_S).mean()) if len(times) > 1 else 0.0
+        for name, times in zip(responses.unit_ids, responses.times, strict=True)
+    }
 
 
 def _describe_samples(stream: SampleStream, kind: str) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class TableConfig(TimedConfig, TableFormat):
         units: Unit of each signal, by our name.
         interpolation: Between samples: ``linear``, or ``previous``, which keeps the last value, for
             numbers of trials and other steps.
+        lost_values: Numbers that stand for a lost sample in any of these columns.
     """
 
     kind: Literal["table", "csv"] = "table"
@@ -45,6 +46,7 @@ class TableConfig(TimedConfig, TableFormat):
     columns: dict[str, str] = Field(min_length=1)
     units: dict[str, str] = Field(default_factory=dict)
     interpolation: Literal["linear", "previous"] = "linear"
+    lost_values: tuple[float, ...] = ()
 
 
 class EventsConfig(TableFormat):
@@ -87,6 +89,7 @@ class ArrayConfig(TimedConfig):
         time: Name, among these, of the column with the times, which is no signal then.
         units: Unit of each signal, by our name.
         interpolation: Between samples; see ``TableConfig``.
+        lost_values: Numbers that stand for a lost sample.
     """
 
     kind: Literal["npy", "array"] = "npy"
@@ -96,6 +99,7 @@ class ArrayConfig(TimedConfig):
     time: str | None = None
     units: dict[str, str] = Field(default_factory=dict)
     interpolation: Literal["linear", "previous"] = "linear"
+    lost_values: tuple[float, ...] = ()
 
 
 BehaviorConfig = Annotated[

@@ -161,6 +161,14 @@ def _samples(
                 f"behavior.{name}.units: no column {column!r} "
                 f"({nearest_names(column, list(columns))})"
             )
+    if config.lost_values:
+        is_lost = np.isin(values, config.lost_values)
+        if not is_lost.any():
+            raise DataError(
+                f"behavior.{name}.lost_values: no sample is {list(config.lost_values)}; leave "
+                "it out"
+            )
+        values = np.where(is_lost, np.nan, values)
     is_stepping = config.interpolation == "previous"
     return make_samples(
         f"behavior.{name}",

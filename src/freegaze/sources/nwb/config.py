@@ -46,6 +46,8 @@ class NwbOptions(SourceOptions):
         frame_size: [height, width] to scale to.
         behavior: Our name of each column and the series it is, ``SERIES[COLUMN]`` for one of
             several columns; by default every series of behavior under its own name.
+        lost_values: Numbers, as they are stored, that stand for a lost sample of a series of
+            behavior: ``{pupil_radius: [-1]}``.
         max_gap_s: Wider gaps between samples are not filled; by default three typical intervals.
         clocks: How the times of a series (or ``units``) read on the session's clock.
         sort: Series whose samples may be out of order.
@@ -68,6 +70,7 @@ class NwbOptions(SourceOptions):
     frames: FrameRule = "mean"
     frame_size: tuple[int, int] | None = None
     behavior: dict[str, str] | None = None
+    lost_values: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     max_gap_s: float | None = Field(default=None, gt=0)
     clocks: dict[str, ClockConfig] = Field(default_factory=dict)
     sort: tuple[str, ...] = ()

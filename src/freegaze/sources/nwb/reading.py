@@ -64,10 +64,11 @@ def read_streams(root: Any, options: NwbOptions, folder: Path) -> Streams:
     video, video_item = reader.video(folder)
     used = [item.path for item in (responses_item, video_item) if item is not None]
     streams = Streams(responses, reader.behavior(used), video, _invalid_times(root, options))
-    unknown = sorted((set(options.clocks) | set(options.sort)) - reader.asked)
+    named = set(options.clocks) | set(options.sort) | set(options.lost_values)
+    unknown = sorted(named - reader.asked)
     if unknown:
         raise DataError(
-            f"clocks, sort: {unknown[0]!r} is no series in use "
+            f"clocks, sort, lost_values: {unknown[0]!r} is no series in use "
             f"({nearest_names(unknown[0], sorted(reader.known))})"
         )
     return streams
@@ -237,7 +238,7 @@ class _Reader:
         return dtype.kind in "biuf" and 0 < n_columns <= _MOST_COLUMNS and shape[0] > 1
 
     def _signals(self, item: NwbItem, name: str) -> SampleStream:
-        values = _values(item)
+        values = _values(item, self._lost(item))
         values = values[:, None] if values.ndim == 1 else values
         n = values.shape[1]
         is_place = core_kind(item.thing) == "SpatialSeries" and n <= len(_AXES)
@@ -251,7 +252,7 @@ class _Reader:
         parts = re.fullmatch(r"(.+?)(?:\[(\d+)\])?", text)
         wanted, number = parts.groups() if parts else (text, None)
         item = pick_item(self.series, wanted, f"behavior.{name}")
-        values = _values(item)
+        values = _values(item, self._lost(item))
         if values.ndim == 2:
             if number is None and values.shape[1] != 1:
                 raise DataError(
@@ -289,6 +290,10 @@ class _Reader:
         found = self._named(self.options.clocks, item)
         return ClockConfig() if found is None else self.options.clocks[found]
 
+    def _lost(self, item: NwbItem) -> tuple[float, ...]:
+        found = self._named(self.options.lost_values, item)
+        return () if found is None else self.options.lost_values[found]
+
     def _is_sorting(self, item: NwbItem | None) -> bool:
         return self._named(self.options.sort, item) is not None
 
@@ -300,12 +305,17 @@ class _Reader:
         return fitting[0] if fitting else None
 
 
-def _values(item: NwbItem) -> np.ndarray:
-    """Return a series' values in its unit."""
+def _values(item: NwbItem, lost: tuple[float, ...] = ()) -> np.ndarray:
+    """Return a series' values in its unit; stored numbers that stand for lost samples are NaN."""
     series = item.thing
     values = read_whole(series.data)
     if values.dtype.kind not in "biuf":
         raise DataError(f"{item.path}: expected numbers, got {values.dtype}")
+    if lost:
+        is_lost = np.isin(values, lost)
+        if not is_lost.any():
+            raise DataError(f"lost_values: no sample of {item.path} is {list(lost)}; leave it out")
+        values = np.where(is_lost, np.nan, values)
     conversion, offset = float(series.conversion or 1.0), float(series.offset or 0.0)
     if (conversion, offset) == (1.0, 0.0):
         return values
