@@ -24,7 +24,7 @@ from freegaze.reports.sections.training import build_training
 from freegaze.runs.checkpoint import load_tensors
 from freegaze.runs.run_folder import RunFolder
 from freegaze.training import fit
-from freegaze.training.fit import resume, train
+from freegaze.training.fit import resume, searched, train
 
 SHIFTED = (*CONVOLUTIONAL, "model.shifter.columns=[theta, phi]")
 FEW = {"n_windows": 4, "n_starts": 1, "ascent_steps": 2, "n_shifts": 2, "n_saliency_windows": 8}
@@ -170,14 +170,26 @@ def test_several_processes_are_refused(tmp_path: Path, monkeypatch, setting: str
         train([recording_with_gaze()], small_config(*SHIFTED, setting), tmp_path / "run")
 
 
-def test_the_command_takes_seeds_and_a_core(tmp_path: Path):
+def test_the_command_takes_seeds_and_chooses_whether_to_take_a_core(tmp_path: Path, capsys):
     mouse, run = tmp_path / "mouse", tmp_path / "run"
     save_store(recording_with_gaze(), mouse)
     few = [*SMALL, *SHIFTED, "training.max_passes=1"]
     command(path=mouse, out=run, settings=few, seeds=2, quiet=True)
     assert len(load_encoder(run).encoder.get_submodule("members")._modules) == 2
+    capsys.readouterr()
     command(path=mouse, out=tmp_path / "other", settings=few, core_from=run, quiet=True)
-    training = RunFolder(tmp_path / "other").config().training
-    assert (training.core_from, training.seeds) == (run, 1)
+    lines = capsys.readouterr().out.splitlines()
+    other = RunFolder(tmp_path / "other")
+    trials = [trial for trial, _ in searched(other)]
+    assert [trial.config().training.core_from for trial in trials] == [None, run]
+    losses = [trial.kept_pass()["validation_loss"] for trial in trials]
+    assert losses[0] != losses[1]
+    best = trials[int(np.argmin(losses))]
+    assert_same_weights(other, best)
+    tried = (None, run)
+    assert lines[:2] == [
+        f"tried training.core_from = {core}: validation loss {loss:.4f}"
+        for core, loss in zip(tried, losses, strict=True)
+    ]
     with pytest.raises(ConfigError, match="leave out --seeds, --core-from"):
         command(resume=run, seeds=2, core_from=run, quiet=True)

@@ -37,8 +37,9 @@ def command(
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="Finished run whose core this fit starts from; it stays as it is for the first "
-            "training.frozen_passes passes. Short for --set training.core_from.",
+            help="Finished run with a core that may help: one fit starts from it, another from "
+            "initial weights, and the one with the lower validation loss is kept. "
+            "--set training.core_from=RUN takes the core over without a choice.",
         ),
     ] = None,
     resume: Annotated[
@@ -78,7 +79,7 @@ def command(
     from freegaze.runs.own_code import configure_run
     from freegaze.runs.recordings import open_run_recordings, open_source
     from freegaze.training.fit import resume as resume_run
-    from freegaze.training.fit import train
+    from freegaze.training.fit import searched, train
     from freegaze.training.processes import is_first_process
 
     with progress_bar(quiet or not is_first_process()) as progress:
@@ -97,11 +98,13 @@ def command(
         else:
             if accept_changed_model:
                 raise ConfigError("--accept-changed-model goes with --resume; leave it out")
-            core = None if core_from is None else core_from.resolve()
-            short = {"device": device, "seeds": seeds, "core_from": core}
+            short = {"device": device, "seeds": seeds}
             chosen = {f"training.{k}": v for k, v in short.items() if v is not None}
             chosen = read_settings(settings) | chosen | _data(path, source)
             run_config = configure_run(config, chosen, model)
+            if core_from is not None:
+                tried = {"training.core_from": [None, str(core_from.resolve())]}
+                run_config = run_config.model_copy(update={"search": run_config.search | tried})
             if out is None:
                 raise ConfigError("give the run a folder with --out, for example --out runs/first")
             run = train(open_source(run_config.source), run_config, out, progress)
@@ -119,6 +122,9 @@ def command(
     how = passes if n_seeds == 1 else f"of the mean rate of {n_seeds} fits"
     is_refitted = (run if n_seeds == 1 else run.member(0)).is_refitted
     then = "; then fitted anew with the validation windows" if is_refitted else ""
+    for trial, values in searched(run):
+        tried = ", ".join(f"{name} = {value}" for name, value in values.items())
+        typer.echo(f"tried {tried}: validation loss {trial.kept_pass()['validation_loss']:.4f}")
     typer.echo(f"{run.path}: validation loss {best['validation_loss']:.4f} {how}{then}")
 
 

@@ -165,8 +165,10 @@ def _fit_or_search(
     if not config.search:
         _fit(run, config, recordings, sessions, progress, accelerator)
         return
-    options = itertools.product(*config.search.values())
-    trials = [_search_trial(run, config, number, o) for number, o in enumerate(options)]
+    trials = [
+        (_trial_folder(run, number), _trial_config(config, options, number))
+        for number, options in enumerate(_combinations(config))
+    ]
     for trial, trial_config in trials:
         if not (trial.path / "config.yaml").exists():
             trial.create(trial_config, recordings)
@@ -335,16 +337,31 @@ def _within(progress: Progress | None, prefix: str, number: int, n: int) -> Prog
     return lambda what, done, total: progress(prefix + what, number * total + done, n * total)
 
 
-def _search_trial(
-    run: RunFolder, config: RunConfig, number: int, options: Sequence[Any]
-) -> tuple[RunFolder, RunConfig]:
+def searched(run: RunFolder) -> list[tuple[RunFolder, dict[str, Any]]]:
+    """Return the run folder and the options of each trial of a run's search; empty without one."""
+    return [
+        (_trial_folder(run, number), options)
+        for number, options in enumerate(_combinations(run.config()))
+        if options
+    ]
+
+
+def _combinations(config: RunConfig) -> list[dict[str, Any]]:
+    """Return the options of each trial; one without options where nothing is searched."""
+    values = itertools.product(*config.search.values())
+    return [dict(zip(config.search, one, strict=True)) for one in values]
+
+
+def _trial_folder(run: RunFolder, number: int) -> RunFolder:
+    return RunFolder(run.path / "search" / f"{number:03d}")
+
+
+def _trial_config(config: RunConfig, options: Mapping[str, Any], number: int) -> RunConfig:
     values = config.model_dump()
     values["search"] = {}
-    for key, value in zip(config.search, options, strict=True):
+    for key, value in options.items():
         section, _, name = key.partition(".")
         if section not in ("model", "training", "data") or not name:
             raise ConfigError(f"search: expected model.x, training.x or data.x, got {key!r}")
         values[section] = {**values[section], name: value}
-    where = f"search, trial {number}"
-    trial_config = resolve_config(build_config(RunConfig, values, where=where))
-    return RunFolder(run.path / "search" / f"{number:03d}"), trial_config
+    return resolve_config(build_config(RunConfig, values, where=f"search, trial {number}"))
