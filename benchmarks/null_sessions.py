@@ -44,11 +44,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
-    parser.add_argument("--minutes", type=float, default=8)
-    parser.add_argument("--neurons", type=int, default=15)
+    parser.add_argument("--minutes", type=float, default=6)
+    parser.add_argument("--neurons", type=int, default=12)
     parser.add_argument("--height", type=int, default=30, help="of frames, in px")
-    parser.add_argument("--effect", type=float, default=0.3)
+    parser.add_argument("--effect", type=float, default=1.0)
     parser.add_argument("--model", default="cnn_gru")
+    parser.add_argument("--passes", type=int, help="over training bins, at most")
     options = parser.parse_args()
     rows, signals = [], []
     for seed in options.seeds:
@@ -82,7 +83,8 @@ def session(options: argparse.Namespace, seed: int) -> tuple[dict[str, float], p
     (simulated,) = freegaze.open_recordings("auto", data)
     recording, planted, share = plant(simulated, options.effect, seed)
     if not (run / "encoder.safetensors").exists():
-        freegaze.fit(recording, run, model=options.model)
+        settings = {} if options.passes is None else {"training.max_passes": options.passes}
+        freegaze.fit(recording, run, model=options.model, settings=settings)
     encoder = freegaze.load_encoder(run)
     config = ExplainConfig()
     found = explain(encoder, recording, run, config, only=["contributions", "saliency"])
