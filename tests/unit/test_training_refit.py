@@ -13,6 +13,7 @@ from builders import make_recording
 from freegaze.config import read_config
 from freegaze.models.encoder import build_encoder
 from freegaze.recording.recording import Recording
+from freegaze.recording.verification import verify_files
 from freegaze.runs.checkpoint import load_tensors
 from freegaze.runs.config import RunConfig, TrainingConfig, model_config
 from freegaze.runs.run_folder import RunFolder
@@ -90,6 +91,7 @@ def test_a_refit_has_as_many_passes_as_the_validation_chose(tmp_path: Path):
     assert chosen < len(run.metrics())
     assert [line["pass"] for line in run.refit.metrics(is_validated=False)][-1] == chosen
     assert run.seconds() > sum(line["seconds"] for line in run.metrics())
+    assert {check.verdict for check in verify_files(run.path)} == {"ok"}
 
 
 def test_the_validated_passes_are_those_of_a_fit_without_refit(tmp_path: Path):

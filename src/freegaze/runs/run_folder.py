@@ -158,7 +158,9 @@ class RunFolder:
         names = ("config.yaml", "manifest.json", "metrics.jsonl", self.checkpoint.name)
         files = [self.path / name for name in (*names, self.encoder.name)]
         files += [copy_of(self.path, part) for part in ("model", "loss")]
-        sums = {file.name: file_sha256(file) for file in files if file.exists()}
+        files += [self.refit.path / "metrics.jsonl", self.refit.checkpoint]
+        written = [file for file in files if file.exists()]
+        sums = {file.relative_to(self.path).as_posix(): file_sha256(file) for file in written}
         write_atomically(self.path / CHECKSUMS, checksum_lines(sums))
 
     def check_data(self, recordings: Sequence[Recording]) -> None:
