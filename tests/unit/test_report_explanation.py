@@ -398,12 +398,12 @@ def test_parts_that_were_not_computed_are_left_out(run, explanation):
 def test_explained_report_has_its_sections_in_order(html):
     shown = sections_of(html)
     assert shown[2:6] == ["fields", "contributions", "saliency", "neuron"]
-    assert shown[-1] == "quality"
+    assert shown[-2:] == ["quality", "glossary"]
 
 
 def test_report_that_was_not_explained_does_not_change(run, tmp_path):
     plain = write_report(*run.arguments(), out=tmp_path / "a.html").read_text()
-    assert sections_of(plain) == ["scores", "traces", "training", "fit", "quality"]
+    assert sections_of(plain) == ["scores", "traces", "training", "fit", "quality", "glossary"]
     assert plain.count("<script") == plain.count("<style") == 1
     assert "<img" not in plain
 

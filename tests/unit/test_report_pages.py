@@ -58,7 +58,7 @@ def sections_of(html):
 
 def test_report_has_every_section_in_order(html):
     assert sections_of(html) == [
-        *("scores", "traces", "truth", "displacement", "training", "fit", "quality")
+        *("scores", "traces", "truth", "displacement", "training", "fit", "quality", "glossary")
     ]
 
 
@@ -115,7 +115,7 @@ def test_parts_without_data_are_left_out(tmp_path):
     run = make_run(tmp_path / "run", [recording])
     (run.folder / "metrics.jsonl").unlink()
     path = write_report(*run.arguments())
-    assert sections_of(path.read_text()) == ["scores", "traces", "fit", "quality"]
+    assert sections_of(path.read_text()) == ["scores", "traces", "fit", "quality", "glossary"]
     assert path == run.folder / "report.html"
     assert not list(run.folder.glob(".report*"))
 

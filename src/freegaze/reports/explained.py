@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from freegaze.evaluation.scored_session import ScoredSession
+from freegaze.explanation.contributions.answers import with_answers
 from freegaze.explanation.fields.fields import METHODS
 from freegaze.explanation.result import CLASSES, SessionExplanation
 from freegaze.explanation.stability import NOT_TESTED
@@ -158,6 +159,21 @@ def bands_of(neurons: Sequence[ExplainedNeuron]) -> list[Band]:
         for name in (*CLASSES, UNKNOWN)
     ]
     return [band for band in bands if band.neurons]
+
+
+def contributions_of(explanations: Iterable[SessionExplanation]) -> pd.DataFrame:
+    """Return the contributions of sessions in one table, with ``SESSION/NEURON`` as ``unit_id``.
+
+    Args:
+        explanations: Of the sessions.
+    """
+    parts = [
+        with_answers(explanation.contributions).assign(
+            unit_id=lambda own, name=explanation.session_id: name + "/" + own["unit_id"].astype(str)
+        )
+        for explanation in explanations
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def reliability_of(inputs: ReportInputs, neuron: ExplainedNeuron) -> str:

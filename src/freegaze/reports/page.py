@@ -66,6 +66,7 @@ class Page:
         facts: Key numbers: (value, what it is).
         sections: Parts, in order.
         footer: Last line.
+        verdict: What a reader asks first: (question, answer).
         styles: Style sheets to set into it, of ``templates/``.
         scripts: Scripts to set into it; they share one scope, in this order.
     """
@@ -76,6 +77,7 @@ class Page:
     facts: Sequence[tuple[str, str]]
     sections: Sequence[Section]
     footer: str = ""
+    verdict: Sequence[tuple[str, str]] = ()
     styles: Sequence[str] = ("page.css",)
     scripts: Sequence[str] = ("page.js",)
 

@@ -19,6 +19,7 @@ from freegaze.reports.sections.contributions import build_contributions
 from freegaze.reports.sections.displacement import build_displacement, displacements_of
 from freegaze.reports.sections.fields import build_fields
 from freegaze.reports.sections.fit import build_fit
+from freegaze.reports.sections.glossary import build_glossary
 from freegaze.reports.sections.neuron import SCRIPTS, STYLES, build_neuron
 from freegaze.reports.sections.quality import build_quality
 from freegaze.reports.sections.saliency import build_saliency
@@ -26,6 +27,7 @@ from freegaze.reports.sections.scores import build_scores, median_of
 from freegaze.reports.sections.traces import build_traces
 from freegaze.reports.sections.training import build_training
 from freegaze.reports.sections.truth import build_truth
+from freegaze.reports.verdict import verdict_of
 from freegaze.reports.wording import count, duration, fixed, listing
 from freegaze.runs.run_folder import RunFolder
 
@@ -98,6 +100,7 @@ def _page(inputs: ReportInputs) -> Page:
         build_training(inputs),
         build_fit(inputs),
         build_quality(inputs.recordings),
+        build_glossary(),
     ]
     return Page(
         kicker="freegaze report",
@@ -106,8 +109,8 @@ def _page(inputs: ReportInputs) -> Page:
         facts=_facts(inputs),
         sections=[section for section in built if section is not None],
         footer=f"Written by freegaze {inputs.run.manifest()['packages'].get('freegaze', '')} from "
-        f"the run {inputs.run.path.name}. Terms are explained in docs/reference/glossary.md of "
-        "freegaze.",
+        f"the run {inputs.run.path.name}.",
+        verdict=verdict_of(inputs),
         styles=("page.css", *(STYLES if inputs.explanations else ())),
         scripts=("page.js", *(SCRIPTS if inputs.explanations else ())),
     )

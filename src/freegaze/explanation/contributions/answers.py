@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from freegaze.explanation.contributions.groups import NO, TOGETHER, UNTESTED, YES
+from freegaze.explanation.contributions.regression import BEHAVIOR, VISION
 
 
 def with_answers(table: pd.DataFrame) -> pd.DataFrame:
@@ -57,6 +58,24 @@ def count_answers(table: pd.DataFrame) -> pd.DataFrame:
         )
     columns = ["group", "yes", "no", "not_tested", "tested", "least_p", "deviance", "correlation"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def behavior_answers(table: pd.DataFrame) -> list[str]:
+    """Return for each neuron whether behavior as a whole adds something.
+
+    Args:
+        table: ``contributions`` of one or more sessions, with answers. Tables of version 0.1 have
+            no joint test; there the answer is yes if any group of behavior adds something.
+
+    Returns:
+        ``yes``, ``no`` or ``not tested`` of each neuron, in order of their first rows.
+    """
+    wanted = BEHAVIOR if BEHAVIOR in set(table["group"]) else None
+    answers: dict[str, set[str]] = {}
+    for unit, group, answer in table[["unit_id", "group", "answer"]].to_numpy().tolist():
+        if group == wanted or (wanted is None and group != VISION):
+            answers.setdefault(unit, set()).add(answer)
+    return [next((a for a in (YES, NO) if a in own), UNTESTED) for own in answers.values()]
 
 
 def explain_answers(table: pd.DataFrame) -> list[str]:

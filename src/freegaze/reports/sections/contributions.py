@@ -10,15 +10,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from freegaze.explanation.contributions.answers import (
+    behavior_answers,
     count_answers,
     explain_answers,
-    with_answers,
 )
-from freegaze.explanation.contributions.groups import NO, UNTESTED, YES
+from freegaze.explanation.contributions.groups import UNTESTED, YES
 from freegaze.explanation.contributions.regression import BEHAVIOR, VISION
 from freegaze.explanation.result import CLASSES
 from freegaze.recording.columns import GROUP_COLORS
-from freegaze.reports.explained import ExplainedNeuron, bands_of
+from freegaze.reports.explained import ExplainedNeuron, bands_of, contributions_of
 from freegaze.reports.figures.contributions import (
     GroupBars,
     draw_class_counts,
@@ -36,7 +36,7 @@ def build_contributions(neurons: Sequence[ExplainedNeuron]) -> Section | None:
     """Draw what each group adds; ``None`` where that was not computed."""
     bands = bands_of(neurons)
     ordered = [neuron for band in bands for neuron in band.neurons]
-    table = _table(neurons)
+    table = contributions_of({n.session_id: n.explanation for n in neurons}.values())
     names = [name for name in FIRST if name in set(table["group"])]
     names += [str(name) for name in table["group"].unique() if name not in FIRST]
     groups = [g for name in names if np.isfinite((g := _bars(name, ordered)).added_percent).any()]
@@ -86,18 +86,6 @@ def build_contributions(neurons: Sequence[ExplainedNeuron]) -> Section | None:
     )
 
 
-def _table(neurons: Sequence[ExplainedNeuron]) -> pd.DataFrame:
-    """Return the contributions of all sessions, with ``session_id``."""
-    explanations = {neuron.session_id: neuron.explanation for neuron in neurons}
-    parts = [
-        with_answers(explanation.contributions).assign(
-            unit_id=lambda own, name=name: name + "/" + own["unit_id"].astype(str)
-        )
-        for name, explanation in explanations.items()
-    ]
-    return pd.concat(parts, ignore_index=True)
-
-
 def _bars(name: str, neurons: Sequence[ExplainedNeuron]) -> GroupBars:
     rows = [neuron.row("contributions", group=name) for neuron in neurons]
     return GroupBars(
@@ -139,18 +127,8 @@ def _counted(row: Any) -> str:
 _MODULATED = tuple(name for name in CLASSES if name not in ("none", UNTESTED))
 
 
-def _any_behavior(table: pd.DataFrame) -> list[str]:
-    """Return the answer of each neuron; of any group in tables without a joint test (0.1)."""
-    wanted = BEHAVIOR if BEHAVIOR in set(table["group"]) else None
-    answers: dict[str, set[str]] = {}
-    for unit, group, answer in table[["unit_id", "group", "answer"]].to_numpy().tolist():
-        if group == wanted or (wanted is None and group != VISION):
-            answers.setdefault(unit, set()).add(answer)
-    return [next((a for a in (YES, NO) if a in own), UNTESTED) for own in answers.values()]
-
-
 def _lead(table: pd.DataFrame) -> str:
-    answers = _any_behavior(table)
+    answers = behavior_answers(table)
     n_tested = len(answers) - answers.count(UNTESTED)
     if n_tested:
         n_untested = len(answers) - n_tested
