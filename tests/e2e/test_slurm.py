@@ -102,11 +102,13 @@ class Grid:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("rows", [("cnn", "S", "all_prod", "no_behavior"), ()], ids=["few", "all"])
 def test_signals_kills_and_lost_nodes_change_nothing(
-    on_cluster, cluster: Cluster, mouse: Path, tmp_path: Path
+    on_cluster, cluster: Cluster, mouse: Path, tmp_path: Path, rows: tuple[str, ...]
 ) -> None:
     """The array ends as two workers of this machine do, and no finished fit runs twice."""
     words = ("reproduce", "table2", "--source", "simulation", mouse, *TABLE)
+    words += tuple(word for row in rows for word in ("--row", row))
     words += ("--set", "training.max_passes=3", "--set", "training.batch_windows=16")
     whole, out = tmp_path / "whole", tmp_path / "grid"
     on_cluster(*words, "--out", whole, "--workers", 2)

@@ -28,6 +28,7 @@ from freegaze.cli import (
     schema,
     score,
     simulate,
+    sweep,
     train,
     verify,
 )
@@ -44,6 +45,7 @@ app = typer.Typer(
 VERBS = (
     *(simulate, inspect, train, evaluate, explain, compare, predict, score, report, reproduce),
     bench,
+    sweep,
     fetch,
     convert,
     verify,

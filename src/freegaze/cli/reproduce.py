@@ -12,11 +12,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freegaze.cli.arguments import Quiet, Settings, read_settings
+from freegaze.cli.engines import (
+    Again,
+    On,
+    array_of,
+    check_again,
+    engine_of,
+    print_unfinished,
+    run_as_task,
+    split_settings,
+    unfinished,
+)
 from freegaze.cli.fits import print_failures, print_files, print_taken
 from freegaze.cli.progress import grid_progress, progress_bar
 from freegaze.cli.tables import print_frame
 from freegaze.errors import ConfigError, FreegazeError
-from freegaze.registry import require_name
 
 if TYPE_CHECKING:
     from freegaze.jobs.fits import Fit, Outcome
@@ -26,7 +36,7 @@ if TYPE_CHECKING:
     from freegaze.paper.presets import Table
     from freegaze.paper.result import GridResult
 
-FIGURE_PREFIX, SLURM_PREFIX = "figure.", "slurm."
+FIGURE_PREFIX = "figure."
 
 
 def command(
@@ -67,20 +77,8 @@ def command(
     workers: Annotated[
         int, typer.Option("--workers", "--jobs", min=1, help="Worker processes.")
     ] = 1,
-    on: Annotated[
-        str,
-        typer.Option(
-            help="Where fits run: local, in worker processes; or slurm, as tasks of an array job. "
-            "--set slurm.NAME=VALUE is a request such as slurm.partition, slurm.time, slurm.gpus."
-        ),
-    ] = "local",
-    again: Annotated[
-        str | None,
-        typer.Option(
-            metavar="failed",
-            help="Run only fits that were begun or submitted before and did not come to their end.",
-        ),
-    ] = None,
+    on: On = "local",
+    again: Again = None,
     emit_jobs: Annotated[
         Path | None, typer.Option(help="Write one command per fit to this file; run nothing.")
     ] = None,
@@ -120,18 +118,15 @@ def command(
 
         freegaze reproduce figure4 --out grids/table2 --set figure.neurons=12
     """
-    from freegaze.jobs.states import AGAIN, fit_states
     from freegaze.paper.grid import GridWork, open_grid, start_grid
     from freegaze.paper.grid_config import grid_config
     from freegaze.paper.presets import find_table
 
-    of_slurm = [text for text in settings or () if text.startswith(SLURM_PREFIX)]
-    others = [text for text in settings or () if text not in of_slurm]
+    of_slurm, others = split_settings(settings)
     table, values = find_table(name), read_settings(others)
     of_figure = {key: values.pop(key) for key in [*values] if key.startswith(FIGURE_PREFIX)}
     own = {key.removeprefix(FIGURE_PREFIX): value for key, value in of_figure.items()}
-    if again not in (None, "failed"):
-        raise ConfigError(f"--again takes only failed, got {again!r}")
+    check_again(again)
     if list_rows:
         print_frame(f"{name}: {table.title}", table.frame)
         return
@@ -144,9 +139,9 @@ def command(
             raise ConfigError(f"{out} holds a grid of {grid.config.table}, not of {name}")
         work = GridWork(grid, figure)
         if fit is None:
-            _print_status(work, grid.select(table), _array(out, (), ()))
+            _print_status(work, grid.select(table), array_of(out, (), ()))
         else:
-            _run_one(work, grid.fit(fit), quiet)
+            run_as_task(work, grid.fit(fit), quiet)
         return
     given = None if source is None else {"name": source[0], "path": source[1].resolve()}
     asked = {"scale": scale, "version": version, "seeds": seeds, "source": given}
@@ -157,35 +152,20 @@ def command(
     work, fits = GridWork(grid, figure), grid.select(table, rows or ())
     options = [f"--set={key}={json.dumps(value)}" for key, value in of_figure.items()]
     verb = ["reproduce", name, *options, "--out", str(grid.path.resolve()), "--quiet"]
-    array = _array(out, (sys.executable, "-m", "freegaze", *verb), of_slurm)
+    array = array_of(out, (sys.executable, "-m", "freegaze", *verb), of_slurm)
     if again is not None:
-        fits = [s.fit for s in fit_states(work, fits, array.tasks()) if s.state in AGAIN]
+        fits = unfinished(work, fits, array)
     if emit_jobs is not None:
         _emit(work, fits, emit_jobs, shlex.join(["freegaze", *verb]))
         return
-    engine = _engine(on, workers, array)
+    engine = engine_of(on, workers, array)
     outcomes = _run(work, fits, engine, name, quiet)
     if on == "slurm":
-        _print_unfinished(work, fits, array)
+        print_unfinished(work, fits, array)
     if figure is not None:
         _draw(work, table, outcomes)
     else:
         _report(grid)
-
-
-def _array(out: Path, command: Sequence[str], settings: Sequence[str]) -> SlurmArray:
-    from freegaze.jobs.slurm import SlurmArray, read_slurm_config
-
-    texts = [text.removeprefix(SLURM_PREFIX) for text in settings]
-    return SlurmArray(out / "jobs", command, read_slurm_config(texts))
-
-
-def _engine(on: str, workers: int, array: SlurmArray) -> Engine:
-    from freegaze.jobs.workers import LocalPool
-
-    engines: dict[str, Engine] = {"local": LocalPool(workers), "slurm": array}
-    require_name(on, engines, "--on names no engine", ConfigError)
-    return engines[on]
 
 
 def _emit(work: GridWork, fits: Sequence[Fit], path: Path, verb: str) -> None:
@@ -222,19 +202,6 @@ def _run(
     return outcomes
 
 
-def _run_one(work: GridWork, fit: Fit, quiet: bool) -> None:
-    from freegaze.jobs.slurm import run_task
-
-    with progress_bar(quiet) as progress:
-        outcome = run_task(work, fit, progress)
-    if outcome is None:
-        typer.echo(f"{fit.name}: stopped; its checkpoint is written")
-        return
-    if outcome == "failed":
-        raise FreegazeError(f"fit {fit.name} failed: {fit.error}")
-    typer.echo(f"{fit.name}: {'another process works on it' if outcome == 'taken' else 'done'}")
-
-
 def _draw(work: GridWork, table: Table, outcomes: dict[str, Outcome]) -> None:
     from freegaze.paper.figure import write_figure
 
@@ -265,14 +232,6 @@ def _print_status(work: GridWork, fits: Sequence[Fit], array: SlurmArray) -> Non
     for state in states:
         if state.state in ("running", "queued", *AGAIN):
             typer.echo(f"{state.state}: {state.fit.name}: {state.detail}")
-
-
-def _print_unfinished(work: GridWork, fits: Sequence[Fit], array: SlurmArray) -> None:
-    from freegaze.jobs.states import AGAIN, fit_states
-
-    for state in fit_states(work, fits, array.tasks()):
-        if state.state in AGAIN and state.state != "failed":
-            typer.echo(f"{state.state}: {state.fit.name}: {state.detail}", err=True)
 
 
 def _print_scores(result: GridResult) -> None:

@@ -79,8 +79,8 @@ def command(
     from freegaze.runs.own_code import configure_run
     from freegaze.runs.recordings import open_run_recordings, open_source
     from freegaze.training.fit import resume as resume_run
-    from freegaze.training.fit import searched, train
     from freegaze.training.processes import is_first_process
+    from freegaze.training.search import searched, train
 
     with progress_bar(quiet or not is_first_process()) as progress:
         if resume is not None:
@@ -100,7 +100,7 @@ def command(
                 raise ConfigError("--accept-changed-model goes with --resume; leave it out")
             short = {"device": device, "seeds": seeds}
             chosen = {f"training.{k}": v for k, v in short.items() if v is not None}
-            chosen = read_settings(settings) | chosen | _data(path, source)
+            chosen = read_settings(settings) | chosen | data_settings(path, source)
             run_config = configure_run(config, chosen, model)
             if core_from is not None:
                 tried = {"training.core_from": [None, str(core_from.resolve())]}
@@ -141,8 +141,17 @@ def _loss_to_resume(given: Mapping[str, Any], settings: dict[str, Any]) -> str |
     return loss
 
 
-def _data(path: Path | None, source: str) -> dict[str, Any]:
-    """Return the settings of the recording; none where its path is in the configuration."""
+def data_settings(path: Path | None, source: str) -> dict[str, Any]:
+    """Return the settings of the recording; none where its path is in the configuration.
+
+    Args:
+        path: Path or address of the recording.
+        source: Its format, or ``auto``.
+
+    Raises:
+        ConfigError: If there is a format without a path.
+        DataError: If no source reads the recording.
+    """
     from freegaze.sources import detect_source
     from freegaze.sources.remote.addresses import as_address
 

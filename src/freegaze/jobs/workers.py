@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -43,6 +43,7 @@ class FitProgress:
 Watch = Callable[[FitProgress], None]
 
 
+@runtime_checkable
 class Engine(Protocol):
     """What runs fits: ``LocalPool`` here, ``freegaze.jobs.slurm.SlurmArray`` on a cluster."""
 

@@ -11,7 +11,7 @@ from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.storage import load_evaluation, save_evaluation
 from freegaze.fitted.storage import load_encoder
 from freegaze.jobs.fits import Fit
-from freegaze.progress import Progress
+from freegaze.progress import PassHook, Progress
 from freegaze.recording.recording import Recording
 from freegaze.runs.config import RunConfig
 from freegaze.runs.run_folder import RunFolder
@@ -24,6 +24,7 @@ def fit_or_resume(
     config: RunConfig,
     folder: Path,
     progress: Progress | None = None,
+    on_pass: PassHook | None = None,
 ) -> RunFolder:
     """Fit an encoder in a run folder; a fit that was stopped there goes on.
 
@@ -32,13 +33,14 @@ def fit_or_resume(
         config: Configuration of a new run; one that was begun keeps its own.
         folder: The run folder.
         progress: Called with (description, done, total) after each step.
+        on_pass: Called with what is logged after each pass.
 
     Raises:
         FreegazeError: As ``freegaze.training.fit.train`` and ``resume`` do.
     """
     if (folder / "config.yaml").is_file():
-        return resume(folder, recordings, progress)
-    return train(recordings, config, folder, progress)
+        return resume(folder, recordings, progress, on_pass)
+    return train(recordings, config, folder, progress, on_pass)
 
 
 def evaluate_fit(

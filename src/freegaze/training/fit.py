@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -14,7 +13,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from freegaze.config import build_config
 from freegaze.dataset import sessions as dataset
 from freegaze.dataset.sessions import PreparedSession
 from freegaze.errors import ConfigError
@@ -23,7 +21,7 @@ from freegaze.fitted.storage import describe_encoder
 from freegaze.models.averaged import AveragedEncoder, share_gaze
 from freegaze.models.encoder import MODELS, AbstractEncoder, build_encoder
 from freegaze.nn.device import pick_device
-from freegaze.progress import Progress
+from freegaze.progress import PassHook, Progress
 from freegaze.recording.recording import Recording
 from freegaze.runs.checkpoint import save_tensors, write_atomically
 from freegaze.runs.config import RunConfig, model_config, resolve_config
@@ -31,6 +29,7 @@ from freegaze.runs.own_code import Loss, Model, own_code_of, require_loss, requi
 from freegaze.runs.run_folder import RunFolder
 from freegaze.training.loop import Fit
 from freegaze.training.processes import make_accelerator
+from freegaze.training.search import combinations, trial_folder, with_settings
 from freegaze.training.transfer import load_core
 
 
@@ -39,6 +38,7 @@ def train(
     config: RunConfig,
     folder: Path,
     progress: Progress | None = None,
+    on_pass: PassHook | None = None,
 ) -> RunFolder:
     """Fit an encoder to one or several sessions, in a new run folder.
 
@@ -49,6 +49,8 @@ def train(
         config: Everything the run depends on.
         folder: A new folder.
         progress: Called with (description, done, total) after each step.
+        on_pass: Called with what is logged after each pass of a fit by steps of an optimizer; not
+            of a search, nor of several seeds, nor of the fit that is repeated with validation bins.
 
     Returns:
         The finished run.
@@ -69,7 +71,7 @@ def train(
         if accelerator.is_main_process:
             n_fitted = {name: session.recording.n_neurons for name, session in sessions.items()}
             run.create(config, recordings, n_fitted)
-        _fit_or_search(run, config, recordings, sessions, progress, accelerator)
+        _fit_or_search(run, config, recordings, sessions, progress, accelerator, on_pass)
     return run
 
 
@@ -77,6 +79,7 @@ def resume(
     folder: Path,
     recordings: Sequence[Recording],
     progress: Progress | None = None,
+    on_pass: PassHook | None = None,
     *,
     model: Model | None = None,
     loss: Loss | str | None = None,
@@ -88,6 +91,7 @@ def resume(
         folder: The run folder.
         recordings: The sessions it was started on.
         progress: Called with (description, done, total) after each step.
+        on_pass: See ``train``.
         model: The encoder's class, or ``FILE.py:Class``, if it is your own.
         loss: The loss, or ``FILE.py:function``, if it is your own.
         accept_changed_model: Whether to go on if the source of either has changed.
@@ -105,7 +109,7 @@ def resume(
     with _at_work(run, config, is_new=False) as accelerator:
         if not run.is_finished:
             sessions = prepare_sessions(recordings, config)
-            _fit_or_search(run, config, recordings, sessions, progress, accelerator)
+            _fit_or_search(run, config, recordings, sessions, progress, accelerator, on_pass)
         elif not run.is_sealed and accelerator.is_main_process:
             run.seal()  # it was killed between the encoder and the checksums
     return run
@@ -161,13 +165,14 @@ def _fit_or_search(
     sessions: Mapping[str, PreparedSession],
     progress: Progress | None,
     accelerator: Accelerator,
+    on_pass: PassHook | None,
 ) -> None:
     if not config.search:
-        _fit(run, config, recordings, sessions, progress, accelerator)
+        _fit(run, config, recordings, sessions, progress, accelerator, on_pass)
         return
     trials = [
-        (_trial_folder(run, number), _trial_config(config, options, number))
-        for number, options in enumerate(_combinations(config))
+        (trial_folder(run, number), with_settings(config, options, number))
+        for number, options in enumerate(combinations(config.search))
     ]
     for trial, trial_config in trials:
         if not (trial.path / "config.yaml").exists():
@@ -188,13 +193,14 @@ def _fit(
     sessions: Mapping[str, PreparedSession],
     progress: Progress | None,
     accelerator: Accelerator | None = None,
+    on_pass: PassHook | None = None,
 ) -> None:
     """Fit one encoder, or the several that become one, and keep it in the run folder."""
     if config.training.seeds > 1:
         encoder = _fit_members(run, config, recordings, sessions, progress)
     else:
         accelerator = accelerator or make_accelerator(config.training)
-        encoder = _fit_one(run, config, sessions, progress, accelerator).kept
+        encoder = _fit_one(run, config, sessions, progress, accelerator, on_pass=on_pass).kept
         if not accelerator.is_main_process:
             return
     _keep(run, config, encoder, sessions)
@@ -240,6 +246,7 @@ def _fit_one(
     progress: Progress | None,
     accelerator: Accelerator | None = None,
     first: _Fitted | None = None,
+    on_pass: PassHook | None = None,
 ) -> _Fitted:
     """Fit one encoder, or continue its fit; with the gaze correction of another, if given.
 
@@ -250,7 +257,7 @@ def _fit_one(
     report = _within(progress, "", 0, 2) if is_refitted else progress
     encoder = _first_encoder(run, config, sessions, first and first.validated)
     fit = Fit(encoder, sessions, config.training, run, accelerator)
-    _continue(fit, report)
+    _continue(fit, report, on_pass)
     if not (is_refitted and fit.is_trainable):
         return _Fitted(encoder, encoder)
     run.refit.path.mkdir(exist_ok=True)
@@ -287,10 +294,10 @@ def _first_encoder(
     return encoder
 
 
-def _continue(fit: Fit, progress: Progress | None) -> None:
+def _continue(fit: Fit, progress: Progress | None, on_pass: PassHook | None = None) -> None:
     if fit.folder.checkpoint.exists():
         fit.restore()
-    fit.run(progress)
+    fit.run(progress, on_pass)
 
 
 def _fit_members(
@@ -315,7 +322,7 @@ def _fit_members(
         if not (member.path / "config.yaml").exists():
             member.create(own, recordings)
         report = _within(progress, f"seed {number + 1}/{n_members}, ", number, n_members)
-        fitted = _fit_one(member, own, sessions, report, None, *members[:1])
+        fitted = _fit_one(member, own, sessions, report, first=members[0] if members else None)
         if not member.is_sealed:
             _keep(member, own, fitted.kept, sessions)
         members.append(fitted)
@@ -335,33 +342,3 @@ def _within(progress: Progress | None, prefix: str, number: int, n: int) -> Prog
     if progress is None:
         return None
     return lambda what, done, total: progress(prefix + what, number * total + done, n * total)
-
-
-def searched(run: RunFolder) -> list[tuple[RunFolder, dict[str, Any]]]:
-    """Return the run folder and the options of each trial of a run's search; empty without one."""
-    return [
-        (_trial_folder(run, number), options)
-        for number, options in enumerate(_combinations(run.config()))
-        if options
-    ]
-
-
-def _combinations(config: RunConfig) -> list[dict[str, Any]]:
-    """Return the options of each trial; one without options where nothing is searched."""
-    values = itertools.product(*config.search.values())
-    return [dict(zip(config.search, one, strict=True)) for one in values]
-
-
-def _trial_folder(run: RunFolder, number: int) -> RunFolder:
-    return RunFolder(run.path / "search" / f"{number:03d}")
-
-
-def _trial_config(config: RunConfig, options: Mapping[str, Any], number: int) -> RunConfig:
-    values = config.model_dump()
-    values["search"] = {}
-    for key, value in options.items():
-        section, _, name = key.partition(".")
-        if section not in ("model", "training", "data") or not name:
-            raise ConfigError(f"search: expected model.x, training.x or data.x, got {key!r}")
-        values[section] = {**values[section], name: value}
-    return resolve_config(build_config(RunConfig, values, where=f"search, trial {number}"))

@@ -6,8 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -22,11 +21,12 @@ from freegaze.models.encoder import AbstractEncoder
 from freegaze.nn.cores import set_fast
 from freegaze.nn.fast.batch_norm import divided_batch
 from freegaze.nn.fast.captured import CapturedSteps, Step
-from freegaze.progress import Progress
+from freegaze.progress import PassHook, Progress
 from freegaze.recording.recording import Role
 from freegaze.runs.checkpoint import load_tensors, save_tensors
 from freegaze.runs.config import TrainingConfig
 from freegaze.runs.run_folder import RunFolder
+from freegaze.training.fit_state import FitState
 from freegaze.training.losses import Loss, choose_loss
 from freegaze.training.objective import Objective
 from freegaze.training.optimizer import (
@@ -43,37 +43,6 @@ from freegaze.training.optimizer import (
 from freegaze.training.processes import is_divided, make_accelerator, own_part
 from freegaze.training.validation import Validation
 from freegaze.weights import load_weights
-
-
-@dataclass
-class FitState:
-    """Progress of a fit: plain values, saved with every checkpoint.
-
-    Args:
-        passes: Finished passes.
-        step: Finished steps of the pass under way.
-        sums: Sums over those steps of each logged quantity.
-        best: Lowest monitored value so far (for a correlation: its negative).
-        best_pass: The pass it was reached in, from 1.
-        round: The round under way, from 1.
-        round_start: Passes that were finished when it began.
-        rate: Factor of a plateau schedule on the learning rate.
-        plateau_best: Lowest monitored value by that schedule's threshold.
-        plateau_waited: Passes since then, or since the rate was last lowered.
-        history: Logged values of each pass.
-    """
-
-    passes: int = 0
-    step: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    best: float = math.inf
-    best_pass: int = 0
-    round: int = 1
-    round_start: int = 0
-    rate: float = 1.0
-    plateau_best: float = math.inf
-    plateau_waited: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Fit:
@@ -140,8 +109,12 @@ class Fit:
         self.state = FitState()
         self._saved_at = time.monotonic()
 
-    def run(self, progress: Progress | None = None) -> None:
+    def run(self, progress: Progress | None = None, on_pass: PassHook | None = None) -> None:
         """Train until the last pass, or until patience runs out; then load the best weights.
+
+        Args:
+            progress: Called with (description, done, total) after each step.
+            on_pass: Called with what is logged after each pass, which is then on disk.
 
         Raises:
             NumericsError: If the loss leaves the finite numbers.
@@ -153,6 +126,8 @@ class Fit:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             while self.is_trainable and not self.is_over():
                 self._run_pass(progress)
+                if on_pass is not None:
+                    on_pass(self.state.history[-1])
         load_weights(self.encoder, self.best, "best weights")
 
     def is_over(self) -> bool:

@@ -1,0 +1,38 @@
+"""Progress of a fit that is saved with each checkpoint."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class FitState:
+    """Progress of a fit: plain values, saved with every checkpoint.
+
+    Args:
+        passes: Finished passes.
+        step: Finished steps of the pass under way.
+        sums: Sums over those steps of each logged quantity.
+        best: Lowest monitored value so far (for a correlation: its negative).
+        best_pass: The pass it was reached in, from 1.
+        round: The round under way, from 1.
+        round_start: Passes that were finished when it began.
+        rate: Factor of a plateau schedule on the learning rate.
+        plateau_best: Lowest monitored value by that schedule's threshold.
+        plateau_waited: Passes since then, or since the rate was last lowered.
+        history: Logged values of each pass.
+    """
+
+    passes: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    best: float = math.inf
+    best_pass: int = 0
+    round: int = 1
+    round_start: int = 0
+    rate: float = 1.0
+    plateau_best: float = math.inf
+    plateau_waited: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
