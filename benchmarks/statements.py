@@ -21,10 +21,13 @@ FEATURES = {
     "verdict and terms of the report": (*("reports/verdict.py", "reports/sections/glossary.py"),),
     "figures for notebooks": ("plot.py", "__init__.pyi", "reports/inputs.py:matching_column"),
     "claims on network file systems": ("files/claims.py", "files/owners.py"),
+    "sweeps": (
+        *("studies/sweep", "cli/sweep.py", "reports/figures/sweep.py"),
+        *("training/search.py", "cli/engines.py"),
+    ),
     "array jobs of SLURM": (
         *("jobs/slurm.py", "jobs/states.py", "jobs/records.py", "jobs/stopping.py"),
-        *("jobs/fits.py:_work_on", "cli/reproduce.py:_array", "cli/reproduce.py:_engine"),
-        "cli/reproduce.py:_print_unfinished",
+        "jobs/fits.py:_work_on",
     ),
     "bench of encoders": ("studies/", "cli/bench.py"),
     "cross-validation, controls, multiplicity": (

@@ -24,7 +24,8 @@ from freegaze.reports.sections.training import build_training
 from freegaze.runs.checkpoint import load_tensors
 from freegaze.runs.run_folder import RunFolder
 from freegaze.training import fit
-from freegaze.training.fit import resume, searched, train
+from freegaze.training.fit import resume, train
+from freegaze.training.search import searched
 
 SHIFTED = (*CONVOLUTIONAL, "model.shifter.columns=[theta, phi]")
 FEW = {"n_windows": 4, "n_starts": 1, "ascent_steps": 2, "n_shifts": 2, "n_saliency_windows": 8}

@@ -79,8 +79,9 @@ def command(
     from freegaze.runs.own_code import configure_run
     from freegaze.runs.recordings import open_run_recordings, open_source
     from freegaze.training.fit import resume as resume_run
+    from freegaze.training.fit import train
     from freegaze.training.processes import is_first_process
-    from freegaze.training.search import searched, train
+    from freegaze.training.search import searched
 
     with progress_bar(quiet or not is_first_process()) as progress:
         if resume is not None:

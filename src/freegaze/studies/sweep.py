@@ -173,13 +173,16 @@ def start_sweep(path: Path, config: SweepConfig) -> Sweep:
                 )
     first = settings_of(config.space, _any_of(config))
     with_settings(config.run, first, 0)  # a wrong name shows before hours of work
+    grid = grid_of(config.space) if config.sampler == "grid" else []
+    if grid and len(grid) != config.trials:
+        raise ConfigError(
+            f"the grid has {len(grid)} combinations, requested are {config.trials} trials; leave "
+            "the number of trials out"
+        )
     write_file(path / SWEEP_FILE, dump_yaml(config))
     sweep = Sweep(path, config)
-    sweep.journal.study()
-    if config.sampler == "grid":
-        encoded = [{k: json.dumps(v) for k, v in one.items()} for one in grid_of(config.space)]
-        with sweep.journal.alone():
-            sweep.journal.enqueue(encoded)
+    with sweep.journal.alone():
+        sweep.journal.enqueue([{k: json.dumps(v) for k, v in one.items()} for one in grid])
     return sweep
 
 

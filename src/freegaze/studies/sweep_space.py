@@ -102,8 +102,9 @@ def grid_of(space: Mapping[str, Range | list[Any]]) -> list[dict[str, Any]]:
         ConfigError: If it has a range.
     """
     choices = {name: values for name, values in space.items() if isinstance(values, list)}
-    for name in space.keys() - choices.keys():
-        raise ConfigError(f"the sampler grid needs a list of choices for {name}, not a range")
+    ranges = [name for name in space if name not in choices]
+    if ranges:
+        raise ConfigError(f"the sampler grid needs a list of choices for {ranges[0]}, not a range")
     return list(combinations(choices))
 
 

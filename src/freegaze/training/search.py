@@ -45,9 +45,9 @@ def with_settings(config: RunConfig, settings: Mapping[str, Any], number: int) -
         *path, last = name.split(".")
         node = values[section] = {**values[section]}
         for part in path:
-            inner = node.get(part)
+            inner = node.get(part, {})
             if not isinstance(inner, Mapping):
-                raise ConfigError(f"search: no option {key!r} of this encoder")
+                raise ConfigError(f"search: {key!r} is within the value {inner!r}, not a group")
             node[part] = node = {**inner}
         node[last] = value
     where = f"search, trial {number}"
