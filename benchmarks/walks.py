@@ -43,6 +43,7 @@ SUPPLY = {
     "runs",
     "simulation",
     "sources",
+    "standard_scores.py",
     "weights.py",
 }
 """Rooms before the fitted encoder."""

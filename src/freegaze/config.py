@@ -163,7 +163,7 @@ def read_setting(setting: str, flag: str = "--set") -> tuple[str, Any]:
 
     Args:
         setting: The key's path, and a value in YAML.
-        flag: How the user gave it, for messages.
+        flag: The user's option, for messages.
 
     Returns:
         The path as written, and the value.

@@ -44,7 +44,7 @@ def read_entries(kind: str, package: str) -> dict[str, Entry]:
     Modules whose name begins with an underscore are left out: templates.
 
     Args:
-        kind: What is registered, in the singular: ``model`` for ``@register_model(...)`` and
+        kind: Kind of registered things, in the singular: ``model`` for ``@register_model(...)`` and
             ``MODELS.register(...)``.
         package: The package, with all packages in it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -55,22 +55,44 @@ def require_name(
     Example:
         >>> require_name("phi", ("theta", "phi"), "there is no column")
     """
-    if name not in known:
-        raise error(f"{what} {name!r} ({nearest_names(name, list(known))}){remedy}")
+    require_names([name], known, what, error, remedy)
+
+
+def require_names(
+    names: Iterable[str],
+    known: Collection[str],
+    what: str,
+    error: type[FreegazeError] = DataError,
+    remedy: str = "",
+) -> None:
+    """Raise an error about the first of some names that is not known; see ``require_name``.
+
+    Args:
+        names: The names that the user wrote.
+        known: The names that exist.
+        what: Start of the message, which the name follows.
+        error: Class of the error.
+        remedy: End of the message.
+
+    Raises:
+        FreegazeError: Of the class ``error``, if a name is not known.
+    """
+    for name in names:
+        if name not in known:
+            raise error(f"{what} {name!r} ({nearest_names(name, list(known))}){remedy}")
 
 
 class Registry(Generic[T]):
     """A table from names to things of one kind.
 
     Names come from three places: things registered so far in this process; modules of ``package``,
-    whose source is read for names, and which are imported when their thing is asked for; and entry
-    points of the group ``freegaze.KINDs``, with which an installed package adds its own.
+        whose source is read for names and which are imported when they are used; and entry points
+        of the group ``freegaze.KINDs`` of installed packages.
 
     Args:
         kind: The kind of the things, in the singular ("model").
         package: Package whose modules register things; ``freegaze.KINDs`` by default.
-        option: How the user gives a thing from a file of their own; by default
-            ``--KIND FILE.py:NAME``.
+        option: Option for a thing in a file of the user; by default ``--KIND FILE.py:NAME``.
 
     Example:
         >>> registry = Registry("fruit")
@@ -88,7 +110,7 @@ class Registry(Generic[T]):
 
     @cached_property
     def entries(self) -> dict[str, Entry]:
-        """What the package registers, by name, read without importing it."""
+        """Things that the package registers, by name, read without importing it."""
         return read_entries(self.kind, self.package)
 
     @cached_property

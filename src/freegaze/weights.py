@@ -64,7 +64,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: str) -
     Args:
         module: Changed in place.
         weights: Tensors by name.
-        where: Where they come from, for messages.
+        where: Their origin, for messages.
 
     Raises:
         CheckpointError: As ``check_weights``.
@@ -85,7 +85,7 @@ def check_weights(
     Args:
         weights: Tensors by name.
         expected: Those of the module.
-        where: Where the weights come from, for messages.
+        where: Origin of the weights, for messages.
 
     Raises:
         CheckpointError: Naming the first name or shape that does not fit.
@@ -119,7 +119,7 @@ def _read_bytes(path: Path, member: str | None) -> tuple[bytes, str]:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a zip of files; PyTorch's own format is a zip too, of another kind."""
+    """Return whether a file is a zip of files; PyTorch's own format is another kind of zip."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

@@ -61,8 +61,9 @@ def fit(
     Args:
         recordings: One session, or several that share a core.
         run_dir: New folder for configuration, checkpoints and the fitted encoder.
-        model: Registered name of the encoder, a class of your own, or ``FILE.py:Class``, whose file
-            is executed; by default the encoder of ``config``, else ``cnn_gru``.
+        model: Registered name of the encoder, your own class, or ``FILE.py:Class`` (the file is
+            executed). Without it, the encoder of ``config`` is used, or ``cnn_gru`` if there is
+            none.
         config: Settings as a ``RunConfig``, or the path of a YAML file with them.
         settings: Settings by dotted name, which override ``config``. ``training.loss`` may be a
             function of (predicted, observed), or ``FILE.py:function``.
@@ -114,8 +115,8 @@ def evaluate(
 
     Args:
         run: The run folder, or its encoder.
-        recordings: Sessions that the encoder was fitted on; opened as the run's configuration
-            says by default.
+        recordings: Sessions that the encoder was fitted on. Without them, those of the run's
+            configuration are opened.
         draws: Number of resampled recordings behind the intervals.
         seed: Fixes the draws.
         role: Bins to score; scores of other bins than ``test`` are returned and not written.
@@ -131,7 +132,7 @@ def evaluate(
             ``freegaze.studies.cross_validation``.
         correct_across: ``neurons`` adds the column ``correlation_q``, the p of chance adjusted for
             the number of neurons. See ``freegaze.evaluation.multiplicity``.
-        device: Where to compute, if ``run`` is a folder.
+        device: Device to compute on, if ``run`` is a folder.
         progress: Called with (description, done, total) after each step.
 
     Returns:
@@ -180,13 +181,13 @@ def predict(
 
     Args:
         run: The run folder, or its encoder.
-        recordings: Sessions that the encoder was fitted on; opened as the run's configuration
-            says by default.
+        recordings: Sessions that the encoder was fitted on. Without them, those of the run's
+            configuration are opened.
         role: ``train``, ``validation`` or ``test``; every bin with a full window for ``None``.
         session: The only session to predict; all by default.
         out: File for the predictions: a new NWB file with the recording if the name ends in
             ``.nwb`` (one session), otherwise an ``.npz``, which replaces a file of that name.
-        device: Where to compute, if ``run`` is a folder.
+        device: Device to compute on, if ``run`` is a folder.
         progress: Called with (description, done, total) after each session.
 
     Returns:
@@ -245,8 +246,8 @@ def explain(
 
     Args:
         run: The run folder, or its encoder.
-        recordings: Sessions that the encoder was fitted on; opened as the run's configuration
-            says by default.
+        recordings: Sessions that the encoder was fitted on. Without them, those of the run's
+            configuration are opened.
         config: Settings as an ``ExplainConfig``, or the path of a YAML file with them.
         settings: Settings by name, which override ``config``.
         only: Parts to compute, such as ``["fields.gradient", "tuning"]`` (see
@@ -256,7 +257,7 @@ def explain(
         refits: Also fit the run's configuration so many times to halves of the recordings, in run
             folders inside the run, and keep how far their explanations agree for each neuron. See
             ``freegaze.studies.refits``.
-        device: Where to compute, if ``run`` is a folder.
+        device: Device to compute on, if ``run`` is a folder.
         progress: Called with (description, done, total) after each step.
 
     Returns:
@@ -310,14 +311,14 @@ def report(
 
     Args:
         run: The run folder, or its encoder.
-        recordings: Sessions that the encoder was fitted on; opened as the run's configuration
-            says by default.
+        recordings: Sessions that the encoder was fitted on. Without them, those of the run's
+            configuration are opened.
         against: Folders of evaluated runs whose scores are shown beside.
         baseline: Whether to fit and evaluate ``local_energy`` on the same bins first, in the folder
             ``baseline`` of the run. Where that was done, all reports show it.
         out: HTML file to write; by default ``report.html`` in the run folder.
         picture: PNG file for an overview.
-        device: Where to compute, if ``run`` is a folder.
+        device: Device to compute on, if ``run`` is a folder.
         progress: Called with (description, done, total) after each step.
 
     Returns:

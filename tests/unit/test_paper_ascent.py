@@ -105,7 +105,7 @@ def test_another_protocol_is_another_folder(encoder: FittedEncoder, tmp_path: Pa
 
 
 def test_what_is_wrong_is_named(encoder: FittedEncoder, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'unit_9' is no neuron"):
+    with pytest.raises(ConfigError, match="no fitted neuron 'unit_9'"):
         keep_most_exciting(tmp_path, encoder, "s", ["unit_9"], SHORT)
     keep_most_exciting(tmp_path, encoder, "s", ["unit_0"], SHORT)
     (path,) = tmp_path.rglob("*.npz")

@@ -91,7 +91,7 @@ def test_status_by_limits():
     scale = Scale("x", "X", "s", 1.0, 2.0)
     statuses = [scale.grade(v, "").status for v in (0.0, 0.99, 1.0, 1.99, 2.0, 3.0)]
     assert statuses == ["green", "green", "amber", "amber", "red", "red"]
-    assert scale.doubt("why").status == "amber"
+    assert scale.judge("amber", "why").status == "amber"
     assert scale.not_available("why").status == "not available"
 
 

@@ -86,7 +86,7 @@ def test_wrong_input_is_refused(session):
     recording, truth = session
     with pytest.raises(DataError, match="as many truths as recordings"):
         realism_card([recording], [])
-    with pytest.raises(DataError, match="unknown model scores"):
+    with pytest.raises(DataError, match="unknown model score"):
         realism_card([recording], [truth], {"resnet": 0.5})
 
 

@@ -128,7 +128,7 @@ def test_rate_threshold_counts_training_bins(tmp_path: Path):
 
 
 FAULTS = {
-    "missing key": ({"responses": None}, "key 'responses' is missing"),
+    "missing key": ({"responses": None}, "missing key 'responses'"),
     "both videos": ({"frames": np.zeros((1, 4, 5))}, "expected `video`, or"),
     "no video": ({"video": None}, "expected `video`, or"),
     "kind": ({"response_kind": "spikes"}, "response_kind must be one of"),

@@ -77,7 +77,7 @@ def test_frames_are_placed_by_their_number(layout: str, animals: tuple[str, ...]
     with pytest.raises(DataError, match="frame numbers go to 39 but .* has 39 times"):
         read(tmp_path, file, timestamps="t.csv")
     np.savetxt(tmp_path / "t.csv", np.arange(42))
-    with pytest.warns(DataWarning, match="the last 2 frames are taken as lost"):
+    with pytest.warns(DataWarning, match="the last 2 frames count as lost"):
         read(tmp_path, file, timestamps="t.csv")
 
 

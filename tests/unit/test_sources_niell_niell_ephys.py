@@ -245,7 +245,7 @@ def test_a_wrong_table_of_spikes_is_named(session: Path, change, message: str):
         ("world", lambda d: d.drop_vars("timestamps"), "holds no timestamps"),
         ("REYE", lambda d: d.drop_vars("timestamps"), "holds no timestamps"),
         ("imu", lambda d: d.drop_vars("IMU_data"), "expected an array IMU_data|variable"),
-        ("imu", lambda d: d.isel(channel=slice(5)), "has no column gyro_z along channel"),
+        ("imu", lambda d: d.isel(channel=slice(5)), "has, along channel, no column 'gyro_z'"),
         ("TOP1", lambda d: d.isel(prop=0), r"expected numbers \(time, prop\)"),
     ],
 )

@@ -223,7 +223,7 @@ def test_bad_answers_are_asked_again(server: WebServer, blob: bytes, faults: lis
 @pytest.mark.parametrize(
     ("faults", "message"),
     [
-        (["shift"] * 9, "given up after 3 attempts without progress: asked for bytes from"),
+        (["shift"] * 9, "given up after 3 attempts without progress: expected bytes from"),
         (["status:503"] * 9, "answered 503"),
         (["status:404"], "answered 404"),
         (["short"] * 9, "given up"),

@@ -96,7 +96,7 @@ def test_a_session_is_replaced_only_when_asked(layout, simulated, tmp_path: Path
 
 @unchecked()
 def test_an_unknown_layout_is_refused(simulated, tmp_path: Path):
-    with pytest.raises(ConfigError, match="unknown layout 'nwb'; choose store or xu2023"):
+    with pytest.raises(ConfigError, match="unknown layout 'nwb' .nearest: store, xu2023"):
         write_simulation(*simulated, tmp_path, layout="nwb")
 
 

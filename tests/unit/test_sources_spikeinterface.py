@@ -79,7 +79,7 @@ def test_units_are_chosen_by_property_and_put_on_the_session_clock(tmp_path: Pat
 
 def test_what_cannot_be_read_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = save(tmp_path / "sorted", "numpy_folder")
-    with pytest.raises(DataError, match=r"no reader 'phyy' of sorted units \(.*phy"):
+    with pytest.raises(DataError, match=r"no reader of sorted units called 'phyy' \(.*phy"):
         read(folder, format="phyy")
     with pytest.raises(DataError, match=r"no property 'qualty' of units \(.*quality"):
         read(folder, keep_units={"qualty": ["good"]})

@@ -241,6 +241,6 @@ def test_clusters_are_blocks_of_equal_annotation(folder: Path, tmp_path: Path) -
     for first, length in zip(blocks.starts, blocks.lengths(), strict=True):
         assert len(set(labels[first : first + length].tolist())) == 1
     assert blocks.n_blocks == len(set(labels.tolist()))
-    with pytest.raises(ConfigError, match="no annotation 'nothing' for the clusters"):
+    with pytest.raises(ConfigError, match="clusters: session .* has no annotation 'nothing'"):
         cluster_blocks(recording, session, "nothing")
     assert len(collect(found.bench).table) == 2

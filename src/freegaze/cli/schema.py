@@ -10,7 +10,7 @@ import typer
 INTRODUCTION = """# Settings
 
 This page is written by `freegaze schema --markdown`. `freegaze schema` writes the same settings as
-a JSON schema, with which editors complete and check YAML files.
+a JSON schema, which editors use to complete and check YAML files.
 
 A setting is given as `--set a.b=value`, as a line of the YAML file of `--config`, or in Python as
 `settings={"a.b": value}`. Each run records all its settings in `config.yaml`.

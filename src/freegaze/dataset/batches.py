@@ -20,8 +20,8 @@ from freegaze.recording.recording import Recording
 VideoRule = Literal["standardize", "unit", "minmax_segment"]
 
 PART_PIXELS = 1 << 20
-"""Pixels in memory together while scaling is fitted. Numpy counts gray levels as 64-bit numbers, 8
-MiB of them, whatever the length of the session and the size of its frames."""
+"""Number of pixels that are in memory at once while scaling is fitted. NumPy counts gray levels as
+64-bit numbers; this limits them to 8 MiB for any length of session and any size of frame."""
 
 
 @dataclass(frozen=True)
@@ -180,13 +180,13 @@ def shuffled_sequences(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> list[Integer[Tensor, " sequence"]]:
-    """Return one pass of training batches as first target bins, a function of ``seed`` alone.
+    """Return one pass of training batches as first target bins, drawn from ``seed`` alone.
 
     Args:
         targets: Target bins of all training windows, in order of time.
         n_windows: Windows of a sequence.
         n_sequences: Sequences of a batch; the last batch may be smaller.
-        seed: Decides the cuts and the order.
+        seed: Of the cuts between sequences and of their order.
         device: Device of the result.
     """
     rng = np.random.default_rng(seed)
@@ -201,7 +201,7 @@ def sequence_chunks(
 
     Args:
         targets: Target bins in order of time.
-        max_windows: Most windows of a chunk, which bounds memory.
+        max_windows: Largest number of windows in a chunk; it limits the memory.
 
     Yields:
         (first target bin, number of windows); together every window once, in order of time.
@@ -219,7 +219,7 @@ def _video_parts(recording: Recording, bins: np.ndarray) -> Iterator[np.ndarray]
 
 
 def _as_tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
-    """Share an array's memory where possible: a mapped video would not fit into a copy."""
+    """Share an array's memory where possible: a copy of a mapped video may not fit."""
     with warnings.catch_warnings():
         # Torch warns of arrays that may not be written to; a session's tensors are only read.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)

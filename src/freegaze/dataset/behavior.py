@@ -23,7 +23,7 @@ StandardizeRule = bool | Literal["segment_sd"]
 Constants = tuple[Tensor, Tensor, Tensor]
 
 FEATURES_AT_ONCE = 8
-"""Features of all training bins that are in memory together while they are standardized."""
+"""Number of features that are in memory at once while they are standardized."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class BehaviorTransform:
             bin and unknown beside lost tracking; ``paper``: difference per bin of the filled
             column, from 0 at the first bin (Q4, Q5).
         signal_center: Subtracted from each signal.
-        signal_scale: Then divides it.
+        signal_scale: Divides each signal after that.
         feature_center: Subtracted from each feature after multiplying.
-        feature_scale: Then divides it.
+        feature_scale: Divides each feature after that.
         fill_values: Value of each signal where a whole segment is lost.
-        is_per_segment: Whether each signal is first divided by its sd in the segment, whatever the
-            segment is for (Q28).
+        is_per_segment: Whether each signal is first divided by its sd in the segment, test segments
+            included (Q28).
     """
 
     feature_names: tuple[str, ...]
@@ -99,7 +99,7 @@ class BehaviorTransform:
         return raw.astype(np.float32)
 
     def constants(self, dtype: torch.dtype, device: torch.device | str) -> Constants:
-        """Return columns of each feature's factors, centers and scales, for ``features``."""
+        """Return the columns, center and scale of each feature, for ``features``."""
         center = torch.tensor(self.feature_center, dtype=dtype, device=device)
         scale = torch.tensor(self.feature_scale, dtype=dtype, device=device)
         return torch.from_numpy(self._factor_columns).to(device), center, scale
@@ -111,7 +111,7 @@ class BehaviorTransform:
 
         Args:
             signals: Result of ``signals``, with any leading axes.
-            constants: Result of ``constants``, which saves a copy to the device with every call.
+            constants: Result of ``constants``; without it, every call copies them to the device.
         """
         constants = constants or self.constants(signals.dtype, signals.device)
         (first, second), center, scale = constants
@@ -120,7 +120,7 @@ class BehaviorTransform:
         return (product - center) / scale
 
     def usable(self, recording: Recording) -> Bool[np.ndarray, " time"]:
-        """Return which bins a training window may touch: all, or under ``mask`` the tracked."""
+        """Return which bins a training window may touch: under ``mask`` the tracked, else all."""
         if self.nan_policy != "mask":
             return np.ones(recording.n_bins, dtype=bool)
         return tracked_bins(recording, self.signal_names)
@@ -153,7 +153,7 @@ def fit_behavior_transform(
         derivative: See ``BehaviorTransform``.
         standardize: Scale signals, then products, to mean 0 and sd 1 over training bins; without it
             features keep their raw units (the original; Q6). ``"segment_sd"`` divides each signal
-            by its sd in the segment, the test's too, and takes no mean off (Sensorium+; Q28).
+            by its sd in the segment, the test's too, and subtracts no mean (Sensorium+; Q28).
 
     Returns:
         The transform.
@@ -197,7 +197,7 @@ def fit_behavior_transform(
 
 
 def tracked_bins(recording: Recording, signals: Sequence[str]) -> Bool[np.ndarray, " time"]:
-    """Bins in which every recorded column behind some signals was tracked, shape (time,)."""
+    """Return in which bins every recorded column behind some signals was tracked."""
     names = recording.behavior_names
     columns = [
         names.index(column)
@@ -208,7 +208,7 @@ def tracked_bins(recording: Recording, signals: Sequence[str]) -> Bool[np.ndarra
 
 
 def _feature_moments(transform: BehaviorTransform, signals: Tensor) -> np.ndarray:
-    """Return mean and sd of each feature, (2, feature); few are there at a time."""
+    """Return mean and sd of each feature, (2, feature); few features are in memory at a time."""
     n_features = len(transform.feature_names)
     # Numpy adds a lone column in another order than columns side by side, so none is left alone.
     edges = [*range(0, n_features - 1, FEATURES_AT_ONCE)] or [0]
@@ -227,7 +227,7 @@ def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _filled_signals(
     recording: Recording, names: Sequence[str], nan_policy: NanPolicy, derivative: DerivativeRule
 ) -> np.ndarray:
-    """Raw signals (time, signal) in float64; NaN is left where a whole segment is lost."""
+    """Return raw signals (time, signal) in float64; NaN stays where a whole segment is lost."""
     out = np.empty((recording.n_bins, len(names)))
     for i, name in enumerate(names):
         column, is_derivative = source_column(name, recording.behavior_names)
@@ -247,7 +247,7 @@ def _filled_signals(
 
 
 def _period(recording: Recording, column: str) -> float | None:
-    """Return the turn of an angle that wraps around, in its unit; ``None`` for other columns."""
+    """Return a full turn in the unit of an angle that wraps around; ``None`` for other columns."""
     if column not in recording.behavior_names or not find_column(column).is_circular:
         return None
     unit = recording.behavior_units[recording.behavior_names.index(column)]
@@ -265,7 +265,7 @@ def _unwrap(x: np.ndarray, period: float) -> np.ndarray:
 def _fill_angle(
     x: np.ndarray, wave: Callable[[np.ndarray], np.ndarray], radians: float, nan_policy: NanPolicy
 ) -> np.ndarray:
-    """Return the cosine or sine of an unwrapped angle; under ``zero`` a lost one has 0."""
+    """Return the cosine or sine of an unwrapped angle; under ``zero`` a lost angle gives 0."""
     if nan_policy == "zero":
         return _fill(wave(x * radians), nan_policy)
     return wave(_fill(x, nan_policy) * radians)

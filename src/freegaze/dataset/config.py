@@ -41,19 +41,19 @@ class SplitConfig(StrictConfig):
         method: ``given``: the roles of the recording's segments; ``tail``: the same, and the last
             part of the training bins validates; ``paper_tail``: ``tail`` as Xu et al. (2023) did,
             without gaps; ``blocks``: the session is cut into ``n_blocks`` segments, of which each
-            trains, then validates, then tests; ``stimulus``: no frame but a blank one, and no
-            condition, is in bins of two roles; ``auto``: ``given`` where segments of all three
-            roles exist, ``tail`` where training and test exist, ``stimulus`` where stimuli repeat
-            and can be held out in about the shares asked for, ``blocks`` otherwise; ``folds``:
-            blocks of time or whole trials of one of ``n_folds`` folds test, whatever the roles of
-            the recording's segments (``freegaze evaluate --folds`` sets it).
+            trains, then validates, then tests; ``stimulus``: bins of two roles share no condition,
+            and no frame except blank ones; ``auto``: ``given`` where segments of all three roles
+            exist, ``tail`` where training and test exist, ``stimulus`` where stimuli repeat and can
+            be held out in about the wanted shares, ``blocks`` otherwise; ``folds``: blocks of time
+            or whole trials of one of ``n_folds`` folds test, whatever the roles of the recording's
+            segments (``freegaze evaluate --folds`` sets it).
         validation: Share of training bins (``tail``, ``folds``) or of all bins (``blocks``,
             ``stimulus``) that validate.
         test: Share of all bins that test (``blocks``, ``stimulus``).
         gap_s: Seconds between bins of different roles that are used for neither.
         n_blocks: Number of segments of ``blocks``.
-        condition: Annotation whose values ``stimulus`` keeps together; by default ``condition``
-            where there is one.
+        condition: Annotation whose values ``stimulus`` keeps together. Without it, the annotation
+            ``condition`` is used if the recording has it.
         n_folds: Number of folds of ``folds``.
         fold: The fold that tests, from 0.
     """

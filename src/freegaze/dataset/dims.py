@@ -20,8 +20,8 @@ class EncoderDims:
         frame_size: (height, width) of the video in pixels.
         history: Input bins of a window.
         response_kind: Kind of the responses; decides the response link.
-        recorded: Behavior columns of the recording, which the feature set ``recorded`` contains;
-            empty for those of ``behavior_names``.
+        recorded: Behavior columns that the feature set ``recorded`` stands for; if empty, it stands
+            for ``behavior_names``.
     """
 
     n_neurons: int

@@ -18,7 +18,7 @@ def _with_products(names: Sequence[str]) -> tuple[str, ...]:
 
 
 CIRCULAR = ("cos_", "sin_")
-"""Beginnings of the names of the two signals that an angle is to an encoder."""
+"""Prefixes of the names of the two signals that encode an angle."""
 
 FEATURE_SETS: dict[str, tuple[str, ...]] = {
     "orig": ORIG,
@@ -44,7 +44,8 @@ def resolve_features(spec: str | Sequence[str], recorded: Sequence[str]) -> tupl
         recorded: Behavior columns that the data holds.
 
     Returns:
-        Feature names in order, each once; an angle that wraps around is two, its cosine and sine.
+        Feature names in order, each once; an angle that wraps around gives two features, its cosine
+        and its sine.
 
     Raises:
         ConfigError: If a name needs a column that was not recorded.
@@ -78,10 +79,10 @@ def unroll_circular(feature: str, recorded: Sequence[str]) -> tuple[str, ...]:
 
     Args:
         feature: A column, a derivative, or a product of two of them.
-        recorded: Behavior columns that the data holds; a recorded ``cos_yaw`` is taken as it is.
+        recorded: Behavior columns that the data holds; a recorded ``cos_yaw`` does not change.
 
     Returns:
-        The features, which are one feature without such an angle.
+        The features; without such an angle, the feature itself.
 
     Example:
         >>> unroll_circular("yaw", ["yaw"]), unroll_circular("d_yaw", ["yaw"])
@@ -119,8 +120,8 @@ def base_signals(features: Sequence[str]) -> tuple[str, ...]:
 def source_column(signal: str, recorded: Sequence[str]) -> tuple[str, bool]:
     """Return a signal's recorded column, and whether the signal is that column's derivative.
 
-    A recorded column whose own name starts with ``d_`` is taken as it is. ``cos_yaw`` and
-    ``sin_yaw`` are of the column ``yaw``.
+    A recorded column whose own name starts with ``d_`` is this column, not a derivative.
+    ``cos_yaw`` and ``sin_yaw`` come from the column ``yaw``.
     """
     if signal in recorded:
         return signal, False

@@ -17,11 +17,11 @@ from freegaze.errors import DataError
 from freegaze.recording.recording import Recording
 
 BLOCKS_PER_FOLD = 4
-"""Blocks of time of each fold of a continuous recording."""
+"""Number of time blocks of each fold in a continuous recording."""
 
 LEAST_BLOCK_GAPS = 5
 LEAST_BLOCK_WINDOWS = 5
-"""Shortest block of a fold, in gaps and windows together: a training block loses two of both."""
+"""A block of a fold has at least 5 gaps plus 5 windows: a training block loses 2 of both."""
 
 
 def split_fold(
@@ -37,12 +37,12 @@ def split_fold(
 ) -> Split:
     """Split a recording so that one fold tests and blocks of the other folds train and validate.
 
-    The session is cut into blocks of time, of which folds take turns; a trial is never cut. Where
-    trials repeat their stimuli and there are enough of these, folds take turns by stimuli instead,
-    so that no stimulus is in training and test (see ``freegaze.dataset.stimuli``). Over
-    all folds, each bin that has a full window is the target of exactly one test window. For this,
-    test bins begin one window before a test block: these bins are read and not predicted. Roles of
-    the recording's segments are not used.
+    The session is cut into blocks of time, which go to the folds in turn; a trial is never cut. If
+    trials repeat enough stimuli, stimuli go to the folds in turn instead, so that training and test
+    share no stimulus (see ``freegaze.dataset.stimuli``). Over all folds, each bin that has a full
+    window is the target of exactly one test window. For this, test bins begin one window before a
+    test block: these bins are read and not predicted. Roles of the recording's segments are not
+    used.
 
     Args:
         recording: The session.
@@ -52,8 +52,8 @@ def split_fold(
         gap_s: Seconds kept free between training bins and bins of another role.
         history: Input bins of a window.
         lag: Target bin minus last input bin.
-        condition: Annotation whose values are kept together where stimuli repeat; by default
-            ``condition`` where there is one.
+        condition: Annotation whose values are kept together where stimuli repeat. Without it, the
+            annotation ``condition`` is used if the recording has it.
 
     Returns:
         The split.
@@ -103,7 +103,7 @@ def split_fold(
 
 
 def _is_uneven(size: Integer[np.ndarray, " block"]) -> bool:
-    """Return whether blocks are so unlike that folds should take turns by size, not by time."""
+    """Return whether sizes differ so much that blocks go to folds in order of size, not of time."""
     return bool(size.max() > 2 * size.min())
 
 
@@ -111,8 +111,7 @@ def _stimulus_blocks(
     recording: Recording, n_folds: int, condition: str | None
 ) -> Integer[np.ndarray, " time"] | None:
     """Return the group of stimuli of each bin, ``None`` where stimuli cannot make folds."""
-    is_in_trials = all(segment.trial for segment in recording.segments)
-    if not is_in_trials or not are_stimuli_repeated(recording, condition):
+    if not recording.is_in_trial().all() or not are_stimuli_repeated(recording, condition):
         return None
     group = group_stimuli(recording, condition)
     # Without one fold, at least two groups are needed to train and to validate.
@@ -125,7 +124,7 @@ def _fold_blocks(
     """Return the number of each bin's block of at least ``shortest`` bins, or of whole trials."""
     # With few folds more blocks are needed, or one block of validation is more than its share.
     n_blocks = max(BLOCKS_PER_FOLD * n_folds, int(np.ceil(2 / validation)) + n_folds)
-    if not all(segment.trial for segment in recording.segments):  # trials have no gaps
+    if not recording.is_in_trial().all():  # trials have no gaps
         n_blocks = max(2 * n_folds, min(n_blocks, recording.n_bins // shortest))
     block = trial_starts(recording) * n_blocks // recording.n_bins
     return np.unique(block, return_inverse=True)[1]
@@ -166,8 +165,8 @@ def assign_folds(
         recording: The session.
         split: Its split.
         targets: Target bins of the windows, in order of time.
-        n_folds: Folds at most, but from four groups on at least two groups are in each. With one
-            movie held out at a time, choices did not carry over to new movies.
+        n_folds: Largest number of folds. With four groups or more, each fold has at least two
+            groups. Choices made with one movie held out at a time did not carry over to new movies.
 
     Returns:
         The fold of each window, from 0.
@@ -207,14 +206,13 @@ def group_windows(
     n_frames = len(np.unique(frames[targets]))
     if 2 * n_frames <= len(targets) and _sets_apart(frames, targets, test):
         return np.unique(frames[targets], return_inverse=True)[1]
-    segment = recording.segment_index()[targets]
-    if len(targets) and all(recording.segments[i].trial for i in np.unique(segment)):
-        return segment
+    if len(targets) and recording.is_in_trial()[targets].all():
+        return recording.segment_index()[targets]
     return _blocks(len(targets), 5 * BLOCKS_PER_FOLD)
 
 
 def _sets_apart(labels: np.ndarray, training: np.ndarray, test: np.ndarray) -> bool:
-    """Return whether labels of training bins are several, and none is that of a test bin."""
+    """Return whether training bins have several labels, and share none with test bins."""
     known = np.unique(labels[training])
     return len(known) > 1 and not np.isin(labels[test], known).any()
 

@@ -24,7 +24,7 @@ from freegaze.errors import DataError
 from freegaze.recording.recording import Recording, Role, keep_active_neurons
 
 RequiredFeatures = Callable[[tuple[str, ...]], tuple[str, ...]]
-"""Names the behavior features that an encoder reads, given the recorded columns."""
+"""Function from the recorded columns to the behavior features that an encoder reads."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class PreparedSession:
         return self.recording.mean_response(self.split.bins("train")).astype(np.float32)
 
     def targets(self, role: Role) -> Integer[np.ndarray, " window"]:
-        """Target bins of a role's windows; training windows only touch usable bins."""
+        """Return the target bins of a role's windows; training windows only touch usable bins."""
         usable = self.preparation.behavior.usable(self.recording) if role != "test" else None
         return window_targets(
             self.recording.segments,
@@ -110,7 +110,7 @@ def prepare_session(
         recording: The session.
         data: Settings of its windows.
         split_config: Settings of its split.
-        required: Names the behavior features of the windows, given the recorded columns.
+        required: Function from the recorded columns to the behavior features of the windows.
 
     Raises:
         DataError: If no neuron or no window is left, or if training bins leak into the test.

@@ -36,11 +36,11 @@ class Split:
     method: str = ""
 
     def bins(self, role: Role) -> np.ndarray:
-        """Indices of the bins of a role."""
+        """Return the bins of a role."""
         return np.flatnonzero(self.is_role(role))
 
     def is_role(self, role: Role) -> np.ndarray:
-        """Whether each bin has a role, shape (time,)."""
+        """Return whether each bin has a role, shape (time,)."""
         return self.codes == ROLES.index(role)
 
 
@@ -61,13 +61,13 @@ def split_recording(
     Args:
         recording: The session.
         method: ``given``: the segments' own roles. ``tail``: given roles, and the last part of
-            each training segment validates. ``paper_tail``: the same by the original's count of
-            windows, no gap, windows may straddle the border (Q9). ``blocks``: the session is cut
-            into ``n_blocks`` blocks; of each the first part trains, the next validates, the
-            last tests; trials are never cut. ``stimulus``: no frame but a blank one, and no
-            condition, is in bins of two roles. ``auto``: ``given`` where segments of all three
-            roles exist, ``tail`` where training and test exist, ``stimulus`` where stimuli repeat
-            and can be held out in about the shares asked for, ``blocks`` otherwise.
+            each training segment validates. ``paper_tail``: ``tail`` by the original's count of
+            windows, without gaps; windows may straddle the border (Q9). ``blocks``: the session is
+            cut into ``n_blocks`` blocks; of each the first part trains, the next validates, the
+            last tests; trials are never cut. ``stimulus``: bins of two roles share no condition,
+            and no frame except blank ones. ``auto``: ``given`` where segments of all three roles
+            exist, ``tail`` where training and test exist, ``stimulus`` where stimuli repeat and can
+            be held out in about the wanted shares, ``blocks`` otherwise.
         validation: Share of the training bins (``tail``), or of all bins (``blocks``,
             ``stimulus``), to validate.
         test: Share of all bins to test on (``blocks``, ``stimulus``).
@@ -75,9 +75,9 @@ def split_recording(
             bins closer than this to test bins; trials count as apart.
         n_blocks: Blocks for ``blocks``.
         history: Input bins of a window, which only ``paper_tail`` counts.
-        condition: Annotation whose values ``stimulus`` keeps together; by default ``condition``
-            where there is one.
-        needed: Roles that must be left with bins.
+        condition: Annotation whose values ``stimulus`` keeps together. Without it, the annotation
+            ``condition`` is used if the recording has it.
+        needed: Roles that must have bins.
 
     Returns:
         The split.
@@ -167,7 +167,7 @@ def _assign_blocks(
     codes: np.ndarray, recording: Recording, validation: float, test: float, n_blocks: int
 ) -> None:
     fold = trial_starts(recording) * n_blocks // recording.n_bins  # a trial is never cut
-    has_trials = any(segment.trial for segment in recording.segments)
+    has_trials = recording.is_in_trial().any()
     late = np.zeros(2)  # bins by which the cuts of earlier blocks came late, as trials are whole
     for k in range(n_blocks):
         block = np.flatnonzero(fold == k)
@@ -195,7 +195,7 @@ def _assign_stimuli(
     group = group_stimuli(recording, condition)
     size = np.bincount(group)
     share = np.array([1 - validation - test, validation, test])
-    if all(segment.trial for segment in recording.segments):
+    if recording.is_in_trial().all():
         role = _balance(size, share)
     else:
         middle = (np.cumsum(size) - size / 2) / size.sum()
@@ -242,9 +242,8 @@ def leave_gaps(
     """
     gap = int(np.ceil(gap_s / recording.bin_width_s))
     out = codes.copy()
-    is_trial = np.array([segment.trial for segment in recording.segments])
     # A trial has a time axis of its own.
-    island = np.where(is_trial[recording.segment_index()], trial_starts(recording), -1)
+    island = np.where(recording.is_in_trial(), trial_starts(recording), -1)
     for near, role in ((1, "train"), (2, "validation")):
         others = np.flatnonzero(codes >= near)
         distance = distance_to(others, island)
@@ -293,7 +292,7 @@ def require_roles(split: Split, recording: Recording, method: str, needed: Seque
         needed: Roles that must have bins.
 
     Raises:
-        DataError: Naming the first role without bins.
+        DataError: If such a role has no bins.
     """
     for role in needed:
         if not split.is_role(role).any():

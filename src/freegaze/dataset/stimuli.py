@@ -13,14 +13,14 @@ from scipy.sparse.csgraph import connected_components
 from freegaze.contiguous import run_ids
 from freegaze.errors import ConfigError
 from freegaze.recording.recording import Recording
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 
 CONDITION = "condition"
 """Annotation that names what was shown in each bin, where a recording has it."""
 
 SAMPLED_PIXELS = 12
-"""Rows and columns of a frame that are compared before whole frames are: camera frames differ in
-them already, so that a long video is not hashed."""
+"""Number of rows and columns of a frame that are compared first. Camera frames already differ
+there, so that whole frames of a long video need not be hashed."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,9 @@ def find_seen_stimuli(
     Args:
         recording: The session.
         training: Indices of training bins.
-        tested: Indices of the other bins.
-        condition: Annotation that names conditions; by default `CONDITION` where there is one.
+        tested: Indices of the tested bins.
+        condition: Annotation that names conditions. Without it, `CONDITION` is used if the
+            recording has it.
 
     Returns:
         The shares; NaN without a tested bin.
@@ -92,7 +93,7 @@ def find_seen_stimuli(
 def group_stimuli(
     recording: Recording, condition: str | None = None
 ) -> Integer[np.ndarray, " time"]:
-    """Group the bins that cannot be set apart without sharing a stimulus.
+    """Group the bins that need the same role because they share a stimulus.
 
     Bins are in one group if they are in one trial, show equal frames (unless those are of a single
     gray level), or have one condition, and by way of each other. Gratings that drift in opposite
@@ -101,8 +102,8 @@ def group_stimuli(
 
     Args:
         recording: The session.
-        condition: Annotation whose values are kept together; by default `CONDITION` where there is
-            one.
+        condition: Annotation whose values are kept together. Without it, `CONDITION` is used if the
+            recording has it.
 
     Returns:
         Number of each bin's group, from 0, in order of first appearance.
@@ -113,7 +114,7 @@ def group_stimuli(
     n_bins = recording.n_bins
     bins = np.arange(n_bins)
     shown = bins[~_is_blank(recording, bins)]
-    in_trial = bins[_is_in_trial(recording)]
+    in_trial = bins[recording.is_in_trial()]
     links = [
         (shown, label_frames(recording)[shown]),
         (in_trial, recording.segment_index()[in_trial]),
@@ -142,12 +143,10 @@ def are_stimuli_repeated(recording: Recording, condition: str | None = None) -> 
         recording: The session.
         condition: See ``group_stimuli``.
     """
-    if len(np.unique(recording.frame_index)) == recording.n_bins and not any(
-        segment.trial for segment in recording.segments
-    ):
+    is_trial = recording.is_in_trial()
+    if len(np.unique(recording.frame_index)) == recording.n_bins and not is_trial.any():
         return False  # a camera; equal frames are freezes
-    bins = np.arange(recording.n_bins)
-    frames, is_trial = label_frames(recording), _is_in_trial(recording)
+    bins, frames = np.arange(recording.n_bins), label_frames(recording)
     segment = recording.segment_index()
     presentation = run_ids(segment, np.where(is_trial, 0, frames))
     is_repeated = _is_in_several(frames, presentation)
@@ -187,7 +186,8 @@ def condition_labels(
 
     Args:
         recording: The session.
-        condition: Annotation that names it; by default `CONDITION` where there is one.
+        condition: Annotation that names it. Without it, `CONDITION` is used if the recording has
+            it.
 
     Returns:
         A number of each bin, from 0; ``None`` where no condition is named.
@@ -198,11 +198,8 @@ def condition_labels(
     if condition is None and recording.annotations.get(CONDITION, np.empty((0, 0))).ndim != 1:
         return None
     name = condition or CONDITION
-    if name not in recording.annotations:
-        raise ConfigError(
-            f"session {recording.session_id!r} has no annotation {name!r} for `split.condition` "
-            f"({nearest_names(name, list(recording.annotations))})"
-        )
+    what = f"`split.condition`: session {recording.session_id!r} has no annotation"
+    require_name(name, recording.annotations, what, ConfigError)
     values = np.asarray(recording.annotations[name])
     if values.ndim != 1:
         raise ConfigError(
@@ -213,7 +210,7 @@ def condition_labels(
 
 
 def _is_blank(recording: Recording, bins: np.ndarray) -> Bool[np.ndarray, " bin"]:
-    """Whether each bin's frame is of a single gray level."""
+    """Return whether each bin's frame is of a single gray level."""
     used, place = np.unique(recording.frame_index[bins], return_inverse=True)
     corner = recording.frames[:, 0, 0][used]
     is_blank = recording.frames[:, -1, -1][used] == corner
@@ -222,12 +219,8 @@ def _is_blank(recording: Recording, bins: np.ndarray) -> Bool[np.ndarray, " bin"
     return is_blank[place]
 
 
-def _is_in_trial(recording: Recording) -> Bool[np.ndarray, " time"]:
-    return np.array([segment.trial for segment in recording.segments])[recording.segment_index()]
-
-
 def _is_in_several(labels: np.ndarray, presentation: np.ndarray) -> Bool[np.ndarray, " time"]:
-    """Whether each bin's label occurs in more than one presentation."""
+    """Return whether each bin's label occurs in more than one presentation."""
     pairs = np.unique(np.stack([labels, presentation]), axis=1)
     return (np.bincount(pairs[0], minlength=labels.max() + 1) > 1)[labels]
 

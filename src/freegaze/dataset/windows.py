@@ -45,7 +45,6 @@ def window_targets(
         raise DataError(f"history must be at least 1 bin, got {history}")
     before = max(lag + history - 1, 0)
     after = max(-lag, 0)
-    n_bins = segments[-1].stop
     targets = np.concatenate(
         [np.arange(s.start + before, max(s.stop - after, s.start + before)) for s in segments]
     )
@@ -56,7 +55,6 @@ def window_targets(
             targets = _with_inputs_in(targets, in_role, history, lag)
     if usable is not None:
         targets = _with_inputs_in(targets[usable[targets]], usable, history, lag)
-    assert len(targets) == 0 or targets[-1] < n_bins
     return targets
 
 
@@ -81,12 +79,12 @@ def cut_sequences(
     Args:
         targets: Target bins in order of time.
         n_windows: Windows of a sequence; 1 gives independent windows.
-        rng: Draws where the first sequence of each run starts, so that windows at its ends take
-            turns in being left out; ``None`` starts at the run's first window.
+        rng: Draws where the first sequence of consecutive windows starts, so that other windows are
+            left out each time; ``None`` starts at the first window.
 
     Returns:
-        First target bin of each sequence. Every window occurs at most once; at most
-        ``n_windows - 1`` windows at the ends of a run are left out.
+        First target bin of each sequence. Every window occurs at most once; of consecutive windows,
+        at most ``n_windows - 1`` at both ends are left out.
     """
     firsts = []
     for start, stop in contiguous_runs(targets):
@@ -108,13 +106,13 @@ def check_leaks(
 
     Args:
         segments: The recording's segments.
-        split: The split to check; one that is straddling on purpose is held to the test bins only.
+        split: The split to check; if its windows straddle on purpose, only test bins are checked.
         history: Input bins of a window.
         lag: Target bin minus last input bin.
         bin_width_s: Width of a bin in seconds.
 
     Raises:
-        DataError: Naming the bins that leak.
+        DataError: If a window does; the message names its bin.
     """
     train = _touched(
         window_targets(segments, history, lag, split=split, role="train"), history, lag
@@ -140,7 +138,7 @@ def check_leaks(
 
 
 def _with_inputs_in(targets: np.ndarray, allowed: np.ndarray, history: int, lag: int) -> np.ndarray:
-    """Keep targets all of whose input bins are allowed."""
+    """Keep the targets whose input bins are all allowed."""
     total = np.concatenate([[0], np.cumsum(allowed)])
     first = targets - lag - history + 1
     return targets[total[first + history] - total[first] == history]

@@ -43,7 +43,7 @@ class Chance:
         n_null: Number of shifts or permutations behind ``correlation``.
         least_p: The least p that the test can give; NaN where nothing was tested.
         n_bins: Scored bins that the test is of.
-        reason: Why nothing was tested; empty where something was.
+        reason: Reason why nothing was tested; empty if something was.
     """
 
     correlation: Float[np.ndarray, " neuron"]
@@ -56,11 +56,10 @@ class Chance:
 
     def columns(self) -> dict[str, np.ndarray]:
         """Return columns of the table of scores."""
-        least_p = np.full(len(self.p), self.least_p)
         return {
             f"{METRIC}_null": self.correlation,
             f"{METRIC}_p": self.p,
-            f"{METRIC}_p_least": least_p,
+            f"{METRIC}_p_least": np.full(len(self.p), self.least_p),
         }
 
     def sentence(self) -> str:
@@ -120,7 +119,7 @@ def chance_correlation(
     Args:
         recording: The session, with the predicted neurons in the predicted order.
         prediction: Of the scored bins at least; the more bins of the session, the more shifts.
-        is_scored: Which of the predicted bins are scored.
+        is_scored: Whether each predicted bin is scored.
         baseline: Mean response per bin of each neuron over training bins.
         seed: Of the permutations.
 
@@ -128,8 +127,7 @@ def chance_correlation(
         Correlations by chance.
     """
     segment = recording.segment_index()[prediction.targets]
-    in_trial = np.array([s.trial for s in recording.segments])[segment]
-    if in_trial[is_scored].all():
+    if recording.is_in_trial()[prediction.targets][is_scored].all():
         return _by_permutation(recording, prediction, is_scored, segment, baseline, seed)
     return _by_shift(recording, prediction, is_scored, baseline)
 
@@ -192,8 +190,7 @@ def _by_shift(
 
 
 def _context(recording: Recording, baseline: np.ndarray, segment_ids: np.ndarray) -> ScoreContext:
-    kind = str(recording.response_kind)
-    return ScoreContext(baseline, segment_ids, recording.bin_width_s, kind)
+    return ScoreContext(baseline, segment_ids, recording.bin_width_s, str(recording.response_kind))
 
 
 def _as_chance(null: NullScores, test: AlignmentTest, method: str) -> Chance:

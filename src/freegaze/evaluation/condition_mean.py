@@ -44,14 +44,14 @@ def condition_mean(
         DataError: If there are no trials, or a condition or time in the trial was never trained on.
     """
     segments = recording.segments
-    if not any(segment.trial for segment in segments):
+    is_in_trial = recording.is_in_trial()
+    if not is_in_trial.any():
         raise DataError(
             f"session {recording.session_id!r} has no trials, so there is no mean over them; mark "
             "its segments as trials where it is opened"
         )
     if targets is None:
-        is_trial = np.array([s.trial for s in segments])[recording.segment_index()]
-        targets = np.flatnonzero(is_trial & split.is_role(role))
+        targets = np.flatnonzero(is_in_trial & split.is_role(role))
     rates = condition_rates(recording, split, condition, targets)
     if np.isnan(rates).any():
         bin_ = targets[np.isnan(rates).any(1)][0]

@@ -16,7 +16,8 @@ from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.metric import SPIKES
 from freegaze.nn.glm import mean_and_slope, newton
 from freegaze.recording.recording import Recording
-from freegaze.registry import nearest_names
+from freegaze.registry import require_names
+from freegaze.standard_scores import standardize
 
 HISTORY, COUPLING = "with_history", "with_coupling"
 
@@ -62,11 +63,7 @@ def control_rates(
     Source: J. W. Pillow et al. (2008), Nature 454:995-999 (coupling of neurons); here to the sum
     over neurons.
     """
-    for name in controls:
-        if name not in CONTROLS:
-            raise ConfigError(
-                f"no control is called {name!r} ({nearest_names(name, list(CONTROLS))})"
-            )
+    require_names(controls, CONTROLS, "no control is called", ConfigError)
     if "coupling" in controls and len(prediction.unit_ids) < 2:
         raise DataError(
             f"session {recording.session_id!r}: coupling needs at least 2 neurons; leave it out"
@@ -92,7 +89,8 @@ def control_rates(
                 source = responses.sum(1) - source
             predictors = past_means(source, recording, includes_now=name == "coupling")
             columns = np.column_stack([drive[:, neuron], predictors[prediction.targets]])
-            design = _standardize(columns, is_training)
+            scaled = standardize(columns, is_training)
+            design = np.column_stack([np.ones(len(scaled)), scaled])
             link = "exp" if has_counts else "identity"
             weights = newton(design[is_training], observed[is_training, neuron], link)
             rates[:, neuron] = mean_and_slope(design[is_scored] @ weights, link)[0]
@@ -130,12 +128,3 @@ def past_means(
             column[segment.start + place] = means
         columns.append(column)
     return np.column_stack(columns)
-
-
-def _standardize(
-    columns: Float[np.ndarray, "bin predictor"], is_training: np.ndarray
-) -> Float[np.ndarray, "bin constant_and_predictor"]:
-    """Return a constant and the columns with mean 0 and sd 1 over training bins."""
-    mean, sd = columns[is_training].mean(0), columns[is_training].std(0)
-    scaled = (columns - mean) / np.where(sd > 0, sd, 1.0)
-    return np.column_stack([np.ones(len(columns)), scaled])

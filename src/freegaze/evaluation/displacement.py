@@ -17,7 +17,7 @@ from freegaze.sources.simulation import load_truth
 
 @dataclass(frozen=True)
 class DisplacementFit:
-    """How well an estimated displacement follows the true one.
+    """Agreement of an estimated displacement with the true one.
 
     Args:
         aligned: True displacement (x px, y px, angle deg) in the estimate's own frame, (time, 3).

@@ -18,7 +18,7 @@ from freegaze.evaluation.scored_session import ScoredSession, scored_session
 from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.progress import Progress
-from freegaze.recording.recording import Recording
+from freegaze.recording.recording import Recording, as_list
 
 CONDITION_MEAN = "condition_mean"
 """Name of the reference that is the mean training response to each condition."""
@@ -44,7 +44,7 @@ def evaluate(
         recordings: Sessions it was fitted on.
         draws: Resampled recordings that intervals are made of.
         seed: Fixes the draws.
-        role: Bins to score; scores of other bins than ``test`` are too high.
+        role: Role of the bins to score; only scores of ``test`` bins are not too high.
         predictions: Predictions made before, one for each recording, of the scored bins at least;
             computed for all bins if left out, as further bins serve to estimate chance.
         condition: Annotation that names the stimulus of each trial; by default, trials with equal
@@ -62,7 +62,7 @@ def evaluate(
     Raises:
         DataError: If a session was not fitted, lacks neurons, or has nothing to score.
     """
-    sessions = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    sessions = as_list(recordings)
     made = {p.session_id: p for p in predictions or []}
     report = progress or (lambda *_: None)
     scored = []
@@ -91,7 +91,7 @@ def score_sessions(
         draws: Resampled recordings that intervals are made of.
         seed: Fixes the draws.
         extra_score: Computes further scores of each session.
-        role: What the bins are, for the record.
+        role: Role of the bins, for the record.
 
     Returns:
         Table, summary and the scored bins.
@@ -123,7 +123,7 @@ def _score_with(
     controls: Sequence[str],
 ) -> ScoredSession:
     recording = encoder.match_neurons(recording)
-    prediction = prediction or encoder.predict(recording)
+    prediction, split = prediction or encoder.predict(recording), encoder.split(recording)
     session = scored_session(
         recording,
         prediction,
@@ -132,15 +132,14 @@ def _score_with(
         history=encoder.data.history,
         lag=encoder.data.lag,
         condition=condition,
-        split=encoder.split(recording),
+        split=split,
     )
+    references = dict(session.references)
     if controls:
-        training = encoder.split(recording).bins("train")
-        known = control_rates(recording, prediction, training, session.targets, controls)
-        session = replace(session, references={**session.references, **known})
-    if condition is None:
-        return session
-    rates = condition_rates(recording, encoder.split(recording), condition, session.targets)
-    if np.isnan(rates).any():
-        return session
-    return replace(session, references={**session.references, CONDITION_MEAN: rates})
+        training = split.bins("train")
+        references |= control_rates(recording, prediction, training, session.targets, controls)
+    if condition is not None:
+        rates = condition_rates(recording, split, condition, session.targets)
+        if not np.isnan(rates).any():
+            references[CONDITION_MEAN] = rates
+    return replace(session, references=references)

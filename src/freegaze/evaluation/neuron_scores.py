@@ -76,8 +76,8 @@ class NeuronScores:
     Args:
         columns: Columns of the table by name, (neuron,) each.
         draws: Resampled scores by name, of those that have intervals.
-        reasons: Why a score of a neuron has no interval, by name of the score, (neuron,) each.
-        extra: What the caller added, if anything.
+        reasons: By name of the score, (neuron,) each: reason why it has no interval.
+        extra: Scores that the caller added, if any.
     """
 
     columns: dict[str, np.ndarray]

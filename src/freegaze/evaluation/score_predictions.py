@@ -18,10 +18,10 @@ from freegaze.evaluation.prediction_files import PredictedSession, load_predicti
 from freegaze.evaluation.scored_session import ScoredSession, scored_session
 from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.bootstrap import DRAWS
-from freegaze.recording.recording import Recording
+from freegaze.recording.recording import Recording, as_list
 
 WITHOUT_RECORDING = "the recording was not given; score the file with it"
-"""Why chance is not tested beside other evaluations."""
+"""Reason why chance is not tested beside other evaluations."""
 
 
 def score_predictions(
@@ -42,8 +42,9 @@ def score_predictions(
 
     Args:
         path: The ``.npz``, see ``freegaze.evaluation.prediction_files``.
-        recordings: What was predicted; sessions without predictions are left out.
-        splits: Roles of the bins by session; by default the recording's own, or the default split.
+        recordings: Predicted recordings; sessions without predictions are left out.
+        splits: Roles of the bins by session. Without it, the roles of the recording's segments are
+            used if it has some, else those of the default split.
         draws: Resampled recordings that intervals are made of.
         seed: Fixes the draws.
         condition: Annotation that names the stimulus of each trial.
@@ -55,10 +56,10 @@ def score_predictions(
     Raises:
         DataError: If the file cannot be read, or does not fit the recordings; nothing is guessed.
     """
-    sessions = [recordings] if isinstance(recordings, Recording) else list(recordings)
-    given = {r.session_id: (splits or {}).get(r.session_id) for r in sessions}
+    sessions = as_list(recordings)
+    given = splits or {}
     roles = {
-        r.session_id: given[r.session_id] or split_recording(r, needed=("train", "test"))
+        r.session_id: given.get(r.session_id) or split_recording(r, needed=("train", "test"))
         for r in sessions
     }
     predictions = load_predictions(

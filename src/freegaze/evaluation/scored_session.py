@@ -39,7 +39,7 @@ class ScoredSession:
         is_tracked: Whether all behavior was tracked in all inputs of the window, (window,).
         repeat_cells: Number of the stimulus and time in trial, -1 where not repeated, (window,).
         bin_width_s: Width of a bin in seconds.
-        response_kind: What the responses are.
+        response_kind: Kind of the responses.
         chance: Correlations of the predictions by chance.
         references: Expected responses known from elsewhere (``oracle``, ``attainable``).
         seen: Shares of the scored bins whose stimulus is in training bins too.
@@ -86,7 +86,7 @@ class ScoredSession:
 
     @property
     def context(self) -> ScoreContext:
-        """What metrics need besides predictions and observations."""
+        """Values that metrics need besides predictions and observations."""
         return ScoreContext(self.baseline, self.run_ids, self.bin_width_s, str(self.response_kind))
 
     @property
@@ -143,7 +143,8 @@ def scored_session(
         lag: Target bin minus last input bin.
         condition: Annotation that names the stimulus of each trial; by default, trials with equal
             frames repeat a stimulus.
-        split: Tells the training bins, for the share of scored bins whose stimulus they show.
+        split: Roles of the bins; the share of scored bins whose stimulus training bins show is
+            unknown without it.
 
     Returns:
         The scored bins.
@@ -170,7 +171,7 @@ def scored_session(
         observed=recording.responses[targets],
         baseline=baseline,
         segment_ids=segment_ids,
-        is_trial=np.array([s.trial for s in recording.segments])[segment_ids],
+        is_trial=recording.is_in_trial()[targets],
         is_tracked=_is_window_tracked(recording, targets, history, lag),
         repeat_cells=repeat_cells(recording, targets, condition),
         bin_width_s=recording.bin_width_s,

@@ -50,19 +50,19 @@ def save_evaluation(
 
     Args:
         run_folder: The run, or any folder; an earlier evaluation there is replaced.
-        evaluation: What to write.
+        evaluation: Evaluation to write.
         is_cross_validated: Whether it is of the folds of the run, which are kept apart.
 
     Returns:
         The folder written to, ``run_folder / "evaluation"``, or that of the folds.
 
     Raises:
-        DataError: If the disk refuses; files that were there stay as they were.
+        DataError: If the disk refuses; existing files then do not change.
     """
     _, folder = _place(run_folder, is_cross_validated)
     arrays = pack_sessions(evaluation.sessions)
-    EVALUATION.write(folder, Content(evaluation.summary, {"scores": evaluation.table}, arrays))
-    return folder
+    tables = {"scores": evaluation.table}
+    return EVALUATION.write(folder, Content(evaluation.summary, tables, arrays))
 
 
 def load_evaluation(run_folder: Path | str, *, is_cross_validated: bool = False) -> Evaluation:
@@ -89,7 +89,7 @@ def load_evaluation(run_folder: Path | str, *, is_cross_validated: bool = False)
 
 
 def is_evaluated(run_folder: Path | str) -> bool:
-    """Whether a run folder holds a whole evaluation of its test bins."""
+    """Return whether a run folder holds a whole evaluation of its test bins."""
     return EVALUATION.is_whole(Path(run_folder) / FOLDER)
 
 

@@ -1,4 +1,4 @@
-"""Explanations of fitted encoders: compute the parts that are asked for, and keep them."""
+"""Explanations of fitted encoders: computation and storage of the wanted parts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from freegaze.files.pieces import Pieces
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
-from freegaze.registry import require_name
+from freegaze.registry import require_names
 from freegaze.runs.run_folder import recording_checksum
 
 FIELDS = "fields"
@@ -65,15 +65,15 @@ def explain(
 ) -> SessionExplanation:
     """Compute receptive fields, saliency, tuning and contributions of a session's neurons.
 
-    Results are kept in the run's folder, long computations neuron by neuron: a stopped explanation
-    goes on where it was, and a finished one is read. Parts that were computed before with the same
+    The run's folder keeps the results, and those of long computations after each neuron. A stopped
+    explanation continues, and a finished one is read. Parts that were computed before with the same
     settings are kept.
 
     Args:
         encoder: The fitted encoder.
         recording: A session that it was fitted on.
         run_folder: The run.
-        config: Settings; by default the protocol of ``docs/reference/looking_inside.md``.
+        config: Settings; without it, the protocol of ``docs/reference/looking_inside.md``.
         progress: Receives every step as (description, done, total).
         only: Names of the parts to compute (see ``PARTS``); all by default.
 
@@ -143,8 +143,7 @@ def named_parts(names: Sequence[str] | None) -> list[str]:
     if names is None:
         return list(PARTS)
     known = [FIELDS, *PARTS]
-    for name in names:
-        require_name(name, known, "no part of an explanation is called", ConfigError)
+    require_names(names, known, "no part of an explanation is called", ConfigError)
     wanted = {*names, *(NEEDS[name] for name in names if name in NEEDS)}
     return [p for p in PARTS if p in wanted or (FIELDS in wanted and p.startswith(f"{FIELDS}."))]
 

@@ -184,8 +184,8 @@ def save_explanation(
 
     Args:
         run_folder: The run.
-        explanation: What to write.
-        settings: How it was made, for ``about.json``.
+        explanation: Explanation to write.
+        settings: Its settings, for ``about.json``.
 
     Returns:
         The folder written to.
@@ -206,8 +206,7 @@ def save_explanation(
         "parts": explanation.parts,
     }
     tables = {name: getattr(explanation, name) for name in TABLES}
-    EXPLANATION.write(folder, Content(about, tables, arrays))
-    return folder
+    return EXPLANATION.write(folder, Content(about, tables, arrays))
 
 
 def load_beside(
@@ -229,7 +228,7 @@ def load_beside(
 
 
 def is_explained(run_folder: Path | str) -> bool:
-    """Whether there is a whole explanation of any session of a run."""
+    """Return whether there is a whole explanation of any session of a run."""
     return bool(_whole(run_folder))
 
 

@@ -32,7 +32,7 @@ class ExplainedSession:
     Args:
         encoder: The fitted encoder.
         recording: A session that it was fitted on.
-        pieces: Where long computations are kept; nowhere by default.
+        pieces: Storage of long computations; without it, they are not kept.
         progress: Receives every step as (description, done, total).
 
     Raises:
@@ -76,7 +76,7 @@ class ExplainedSession:
 
     @property
     def has_counts(self) -> bool:
-        """Whether responses are counts, and not values that can be negative."""
+        """Return whether responses are counts, and not values that can be negative."""
         return self.recording.response_kind != ResponseKind.FLUORESCENCE
 
     @cached_property
@@ -126,7 +126,7 @@ class ExplainedSession:
         """
         every = self.targets[role]
         segment = self.recording.segment_index()[every]
-        is_trial = np.array([s.trial for s in self.recording.segments])[segment]
+        is_trial = self.recording.is_in_trial()[every]
         runs = run_ids(every - np.arange(len(every)), segment)
         blocks = blocks_of_bins(runs, segment, is_trial, self.recording.bin_width_s)
         return blocks.select(np.isin(every, targets))

@@ -146,14 +146,13 @@ def save_stability(run_folder: Path | str, stability: Stability) -> Path:
 
     Args:
         run_folder: The run.
-        stability: What to write.
+        stability: Stability to write.
 
     Raises:
         DataError: If the disk refuses.
     """
     folder = session_folder(run_folder, stability.session_id)
-    STABILITY.write(folder, Content(stability.about, {"stability": stability.table}))
-    return folder
+    return STABILITY.write(folder, Content(stability.about, {"stability": stability.table}))
 
 
 def load_stability(run_folder: Path | str, session_id: str) -> Stability | None:

@@ -1,4 +1,4 @@
-"""Explanations beside the truth of simulated sessions.
+"""Comparison of explanations with the truth of simulated sessions.
 
 explanation/SESSION/truth_fields.csv, truth_contributions.csv, truth_saliency.csv
                     truth.npz     true receptive fields, moved to the encoder's retina
@@ -121,7 +121,7 @@ def keep_truth_comparison(
         run_folder: The run.
         encoder: The fitted encoder.
         recording: The simulated session.
-        explanation: What was found.
+        explanation: The explanation to compare.
         common: Common displacement of learned and true gaze, or ``None`` without a shifter.
 
     Returns:
@@ -151,8 +151,7 @@ def save_truth_comparison(run_folder: Path | str, found: TruthComparison) -> Pat
         "truth_contributions": found.contributions,
         "truth_saliency": found.saliency,
     }
-    TRUTH.write(folder, Content(found.about, tables, {"fields": found.true_fields}))
-    return folder
+    return TRUTH.write(folder, Content(found.about, tables, {"fields": found.true_fields}))
 
 
 def load_truth_comparison(run_folder: Path | str, session_id: str) -> TruthComparison | None:
@@ -249,26 +248,24 @@ def compare_contributions(
     """
     shares = group_shares(truth, session.targets["test"])
     found = explanation.contributions.set_index(["group", "unit_id"])
-    rows = []
-    computed = set(explanation.contributions["group"])
+    tables = [pd.DataFrame(columns=["unit_id", "group", "is_real", "share", "is_found", "p"])]
     for group, signals in GROUPS.items():
-        if group not in computed:
-            continue
-        is_real = np.any([truth.behavior_coefficients[s] != 0 for s in signals], axis=0)
-        for i, unit in enumerate(explanation.unit_ids):
-            row = found.loc[(group, unit)]
-            rows.append(
-                {
-                    "unit_id": unit,
-                    "group": group,
-                    "is_real": bool(is_real[i]),
-                    "share": shares[group][i],
-                    "is_found": bool(row["is_significant"]),
-                    "p": row["p"],
-                }
+        if group in found.index.get_level_values("group"):
+            own = found.loc[group].loc[list(explanation.unit_ids)]
+            is_real = np.any([truth.behavior_coefficients[s] != 0 for s in signals], axis=0)
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "unit_id": explanation.unit_ids,
+                        "group": group,
+                        "is_real": is_real,
+                        "share": shares[group],
+                        "is_found": own["is_significant"].to_numpy(bool),
+                        "p": own["p"].to_numpy(float),
+                    }
+                )
             )
-    columns = ["unit_id", "group", "is_real", "share", "is_found", "p"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
 def compare_saliency(
@@ -282,19 +279,16 @@ def compare_saliency(
     """
     recording = session.recording
     training = session.encoder.split(recording).bins("train")
-    table = explanation.saliency.set_index(["signal", "unit_id"])
-    rows = []
-    for signals in GROUPS.values():
-        for signal in signals:
-            if signal not in set(explanation.saliency["signal"]):
-                continue
+    table = explanation.saliency.set_index(["signal", "unit_id"])["signed"]
+    tables = [pd.DataFrame(columns=["unit_id", "signal", "true", "found"])]
+    for signal in (signal for signals in GROUPS.values() for signal in signals):
+        if signal in table.index.get_level_values("signal"):
             sd = float(np.nanstd(recording.column(signal)[training]))
             true = true_saliency(truth, session.targets["test"], signal, sd)
-            for i, unit in enumerate(explanation.unit_ids):
-                found = float(table.loc[(signal, unit), "signed"])
-                rows.append({"unit_id": unit, "signal": signal, "true": true[i], "found": found})
-    columns = ["unit_id", "signal", "true", "found"]
-    return pd.DataFrame(rows, columns=columns)
+            found = table.loc[signal].loc[list(explanation.unit_ids)].to_numpy(float)
+            columns = {"signal": signal, "true": true, "found": found}
+            tables.append(pd.DataFrame({"unit_id": explanation.unit_ids} | columns))
+    return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
 def correlate(a: Float[np.ndarray, "height width"], b: Float[np.ndarray, "height width"]) -> float:

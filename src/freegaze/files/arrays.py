@@ -84,7 +84,7 @@ class ArrayHeader:
 
 
 def is_plain_dtype(dtype: np.dtype[Any]) -> bool:
-    """Whether a type is bool, an integer, a float of at most 64 bits, or text."""
+    """Return whether a type is bool, an integer, a float of at most 64 bits, or text."""
     if dtype.fields is not None or dtype.subdtype is not None or dtype.hasobject:
         return False
     return dtype.kind in "biuUS" or (dtype.kind == "f" and dtype.itemsize <= 8)
@@ -213,7 +213,7 @@ def new_frames(shape: tuple[int, ...], folder: Path | None = None) -> np.ndarray
 
     Args:
         shape: Shape of the array.
-        folder: Folder of the temporary file; by default that of the system.
+        folder: Folder of the temporary file; without it, that of the system.
 
     Raises:
         DataError: If memory or disk have too little room, which would otherwise end the process at

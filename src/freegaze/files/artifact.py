@@ -72,7 +72,7 @@ class Artifact:
         >>> folder = Path(tempfile.mkdtemp())
         >>> kind = Artifact("note", "freegaze note {run}", "note.json", ("words",), "numbers.npz")
         >>> words = pd.DataFrame({"word": ["eye"]})
-        >>> kind.write(folder, Content({"n": 1}, {"words": words}, {"x": np.arange(3)}))
+        >>> folder = kind.write(folder, Content({"n": 1}, {"words": words}, {"x": np.arange(3)}))
         >>> kind.read(folder, folder, lambda content: content.arrays["x"].tolist())
         [0, 1, 2]
     """
@@ -86,18 +86,21 @@ class Artifact:
     has_parquet: bool = True
 
     def is_whole(self, folder: Path) -> bool:
-        """Whether a folder holds a whole artifact of this kind."""
+        """Return whether a folder holds a whole artifact of this kind."""
         return (folder / self.about).is_file()
 
-    def write(self, folder: Path, content: Content) -> None:
+    def write(self, folder: Path, content: Content) -> Path:
         """Write an artifact completely or not at all; an earlier one is replaced.
 
         Args:
             folder: Where; made with its parents.
-            content: What to write; tables are those of the declaration.
+            content: Content to write; tables are those of the declaration.
+
+        Returns:
+            The folder.
 
         Raises:
-            DataError: If the disk refuses; files that were there stay as they were.
+            DataError: If the disk refuses; existing files then do not change.
         """
         files: dict[str, bytes | str] = {self.arrays: npz_bytes(content.arrays)}
         for name in self.tables:
@@ -106,12 +109,13 @@ class Artifact:
                 files[f"{name}.parquet"] = content.tables[name].to_parquet(index=False)
         files[self.about] = strict_json(content.about)
         write_sealed(folder, files, self.sums)
+        return folder
 
     def read(self, folder: Path, run: Path | str, build: Callable[[Content], T]) -> T:
         """Read an artifact, checked against its checksums where there are any.
 
         Args:
-            folder: Where it is.
+            folder: Its folder.
             run: Its run folder, for messages.
             build: Called with the content; what it raises about wrong values is reported as a
                 broken artifact.

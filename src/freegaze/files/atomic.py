@@ -30,9 +30,9 @@ def atomic_folder(
     The caller flushes the files that it writes. If its block raises, ``target`` stays as it was.
 
     Args:
-        target: Where the folder shall be; its parents are made.
+        target: Path of the folder; missing parents are made.
         may_replace: Asked about a ``target`` that exists and is not empty.
-        remedy: What the user can do when it may not be replaced.
+        remedy: Remedy for the user if it may not be replaced.
 
     Raises:
         DataError: If ``target`` may not be replaced, or the disk refuses.
@@ -57,8 +57,8 @@ def atomic_file(target: Path, overwrite: bool = False) -> Iterator[Path]:
     """Yield the path of a new file to write, and move it to ``target`` at the end.
 
     Args:
-        target: Where the file shall be; its parents are made.
-        overwrite: Whether a file that is there may be replaced.
+        target: Path of the file; missing parents are made.
+        overwrite: Whether an existing file may be replaced.
 
     Raises:
         DataError: If ``target`` exists and may not be replaced, or the disk refuses.
@@ -80,17 +80,17 @@ def atomic_file(target: Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 def write_file(path: Path, content: bytes | str) -> Path:
-    """Write a file in the place of one that is there: the old one or the new one, never half of it.
+    """Write a new file or replace one; a reader finds the old file or the new one, complete.
 
     Args:
         path: Where; its folder is made.
-        content: What to write; text as UTF-8.
+        content: Content to write; text as UTF-8.
 
     Returns:
         The path.
 
     Raises:
-        DataError: If the disk refuses; a file that was there stays.
+        DataError: If the disk refuses; an existing file then stays.
     """
     with atomic_file(path, overwrite=True) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -127,7 +127,7 @@ def check_room(folder: Path, n_bytes: int, what: str) -> None:
 
     Args:
         folder: A folder of the disk.
-        n_bytes: What is going to be written.
+        n_bytes: Number of bytes to be written.
         what: Its name, for the message.
 
     Raises:
@@ -142,7 +142,7 @@ def check_room(folder: Path, n_bytes: int, what: str) -> None:
 
 
 def is_hidden(path: Path, root: Path) -> bool:
-    """Whether a path or a folder on the way to it from ``root`` begins with a dot."""
+    """Return whether a path or a folder on the way to it from ``root`` begins with a dot."""
     return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
@@ -174,7 +174,7 @@ def remove_leftovers(target: Path) -> None:
     """Remove the leftovers of killed processes beside a target; see ``scratch_folder``.
 
     Args:
-        target: The place, in a folder that is there.
+        target: The path; its folder exists.
     """
     with os.scandir(target.parent) as entries:
         names = [e.name for e in entries if e.name.startswith(f".{target.name}.")]

@@ -76,7 +76,7 @@ LOCAL = Scan()
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether a file begins as HDF5 does."""
+    """Return whether a file begins as HDF5 does."""
     try:
         return _has_signature(path)
     except DataError:
@@ -88,7 +88,7 @@ def look_through(path: Path, scan: Scan = LOCAL) -> tuple[str, ...]:
 
     Args:
         path: The file.
-        scan: How it is opened.
+        scan: Settings of its opening.
 
     Returns:
         Paths of links to other files, and of arrays whose values lie in other files.
@@ -123,7 +123,7 @@ def check_hdf5(path: Path, scan: Scan = LOCAL) -> None:
 
     Args:
         path: The file.
-        scan: How it is opened.
+        scan: Settings of its opening.
 
     Raises:
         DataError: As ``look_through``, or if a part lies in another file.

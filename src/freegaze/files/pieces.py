@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from freegaze.errors import CheckpointError
 from freegaze.files.artifact import npz_bytes
 from freegaze.files.atomic import write_file
 
@@ -23,7 +24,7 @@ class Pieces:
     """Named groups of arrays in a folder, each computed once.
 
     Args:
-        folder: Where they are. Its last name is a fingerprint of all that pieces depend on, so that
+        folder: Their folder. Its last name is a fingerprint of all that pieces depend on, so that
             those of other settings are never used.
     """
 
@@ -40,7 +41,7 @@ class Pieces:
             compute: Makes its arrays.
 
         Raises:
-            DataError: If the disk refuses; pieces that were there stay.
+            DataError: If the disk refuses; existing pieces then stay.
         """
         path = self.folder / f"{name}.npz"
         arrays = load_piece(path)
@@ -68,10 +69,25 @@ def save_piece(path: Path, arrays: Arrays) -> None:
         arrays: Arrays by name.
 
     Raises:
-        DataError: If the disk refuses; a file that was there stays.
+        DataError: If the disk refuses; an existing file then stays.
     """
     content = npz_bytes(arrays, is_compressed=False)
     write_file(path, content + hashlib.sha256(content).digest())
+
+
+def require_piece(path: Path) -> Arrays:
+    """Return the arrays of a file that must be there.
+
+    Args:
+        path: A file that ``save_piece`` wrote.
+
+    Raises:
+        CheckpointError: If it is missing or broken.
+    """
+    arrays = load_piece(path)
+    if arrays is None:
+        raise CheckpointError(f"{path} is missing or broken; run this again")
+    return arrays
 
 
 def load_piece(path: Path) -> Arrays | None:

@@ -59,7 +59,7 @@ def load_encoder(
 
     Args:
         run_dir: The run folder.
-        device: Where to compute; ``auto`` takes a CUDA GPU where there is one.
+        device: Device to compute on; ``auto`` is a CUDA GPU if there is one.
         model: The encoder's class, or ``FILE.py:Class``, if it is your own. It must be given, as
             nothing that a run names is imported by itself.
         accept_changed_model: Whether to go on if its source is not that of the fit.

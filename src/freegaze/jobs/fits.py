@@ -96,7 +96,7 @@ class Fit:
 
 @runtime_checkable
 class Work(Protocol):
-    """What is done for each fit of a grid.
+    """Work on each fit of a grid.
 
     Worker processes receive a copy, so it holds plain values and functions of modules.
     """

@@ -28,7 +28,7 @@ class FitProgress:
     Args:
         fit: The fit.
         what: ``running``, or the outcome.
-        description: What is being done.
+        description: Description of the work.
         done: Steps done.
         total: Steps in all.
     """
@@ -91,7 +91,7 @@ def run_fits(
     A worker that dies, killed for memory for example, fails its fit and is replaced.
 
     Args:
-        work: What is done for each fit.
+        work: Work on each fit.
         fits: The fits, in order; those that are done are passed over.
         n_workers: Number of processes.
         watch: Called with the progress of each fit.

@@ -89,7 +89,7 @@ class TimeBlocks:
         """Return the blocks of the kept bins alone; a block without any is dropped.
 
         Args:
-            keep: Which bins to keep.
+            keep: Whether to keep each bin.
 
         Raises:
             DataError: If no bin is kept.
@@ -185,7 +185,7 @@ def relabel_runs(
 
     Args:
         segment_ids: Label of each bin.
-        keep: Which bins remain.
+        keep: Whether each bin remains.
 
     Returns:
         A new label for each kept bin, counting from 0.

@@ -29,7 +29,7 @@ class BlockDraws:
 
     Args:
         statistics: Sums over each block.
-        counts: How often each block was drawn.
+        counts: Number of times that each block was drawn.
         value: Score of each neuron in the recording itself.
         slope: Derivative of each score by each summed statistic.
         drawn: Scores in the resampled recordings.
@@ -58,9 +58,9 @@ def draw_counts(
 
     Args:
         n_things: Number of blocks, neurons or seeds.
-        draws: How many times.
+        draws: Number of draws.
         rng: Source of chance.
-        n_drawn: How many of them at a time; as many as there are by default.
+        n_drawn: Number of items in a draw; by default all.
 
     Returns:
         How often each was drawn; each row sums to ``n_drawn``.
@@ -107,7 +107,7 @@ def resample(
         statistics: Sums over each block.
         from_statistics: The score from sums; it must not change when all are multiplied by a
             number.
-        counts: How often each block is drawn, from `draw_blocks`.
+        counts: Number of times that each block is drawn, from `draw_blocks`.
 
     Returns:
         The scores and what their standard errors are made of.

@@ -3,8 +3,8 @@
 A response is taken as a signal common to all repeats plus noise (Sahani and Linden 2003, NIPS 15);
 "explainable" variance is the signal's. ``groups`` labels the bins that show one stimulus at one
 time in the trial; stimuli may repeat unequally often. Predictions are averaged within a group
-first: what a model predicts of single trials (from running, say) is no part of the explainable
-variance, and would bring a score above 1.
+first: the prediction of single trials (from running, for example) is not part of the explainable
+variance, and could raise a score above 1.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ def as_per_neuron(values: Real[np.ndarray, " ..."], n_neurons: int, name: str) -
 
     Args:
         values: Shape (neuron,).
-        n_neurons: How many there must be.
-        name: What they are, for the message.
+        n_neurons: Expected number.
+        name: Name of the values, for the message.
 
     Returns:
         Shape (neuron,), float64.

@@ -48,7 +48,7 @@ class PairedRecording:
         predicted_b: Of the second model; it may have another number of seeds.
         observed: Recorded responses.
         context: Training baselines, segments, bin width and kind of response.
-        blocks: What to resample; `cut_blocks` of the segments by default.
+        blocks: Blocks to resample; by default `cut_blocks` of the segments.
 
     Raises:
         ShapeError: If shapes disagree.

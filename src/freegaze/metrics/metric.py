@@ -23,7 +23,7 @@ ALL_KINDS = SPIKES | {"fluorescence"}
 
 @dataclass(frozen=True)
 class ScoreContext:
-    """What a score may need besides predictions and observations.
+    """Values that a score may need besides predictions and observations.
 
     Args:
         baseline_rate: Mean response of each neuron over the *training* bins, per bin, (neuron,).

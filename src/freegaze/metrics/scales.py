@@ -18,7 +18,7 @@ class Scale:
     """A monotone change of scale.
 
     Args:
-        name: What it is called.
+        name: Its name.
         forward: From the score to the scale.
         backward: From the scale to the score.
         derivative: Of ``forward``, at a score.

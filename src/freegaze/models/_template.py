@@ -33,7 +33,7 @@ class TemplateConfig(StrictConfig):
 
 
 class TemplateHead(Head):
-    """One session's part, as sessions differ in neurons; ``output`` has the biases."""
+    """Part of one session, since sessions differ in neurons; ``output`` has the biases."""
 
     def __init__(self, config: TemplateConfig, dims: EncoderDims) -> None:
         super().__init__(dims, has_bias=False)
@@ -60,7 +60,7 @@ class Template(AbstractEncoder):
         behavior: Float[Tensor, "batch time feature"],
         session: str | None = None,
     ) -> Float[Tensor, "batch time hidden"]:
-        """Compute what depends on one bin only: once for all windows with that bin."""
+        """Compute the features of each bin, once for all windows with that bin."""
         head = self.head(session)
         tiles = F.adaptive_avg_pool2d(video.flatten(0, 1), self.n_tiles).flatten(1)
         return torch.cat([tiles.unflatten(0, video.shape[:2]), head.columns(behavior)], dim=2)
@@ -68,6 +68,6 @@ class Template(AbstractEncoder):
     def respond(
         self, features: Float[Tensor, "batch history hidden"], session: str | None = None
     ) -> Float[Tensor, "batch neuron"]:
-        """Compute what depends on a whole window."""
+        """Compute the response to each window."""
         head = self.head(session)
         return head.link_response(head.output(features.flatten(1)))

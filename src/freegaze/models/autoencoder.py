@@ -34,8 +34,8 @@ class AutoencoderConfig(StrictConfig):
         target: Frames to reconstruct: ``"moved"`` by the shifter, as the core saw them, or
             ``"raw"``, as the head camera recorded them (original); the displacement is not part of
             the latent numbers.
-        rectify: Whether reconstructed frames are batch-normalized and rectified (original), so
-            that levels below zero, half of those of standardized video, are out of reach.
+        rectify: Whether reconstructed frames are batch-normalized and rectified (original), so that
+            they have no level below zero, unlike half of standardized video.
         positive_link: Link of expected counts: ``softplus``, or ``elu1`` (ELU + 1).
         start_at_mean: Whether a fit starts from each neuron's mean response.
     """
@@ -112,7 +112,7 @@ class Decoder(nn.Module):
     def forward(
         self, latent: Float[Tensor, "batch latent"]
     ) -> Float[Tensor, "batch 1 height width"]:
-        """Return the frames, as large as the core's first block saw them."""
+        """Return the frames in the size that the core's first block saw."""
         maps = self.expand(latent).relu().unflatten(1, self.map_size)
         return self.blocks(maps)
 
@@ -181,7 +181,7 @@ class Autoencoder(AbstractEncoder):
     def reconstruct(
         self, features: Float[Tensor, "batch time hidden"]
     ) -> Float[Tensor, "batch time 1 h w"]:
-        """Return the frames that the latent numbers stand for, as large as the core saw them."""
+        """Reconstruct the frames from the latent numbers, in the size that the core saw."""
         return self.decoder(features.flatten(0, 1)).unflatten(0, features.shape[:2])
 
     def batch_penalties(

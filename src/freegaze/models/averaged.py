@@ -39,7 +39,7 @@ class AveragedEncoder(AbstractEncoder):
         behavior: Float[Tensor, "batch time feature"],
         session: str | None = None,
     ) -> Float[Tensor, "batch time hidden"]:
-        """Return what each member makes of each frame, one after the other."""
+        """Return the features of each frame by each member, one after the other."""
         encoded = [member.encode(video, behavior, session) for member in self._encoders()]
         return torch.cat(encoded, -1)
 
@@ -52,7 +52,7 @@ class AveragedEncoder(AbstractEncoder):
         return torch.stack([member.respond(part, session) for member, part in pairs]).mean(0)
 
     def gaze(self, session: str | None = None) -> GazeCorrection | None:
-        """Return the gaze correction, which members share."""
+        """Return the gaze correction that members share."""
         return self._encoders()[0].gaze(session)
 
     def _encoders(self) -> list[AbstractEncoder]:

@@ -1,10 +1,9 @@
-"""Encoders as functions of video and behavior: called in evaluation mode, left as they were."""
+"""Encoders as functions of video and behavior, evaluated without a lasting change."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +16,13 @@ from freegaze.models.encoder import AbstractEncoder
 from freegaze.models.parts.gaze import GazeCorrection
 
 LEAVES_TORCH = "it leaves PyTorch (NumPy, `.detach()`, `.item()`, `torch.no_grad()`)"
-"""Why a function carries no derivative."""
+"""Reason for which a function carries no derivative."""
 
 Predict = Callable[..., Tensor]
 """From video (window, history, 1, height, width) and features (window, history, feature), and the
 session where there are several, to rates (window, neuron): an encoder, a fitted encoder, or any
-differentiable function of the two. Only encoders have shifters: the inside of a function is not
-known."""
+differentiable function of the two. Shifters are only found in encoders: the inside of a function is
+not known."""
 
 
 def rates_of(predict: Predict, session: str | None = None) -> Predict:
@@ -34,8 +33,8 @@ def rates_of(predict: Predict, session: str | None = None) -> Predict:
         session: Name of the session, where there are several.
 
     Returns:
-        A function that raises ``DataError`` where ``predict`` leaves PyTorch, or returns anything
-        but rates (window, neuron).
+        A function that raises ``DataError`` if ``predict`` leaves PyTorch or returns anything but
+        rates (window, neuron).
     """
 
     def rates(video: Tensor, behavior: Tensor) -> Tensor:
@@ -64,7 +63,7 @@ def gradients_by_neuron(
 
     Args:
         rates: From the input to rates (window, neuron).
-        point: Where to differentiate.
+        point: Point at which to differentiate.
         neurons: Numbers of the neurons.
 
     Returns:
@@ -89,8 +88,8 @@ def require_derivatives(
 ) -> None:
     """Refuse a function whose rates change with an input although the derivative is zero.
 
-    Zero is right where rates do not depend on the input, or are flat around it. Windows are
-    exchanged to find out: where rates then differ, one of both derivatives must not be zero.
+    Zero is right where rates do not depend on the input, or are flat around it. It exchanges
+    windows: where rates then differ, one of both derivatives cannot be zero.
 
     Args:
         rates: From the input to rates (window, neuron).
@@ -129,7 +128,7 @@ def encoder_of(predict: Predict) -> AbstractEncoder | None:
 
 
 def has_gaze(predict: Predict) -> bool:
-    """Tell whether a callable holds anything that follows gaze."""
+    """Return whether a callable holds a part that corrects for gaze."""
     return any(isinstance(module, GazeCorrection) for module in modules_of(predict))
 
 
@@ -170,11 +169,11 @@ def gaze_held(predict: Predict) -> Iterator[None]:
 
 @contextmanager
 def gaze_given(predict: Predict, behavior: Float[Tensor, "bin feature"]) -> Iterator[None]:
-    """Let shifters, of images and of readouts, follow this behavior and not what is passed.
+    """Let shifters of images and readouts read this behavior instead of the given one.
 
     Args:
         predict: The function.
-        behavior: Features of the very bins that it will be called with.
+        behavior: Features of exactly the bins of the later call.
     """
     # A module's forward, unlike a call of it, runs no hooks: this one is not called again.
     with _hooked(predict, lambda gaze: [gaze.columns], lambda *parts: parts[0].forward(behavior)):
@@ -183,22 +182,18 @@ def gaze_given(predict: Predict, behavior: Float[Tensor, "bin feature"]) -> Iter
 
 @contextmanager
 def gaze_nudged(predict: Predict, nudge: Float[Tensor, " axis"]) -> Iterator[None]:
-    """Add the same to every displacement, as far as it has axes."""
-
-    def hook(*parts: Any) -> Tensor:
-        return parts[2] + nudge[: parts[2].shape[1]]
-
-    with _hooked(predict, _displacers, hook):
+    """Add the same displacement to every displacement, on the axes that both have."""
+    with _hooked(predict, _displacers, lambda *parts: parts[2] + nudge[: parts[2].shape[1]]):
         yield
 
 
 @contextmanager
 def gaze_stopped(predict: Predict) -> Iterator[tuple[list[nn.Module], list[Tensor]]]:
-    """Stop derivatives at what turns angles into displacements.
+    """Stop derivatives at the modules that turn angles into displacements.
 
     Yields:
-        Two lists that fill as encoders are called: the modules, and the angles that came, with
-        derivatives.
+        Two lists that each call of an encoder extends: the modules, and their angles, which carry
+            derivatives.
     """
     modules: list[nn.Module] = []
     angles: list[Tensor] = []
@@ -216,7 +211,7 @@ def gaze_stopped(predict: Predict) -> Iterator[tuple[list[nn.Module], list[Tenso
 
 @contextmanager
 def core_watched(encoder: AbstractEncoder) -> Iterator[list[Tensor]]:
-    """Yield a list that fills with what the core that sessions share makes of frames."""
+    """Yield a list to which each call of the core appends its maps."""
     maps: list[Tensor] = []
     with ExitStack() as stack:
         if isinstance(core := getattr(encoder, "core", None), nn.Module):
@@ -227,7 +222,7 @@ def core_watched(encoder: AbstractEncoder) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def core_given(encoder: AbstractEncoder, maps: Sequence[Tensor]) -> Iterator[None]:
-    """Let a core whose frames carry no forward derivative answer with what it said before."""
+    """Return the given maps instead of calling a core on frames without a forward derivative."""
     if len(maps) != 1:
         yield
         return
@@ -252,7 +247,7 @@ def _displacers(gaze: GazeCorrection) -> list[nn.Module]:
 
 @contextmanager
 def seen_by_retina(predict: Predict) -> Iterator[None]:
-    """Take video for retinal images: image shifters leave frames where they are."""
+    """Treat video as retinal frames: image shifters do not move them."""
     with _hooked(predict, lambda gaze: [gaze], lambda *parts: parts[1][0]):
         yield
 

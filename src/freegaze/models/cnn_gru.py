@@ -136,7 +136,7 @@ class CNNGRU(VisionEncoder):
     """Predicts responses from vision, behavior and their product over a window.
 
     Each frame is moved by gaze and reduced to one visual drive per neuron. The behavior of its bin
-    gives one drive to add and one to multiply with. All three enter a recurrent unit and, by
+    gives one drive that is added and one that multiplies. All three enter a recurrent unit and, by
     default, temporal kernels of each neuron.
 
     Source: Xu et al. (2023), Tables 2 and 3.
@@ -184,7 +184,7 @@ class CNNGRU(VisionEncoder):
         return head.link_response(drive)
 
     def penalties(self, session: str | None = None) -> dict[str, Tensor]:
-        """Return those of vision, and the one on behavior weights (Q20)."""
+        """Return the penalties of vision, and that on behavior weights (Q20)."""
         behavior = self.head(session).behavior
         penalties = super().penalties(session)
         if behavior is not None and self.behavior_l1:

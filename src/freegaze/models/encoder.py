@@ -29,7 +29,7 @@ class AbstractEncoder(nn.Module, ABC):
     ``add_heads``. Sessions share all other parts. With one session its name may be left out of
     every call.
 
-    Two options of ``config`` are used here, where it has them: ``features`` (see ``reads``) and
+    This class uses two options of ``config``, if it has them: ``features`` (see ``reads``) and
     ``start_at_mean`` (see ``initialize``).
 
     Args:
@@ -60,7 +60,7 @@ class AbstractEncoder(nn.Module, ABC):
         self.heads = nn.ModuleDict({session_key(k): build(d) for k, d in self.sessions.items()})
 
     def head(self, session: str | None) -> Any:
-        """Return a session's head; ``None`` is the only session.
+        """Return a session's head; ``None`` stands for the only session.
 
         Raises:
             ConfigError: If the session is unknown, or left out where there are several.
@@ -71,7 +71,7 @@ class AbstractEncoder(nn.Module, ABC):
     def reads(cls, config: Any) -> Sequence[str | Sequence[str]]:
         """Return the behavior features that each part reads, by set or by name.
 
-        By default those of the option ``features``, if ``config`` has it.
+        By default, these are those of the option ``features``, if ``config`` has it.
         """
         return [getattr(config, "features", ())]
 
@@ -146,7 +146,7 @@ class AbstractEncoder(nn.Module, ABC):
         return self.respond(windows.flatten(0, 1), session).unflatten(0, windows.shape[:2])
 
     def penalties(self, session: str | None = None) -> dict[str, Tensor]:
-        """Return penalties on weights by name, each already weighted, to be added to the loss."""
+        """Return the penalties on weights that are added to the loss, by name, already weighted."""
         return {}
 
     def batch_penalties(
@@ -156,7 +156,7 @@ class AbstractEncoder(nn.Module, ABC):
         features: Float[Tensor, "batch time hidden"],
         session: str | None = None,
     ) -> dict[str, Tensor]:
-        """Return penalties that depend on a batch by name, each already weighted.
+        """Return the penalties that depend on a batch, by name, already weighted.
 
         Args:
             video: The batch's frames.
@@ -174,7 +174,7 @@ class AbstractEncoder(nn.Module, ABC):
 
     @property
     def is_solved(self) -> bool:
-        """Whether the encoder overrides ``solve``, so that no optimizer fits its weights."""
+        """Return whether the encoder overrides ``solve``, so that no optimizer fits its weights."""
         return type(self).solve is not AbstractEncoder.solve
 
     def solve(
@@ -188,9 +188,9 @@ class AbstractEncoder(nn.Module, ABC):
         """
 
     def refit(self, sessions: Mapping[str, PreparedSession]) -> None:
-        """Fit the weights that ``solve`` found again, to training and validation windows.
+        """Fit the weights of ``solve`` anew to training and validation windows.
 
-        It is called after the validation, so that the validation loss is that of windows held out.
+        It is called after the validation, so that the validation loss is that of held-out windows.
         By default a no-op.
 
         Args:
@@ -275,7 +275,7 @@ E = TypeVar("E", bound=type[AbstractEncoder])
 
 
 def register_model(name: str) -> Callable[[E], E]:
-    """Enter an encoder class under ``name`` for configurations and the command line."""
+    """Register an encoder class under ``name`` for configurations and the command line."""
     return MODELS.register(name)  # type: ignore[return-value]
 
 
@@ -288,7 +288,7 @@ def build_encoder(
         name: Registered name.
         config: Its configuration.
         sessions: Sizes and names of each session.
-        seed: Any integer; the caller's random state is left as found.
+        seed: Any integer; the caller's random state does not change.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

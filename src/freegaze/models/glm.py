@@ -31,12 +31,12 @@ class GLMConfig(StrictConfig):
         kind: ``"vision"``: link(vision); ``"position"``: link(position); ``"additive"``:
             link(vision + position); ``"multiplicative"``: |1 + position| * link(vision).
         shifter: Movement of frames by gaze, or ``none``.
-        position: Behavior features that act, by set or by name.
-        position_bins: ``"all"`` bins of the window have position weights, or only the ``"middle"``
-            one (the target bin of a window with a lag of minus half its length).
+        position: Behavior features of the position filter, by set or by name.
+        position_bins: Bins of the window that have position weights: ``"all"``, or only the
+            ``"middle"`` one (the target bin of a window with a lag of minus half its length).
         downsample: Pixels, down and across, that are averaged into one.
         crop: Averaged pixels that are cut off at each border.
-        link: ``"auto"`` suits the responses; ``"relu"`` is that of the source.
+        link: ``"auto"`` chooses by the kind of responses; ``"relu"`` is that of the source.
         scale_steps: Whether an optimizer's steps on pixel weights are scaled down by the square
             root of the number of pixels; the source's are not.
         smoothness: Weight of the squared differences between neighboring weights in time and space.
@@ -62,10 +62,10 @@ class GLMConfig(StrictConfig):
         kind: Literal["vision", "position", "additive", "multiplicative"] = "multiplicative",
         l2: float = 0.0,
     ) -> GLMConfig:
-        """Return the source's model, to be trained with squared error, lag -2 and history 5.
+        """Return the source's model; train it with squared error, lag -2 and history 5.
 
         Args:
-            kind: Which of its four models.
+            kind: One of its four models.
             l2: The source tries 20 values from 0.01 to 1000, evenly in the logarithm.
 
         Source: Parker et al. (2022), code.
@@ -115,7 +115,7 @@ class GLMHead(Head):
         return coarse[..., cut : height - cut, cut : width - cut].flatten(1)
 
     def sum_windows(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return vision and position of each window, (batch, neuron), or a zero without them."""
+        """Return vision and position of each window, (batch, neuron); zero for an absent one."""
         n_vision, vision, position = 0, features.new_zeros(()), features.new_zeros(())
         if self.vision is not None:
             n_vision = self.vision.weight.shape[:2].numel()

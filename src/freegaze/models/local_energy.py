@@ -53,8 +53,8 @@ class LocalEnergy(AbstractEncoder):
     Features are those of ``LocalEnergies`` in a window of the frame that all neurons share. Each
     neuron has weights and a kernel over the window's bins; behavior acts as gain and offset.
     Window, prior variance of the sets of features and penalties are chosen on held-out folds of the
-    training windows. All weights follow in closed form but the last few of each neuron (bias, gain,
-    offset, softness), which are fitted by maximum likelihood to drives of held-out folds.
+    training windows. All weights have a closed form, except a few of each neuron (bias, gain,
+    offset, softness); these are fitted by maximum likelihood to drives of held-out folds.
     """
 
     Config = LocalEnergyConfig

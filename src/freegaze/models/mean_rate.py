@@ -22,8 +22,8 @@ class MeanRateConfig(StrictConfig):
 class MeanRate(AbstractEncoder):
     """Predicts one constant per neuron: the mean of its training responses.
 
-    ``initialize`` sets the constant. It is not trained: Poisson and Gaussian losses are least there
-    already, and the noise of batches would only move it away.
+    ``initialize`` sets the constant. It is not trained: Poisson and Gaussian losses already have
+    their minimum at the mean, and the noise of batches would only move the constant away.
     """
 
     Config = MeanRateConfig
@@ -40,12 +40,12 @@ class MeanRate(AbstractEncoder):
         behavior: Float[Tensor, "batch time feature"],
         session: str | None = None,
     ) -> Float[Tensor, "batch time hidden"]:
-        """Return a zero for each bin: nothing but the shape is used."""
+        """Return a zero for each bin; only the shape of the input is used."""
         return behavior.new_zeros((*behavior.shape[:2], 1))
 
     def respond(
         self, features: Float[Tensor, "batch history hidden"], session: str | None = None
     ) -> Float[Tensor, "batch neuron"]:
-        """Return the constants for each window: the very same number in all of them."""
+        """Return the same constants for each window."""
         head = self.head(session)
         return head.link_response(torch.zeros_like(head.bias)).expand(len(features), -1)

@@ -12,7 +12,7 @@ from freegaze.nn.timm_core import TimmCoreConfig
 class TimmConfig(VisionConfig):
     """Choices of the encoder: those of ``VisionConfig``; ``core.network`` names the network.
 
-    Readout and linear path are those that the pretrained cores were measured with.
+    Defaults of readout and linear path are those with which the pretrained cores were measured.
     """
 
     core: CoreChoice = TimmCoreConfig()
@@ -21,7 +21,7 @@ class TimmConfig(VisionConfig):
 
     @classmethod
     def paper(cls, is_shifted: bool = True) -> TimmConfig:
-        """Return the original's way with such networks, with or without its shifter.
+        """Return the original's encoder with such a network, with or without its shifter.
 
         Source: Xu et al. (2023), Table 1; deviations Q11, Q12, Q13, Q25.
         """

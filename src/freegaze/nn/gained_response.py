@@ -27,7 +27,7 @@ LEAST_RATE = 1e-6
 """Expected count below which a Poisson likelihood is not evaluated."""
 
 LEAST_UNIT = 1e-6
-"""Least mean response, or standard deviation, by which parameters are scaled."""
+"""Smallest mean response, or standard deviation, that parameters are scaled by."""
 
 
 class GainedResponse(nn.Module):

@@ -177,8 +177,8 @@ class DisplacementNetwork(nn.Module):
         is_normalized: Whether inputs and hidden layers are batch-normalized.
         has_linear: Whether inputs also reach the output by a matrix.
         bound: Limit of the output, to ``limits``.
-        speed: Factor on the output before it is bounded, by which an optimizer that steps every
-            weight equally far moves displacements faster.
+        speed: Factor on the output before it is bounded. An optimizer that changes every weight by
+            equal steps moves displacements faster by this factor.
         starts_at_zero: Whether the first displacement is zero.
     """
 

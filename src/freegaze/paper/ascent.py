@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from freegaze.errors import CheckpointError, ConfigError
+from freegaze.errors import ConfigError
 from freegaze.explanation.fields.ascent import BatchRoughness, FixedSteps, PaperClimb, ascend
-from freegaze.files.pieces import load_piece, save_piece
+from freegaze.files.pieces import load_piece, require_piece, save_piece
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.progress import Progress
+from freegaze.registry import require_names
 
 FOLDER = "most_exciting"
 
@@ -161,9 +162,7 @@ def keep_most_exciting(
         DataError: If the disk refuses.
     """
     names = encoder.sessions[session_id].unit_ids
-    unknown = [unit for unit in units if unit not in names]
-    if unknown:
-        raise ConfigError(f"session {session_id!r}: {unknown[0]!r} is no neuron of this encoder")
+    require_names(units, names, f"session {session_id!r} has no fitted neuron", ConfigError)
     todo = [(repeat, unit) for repeat in range(1, repeats + 1) for unit in units]
     for done, (repeat, unit) in enumerate(todo):
         if progress is not None:
@@ -179,7 +178,7 @@ def keep_most_exciting(
 def has_most_exciting(
     run: Path, units: Sequence[str], protocol: PaperAscent, repeats: int = 1
 ) -> bool:
-    """Whether the images of all these neurons are kept, as they were written."""
+    """Return whether the images of all these neurons are kept, as they were written."""
     paths = [_path(run, protocol, k, unit) for k in range(1, repeats + 1) for unit in units]
     return all(load_piece(path) is not None for path in paths)
 
@@ -190,10 +189,7 @@ def load_most_exciting(run: Path, unit: str, protocol: PaperAscent, repeat: int)
     Raises:
         CheckpointError: If it is missing or broken.
     """
-    path = _path(run, protocol, repeat, unit)
-    kept = load_piece(path)
-    if kept is None:
-        raise CheckpointError(f"{path} is missing or broken; run this again")
+    kept = require_piece(_path(run, protocol, repeat, unit))
     return MostExciting(kept["video"], kept["behavior"], float(kept["start"]), float(kept["end"]))
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from freegaze.errors import ShapeError
+from freegaze.standard_scores import standardize
 
 THRESHOLD = 1.0
 """Standard deviations over neurons beyond which a neuron counts as modulated."""
@@ -25,7 +26,7 @@ GOOD = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Modulation:
-    """Which neurons the rule calls modulated.
+    """Neurons that the rule calls modulated.
 
     Args:
         variables: Names of the variables: features that are neither products nor derivatives of
@@ -71,8 +72,7 @@ def modulation(
         raise ShapeError(f"expected {saliency.shape[1]} names of features, got {len(names)}")
     single = tuple(name for name in names if "*" not in name)
     columns = saliency[:, [names.index(name) for name in single]].astype(np.float64)
-    sd = columns.std(0)
-    z = np.where(sd > 0, (columns - columns.mean(0)) / np.where(sd > 0, sd, 1.0), 0.0)
+    z = np.where(np.ptp(columns, axis=0) > 0, standardize(columns), 0.0)
     variables = tuple(dict.fromkeys(_variable(name, single) for name in single))
     is_strong = np.abs(z) >= threshold
     found = [

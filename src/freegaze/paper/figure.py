@@ -157,7 +157,7 @@ def save_data(data: FigureData, stem: Path, source: str = "") -> list[Path]:
     """Write a figure's drawings, tables and caption.
 
     Args:
-        data: What the figure shows.
+        data: Data of the figure.
         stem: First part of the files' paths.
         source: A sentence about the recordings, for the caption.
 
@@ -186,8 +186,8 @@ def save_drawing(drawing: Figure, stem: Path) -> list[Path]:
     The same drawing gives the same bytes.
 
     Args:
-        drawing: What to write, drawn in ``print_style``.
-        stem: The files' path without their suffix; files that are there are replaced.
+        drawing: Drawing to write, drawn in ``print_style``.
+        stem: The files' path without their suffix; existing files are replaced.
 
     Returns:
         The three files.

@@ -40,7 +40,7 @@ from freegaze.paper.presets import Row, Table, find_table, preset
 from freegaze.paper.scores import paper_scores
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording
-from freegaze.registry import require_name
+from freegaze.registry import require_name, require_names
 from freegaze.reports.wording import count
 from freegaze.runs.config import RunConfig, SourceConfig
 from freegaze.simulation import SimulationConfig, simulate
@@ -113,13 +113,10 @@ class Grid:
         Raises:
             RegistryError: If the grid has no such fit.
         """
-        for fit in self.fits:
-            if fit.name == name:
-                return fit
-        raise RegistryError(
-            f"{self.path} has no fit {name!r}; fits are named ROW/SESSION/seed-K, for example "
-            f"{self.fits[0].name}"
-        )
+        fits = {fit.name: fit for fit in self.fits}
+        remedy = "; fits are named ROW/SESSION/seed-K"
+        require_name(name, fits, f"{self.path} has no fit", RegistryError, remedy)
+        return fits[name]
 
     def fits_of(self, table: Table) -> dict[str, list[Fit]]:
         """Return the fits that a table or figure shows, by the name of its row.
@@ -156,8 +153,7 @@ class Grid:
             RegistryError: If the grid does not hold one of ``rows``.
         """
         known = [row.name for row in self.rows]
-        for name in rows:
-            require_name(name, known, f"the grid in {self.path} has no row", RegistryError)
+        require_names(rows, known, f"the grid in {self.path} has no row", RegistryError)
         shown = {fit for fits in self.fits_of(table).values() for fit in fits}
         return [fit for fit in self.fits if fit in shown and (not rows or fit.row in rows)]
 

@@ -28,8 +28,8 @@ class Scale:
     Args:
         max_passes: Passes over the training windows at most; ``None`` leaves the recipe's own.
         minutes: Length of each simulated session; ``None`` for the standard ones' own.
-        n_neurons: Units of each simulated session; ``None`` for the standard ones' own, of which
-            the filter at 3 Hz leaves as many as in the original.
+        n_neurons: Units of each simulated session. With ``None``, the filter at 3 Hz leaves as many
+            as in the original.
         frame_size: (height, width) of simulated frames in pixels.
         n_segments: Segments of each simulated session, 70 % training and 30 % test.
         draws: Bootstrap draws.

@@ -51,7 +51,7 @@ class Table:
 
     Args:
         name: ``table1`` for example, or ``figure3``.
-        title: What it is about.
+        title: Its subject.
         rows: Its rows, in order.
         pairs: Names of rows to compare, (first, second): differences are second minus first.
         varies_history: Whether rows differ in their history, which then is the row's own in both
@@ -219,8 +219,7 @@ def preset(table: str, row: str, version: Version = "default") -> RunConfig:
         >>> preset("table3", "history_4", "paper").data.history
         4
     """
-    if version not in get_args(Version):
-        raise RegistryError(f"no version {version!r}; choose {' or '.join(get_args(Version))}")
+    require_name(version, get_args(Version), "no version", RegistryError)
     found = find_table(table)
     values = (_paper_values if version == "paper" else _default_values)(found, found.row(row))
     return resolve_config(build_config(RunConfig, values, where=f"preset {table}/{row}"))

@@ -37,7 +37,7 @@ FRAME_SIZE = (60, 80)
 
 @dataclass(frozen=True)
 class _Layout:
-    """What differs between the original's models.
+    """Differences between the original's models.
 
     Args:
         bias: Name of the weight that holds one number per neuron.
@@ -146,9 +146,9 @@ def import_published(
     """Write a run folder around a published encoder, as if it had been fitted here.
 
     Args:
-        encoder: What ``load_published`` returned.
+        encoder: Result of ``load_published``.
         run_dir: New folder.
-        source: Where the recordings come from; evaluating the run opens them from there.
+        source: Source of the recordings; evaluating the run opens them from there.
         recordings: The encoder's sessions among them are checked, and give the mean responses
             that bits per spike are measured against.
 
@@ -218,7 +218,7 @@ def save_published(path: Path | str, weights: Mapping[str, Tensor]) -> None:
 
     Args:
         path: The ``.pth`` file; replaced if it exists.
-        weights: What ``export_published`` returned.
+        weights: Result of ``export_published``.
 
     Raises:
         CheckpointError: If it cannot be written.

@@ -200,7 +200,7 @@ def _score_lines(
     lines = []
     for metric, values in _values(session_id, evaluations, draws).items():
         mean, low, high, _ = values.mean(0)
-        known = {"paper_correlation": "correlation", "paper_mse": "mse"}.get(metric, "")
+        known = PAPER_SCORES.get(metric, "")
         one: float = getattr(original, known, np.nan)
         seed_low, seed_high = t_interval(values[:, 0])
         lines.append(

@@ -1,7 +1,7 @@
 """Lag of the eye camera behind the gyroscope: a check of both clocks.
 
-The eye counters the head, so the velocities of both have the same shape. Where their clocks differ,
-one is shifted against the other; where the clocks drift, the shift grows from minute to minute.
+The eye counters the head, so that the velocities of both have the same time course. If their clocks
+have an offset, one velocity is shifted in time. If the clocks drift, the shift grows over time.
 """
 
 from __future__ import annotations
@@ -81,14 +81,14 @@ def check_eye_gyro(recording: Recording) -> Check:
             f"Eye and head velocity are hardly correlated (r = {found.r:.2f} at best): the clocks "
             f"differ by more than {MAX_LAG_S:g} s, a column is wrong, or the eye is badly tracked."
         )
-        return EYE_GYRO.doubt(sentence, **data)
+        return EYE_GYRO.judge("amber", sentence, **data)
     if found.r > 0:
         sentence = (
             f"theta or gz has the opposite sign: eye and head turn to the same side (r = "
             f"{found.r:.2f}), but the eye counters the head. Gaze shifts, which add both, come out "
             "about twice as often; negate theta or gz where the recording is written."
         )
-        return EYE_GYRO.fault(sentence, **data)
+        return EYE_GYRO.judge("red", sentence, **data)
     sentence = (
         f"The eye follows the gyro by {found.lag_s * 1e3:.0f} ms (r = {found.r:.2f}), and "
         f"the lag drifts by {drift_s * 1e3:.0f} ms over the session."
@@ -118,20 +118,8 @@ def measure_lags(
     window = np.arange(len(eye)) // max(1, round(WINDOW_S / width_s))
     lags = np.arange(-n_lags, n_lags + 1)
     whole = _correlations(eye, turn, segment, np.zeros_like(window), lags)[0]
-    n_windows = int(window[-1]) + 1
-    time_s = (np.arange(n_windows) + 0.5) * WINDOW_S
-    if not np.isfinite(whole).any():
-        unknown = np.full(n_windows, np.nan)
-        return EyeGyroLags(
-            lag_s=np.nan,
-            r=np.nan,
-            time_s=time_s,
-            window_lag_s=unknown,
-            window_r=unknown,
-            lags_s=lags * width_s,
-            r_by_lag=whole,
-        )
-    sign = np.sign(whole[np.nanargmax(np.abs(whole))])
+    time_s = (np.arange(int(window[-1]) + 1) + 0.5) * WINDOW_S
+    sign = np.sign(whole[np.nanargmax(np.abs(whole))]) if np.isfinite(whole).any() else np.nan
     lag, r = _peak(sign * whole, lags)
     by_window = [_peak(sign * row, lags) for row in _correlations(eye, turn, segment, window, lags)]
     window_lag, strength = np.array(by_window).T

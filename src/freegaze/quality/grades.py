@@ -30,21 +30,17 @@ class Scale:
     red: float
 
     def grade(self, value: float, sentence: str, **data: np.ndarray) -> Check:
-        """Return the check with the status of ``value``."""
+        """Return the check with the status that follows from ``value``."""
         status: Status = "red" if value >= self.red else "amber" if value >= self.amber else "green"
         return Check(**vars(self), status=status, value=float(value), sentence=sentence, data=data)
 
-    def doubt(self, sentence: str, **data: np.ndarray) -> Check:
-        """Return the check as amber without a number, where its value cannot be measured."""
-        return Check(**vars(self), status="amber", value=np.nan, sentence=sentence, data=data)
-
-    def fault(self, sentence: str, **data: np.ndarray) -> Check:
-        """Return the check as red without a number, where something is certainly wrong."""
-        return Check(**vars(self), status="red", value=np.nan, sentence=sentence, data=data)
+    def judge(self, status: Status, sentence: str, **data: np.ndarray) -> Check:
+        """Return the check with a status of its own, where its value cannot be measured."""
+        return Check(**vars(self), status=status, value=np.nan, sentence=sentence, data=data)
 
     def not_available(self, sentence: str) -> Check:
         """Return the check as not available, with the reason."""
-        return Check(**vars(self), status="not available", value=np.nan, sentence=sentence)
+        return self.judge("not available", sentence)
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Check(Scale):
     Args:
         status: green (good), amber (look at it), red (mend it first), or not available.
         value: Measured value; NaN where not available.
-        sentence: What was found, and what it means.
+        sentence: Finding and its meaning.
         data: Arrays for a figure: time courses, one value per column or unit.
     """
 

@@ -14,13 +14,14 @@ from jaxtyping import Float
 
 from freegaze.quality.grades import Check, Scale
 from freegaze.recording.recording import Recording, ResponseKind
+from freegaze.standard_scores import standardize
 
 RESPONSE_LAG = Scale("response_lag", "Lag of responses", "s beyond a plausible lag", 0.1, 0.3)
 """Clocks that differ by a tenth of a second put responses two frames of 48 ms away."""
 
 PLAUSIBLE_S = {"video": (-0.05, 0.3), "behavior": (-0.5, 0.5)}
 """Cortex answers 0.03 to 0.2 s after a change of the video, and activity may begin before the
-movement that it goes with. Calcium indicators add up to `INDICATOR_S`."""
+movement that it accompanies. Calcium indicators add up to `INDICATOR_S`."""
 INDICATOR_S = 0.7
 
 MIN_DURATION_S = 180.0
@@ -39,7 +40,7 @@ MIN_FAR = 10
 
 @dataclass(frozen=True)
 class LagCurve:
-    """How strongly responses follow a stream, by lag.
+    """Strength with which responses follow a stream, by lag.
 
     Args:
         lags_s: Lags; positive where responses come later.
@@ -52,7 +53,7 @@ class LagCurve:
 
     @property
     def is_clear(self) -> bool:
-        """Whether there is a lag at which responses follow the stream."""
+        """Return whether there is a lag at which responses follow the stream."""
         return bool(np.isfinite(self.strength).all() and self.strength.max() > CLEAR)
 
     @property
@@ -118,12 +119,12 @@ def measure_response_lag(
     segment = recording.segment_index()[:n_bins]
     change = np.diff(stream[:n_bins], axis=0, prepend=stream[:1])
     change[np.r_[True, segment[1:] != segment[:-1]]] = 0.0
-    change = _standardized(np.nan_to_num(change))
+    change = standardize(np.nan_to_num(change))
     responses = recording.responses[:n_bins].astype(np.float64)
     if recording.response_kind is not ResponseKind.FLUORESCENCE:
         responses = np.sqrt(responses)  # the variance of counts is then nearly that of any rate
     loudest = np.argsort(-responses.var(0), kind="stable")[:MOST_NEURONS]
-    responses = _standardized(responses[:, loudest])
+    responses = standardize(responses[:, loudest])
     reach = round(LONGEST_LAG_S / width_s)
     near = np.arange(-reach, reach + 1)
     far = np.linspace(FAR_S[0] / width_s, FAR_S[1] / width_s, 2 * MIN_FAR).astype(int)
@@ -164,9 +165,3 @@ def _block_means(recording: Recording) -> Float[np.ndarray, "time block"]:
         blocks = np.add.reduceat(np.add.reduceat(frames, rows, axis=1), columns, axis=2)
         means[start : start + 4096] = blocks.reshape(len(frames), -1)
     return means[place]
-
-
-def _standardized(values: np.ndarray) -> np.ndarray:
-    centered = values - values.mean(0)
-    sd = centered.std(0)
-    return np.divide(centered, sd, out=np.zeros_like(centered), where=sd > 0)

@@ -25,7 +25,7 @@ DRIFT_P = 0.01
 DUPLICATE_R = 0.9
 """Counts of different neurons of mouse V1 correlate below 0.5; 0.9 is one neuron found twice."""
 EXCESS_R = 0.3
-"""A correlation that is there in the same bin and gone in the next is of shared spikes."""
+"""A correlation that exists in the same bin but not in the next comes from shared spikes."""
 COARSE_S = 0.1
 """In wider bins, or without neighboring bins, a shared stimulus looks like shared spikes."""
 

@@ -43,7 +43,7 @@ def check_freezes(recording: Recording) -> Check:
 
 
 def _compare_frames(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each frame equals the one before, and whether it is of a single gray."""
+    """Return whether each frame equals the one before, and whether it is of a single gray."""
     is_same = np.zeros(len(frames), bool)
     is_blank = np.zeros(len(frames), bool)
     n = max(2, CHUNK_BYTES // max(1, frames[0].size))

@@ -25,9 +25,9 @@ class BehaviorColumn:
         unit: Unit in which sources give it; ``""`` where it is as in the file.
         group: Group whose contribution it is part of; a column without one is a group by itself.
         meaning: Meaning and sign, one line of the data dictionary.
-        needed_by: What reads it by default.
-        is_in_sets: Whether it is one of the six columns of Xu et al. (2023), of which the named
-            feature sets are made, in the order of the table.
+        needed_by: Parts that read it by default.
+        is_in_sets: Whether it is one of the six columns of Xu et al. (2023). The named feature sets
+            combine them in the order of the table.
         is_circular: Whether it is an angle that wraps around at 360 degrees.
         derived_from: Recorded columns from which it is computed where it was not recorded itself.
         derive: Function of these columns, each (time,), in that order.

@@ -55,7 +55,7 @@ class Manifest(StrictConfig):
 
 
 def is_store(folder: Path | str) -> bool:
-    """Whether a folder holds a store's manifest (which may still be damaged)."""
+    """Return whether a folder holds a store's manifest (which may still be damaged)."""
     path = Path(folder) / MANIFEST
     try:
         return path.is_file() and f'"{FORMAT}"' in path.read_bytes()[:200].decode(
@@ -106,7 +106,7 @@ def write_manifest(
     Args:
         root: The folder, which holds the arrays already.
         r: The recording.
-        arrays: What was written, by name.
+        arrays: Written arrays by name.
         provenance: The recording's provenance as plain values.
     """
     manifest = Manifest(

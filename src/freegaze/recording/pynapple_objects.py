@@ -93,7 +93,7 @@ def from_pynapple(
 
     Args:
         responses: ``TsdFrame`` of (time, neuron), regularly sampled within segments.
-        response_kind: What the responses are.
+        response_kind: Kind of the responses.
         behavior: ``TsdFrame`` of (time, column) at the same times.
         video: ``TsdTensor`` of (time, height, width), uint8, at the same times; by default one
             black pixel.

@@ -41,7 +41,7 @@ class Segment:
     Args:
         start: First bin.
         stop: One past the last bin.
-        role: What it is for, or ``None`` where a splitter decides.
+        role: Its role; ``None`` if a splitter decides.
         trial: Whether it is one repeat of an experiment's trial (then intervals resample trials).
     """
 
@@ -56,7 +56,7 @@ class Segment:
         return self.stop - self.start
 
     def bins(self) -> np.ndarray:
-        """Indices of the bins, shape (n_bins,)."""
+        """Return the bins, shape (n_bins,)."""
         return np.arange(self.start, self.stop)
 
 
@@ -75,14 +75,14 @@ class Recording:
         behavior_names: Name of each column (speed, pitch, roll, phi, theta, pupil_radius, gz ...).
         behavior_units: Unit of each column ("cm/s", "deg", "px" ...).
         responses: One column per neuron, shape (time, n_neurons), float32.
-        response_kind: What the responses are.
+        response_kind: Kind of the responses.
         unit_ids: The source's own name of each neuron.
         segments: Segments in order of time, which cover every bin once.
         annotations: Further per-bin arrays, first axis time (``stimulus_direction_deg`` ...).
         reference_rates: Expected responses known from elsewhere, each (time, n_neurons): a
             simulation's ``oracle`` and ``attainable``.
         deg_per_px: Calibration of the camera, or ``None`` where it is unknown.
-        provenance: Where this came from: source, path, options, checksums, citation.
+        provenance: Origin of the recording: source, path, options, checksums, citation.
 
     Raises:
         ShapeError: If arrays disagree in length.
@@ -156,13 +156,17 @@ class Recording:
         return total / len(bins)
 
     def bins_of(self, role: Role | None = None) -> np.ndarray:
-        """Indices of the bins in segments of ``role`` (all bins for ``None``)."""
+        """Return the bins in segments of ``role`` (all bins for ``None``)."""
         picked = [s.bins() for s in self.segments if role is None or s.role == role]
         return np.concatenate(picked) if picked else np.empty(0, dtype=np.int64)
 
     def segment_index(self) -> np.ndarray:
-        """Number of the segment that each bin belongs to, shape (time,)."""
+        """Return the number of the segment that each bin belongs to, shape (time,)."""
         return np.repeat(np.arange(len(self.segments)), [s.n_bins for s in self.segments])
+
+    def is_in_trial(self) -> np.ndarray:
+        """Return whether each bin lies in a trial, shape (time,)."""
+        return np.repeat([s.trial for s in self.segments], [s.n_bins for s in self.segments])
 
     def with_segments(self, segments: Sequence[Segment]) -> Recording:
         """Return the same recording with other segments (see ``freegaze.dataset.splits``)."""
@@ -242,8 +246,8 @@ def keep_active_neurons(
     Args:
         recording: Any recording.
         min_rate_hz: Threshold in spikes per second; 3 Hz in Xu et al. (2023).
-        training_bins: Bins to count in; by default those of segments marked ``train``, or all bins
-            where no segment is.
+        training_bins: Bins to count in. Without it, these are the bins of segments marked
+            ``train``, or all bins if there is no such segment.
 
     Returns:
         A recording with the active neurons.
@@ -297,7 +301,7 @@ def check_responses(responses: np.ndarray, kind: ResponseKind, where: str) -> No
 
     Args:
         responses: Shape (time, n_neurons).
-        kind: What they are said to be.
+        kind: Their stated kind.
         where: File or session, for the message.
 
     Raises:

@@ -83,7 +83,7 @@ def cut_segments(recording: Recording, n_segments: int, test: float) -> Recordin
             f"expected at least 1 segment and a test share between 0 and 1, got {n_segments} and "
             f"{test:g}"
         )
-    if any(segment.trial for segment in recording.segments):
+    if recording.is_in_trial().any():
         raise DataError(
             f"session {recording.session_id!r} consists of trials, which are not cut; keep its own "
             "roles"

@@ -52,9 +52,9 @@ def save_store(
     Frames are copied in pieces, so that memory-mapped frames may be larger than memory.
 
     Args:
-        recording: What to write.
+        recording: Recording to write.
         folder: Where; made with its parents.
-        overwrite: Whether a store that is there already may be replaced.
+        overwrite: Whether an existing store may be replaced.
 
     Returns:
         The folder.
@@ -94,7 +94,8 @@ def open_store(folder: Path | str, verify: bool = False) -> Recording:
         The recording, as it was saved. Writing into its arrays never changes the files.
 
     Raises:
-        DataError: Naming the file that is missing, damaged, or not what the manifest says.
+        DataError: If a file is missing, damaged or different from the manifest; the message names
+            it.
     """
     root = Path(folder)
     manifest = read_manifest(root)
@@ -163,7 +164,7 @@ def _checked_header(root: Path, name: str, entry: ArrayEntry) -> ArrayHeader:
     header = read_npy_header(path)
     if header.shape != entry.shape or header.dtype.str != entry.dtype:
         raise ShapeError(
-            f"{path}: {name} is {header.shape} of {header.dtype.str}, but the manifest says "
+            f"{path}: {name} is {header.shape} of {header.dtype.str}, but the manifest has "
             f"{entry.shape} of {entry.dtype}; restore the store from a copy"
         )
     return header

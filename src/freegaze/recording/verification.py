@@ -37,7 +37,7 @@ class FileCheck:
 
     @property
     def is_damaged(self) -> bool:
-        """Whether the file has changed or is missing."""
+        """Return whether the file has changed or is missing."""
         return self.verdict not in ("ok", "not covered")
 
 

@@ -15,7 +15,7 @@ def write_comparison_page(comparison: Comparison, out: Path | str) -> Path:
 
     Args:
         comparison: From ``freegaze.evaluation.compare.compare``.
-        out: HTML file to write; one that is there is replaced.
+        out: HTML file to write; an existing one is replaced.
 
     Returns:
         The file written.

@@ -48,8 +48,8 @@ class ExplainedNeuron:
         explanation: Of its session.
         index: Its place there.
         score_row: Its row in the table of scores, where it was scored.
-        score: What neurons are ranked by; NaN where it has none.
-        kind: What its responses are.
+        score: Score by which neurons are ranked; NaN if there is none.
+        kind: Kind of its responses.
         href: Address of its page inside the report.
     """
 

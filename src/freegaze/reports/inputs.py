@@ -58,7 +58,7 @@ class ReportInputs:
         return [name for name in HEADLINES if name in self.evaluation.table.columns]
 
     def has(self, column: str) -> bool:
-        """Whether the table of scores has a column."""
+        """Return whether the table of scores has a column."""
         return column in self.evaluation.table.columns
 
     def column(self, name: str) -> Float[np.ndarray, " neuron"]:

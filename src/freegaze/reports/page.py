@@ -31,7 +31,7 @@ class Panel:
     Args:
         drawings: The drawing by where it is shown: ``any``, or ``wide`` and ``narrow``.
         title: Short heading.
-        caption: What it shows and how to read it.
+        caption: Description of the figure, and how to read it.
     """
 
     drawings: Mapping[str, Markup]
@@ -47,7 +47,7 @@ class Section:
         key: Anchor, letters and hyphens only. Its template is ``sections/<key>.html.j2``; without
             one, ``content`` has a ``lead`` and ``panels``.
         title: Heading.
-        content: What the template shows.
+        content: Values that the template shows.
     """
 
     key: str
@@ -101,7 +101,7 @@ def wide_panel(
         name: Unique in the page.
         description: For readers who cannot see it.
         title: Short heading.
-        caption: What it shows and how to read it.
+        caption: Description of the figure, and how to read it.
     """
     drawings = {
         kind: figure_to_svg(draw(width), f"{name}-{kind}", description)

@@ -19,9 +19,9 @@ def write_quality_page(recording: Recording, report: QualityReport, out: Path | 
     """Write a recording's quality check as one HTML file.
 
     Args:
-        recording: What was checked.
+        recording: Checked recording.
         report: The checks, from ``check_quality``.
-        out: HTML file to write; one that is there is replaced.
+        out: HTML file to write; an existing one is replaced.
 
     Returns:
         The file written.

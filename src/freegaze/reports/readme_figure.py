@@ -46,7 +46,7 @@ def write_readme_figure(
         recordings: The sessions it was fitted on; the first one's shifter is drawn.
         encoder: Its encoder.
         evaluation: Its scores.
-        out: PNG file to write; one that is there is replaced.
+        out: PNG file to write; an existing one is replaced.
         baselines: Scores of other models by name; the first one is drawn.
         truth_displacement: See ``write_report``.
 

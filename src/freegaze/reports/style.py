@@ -42,7 +42,7 @@ GROUP_COLORS = {
     "mixed": "#7a6a53",
     "none": FAINT,
 }
-"""What adds to a neuron, and classes of neurons by it."""
+"""Contributions to neurons, and classes of neurons by them."""
 
 PX_PER_INCH = 72
 """A figure of 72 units an inch has SVG units that are CSS pixels."""

@@ -20,7 +20,7 @@ def figure_to_svg(figure: Figure, name: str, description: str) -> Markup:
     """Draw a figure as SVG to set into an HTML page.
 
     Args:
-        figure: What to draw.
+        figure: Figure to draw.
         name: Letters, digits and hyphens, unique in the page; all ids in the drawing start with it,
             as two drawings must not share any.
         description: Text for screen readers.
@@ -62,7 +62,7 @@ def figure_to_png(figure: Figure, pixel_ratio: float = 2.0, background: str = "w
     """Draw a figure as PNG.
 
     Args:
-        figure: What to draw.
+        figure: Figure to draw.
         pixel_ratio: Image pixels for each CSS pixel.
         background: Color behind it.
 

@@ -21,8 +21,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that it is either the old one or the new one, never half of it.
 
     Args:
-        path: Where to; its folder must exist.
-        content: What to write.
+        path: Path to write; its folder must exist.
+        content: Content to write.
 
     Raises:
         CheckpointError: If the disk is full or the folder cannot be written; the old file stays.

@@ -19,7 +19,7 @@ LOSS_NAMES = ("auto", "poisson", "poisson_sum", "gaussian")
 
 
 class SourceConfig(StrictConfig):
-    """Which recordings to fit.
+    """Recordings to fit.
 
     Args:
         name: Format of the data; ``freegaze sources`` lists them.
@@ -128,8 +128,8 @@ class RunConfig(StrictConfig):
 
     Args:
         source: Which recordings.
-        data: How they become windows.
-        split: What bins are for.
+        data: Settings of windows.
+        split: Roles of bins.
         model: ``name`` of a registered encoder, and its own options beside it; ``timm:NETWORK`` is
             any network of timm, and ``FILE.py:Class`` an encoder of your own.
         training: The recipe.

@@ -120,7 +120,7 @@ def require_model(run: RunFolder, name: str, given: Model | None, accepts_change
     Args:
         run: The run folder.
         name: The encoder's name in the run.
-        given: What the user gives as the run's encoder in this call.
+        given: The run's encoder as the user gives it in this call.
         accepts_change: Whether to take it though its source is not that of the run.
 
     Raises:
@@ -139,7 +139,7 @@ def require_loss(run: RunFolder, name: str, given: Loss | str | None, accepts_ch
     Args:
         run: The run folder.
         name: The loss's name in the run.
-        given: What the user gives as the run's loss in this call.
+        given: The run's loss as the user gives it in this call.
         accepts_change: Whether to take it though its source is not that of the run.
 
     Raises:

@@ -78,7 +78,7 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the fit came to its end."""
+        """Return whether the fit came to its end."""
         return self.encoder.exists()
 
     def make(self) -> None:
@@ -145,7 +145,7 @@ class RunFolder:
 
     @property
     def is_sealed(self) -> bool:
-        """Whether the checksums of the finished fit are there."""
+        """Return whether the checksums of the finished fit are there."""
         return (self.path / CHECKSUMS).exists()
 
     def seal(self) -> None:

@@ -32,6 +32,7 @@ from freegaze.simulation.population import Population
 from freegaze.simulation.processes import STEPS_PER_BIN
 from freegaze.simulation.rates import MEAN_GRAY, FilterBank, Normalization, expected_counts
 from freegaze.simulation.retina import RetinaKind, affine_of_gaze, warp
+from freegaze.standard_scores import standardize
 
 BINS_PER_BATCH = 64
 """Frames filtered at a time."""
@@ -66,7 +67,7 @@ def recorded_affine(
         retina: Which retina.
         best_affine: True affine, (time, 3); only training bins are looked at.
         train: Numbers of the training bins.
-        scale_deg: Degrees a pixel.
+        scale_deg: Degrees per pixel.
         torsion_gain: The track's factor on torsion.
 
     Returns:
@@ -78,8 +79,7 @@ def recorded_affine(
             roll - ROLL_MEAN_DEG
         )
         return affine_of_gaze(theta, phi, torsion_gain * torsion, scale_deg)
-    linear = np.column_stack([theta, phi, pitch, roll])
-    linear = (linear - linear.mean(axis=0)) / linear.std(axis=0)
+    linear = standardize(np.column_stack([theta, phi, pitch, roll]))
     products = [linear[:, i] * linear[:, j] for i in range(4) for j in range(i, 4)]
     design = np.column_stack([np.ones(len(linear)), linear, *products])
     weights = np.linalg.lstsq(design[train], best_affine[train], rcond=None)[0]

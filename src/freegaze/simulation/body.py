@@ -18,9 +18,9 @@ from freegaze.simulation.processes import (
     on_off,
     ornstein_uhlenbeck,
     slow_process,
-    standardize,
 )
 from freegaze.simulation.world import BOX_SIZE_CM
+from freegaze.standard_scores import standardize
 
 WALL_MARGIN_CM = 3.5
 """The head keeps this far from the walls."""

@@ -66,7 +66,7 @@ def jumps_per_s(angle: np.ndarray) -> float:
         angle: Eye angle in degrees, shape (n_steps,), NaN where lost.
 
     Returns:
-        Jumps a second; neighboring fast steps are one jump.
+        Jumps per second; neighboring fast steps are one jump.
     """
     speed = np.abs(np.diff(angle)) / STEP_S
     fast = np.nan_to_num(speed) > JUMP_DEG_S

@@ -44,7 +44,7 @@ def rays_of_pixels(points_px: np.ndarray, scale_deg: float) -> np.ndarray:
 
     Args:
         points_px: Shape (..., 2), relative to the center of the frame.
-        scale_deg: Degrees a pixel.
+        scale_deg: Degrees per pixel.
 
     Returns:
         Shape (..., 3): right, down, forward.
@@ -59,7 +59,7 @@ def pixels_of_rays(rays: np.ndarray, scale_deg: float) -> np.ndarray:
 
     Args:
         rays: Shape (..., 3), any length.
-        scale_deg: Degrees a pixel.
+        scale_deg: Degrees per pixel.
 
     Returns:
         Shape (..., 2), pixels relative to the center of the frame.
@@ -75,7 +75,7 @@ class Renderer:
     """Sees a box through an equidistant fisheye of one size.
 
     Args:
-        world: What there is to see.
+        world: World that the camera sees.
         frame_size: (height, width) of the frames.
     """
 
@@ -88,7 +88,9 @@ class Renderer:
         self._size = torch.tensor(world.size_cm, dtype=torch.float32)[:, None, None]
 
     def render(
-        self, position: Float[torch.Tensor, "frames 3"], rotation: Float[torch.Tensor, "frames 3 3"]
+        self,
+        position: Float[np.ndarray | torch.Tensor, "frames 3"],
+        rotation: Float[np.ndarray | torch.Tensor, "frames 3 3"],
     ) -> Float[torch.Tensor, "frames height width"]:
         """Render frames from inside the box.
 
@@ -97,15 +99,16 @@ class Renderer:
         seen.
 
         Args:
-            position: Where the camera is, in cm; must be inside the box.
+            position: Position of the camera in cm, inside the box.
             rotation: Columns are the camera's right, down and forward axes in the world.
 
         Returns:
             Brightness in 0..1, float32.
         """
         n_frames = len(position)
-        rays = (rotation.permute(1, 0, 2).reshape(-1, 3) @ self._rays).view(3, n_frames, -1)
-        origin = position.T[:, :, None]
+        axes, place = (torch.as_tensor(a, dtype=torch.float32) for a in (rotation, position))
+        rays = (axes.permute(1, 0, 2).reshape(-1, 3) @ self._rays).view(3, n_frames, -1)
+        origin = place.T[:, :, None]
         # 1 / distance to the plane ahead on each axis; the largest of the three is met first.
         nearness = torch.maximum(rays * (1 / (self._size - origin)), rays * (-1 / origin))
         nearest = torch.maximum(torch.maximum(nearness[0], nearness[1]), nearness[2])

@@ -62,7 +62,7 @@ def measure(
         pupil_px: True radius of the pupil.
         lost: Whether the eye is not tracked.
         eye_noise_deg: Standard deviation of tracked eye angles.
-        eye_delay_steps: How much later than the gyroscope the eye camera reports.
+        eye_delay_steps: Delay of the eye camera after the gyroscope.
         rng: Source of randomness.
 
     Returns:

@@ -67,7 +67,7 @@ class Population:
             norm; zero where there is no visual drive, and in sine phase for simple cells.
         pool: Weights over which local contrast is measured, (n, height, width), sum 1; zero where
             none.
-        pool_strength: How much that contrast divides the drive.
+        pool_strength: Strength with which that contrast divides the drive.
         temporal_kernel: Response to a flash at each step after it, (n, KERNEL_STEPS).
         latency_s: Time of the kernel's peak.
         threshold: Drive, in standard deviations, at which firing starts.
@@ -103,7 +103,7 @@ def largest_remainder(shares: Mapping[str, float], total: int) -> dict[str, int]
 
     Args:
         shares: Positive weights by name.
-        total: What to divide.
+        total: Number to divide.
 
     Returns:
         Whole numbers by name that add up to ``total``.

@@ -6,6 +6,8 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.special import ndtri
 
+from freegaze.standard_scores import standardize
+
 STEP_S = 0.016
 """One step of the simulation: 62.5 Hz, close to the 60 Hz of the deinterlaced cameras."""
 
@@ -52,12 +54,6 @@ def ornstein_uhlenbeck(
     noise = rng.standard_normal((n_steps, n_columns))
     start = keep * rng.standard_normal((1, n_columns))
     return np.asarray(lfilter([np.sqrt(1 - keep**2)], [1, -keep], noise, axis=0, zi=start)[0])
-
-
-def standardize(signal: np.ndarray) -> np.ndarray:
-    """Give each column zero mean and unit variance over the session."""
-    spread = signal.std(axis=0)
-    return (signal - signal.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
 def slow_process(

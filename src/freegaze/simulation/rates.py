@@ -155,7 +155,7 @@ def expected_counts(
 
     Args:
         population: The neurons.
-        drives: What their filters see, each step.
+        drives: Drive of their filters at each step.
         behavior: Signals by name, each step, shape (n_steps,).
         log_nuisance: Latent and drift on the log rate, shape (n_steps, n_neurons); none by default.
         normalization: Constants from an earlier call; learned from this input by default.
@@ -250,7 +250,7 @@ def position_tuning(
 
     Args:
         coefficients: Effect of each signal on the drive, (n_neurons,) each.
-        scaled: What ``scaled_signals`` returned.
+        scaled: Result of ``scaled_signals``.
     """
     drive = sum(scaled[s][:, None] * coefficients[s] for s in POSITION_SIGNALS)
     return np.logaddexp(0.0, 2.0 * drive) / 2.0

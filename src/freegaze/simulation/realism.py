@@ -11,6 +11,7 @@ import numpy as np
 from freegaze.errors import DataError
 from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.recording.recording import Recording
+from freegaze.registry import require_names
 from freegaze.simulation.body_statistics import body_statistics
 from freegaze.simulation.processes import BIN_S
 from freegaze.simulation.replay import retinal_pictures
@@ -47,7 +48,7 @@ class CardRow:
 
     @property
     def is_within(self) -> bool | None:
-        """Whether the mean is within the tolerance; ``None`` where nothing can be compared."""
+        """Return whether the mean is within the tolerance; ``None`` without a comparison."""
         bounds = self.target.bounds
         if bounds is None or not self.simulated:
             return None
@@ -81,11 +82,13 @@ def realism_card(
         )
     scores = dict(model_scores or {})
     known = {t.name for t in TARGETS if t.section == "models"}
-    if set(scores) - known:
-        raise DataError(
-            f"unknown model scores {sorted(set(scores) - known)}; known: {sorted(known)}"
-        )
-    sessions = [_session_statistics(r, t) for r, t in zip(recordings, truths, strict=True)]
+    require_names(scores, known, "unknown model score")
+    sessions = [
+        body_statistics(truth.path)
+        | {"slope of the power spectrum": spectrum_slope(truth)}
+        | neural_statistics(recording, truth)
+        for recording, truth in zip(recordings, truths, strict=True)
+    ]
     rows = {}
     for target in TARGETS:
         values = [s[target.name] for s in sessions if target.name in s]
@@ -93,13 +96,6 @@ def realism_card(
             values = [scores[target.name]]
         rows[target.name] = CardRow(target, tuple(values))
     return rows
-
-
-def _session_statistics(recording: Recording, truth: Truth) -> dict[str, float]:
-    return body_statistics(truth.path) | {
-        "slope of the power spectrum": spectrum_slope(truth),
-        **neural_statistics(recording, truth),
-    }
 
 
 def spectrum_slope(truth: Truth) -> float:
@@ -186,13 +182,13 @@ def _fano(counts: np.ndarray, window_s: float) -> np.ndarray:
 
 
 def realism_card_markdown(card: Mapping[str, CardRow]) -> str:
-    """Write the card as Markdown, one table a section.
+    """Write the card as Markdown, one table per section.
 
     Args:
         card: From ``realism_card``.
 
     Returns:
-        The text; rows outside their tolerance say so.
+        The text; it marks rows outside their tolerance.
     """
     lines: list[str] = []
     section = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Float, Integer
 
 from freegaze.simulation.camera import Renderer
@@ -40,11 +39,7 @@ def retinal_pictures(
     camera = camera_rotation(path["true_yaw"], path["true_pitch"], path["true_roll"])
     gaze = (path["true_theta"], path["true_phi"], path["true_torsion"])
     if TRACKS[truth.track].retina == "affine":
-        pictures = renderer.render(_tensor(position), _tensor(camera))
+        pictures = renderer.render(position, camera)
         return warp(pictures, affine_of_gaze(*gaze, renderer.scale_deg)).numpy()
     eye_position, eye = eye_pose(position, camera, *gaze)
-    return renderer.render(_tensor(eye_position), _tensor(eye)).numpy()
-
-
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(array.astype(np.float32))
+    return renderer.render(eye_position, eye).numpy()

@@ -34,14 +34,14 @@ def affine_of_gaze(
 ) -> Float[np.ndarray, "time 3"]:
     """Return the affine that the affine retina applies to the camera's frame.
 
-    It is linear in the gaze. At 1.5 degrees per pixel, nine tenths of the shifts lie within 14 px
-    sideways and nine tenths within 11 px up and down; 99 % within 22 and 17 px.
+    It is linear in the gaze. At 1.5 degrees per pixel, 90 % of the shifts are within 14 px
+    horizontally and 11 px vertically, 99 % within 22 and 17 px.
 
     Args:
         theta_deg: Horizontal eye position, shape (time,).
         phi_deg: Vertical eye position.
         torsion_deg: Torsion.
-        scale_deg: Degrees a pixel.
+        scale_deg: Degrees per pixel.
 
     Returns:
         x_px, y_px, rotation_deg, shape (time, 3).

@@ -25,7 +25,6 @@ from freegaze.simulation.processes import (
     STEPS_PER_BIN,
     bin_mean,
     ornstein_uhlenbeck,
-    standardize,
 )
 from freegaze.simulation.rates import SIGNAL_SCALE, FilterBank, Normalization, expected_counts
 from freegaze.simulation.spiking import draw_spikes
@@ -34,6 +33,7 @@ from freegaze.simulation.tracks import TRACKS, SimulationConfig, Track
 from freegaze.simulation.truth import Truth
 from freegaze.simulation.views import Views, look, single_threaded
 from freegaze.simulation.world import make_world
+from freegaze.standard_scores import standardize
 
 LATENT_S, DRIFT_S = 1.5, 300.0
 """Time constants of the shared latent and of the drift of each neuron's rate."""
@@ -255,7 +255,7 @@ def _truth(
     path: dict[str, np.ndarray],
     rng: np.random.Generator,
 ) -> Truth:
-    """Collect what is true, and draw the further spikes asked for."""
+    """Collect the truth, and draw the wanted number of further spikes."""
     p, eye = animal.population, animal.eye
     middle = slice(STEPS_PER_BIN // 2, None, STEPS_PER_BIN)
     redraws = np.zeros((config.redraws, *rates["oracle"].shape), dtype=np.uint8)

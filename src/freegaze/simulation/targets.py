@@ -14,7 +14,7 @@ class Target:
 
     Args:
         section: "body", "gaze and image", "neurons" or "models".
-        name: What it is.
+        name: Its name.
         unit: Its unit, "" for none.
         real: The real value as printed, or ``None`` where none is known.
         bounds: Lowest and highest value accepted, or ``None`` without bounds.

@@ -30,7 +30,7 @@ class Track:
         loss_share: Share of steps in which the eye is not tracked.
         eye_noise_deg: Noise of tracked eye angles at each 16 ms sample.
         eye_delay_steps: Delay of the eye camera behind the gyroscope in steps of 16 ms.
-        pupil_brightness_px: How strongly the pupil shrinks with brightness.
+        pupil_brightness_px: Strength with which the pupil shrinks with brightness.
         is_vision_only: Whether no neuron depends on behavior.
     """
 

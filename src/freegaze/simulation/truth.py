@@ -43,7 +43,7 @@ class Truth:
         path: Signals at every 16 ms step by name, true (``true_*``) and measured.
         redraws: Further draws of spikes, (n_redraws, time, n_neurons), uint8.
         deg_per_px: Scale of frames and receptive fields.
-        spiking: How spikes were drawn.
+        spiking: Law by which spikes were drawn.
         seed: Of the session.
         track: Of the session.
         version: Of the virtual mouse.
@@ -94,7 +94,7 @@ class Truth:
         """Rebuild the truth from ``to_arrays``.
 
         Args:
-            arrays: What ``to_arrays`` returned.
+            arrays: Result of ``to_arrays``.
 
         Returns:
             The same truth.

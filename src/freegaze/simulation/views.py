@@ -49,7 +49,7 @@ class Views:
         mean_frames: Camera, mean of the three steps of each bin, uint8 (n_bins, height, width).
         middle_frames: Camera, middle step, uint8 (n_bins, height, width).
         brightness: Mean of the camera's frame at each step, 0..1, (n_steps,).
-        drives: What the neurons' filters see at each step.
+        drives: Drive of the neurons' filters at each step.
         best_affine: x_px, y_px, rotation_deg from camera to retina, (n_bins, 3).
     """
 
@@ -74,8 +74,8 @@ def look(
     Args:
         renderer: The camera in its world.
         bank: The neurons' filters.
-        body: Where the head is.
-        eye: Where the eye points.
+        body: Positions of the head.
+        eye: Directions of the eye.
         retina: "sphere" renders the retinal frame, "affine" moves the camera's.
         n_workers: Batches rendered at a time; the result does not depend on it.
         progress: Called with ("render", bins done, bins in all).
@@ -120,22 +120,18 @@ def _look_once(
     position = body.position_cm[steps]
     camera = camera_rotation(body.yaw_deg[steps], body.pitch_deg[steps], body.roll_deg[steps])
     gaze = (eye.theta_deg[steps], eye.phi_deg[steps], eye.torsion_deg[steps])
-    pictures = renderer.render(_tensor(position), _tensor(camera))
+    pictures = renderer.render(position, camera)
     if retina == "affine":
         affine = affine_of_gaze(*gaze, renderer.scale_deg)
         in_bins = affine.reshape(-1, STEPS_PER_BIN, 3).mean(axis=1)
         return pictures, warp(pictures - MEAN_GRAY, affine), in_bins
     eye_position, axes = eye_pose(position, camera, *gaze)
-    retinal = renderer.render(_tensor(eye_position), _tensor(axes)) - MEAN_GRAY
+    retinal = renderer.render(eye_position, axes) - MEAN_GRAY
     middle = slice(STEPS_PER_BIN // 2, None, STEPS_PER_BIN)
     affine = best_affine(
         renderer, position[middle], camera[middle], eye_position[middle], axes[middle]
     )
     return pictures, retinal, affine
-
-
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(array.astype(np.float32))
 
 
 def _to_bytes(pictures: torch.Tensor) -> np.ndarray:

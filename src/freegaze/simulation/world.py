@@ -110,15 +110,13 @@ def _blur(face: np.ndarray, level: int) -> np.ndarray:
 
 def _face(rng: np.random.Generator, kind: str, height_cm: float, width_cm: float) -> np.ndarray:
     shape = (round(height_cm * TEXELS_PER_CM), round(width_cm * TEXELS_PER_CM))
-    picture = 0.7 * _dead_leaves(rng, shape) + 0.3 * _one_over_f(rng, shape)
-    picture = (picture - picture.mean()) / picture.std()
+    picture = _scaled(0.7 * _dead_leaves(rng, shape) + 0.3 * _one_over_f(rng, shape))
     return np.clip(FACE_MEANS[kind] + FACE_CONTRAST * picture, 0.0, 1.0)
 
 
 def _with_monitor(rng: np.random.Generator, wall: np.ndarray) -> np.ndarray:
     height, width = (round(side * TEXELS_PER_CM) for side in MONITOR_CM[::-1])
-    picture = _dead_leaves(rng, (height, width))
-    picture = (picture - picture.mean()) / picture.std()
+    picture = _scaled(_dead_leaves(rng, (height, width)))
     top, left = (wall.shape[0] - height) // 2, (wall.shape[1] - width) // 2
     wall = wall.copy()
     wall[top : top + height, left : left + width] = np.clip(
@@ -127,13 +125,16 @@ def _with_monitor(rng: np.random.Generator, wall: np.ndarray) -> np.ndarray:
     return wall
 
 
+def _scaled(picture: np.ndarray) -> np.ndarray:
+    """Give a picture zero mean and unit variance."""
+    return (picture - picture.mean()) / picture.std()
+
+
 def _one_over_f(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     """Random field with amplitude 1/f (power 1/f**2), zero mean and unit variance."""
     frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])
     frequency[0, 0] = np.inf
-    spectrum = np.fft.rfft2(rng.standard_normal(shape)) / frequency
-    field = np.fft.irfft2(spectrum, shape)
-    return (field - field.mean()) / field.std()
+    return _scaled(np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) / frequency, shape))
 
 
 def _dead_leaves(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:

@@ -22,7 +22,7 @@ FILES = ("video", "spikes", "speed")
 
 
 class TemplateOptions(SourceOptions):
-    """Options of opening, beside ``sessions`` and ``min_rate_hz``; each needs a default.
+    """Options of opening, in addition to ``sessions`` and ``min_rate_hz``; each needs a default.
 
     Args:
         bin_width_s: Width of a bin in seconds.
@@ -62,7 +62,7 @@ class TemplateSource(AbstractSource[TemplateOptions]):
         )
 
     def write_tiny(self, path: Path, seed: int) -> Path:
-        """Write a small example, with other tools than the reader's where there are any."""
+        """Write a small example, if possible with other tools than those of the reader."""
         recording = make_tiny_recording(seed)
         speed = recording.column("speed").copy()
         speed[20:25] = np.nan  # lost tracking

@@ -1,4 +1,4 @@
-"""Conversion of arrays as laboratories write them into the arrays of a ``Recording``."""
+"""Conversion of arrays from files of laboratories into the arrays of a ``Recording``."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from freegaze.errors import DataError, ShapeError
-from freegaze.registry import require_name
+from freegaze.registry import require_names
 from freegaze.sources.remote.addresses import as_address
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|\ud800-\udfff]+")
 _LONGEST_NAME = 100
-"""Bytes; file systems take 255, and ends such as ``_quality.html`` follow."""
+"""Number of bytes. File systems allow 255, including endings such as ``_quality.html``."""
 
 
 @contextmanager
 def errors_name(path: Path | str) -> Iterator[None]:
     """Put a file's name before the message of any ``DataError`` raised inside.
 
-    A message that already names the file, or another one in the same folder, stays as it is.
+    A message that already names the file, or another one in its folder, does not change.
     """
     try:
         yield
@@ -37,11 +37,11 @@ def errors_name(path: Path | str) -> Iterator[None]:
 
 
 def safe_name(text: str, otherwise: str) -> str:
-    """Return a name that any file system takes as the name of one folder.
+    """Return a name that any file system allows as the name of one folder.
 
     Args:
         text: Free text, such as a session id with slashes.
-        otherwise: Name where nothing is left of it.
+        otherwise: Name to return if nothing is left of it.
 
     Example:
         >>> safe_name("2021/07/09 J553RT", "a"), safe_name("../..", "a")
@@ -55,7 +55,7 @@ def safe_name(text: str, otherwise: str) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there; a name that the system cannot even ask for is not."""
+    """Return whether a file exists; a path that the system does not allow does not exist."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -67,10 +67,10 @@ def to_float32(array: np.ndarray, where: str) -> np.ndarray:
 
     Args:
         array: Any array.
-        where: What it is, for the message.
+        where: Name of the array, for the message.
 
     Raises:
-        DataError: If it holds text or truth values.
+        DataError: If it contains text or truth values.
     """
     if array.dtype.kind not in "biuf":
         raise DataError(
@@ -99,8 +99,8 @@ def to_gray(frames: np.ndarray, where: str, remedy: str = "scale to 0..255") -> 
 
     Args:
         frames: Shape (time, height, width); uint8, or numbers that are whole and in 0..255.
-        where: What it is, for the message.
-        remedy: What to do about other values.
+        where: Name of the array, for the message.
+        remedy: Remedy for other values.
 
     Raises:
         ShapeError: If it has another shape, or frames have no pixels.
@@ -173,8 +173,7 @@ def kept_columns(names: Sequence[str], leave_out: Sequence[str]) -> list[str]:
     Raises:
         DataError: If there is no column of a name to leave out; the message lists the nearest.
     """
-    for name in leave_out:
-        require_name(name, names, "leave_out: no behavior column")
+    require_names(leave_out, names, "leave_out: no behavior column")
     return [name for name in names if name not in leave_out]
 
 
@@ -206,7 +205,7 @@ def stack_columns(
         columns: Each signal by its key in the file.
         n_bins: Number of bins.
         where: File and group, for messages.
-        leave_out: Our name of each key, with which the user can leave it out.
+        leave_out: Our name of each key; the option ``leave_out`` takes these names.
 
     Raises:
         ShapeError: If a signal has another length.

@@ -1,8 +1,8 @@
-"""Video of any numbers as gray levels 0..255: exactly where that can be, else by one line.
+"""Conversion of video of any numbers to gray levels 0..255, without a change if possible.
 
 A recording's video is uint8. Files of laboratories hold other numbers: gray levels as floats,
-fractions after resizing, contrasts around zero. One linear map for the whole video, kept in the
-recording's provenance, turns them into gray levels; what rounding changes is at most half a level.
+fractions after resizing, contrasts around zero. One linear map for the whole video turns them into
+gray levels, and the recording's provenance keeps it; rounding changes at most half a level.
 """
 
 from __future__ import annotations
@@ -57,25 +57,25 @@ class GrayScale:
 
 
 def lost_frames(frames: np.ndarray) -> np.ndarray:
-    """Say which frames hold a missing value, shape (time,)."""
+    """Return which frames contain a missing value, shape (time,)."""
     if frames.dtype.kind != "f":
         return np.zeros(len(frames), bool)
     return np.asarray(np.isnan(frames).any(axis=(1, 2)))
 
 
 def find_gray_scale(pieces: Callable[[], Iterator[np.ndarray]], where: str) -> GrayScale:
-    """Choose the map to gray levels for a video that is read in pieces.
+    """Choose the map to gray levels for a video that is read in parts.
 
-    Whole numbers in 0..255, some above 1, stay as they are; other such numbers are rounded;
-    everything else is stretched from its smallest to its largest value.
+    Whole numbers in 0..255, some of them above 1, do not change. Other numbers in this range are
+    rounded. All others are scaled so that the smallest becomes 0 and the largest 255.
 
     Args:
-        pieces: Gives consecutive pieces (time, height, width), from the start at each call.
-        where: What it is, for messages.
+        pieces: Returns consecutive parts (time, height, width), from the start at each call.
+        where: Name of the array, for messages.
 
     Raises:
-        ShapeError: If it is no (time, height, width).
-        DataError: If it holds no numbers, infinities, or nothing but missing values.
+        ShapeError: If it has not the axes (time, height, width).
+        DataError: If it contains text, infinities or only missing values.
     """
     low, high, is_whole, n_lost = np.inf, -np.inf, True, 0
     total, n_values = 0.0, 0

@@ -59,9 +59,9 @@ def simulate(
         minutes: Length in minutes.
         n_neurons: Number of neurons.
         seed: Fixes the whole simulation.
-        track: How hard the task is: ``affine``, ``standard``, ``hard`` or ``null``.
+        track: Difficulty of the task: ``affine``, ``standard``, ``hard`` or ``null``.
         redraws: Number of further draws of spikes from the same rates.
-        config: All settings of a simulation, of which those above override theirs.
+        config: All settings of a simulation; the arguments above override its own.
         layout: ``store``, or ``xu2023`` for files like those of Xu et al. (2023).
         stimulus: ``world``: a freely moving mouse; ``white_noise``: the same neurons, head-fixed
             before a screen of white noise, without a truth.
@@ -73,8 +73,8 @@ def simulate(
         The recording, opened from its folder.
 
     Raises:
-        ConfigError: If layout or stimulus are unknown, a setting is impossible, or a choice does
-            not go with white noise.
+        ConfigError: If layout or stimulus are unknown, a setting is impossible, or a choice cannot
+            be combined with white noise.
         DataError: If the session exists already, or cannot be written.
 
     Example:
@@ -127,11 +127,11 @@ def write_simulation(
     """Write a simulated session and the truth about it.
 
     Args:
-        recording: As simulated, with all its neurons.
-        truth: Of the same session.
-        folder: Where the session's own folder shall be.
+        recording: The simulated recording with all its neurons.
+        truth: Truth about the same session.
+        folder: Folder that the session's own folder is written into.
         layout: ``store``, or ``xu2023`` for the original's files, with both kinds of video.
-        overwrite: Whether a session that is there may be replaced.
+        overwrite: Whether an existing session may be replaced.
 
     Returns:
         The session's folder.
@@ -160,20 +160,19 @@ def write_simulation(
 def check_target(
     session_id: str, folder: Path | str, layout: str = "store", overwrite: bool = False
 ) -> None:
-    """Make sure that a session can be written, before the time to simulate it is spent.
+    """Check that a session can be written, before it is simulated.
 
     Args:
         session_id: Name of the session.
-        folder: Where the session's own folder shall be.
+        folder: Folder that the session's own folder is written into.
         layout: As for ``write_simulation``.
-        overwrite: Whether a session that is there may be replaced.
+        overwrite: Whether an existing session may be replaced.
 
     Raises:
         ConfigError: If there is no such layout.
         DataError: If the session exists already.
     """
-    if layout not in get_args(Layout):
-        raise ConfigError(f"unknown layout {layout!r}; choose {' or '.join(get_args(Layout))}")
+    require_name(layout, get_args(Layout), "unknown layout", ConfigError)
     session = Path(folder) / session_id
     if session.exists() and not overwrite:
         raise DataError(f"{session} exists already; remove it or choose another folder")
@@ -190,7 +189,7 @@ def load_truth(path: Path | str, recording: Recording | None = None) -> Truth:
         The truth.
 
     Raises:
-        DataError: If there is no truth, it is damaged, or is of another recording.
+        DataError: If there is no truth, or it is damaged or belongs to another recording.
     """
     from freegaze.simulation import Truth
 

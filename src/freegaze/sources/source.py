@@ -1,4 +1,4 @@
-"""Sources of recordings, and opening one by name."""
+"""Sources of recordings, and the opening of recordings by the name of a source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from freegaze.config import StrictConfig, build_config
 from freegaze.errors import DataError
 from freegaze.files.atomic import atomic_folder, visible_folders
 from freegaze.recording.recording import Recording, keep_active_neurons
-from freegaze.registry import Registry, nearest_names
+from freegaze.registry import Registry, require_names
 from freegaze.sources.conversion import errors_name, safe_name
 from freegaze.sources.remote.addresses import as_address, shown_address
 from freegaze.sources.remote.blocks import address_of, local_place
@@ -30,8 +30,8 @@ class SourceOptions(StrictConfig):
         sessions: Names of the sessions to open; all by default.
         min_rate_hz: Neurons with a lower mean rate in training bins are left out; 0 keeps all.
         leave_out_neurons: Names of neurons to leave out.
-        slow_bins: Whether bins of 5 to 1,000 s are meant; otherwise such a bin width is refused, as
-            it is probably in milliseconds.
+        slow_bins: Whether to accept bins of 5 to 1,000 s. Otherwise such a bin width is refused,
+            because it is probably in milliseconds.
     """
 
     sessions: tuple[str, ...] | None = None
@@ -46,8 +46,8 @@ O = TypeVar("O", bound=SourceOptions)  # noqa: E741 - options, as in `Options`
 class AbstractSource(ABC, Generic[O]):
     """A file format or data set that is read into recordings.
 
-    To add one, copy ``_template.py`` in this folder: registering it is enough for the command line,
-    the contract tests and the table in the docs.
+    To add one, copy ``_template.py`` in this folder. The command line, the contract tests and the
+    table in the docs find a registered source.
 
     Attributes:
         name: Name under which it is registered.
@@ -105,7 +105,7 @@ class AbstractSource(ABC, Generic[O]):
         return True
 
     def looks_like(self, path: Path) -> bool:
-        """Return whether ``path`` seems to hold this format, from names and first bytes only."""
+        """Return whether ``path`` seems to have this format, by names and first bytes only."""
         try:
             found = self.find_sessions(path, cast(O, self.Options()))
         except DataError:
@@ -113,7 +113,7 @@ class AbstractSource(ABC, Generic[O]):
         return any(self._is_recognized(place) for place in found.values())
 
     def advise(self, path: Path) -> str | None:
-        """Return how to use a path that no source opens by itself; ``None`` if that is open."""
+        """Return how to use a path that no source opens by itself; ``None`` if this is unknown."""
         return None
 
     def select_neurons(self, recording: Recording, options: O) -> Recording:
@@ -174,7 +174,7 @@ S = TypeVar("S", bound=type[AbstractSource[Any]])
 
 
 def register_source(name: str) -> Callable[[S], S]:
-    """Enter a source class under ``name``, for ``open_recordings`` and the command line."""
+    """Register a source class under ``name``, for ``open_recordings`` and the command line."""
 
     def enter(source: S) -> S:
         SOURCES.register(name)(source)
@@ -188,9 +188,9 @@ def open_recordings(source: str, path: Path | str, **options: Any) -> list[Recor
     """Open the recordings that a file or folder holds.
 
     Args:
-        source: Name of the format (``freegaze sources`` lists them), or ``auto`` to find it out.
+        source: Name of the format (``freegaze sources`` lists them), or ``auto`` to detect it.
         path: File or folder; for ``nwb`` also an address, ``https://...`` or
-            ``dandi://DANDISET/PATH``, of which only what is needed is transferred.
+            ``dandi://DANDISET/PATH``, of which only the needed parts are transferred.
         **options: The source's own options, such as ``min_rate_hz=3.0``.
 
     Returns:
@@ -199,7 +199,7 @@ def open_recordings(source: str, path: Path | str, **options: Any) -> list[Recor
     Raises:
         RegistryError: If there is no such source.
         ConfigError: If an option is unknown or of the wrong kind.
-        DataError: If the path is missing, or what is there cannot be a recording.
+        DataError: If the path is missing or cannot be read as a recording.
 
     Example:
         >>> [recording] = open_recordings("arrays", "mouse.npz")
@@ -231,7 +231,7 @@ def open_recordings(source: str, path: Path | str, **options: Any) -> list[Recor
 
 
 def detect_source(path: Path | str) -> str:
-    """Find out which source can open a path.
+    """Find the source that can open a path.
 
     Args:
         path: File or folder, or an address.
@@ -258,7 +258,7 @@ def detect_source(path: Path | str) -> str:
 
 
 def write_example(source: str, folder: Path | str, seed: int = 0) -> Path:
-    """Write a small example of a source's files, to see what they look like.
+    """Write a small example of a source's files.
 
     Args:
         source: Name of the source.
@@ -287,7 +287,7 @@ def find_folders(path: Path, is_session: Callable[[Path], bool]) -> dict[str, Pa
     """Find the folders of sessions: ``path`` itself, or those in it.
 
     Args:
-        path: What the user gave.
+        path: Path that the user gave.
         is_session: Whether a folder is a session.
 
     Raises:
@@ -304,9 +304,9 @@ def find_files(path: Path, pattern: str) -> dict[str, Path]:
     """Find the files of sessions: ``path`` itself, or those in it that match a pattern.
 
     Args:
-        path: What the user gave.
-        pattern: Names of files in a folder, such as ``*.npz``; what stands after the asterisk is
-            no part of a session's name.
+        path: Path that the user gave.
+        pattern: Names of files in a folder, such as ``*.npz``; the text after the asterisk is not
+            part of a session's name.
     """
     files = sorted(path.glob(pattern)) if path.is_dir() else [path]
     end = pattern.rpartition("*")[2].partition(".")[0]
@@ -324,13 +324,8 @@ def without_neurons(recording: Recording, names: tuple[str, ...]) -> Recording:
         DataError: If there is no neuron of a name; the message names the nearest.
     """
     gone = recording.provenance.get("left_out_neurons", ())  # by the source itself
-    for name in names:
-        if name not in recording.unit_ids and name not in gone:
-            near = nearest_names(name, list(recording.unit_ids))
-            raise DataError(
-                f"leave_out_neurons: session {recording.session_id!r} has no neuron {name!r} "
-                f"({near})"
-            )
+    what = f"leave_out_neurons: session {recording.session_id!r} has no neuron"
+    require_names([name for name in names if name not in gone], recording.unit_ids, what)
     if not set(names) & set(recording.unit_ids):
         return recording
     return recording.select_neurons([n not in names for n in recording.unit_ids])
@@ -354,17 +349,15 @@ def _tell_apart(recordings: Mapping[str, Recording]) -> list[Recording]:
 def _pick_sessions(
     found: Mapping[str, Path], wanted: tuple[str, ...] | None, path: Path
 ) -> list[str]:
-    """Return the names of the sessions to open, in the order asked for."""
+    """Return the names of the sessions to open, in the wanted order."""
     if not found:
         raise DataError(f"{path} holds no session of this format; check the path and the source")
-    for name in wanted or ():
-        if name not in found:
-            raise DataError(
-                f"{path} holds no session {name!r} ({nearest_names(name, list(found))})"
-            )
-        if (wanted or ()).count(name) > 1:
+    names = sorted(found) if wanted is None else list(wanted)
+    require_names(names, found, f"{path} holds no session")
+    for name in names:
+        if names.count(name) > 1:
             raise DataError(f"{path}: session {name!r} is there twice in the option `sessions`")
-    return sorted(found) if wanted is None else list(wanted)
+    return names
 
 
 def _check_bin_width(recordings: list[Recording], path: Path) -> None:

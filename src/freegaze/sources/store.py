@@ -64,7 +64,7 @@ class SimulationSource(AbstractSource[StoreOptions]):
         return find_folders(path, is_simulation)
 
     def open_session(self, path: Path, name: str, options: StoreOptions) -> Recording:
-        """Open the store, and note where the truth is."""
+        """Open the store, and note the path of the truth."""
         recording = open_store(path / RECORDING, verify=options.verify)
         places = {"path": str(path), "truth": str(path / TRUTH), "opened_from": str(path)}
         return recording.with_provenance(**places)

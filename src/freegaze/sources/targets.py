@@ -1,6 +1,7 @@
-"""Formats into which a recording is written, the fields that each cannot hold, and converting.
+"""Formats in which recordings are written, the fields that each cannot store, and conversion.
 
-A target is one row at the end of this file; ``freegaze convert`` and ``freegaze targets`` follow.
+A target is one row at the end of this file, which ``freegaze convert`` and ``freegaze targets``
+read.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ class Target:
 
     Args:
         description: One line for listings.
-        path: Path of a session, from the folder asked for and its name.
-        write: Write a recording there, whole or not at all; never replaces anything.
+        path: Path of a session, from the wanted folder and its name.
+        write: Write a recording there, completely or not at all; never replaces anything.
         losses: List the fields of a recording that the format cannot store, one sentence each.
         prepare: Leave out the fields that ``losses`` names.
-        is_same: Whether two sessions on disk are the same, the one just written first; by default
-            to the byte.
+        is_same: Function that compares two sessions on disk, the one just written first; by default
+            byte by byte.
     """
 
     description: str
@@ -59,9 +60,9 @@ class Converted:
 
     Args:
         session_id: Its name.
-        path: Where it is.
-        losses: What the target could not hold.
-        was_there: Whether the same was there already.
+        path: Its path.
+        losses: Fields that the target could not store.
+        was_there: Whether the same session existed already.
     """
 
     session_id: str
@@ -71,13 +72,13 @@ class Converted:
 
 
 class ConversionConfig(StrictConfig):
-    """Changes on the way, which are kept in the provenance of what is written.
+    """Changes during the conversion; the provenance of each written recording keeps them.
 
     Args:
-        resize: (height, width) of the frames; as they are by default.
-        segments: Number of segments to cut the session into; as it is by default.
+        resize: (height, width) of the frames; by default they keep their size.
+        segments: Number of segments to cut the session into; by default it keeps its own.
         test: Share of each segment to test on.
-        bin_ms: Width of the bins onto which the source puts raw streams; its own by default.
+        bin_ms: Width of the bins to which the source converts raw streams; by default its own.
     """
 
     bin_ms: float | None = Field(default=None, gt=0)
@@ -101,17 +102,17 @@ def convert(
     """Read recordings from one format and write them in another.
 
     Nothing that exists is replaced, and no session is written before all have been read and their
-    places are known to be free. Fields that a target cannot store are reported. A session that is
-    there already and is the same is kept, so that the same call goes on with a conversion that was
+    places are known to be free. Fields that a target cannot store are reported. A session that
+    exists already and is the same is kept, so that the same call continues a conversion that was
     stopped.
 
     Args:
         source: Name of the source, or ``auto``.
-        path: What to open.
+        path: Path to open.
         target: Name of the target.
         out: Folder in which each session gets its own file or folder.
         options: The source's options.
-        config: What to change on the way.
+        config: Changes during the conversion.
         progress: Called at every step.
 
     Returns:
@@ -190,7 +191,7 @@ def _change(
 
 
 def _keep_or_refuse(row: Target, recording: Recording, place: Path) -> None:
-    """Accept what is there if it is what would be written."""
+    """Accept an existing session if it is the one that would be written."""
     refusal = DataError(
         f"{place} exists already and holds something else; choose another place, or remove it"
     )
@@ -246,7 +247,7 @@ def _xu2023_losses(r: Recording) -> list[str]:
         (r.annotations, f"annotations {', '.join(r.annotations)}"),
         (r.reference_rates, f"reference rates {', '.join(r.reference_rates)}"),
         (r.deg_per_px is not None, "calibration of the camera (deg_per_px)"),
-        (any(s.trial for s in r.segments), "which segments are trials"),
+        (r.is_in_trial().any(), "which segments are trials"),
         (len(r.frames) != r.n_bins, "that bins share frames: each bin gets its own copy"),
         (True, _PROVENANCE),
     ]
@@ -277,7 +278,7 @@ def _for_nwb(recording: Recording) -> Recording:
 
 
 def _is_same_nwb(new: Path, place: Path) -> bool:
-    """Whether two files hold the same recording; each has ids and dates of its own."""
+    """Return whether two files contain the same recording; each has its own ids and dates."""
     stores = []
     for name, file in (("new", new), ("there", place)):
         try:

@@ -1,4 +1,4 @@
-"""Small made-up recordings and raw streams, from which sources write their example files."""
+"""Small invented recordings and raw streams, from which sources write their example files."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class TinyStreams:
         spike_times: Of four units, in seconds.
         frames: (time, 12, 16) at 60 Hz.
         frame_times: Of the frames, and of the eye camera.
-        gaze: theta and phi in degrees, (time, 2); lost for a while.
-        pupil_radius: In px; lost as gaze is.
+        gaze: theta and phi in degrees, (time, 2); lost for some time.
+        pupil_radius: In px; lost together with gaze.
         imu_times: 300 Hz.
         imu: pitch, roll in degrees and gz in degrees per second, (time, 3).
         speed: In cm/s, at the times of the frames.

@@ -21,7 +21,7 @@ from freegaze.metrics.blocks import TimeBlocks
 from freegaze.metrics.intervals import t_interval
 from freegaze.metrics.metric import METRICS, metrics_for
 from freegaze.recording.recording import Recording
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 from freegaze.reports.wording import duration
 from freegaze.studies.fitting import load_evaluations
 from freegaze.studies.folder import Bench
@@ -255,11 +255,8 @@ def cluster_blocks(
     Raises:
         ConfigError: If there is no such annotation.
     """
-    if annotation not in recording.annotations:
-        raise ConfigError(
-            f"session {recording.session_id!r} has no annotation {annotation!r} for the clusters "
-            f"({nearest_names(annotation, list(recording.annotations))})"
-        )
+    what = f"clusters: session {recording.session_id!r} has no annotation"
+    require_name(annotation, recording.annotations, what, ConfigError)
     labels = np.unique(recording.annotations[annotation][session.targets], return_inverse=True)[1]
     order = np.argsort(labels, kind="stable")
     starts = np.flatnonzero(np.diff(labels[order], prepend=-1))

@@ -226,7 +226,7 @@ def _window_in(recording: Recording, data: DataConfig) -> dict[str, int]:
 
 
 def can_read_shifter(config: RunConfig, recording: Recording) -> bool:
-    """Whether a recording has the behavior that the encoder's shifter reads."""
+    """Return whether a recording has the behavior that the encoder's shifter reads."""
     shifter = getattr(model_config(config), "shifter", None)
     try:
         resolve_features(getattr(shifter, "columns", ()), recording.behavior_names)

@@ -103,7 +103,7 @@ def require_same_fits(folder: Path, configs: Sequence[RunConfig], cure: str) -> 
     Args:
         folder: Folder of the fits ``0``, ``1``, ...
         configs: Their configurations.
-        cure: What to do instead, for the message.
+        cure: Remedy, for the message.
 
     Raises:
         ConfigError: If a fit has another configuration than asked for.
@@ -121,7 +121,7 @@ def numbered_progress(progress: Progress | None, number: int, n: int, what: str)
     """Return a progress whose descriptions begin with the number of a fit.
 
     Args:
-        progress: What reports; ``None`` reports nothing.
+        progress: Function that reports; ``None`` reports nothing.
         number: Number of the fit, from 0.
         n: Number of fits.
         what: Noun for one of them.

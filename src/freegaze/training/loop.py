@@ -57,7 +57,7 @@ class Fit:
         sessions: Prepared sessions by id.
         config: The recipe.
         folder: Folder of checkpoints and metrics.
-        accelerator: Device, precision and processes; by default as the recipe says.
+        accelerator: Device, precision and processes; without it, those of the recipe.
         refit_passes: Passes of a fit to training and validation windows together, whose last
             weights are kept; ``None`` fits to training windows, and validates.
     """
@@ -131,7 +131,7 @@ class Fit:
         load_weights(self.encoder, self.best, "best weights")
 
     def is_over(self) -> bool:
-        """Whether all passes are done, or patience has run out in the last round."""
+        """Return whether all passes are done, or patience has run out in the last round."""
         if self.refit_passes is not None:
             return self.state.passes >= self.refit_passes
         is_last_round = self.state.round >= self.config.rounds

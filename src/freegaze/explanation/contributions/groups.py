@@ -67,7 +67,11 @@ def join_collinear(
         near = [
             others
             for others in joined
-            if any(_is_explained(arrays[a], arrays[b]) for o in others for a, b in _both(name, o))
+            if any(
+                _is_explained(arrays[a], arrays[b])
+                for other in others
+                for a, b in ((name, other), (other, name))
+            )
         ]
         joined = [others for others in joined if others not in near]
         joined.append([*(other for others in near for other in others), name])
@@ -77,12 +81,8 @@ def join_collinear(
     return {TOGETHER.join(own): tuple(c for name in own for c in groups[name]) for own in names}
 
 
-def _both(a: str, b: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    return (a, b), (b, a)
-
-
 def _is_explained(columns: np.ndarray, others: np.ndarray) -> bool:
-    """Whether a linear model of the others explains each column that changes at all."""
+    """Return whether a linear model of the others explains each column that changes at all."""
     columns, others = columns - columns.mean(0), others - others.mean(0)
     total = (columns**2).sum(0)
     changes = total > 1e-12 * len(columns)

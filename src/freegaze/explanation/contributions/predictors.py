@@ -16,6 +16,7 @@ from freegaze.explanation.contributions.groups import grouped_columns, join_coll
 from freegaze.explanation.contributions.regression import ContributionData, signal_columns
 from freegaze.explanation.session import ExplainedSession
 from freegaze.recording.recording import Segment
+from freegaze.standard_scores import standardize
 
 BEHAVIOR_BINS = 3
 """Behavior counts as its mean over the window's last bins: it acts within about 0.1 s."""
@@ -45,8 +46,7 @@ class Predictors:
         self.session = session
         self.targets = session.targets[None]
         self.seen = self.targets - session.lag
-        segments = session.recording.segments
-        has_trials = any(segment.trial for segment in segments)
+        has_trials = session.recording.is_in_trial().any()
         self.trials = session.recording.segment_index()[self.targets] if has_trials else None
 
     def data(
@@ -126,8 +126,7 @@ class Predictors:
         drive = self.session.drive.astype(np.float64)
         if self.session.has_counts:
             drive = np.log(np.maximum(drive, 1e-4))
-        sd = drive.std(0)
-        return _principal((drive - drive.mean(0)) / np.where(sd > 0, sd, 1.0), N_COMPONENTS)
+        return _principal(standardize(drive), N_COMPONENTS)
 
     def _coarse_retina(self) -> Float[np.ndarray, "window component"]:
         """Return the leading principal components of the coarse retinal image."""

@@ -30,6 +30,7 @@ from freegaze.nn.glm import (
     mean_and_slope,
     newton,
 )
+from freegaze.standard_scores import standardize
 
 VISION, SCENE, BEHAVIOR = "vision", "scene", "behavior"
 
@@ -39,7 +40,7 @@ NEGLIGIBLE = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class Contribution:
-    """What one group adds to one neuron.
+    """Contribution of one group to one neuron.
 
     Args:
         group: Its name.
@@ -72,7 +73,7 @@ class Contribution:
 
 @dataclass(frozen=True, eq=False)
 class NeuronContributions:
-    """What all groups add to one neuron.
+    """Contributions of all groups to one neuron.
 
     Args:
         groups: One entry per group, vision first.
@@ -224,7 +225,7 @@ def signal_test(
         return ScoreTest(nan, nan, nan, nan, "the prediction does not change with the signal")
     parts = _parts(data)
     model = replace(_Fit(data, parts, list(parts)).null_model(data), scored=data.is_test)
-    column = _standardized(effect[:, None], data.is_training)
+    column = standardize(effect[:, None].astype(np.float64), data.is_training)
     return score_test(column, model, n_shifts, is_one_sided=True)
 
 
@@ -235,9 +236,7 @@ def signal_columns(signal: Float[np.ndarray, " time"]) -> Float[np.ndarray, "tim
         signal: Standardized; its tails would decide a weight by few bins.
     """
     clipped = np.clip(np.asarray(signal, dtype=np.float64), -3.0, 3.0)
-    columns = np.column_stack([clipped, clipped**2])
-    sd = columns.std(0)
-    return (columns - columns.mean(0)) / np.where(sd > 0, sd, 1.0)
+    return standardize(np.column_stack([clipped, clipped**2]))
 
 
 def _parts(data: ContributionData) -> dict[str, np.ndarray]:
@@ -245,16 +244,9 @@ def _parts(data: ContributionData) -> dict[str, np.ndarray]:
     drive = np.asarray(data.drive, dtype=np.float64)
     if data.family == "poisson":
         drive = np.log(np.maximum(drive, 1e-3 * max(float(drive.mean()), 1e-6)))
-    drive = _standardized(drive[:, None], data.is_training)
-    vision = _standardized(np.column_stack([drive, drive**2]), data.is_training)
-    parts = {VISION: vision, SCENE: _standardized(data.nuisance, data.is_training)}
-    return parts | {k: _standardized(v, data.is_training) for k, v in data.groups.items()}
-
-
-def _standardized(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    columns = np.asarray(columns, dtype=np.float64)
-    sd = columns[rows].std(0)
-    return (columns - columns[rows].mean(0)) / np.where(sd > 0, sd, 1.0)
+    drive = standardize(drive[:, None], data.is_training)
+    parts = {VISION: np.column_stack([drive, drive**2]), SCENE: data.nuisance, **data.groups}
+    return {k: standardize(v.astype(np.float64), data.is_training) for k, v in parts.items()}
 
 
 class _Fit:

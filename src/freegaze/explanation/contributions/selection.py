@@ -44,7 +44,7 @@ def select_in_two_steps(
         rate: Expected share of false ones.
 
     Returns:
-        Which neurons are selected, and which of their groups.
+        Selection of neurons, and of groups of each.
 
     Source: Y. Benjamini and M. Bogomolov (2014), J R Stat Soc B 76:297-318.
 

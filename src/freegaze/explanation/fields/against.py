@@ -91,9 +91,9 @@ def compare_with(explanation: SessionExplanation, other: Recording) -> FieldComp
             "units by name; give a recording of the same sorted units"
         )
     history, lag = explanation.fields["linear"].shape[1], explanation.lag
-    size = explanation.fields["linear"].shape[2:]
-    if other.frame_size != size:
-        other = resize_video(other, (size[0], size[1]))
+    height, width = explanation.fields["linear"].shape[2:]
+    if other.frame_size != (height, width):
+        other = resize_video(other, (height, width))
     targets = window_targets(other.segments, history, lag)
     border = round((1 - HELD_OUT) * len(targets))
     training, held_out = targets[: max(0, border - history - abs(lag))], targets[border:]
@@ -104,7 +104,13 @@ def compare_with(explanation: SessionExplanation, other: Recording) -> FieldComp
 
     found = {
         "linear": smooth_linear_fit(
-            *(frames, training, responses[training], held_out, responses[held_out], history, lag)
+            frames,
+            training,
+            responses[training],
+            held_out,
+            responses[held_out],
+            history,
+            lag,
         ),
         "triggered": spike_triggered_average(frames, training, responses[training], history, lag),
     }
@@ -137,9 +143,8 @@ def save_comparison(run_folder: Path | str, comparison: FieldComparison) -> Path
         DataError: If the disk refuses.
     """
     folder = session_folder(run_folder, comparison.session_id)
-    tables = {"against": comparison.table}
-    COMPARISON.write(folder, Content(comparison.about, tables, comparison.fields))
-    return folder
+    content = Content(comparison.about, {"against": comparison.table}, comparison.fields)
+    return COMPARISON.write(folder, content)
 
 
 def pick_other(session_id: str, others: Sequence[Recording]) -> Recording:

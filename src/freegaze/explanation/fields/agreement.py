@@ -51,14 +51,14 @@ def match_fields(
     n_pairings: int = 200,
     seed: int = 0,
 ) -> FieldAgreement:
-    """Move the second fields together until they agree best with the first, and test the agreement.
+    """Move all second fields alike until they agree best with the first; test the agreement.
 
     ``moved`` is after the displacement that fits all neurons best. A neuron's ``correlation``,
     ``mismatched`` and ``p`` are after the displacement that fits all *other* neurons best, so that
     no field is scored by a displacement that it helped to choose.
 
     Args:
-        first: A picture a neuron.
+        first: One picture per neuron.
         second: Of the same neurons in the same order, of the same size.
         n_pairings: Random pairings.
         seed: Of the pairings.
@@ -71,7 +71,7 @@ def match_fields(
         raise ShapeError(f"fields must have one shape, got {first.shape} and {second.shape}")
     n = len(first)
     if n < 2:
-        raise DataError("fields of at least 2 neurons are needed to tell matched from mismatched")
+        raise DataError("a comparison needs fields of at least 2 neurons, got 1 or none")
     turned = np.stack(
         [
             rotate(second, d, axes=(2, 1), reshape=False, order=1, prefilter=False)
@@ -79,7 +79,7 @@ def match_fields(
         ]
     )
     search = _Search(_unit(first), _unit(turned))
-    _, place, x, y = search.best(np.arange(n))
+    matched, place, x, y = search.best(np.arange(n))
     moved = shift(turned[place], (0, y, x), order=0)
     correlations = _left_out_correlations(search, _unit(first), turned)
     is_flat = (np.ptp(first, axis=(1, 2)) == 0) | (np.ptp(moved, axis=(1, 2)) == 0)
@@ -89,7 +89,6 @@ def match_fields(
     own[is_flat], p[is_flat] = np.nan, np.nan
     rng = np.random.default_rng(seed)
     null = np.array([search.best(rng.permutation(n))[0] for _ in range(n_pairings)])
-    matched = search.best(np.arange(n))[0]
     return FieldAgreement(
         shift_px=(x, y),
         rotation_deg=float(ROTATIONS_DEG[place]),

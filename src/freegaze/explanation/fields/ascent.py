@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -30,48 +29,28 @@ from freegaze.models.callables import (
 LAPLACE = ((0.0, -1.0, 0.0), (-1.0, 4.0, -1.0), (0.0, -1.0, 0.0))
 
 
-@runtime_checkable
-class Objective(Protocol):
-    """What is to be high: one number a picture."""
+Objective = Callable[
+    [Float[Tensor, "picture neuron"], Integer[Tensor, " picture"]], Float[Tensor, " picture"]
+]
+"""``(rates, neurons)`` to what is maximized, one number per picture."""
 
-    def __call__(
-        self, rates: Float[Tensor, "picture neuron"], neurons: Integer[Tensor, " picture"]
-    ) -> Float[Tensor, " picture"]:
-        """Return how good each picture is for its neuron."""
-        ...
+Penalty = Callable[[Float[Tensor, "picture history 1 height width"]], Float[Tensor, " picture"]]
+"""Pictures to what is minimized, one number per picture."""
 
+Postprocess = Callable[
+    [Float[Tensor, "picture history 1 height width"]],
+    Float[Tensor, "picture history 1 height width"],
+]
+"""Pictures to the pictures that replace them after each step."""
 
-@runtime_checkable
-class Penalty(Protocol):
-    """What is to be low: one number a picture."""
+Stopping = Callable[[Sequence[Float[np.ndarray, " picture"]]], Bool[np.ndarray, " picture"]]
+"""Objective less penalties at each step so far, to whether each picture is done."""
 
-    def __call__(
-        self, video: Float[Tensor, "picture history 1 height width"]
-    ) -> Float[Tensor, " picture"]:
-        """Return how bad each picture is."""
-        ...
+Step = Callable[[list[Tensor], float], None]
+"""``(gradients of the loss, total loss)``: moves the inputs in place."""
 
-
-@runtime_checkable
-class Postprocess(Protocol):
-    """What is done to pictures after each step."""
-
-    def __call__(
-        self, video: Float[Tensor, "picture history 1 height width"]
-    ) -> Float[Tensor, "picture history 1 height width"]:
-        """Return the changed pictures."""
-        ...
-
-
-@runtime_checkable
-class Stopping(Protocol):
-    """When to stop."""
-
-    def __call__(
-        self, gains: Sequence[Float[np.ndarray, " picture"]]
-    ) -> Bool[np.ndarray, " picture"]:
-        """Return which images are done, given the objective less penalties at each step so far."""
-        ...
+Climb = Callable[[list[Tensor]], Step]
+"""Inputs to the step that moves them."""
 
 
 def own_rate(rates: Tensor, neurons: Tensor) -> Tensor:
@@ -179,15 +158,6 @@ class Converged:
         return gained <= self.tolerance * np.abs(gains[-1])
 
 
-@runtime_checkable
-class Climb(Protocol):
-    """How pictures move: a step from their gradients."""
-
-    def start(self, inputs: list[Tensor]) -> Callable[[list[Tensor], float], None]:
-        """Return a function of (gradients of the loss, total loss) that moves inputs."""
-        ...
-
-
 @dataclass(frozen=True)
 class SmoothClimb:
     """Turn each picture some way towards its smoothed gradient; for use with a fixed norm.
@@ -202,7 +172,7 @@ class SmoothClimb:
     turn: float = 0.5
     blur_px: float = 1.0
 
-    def start(self, inputs: list[Tensor]) -> Callable[[list[Tensor], float], None]:
+    def __call__(self, inputs: list[Tensor]) -> Step:
         """Return the step."""
 
         def step(gradients: list[Tensor], loss: float) -> None:
@@ -234,7 +204,7 @@ class PaperClimb:
     factor: float = 0.2
     min_rate: float = 1e-5
 
-    def start(self, inputs: list[Tensor]) -> Callable[[list[Tensor], float], None]:
+    def __call__(self, inputs: list[Tensor]) -> Step:
         """Return the step."""
         adam = torch.optim.Adam(inputs, lr=self.learning_rate, weight_decay=self.weight_decay)
         schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -253,7 +223,7 @@ class PaperClimb:
 
 @dataclass(frozen=True, eq=False)
 class Ascent:
-    """Where an ascent ended.
+    """End of an ascent.
 
     Args:
         video: The pictures, (picture, history, height, width).
@@ -290,18 +260,18 @@ def ascend(
     """Climb from some pictures, each for a neuron of its own.
 
     Images are independent unless a penalty, dropout or the climb's rate couples them. Each stops by
-    itself, and does not change while others go on.
+    itself, and does not change while others continue.
 
     Args:
         predict: The encoder.
         neurons: Number of each picture's neuron.
         video: Pictures to start from, scaled as for the fit; they are not changed.
         behavior: Features in which they are seen.
-        climb: How pictures move.
-        stopping: When to stop.
-        objective: What is to be high.
-        penalties: What is to be low.
-        postprocess: What is done to pictures after each step, in order, and before the first.
+        climb: Rule of the steps.
+        stopping: Rule of stopping.
+        objective: Value to be increased.
+        penalties: Values to be decreased.
+        postprocess: Functions that change pictures before the first and after each step, in order.
         session: Session of the neurons; may be left out where there is one session.
         is_retinal: Whether pictures are retinal images, which no shifter moves.
         is_behavior_optimized: Whether behavior climbs too.
@@ -326,12 +296,11 @@ def ascend(
     for change in postprocess:
         video = change(video)
     inputs = [video, behavior] if is_behavior_optimized else [video]
-    step = climb.start(inputs)
+    step = climb(inputs)
     gains: list[np.ndarray] = []
     is_climbing = torch.ones(len(video), dtype=torch.bool, device=video.device)
     n_gradients = 0
-    with ExitStack() as stack:
-        stack.enter_context(undisturbed(predict, has_dropout))
+    with undisturbed(predict, has_dropout), ExitStack() as stack:
         if has_dropout:
             devices = [video.device] if video.is_cuda else []
             stack.enter_context(torch.random.fork_rng(devices=devices))
@@ -343,13 +312,11 @@ def ascend(
         while bool(is_climbing.any()):
             leaves = [tensor[is_climbing].requires_grad_() for tensor in inputs]
             states = leaves[1] if is_behavior_optimized else behavior[is_climbing]
-            rates = call(leaves[0], states)
-            own = neurons[is_climbing]
-            gain = objective(rates, own)
+            gain = objective(call(leaves[0], states), neurons[is_climbing])
             for penalty in penalties:
                 gain = gain - penalty(leaves[0])
             gradients = torch.autograd.grad(-gain.sum(), leaves, materialize_grads=True)
-            n_gradients += len(own)
+            n_gradients += len(leaves[0])
             gained = gain.detach().cpu().numpy()
             gains.append(gains[-1].copy() if gains else np.empty_like(gained))
             gains[-1][is_climbing.cpu().numpy()] = gained

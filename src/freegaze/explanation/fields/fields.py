@@ -23,6 +23,7 @@ from freegaze.explanation.fields.gabor_models import fit_gabor_models
 from freegaze.explanation.fields.gradients import INVARIANT, blur, gradient_fields, separate
 from freegaze.explanation.fields.linear import (
     Frames,
+    LinearFields,
     smooth_linear_fit,
     spike_triggered_average,
 )
@@ -71,8 +72,8 @@ def receptive_fields(
         session: The session.
         config: Settings.
         methods: Names of methods, see ``METHODS``.
-        is_invariant: Which neurons are phase-invariant, where it is known; by default
-            ``gradient`` decides, and without it all are described by their field.
+        is_invariant: Whether each neuron is phase-invariant, if it is known. Otherwise,
+            ``gradient`` decides; without this method, all neurons are described by their field.
 
     Returns:
         ``fields``, ``pairs`` and ``receptive_fields`` of a ``SessionExplanation``, and with the
@@ -207,42 +208,42 @@ def _gabor(session: ExplainedSession, _: ExplainConfig) -> Arrays:
     return session.keep("gabor", find, METHODS["gabor"].label)
 
 
-def _linear(session: ExplainedSession, _: ExplainConfig, *, name: str) -> Arrays:
+def _without_encoder(
+    session: ExplainedSession,
+    _: ExplainConfig,
+    *,
+    name: str,
+    fit: Callable[[ExplainedSession, Frames], LinearFields],
+) -> Arrays:
+    """Compute fields from responses and frames: of the camera where the name says so."""
+    frames = session.camera_frames if name.endswith("_camera") else session.retinal_frames
+
+    def find() -> Arrays:
+        return {"field": fit(session, frames).fields.astype(np.float32)}
+
+    return session.keep(name, find, METHODS[name].label)
+
+
+def _linear(session: ExplainedSession, frames: Frames) -> LinearFields:
     """Fit smooth linear fields; validation bins choose the penalty."""
     training, validation = session.targets["train"], session.targets["validation"]
     responses = session.recording.responses
-
-    def find() -> Arrays:
-        found = smooth_linear_fit(
-            _frames(session, name),
-            training,
-            responses[training],
-            validation,
-            responses[validation],
-            session.history,
-            session.lag,
-        )
-        return {"field": found.fields.astype(np.float32)}
-
-    return session.keep(name, find, METHODS[name].label)
+    return smooth_linear_fit(
+        frames,
+        training,
+        responses[training],
+        validation,
+        responses[validation],
+        session.history,
+        session.lag,
+    )
 
 
-def _triggered(session: ExplainedSession, _: ExplainConfig, *, name: str) -> Arrays:
+def _triggered(session: ExplainedSession, frames: Frames) -> LinearFields:
     """Average the frames before spikes of training bins."""
     training = session.targets["train"]
     responses = session.recording.responses[training]
-
-    def find() -> Arrays:
-        found = spike_triggered_average(
-            _frames(session, name), training, responses, session.history, session.lag
-        )
-        return {"field": found.fields.astype(np.float32)}
-
-    return session.keep(name, find, METHODS[name].label)
-
-
-def _frames(session: ExplainedSession, method: str) -> Frames:
-    return session.camera_frames if method.endswith("_camera") else session.retinal_frames
+    return spike_triggered_average(frames, training, responses, session.history, session.lag)
 
 
 def _pair(images: Float[np.ndarray, "image history height width"]) -> np.ndarray:
@@ -272,22 +273,22 @@ METHODS: Mapping[str, FieldMethod] = {
     "linear": FieldMethod(
         "smooth linear fit, retinal video",
         RATE_UNIT,
-        partial(_linear, name="linear"),
+        partial(_without_encoder, name="linear", fit=_linear),
     ),
     "linear_camera": FieldMethod(
         "smooth linear fit, camera video",
         RATE_UNIT,
-        partial(_linear, name="linear_camera"),
+        partial(_without_encoder, name="linear_camera", fit=_linear),
     ),
     "triggered": FieldMethod(
         "spike-triggered average, retinal video",
         VIDEO_UNIT,
-        partial(_triggered, name="triggered"),
+        partial(_without_encoder, name="triggered", fit=_triggered),
     ),
     "triggered_camera": FieldMethod(
         "spike-triggered average, camera video",
         VIDEO_UNIT,
-        partial(_triggered, name="triggered_camera"),
+        partial(_without_encoder, name="triggered_camera", fit=_triggered),
     ),
 }
 """Methods by name, in the order in which they are shown."""

@@ -17,7 +17,7 @@ MIN_SIDE_PX = 4
 """Images with a shorter side have no more pixels than a Gabor function has parameters."""
 
 START_CYCLES, START_SIZES = (0.15, 0.3, 0.5), (0.7, 1.0, 1.5)
-"""Cycles a standard deviation of the envelope, and sizes as shares of the energy's, of starts."""
+"""Starts: cycles per standard deviation of the envelope, and sizes as shares of the energy's."""
 
 N_STARTS = 4
 """Starts that are searched from. Of 102 noiseless fields of the virtual mouse all are found
@@ -116,7 +116,7 @@ def fit_gabor(pictures: Float[np.ndarray, "picture height width"]) -> Gabor:
 
 
 def _starts(pictures: np.ndarray) -> list[np.ndarray]:
-    """Of many starts in and beside the middle of the energy, the best few that differ.
+    """Return the best few starts that differ, of many in and beside the middle of the energy.
 
     The energy of a wave with a constant lies beside the envelope's middle by up to a standard
     deviation, from where a search can end at one lobe of the wave.
@@ -139,16 +139,16 @@ def _starts(pictures: np.ndarray) -> list[np.ndarray]:
             place = center + beside * size * step
             starts.append([*place, np.log(sigma), np.log(sigma), angle, np.log(cycles / sigma)])
     kept: list[np.ndarray] = []
-    for start in sorted(map(np.array, starts), key=lambda start: _misfit(start, pictures)):
+
+    def misfit(parameters: np.ndarray) -> float:
+        return float(((_amplitudes(parameters, pictures)[1] - pictures) ** 2).sum())
+
+    for start in sorted(map(np.array, starts), key=misfit):
         if all(_differ(start, other, spread) for other in kept):
             kept.append(start)
         if len(kept) == N_STARTS:
             break
     return kept
-
-
-def _misfit(parameters: np.ndarray, pictures: np.ndarray) -> float:
-    return float(((_amplitudes(parameters, pictures)[1] - pictures) ** 2).sum())
 
 
 def _differ(a: np.ndarray, b: np.ndarray, spread: float) -> bool:

@@ -125,9 +125,8 @@ def fit_gabor_models(
         responses: Responses in those bins.
         history: Bins to look back.
         lag: Target bin minus the latest bin looked at.
-        gain: What else than vision multiplies each expected response, as far as it is known; 1 by
-            default. Without it, fields of neurons that behavior drives lie where the scene depends
-            on behavior.
+        gain: Known factor of each expected response, apart from vision; 1 by default. Without it,
+            fields of neurons that behavior drives lie where the scene depends on behavior.
         noise: Of the responses.
 
     Returns:

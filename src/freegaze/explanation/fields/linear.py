@@ -31,7 +31,7 @@ class LinearFields:
     """Linear receptive fields in space and time.
 
     Args:
-        fields: What a frame's gray level at each place of the window adds to the response, (neuron,
+        fields: Weight of a frame's gray level at each place of the window in the response, (neuron,
             history, height, width), oldest bin first.
         strength: The penalty that validation chose, (neuron,); 0 for averages, which have none.
         correlation: Of prediction and response over validation bins, (neuron,); NaN for averages.

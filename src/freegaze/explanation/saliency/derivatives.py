@@ -140,8 +140,7 @@ def integrated_saliency(
         names: As there.
         features: As there.
         session: As there.
-        baseline: Where the line starts; zero, the training mean of standardized signals, if left
-            out.
+        baseline: Start of the line; without it, zero, the training mean of standardized signals.
         steps: Points of the Gauss-Legendre rule on the line.
         batch: Windows at a time.
 
@@ -185,12 +184,12 @@ def _derivatives(
         predict: The encoder.
         session: Session of the neurons.
         video: Frames.
-        signals: Where to differentiate.
+        signals: Point at which to differentiate.
         features: From signals to the encoder's features; the same if left out.
-        directions: What to move signals by, (direction, window, history, signal).
+        directions: Movements of the signals, (direction, window, history, signal).
         batch: Windows at a time.
     """
-    call, features = rates_of(predict, session), features or _same
+    call, features = rates_of(predict, session), features or nn.Identity()
     if not len(directions):
         with torch.no_grad():
             rates = call(video, features(signals))
@@ -313,10 +312,6 @@ def _as_a_whole(
 def _axes(signals: Tensor, n: int) -> Tensor:
     """Return steps of one along each signal in all bins, (direction, window, history, signal)."""
     return torch.eye(n).to(signals)[:, None, None].expand(-1, *signals.shape)
-
-
-def _same(signals: Tensor) -> Tensor:
-    return signals
 
 
 def _check(video: Tensor, behavior: Tensor, names: tuple[str, ...]) -> None:

@@ -97,7 +97,8 @@ def mean_ends(
     Args:
         values: One value per window, neuron and signal.
         blocks: Blocks of the windows.
-        counts: How often each block is drawn, see ``freegaze.metrics.bootstrap.draw_blocks``.
+        counts: Number of times that each block is drawn; see
+            ``freegaze.metrics.bootstrap.draw_blocks``.
     """
 
     def mean(sums: np.ndarray) -> np.ndarray:

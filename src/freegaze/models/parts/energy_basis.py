@@ -13,10 +13,10 @@ from freegaze.nn.lagged_ridge import PENALTIES, LagMoments, gram_of, neurons_by_
 from freegaze.nn.local_energies import SETS, LocalEnergies
 
 FRAMES_AT_ONCE = 256
-"""Frames whose features are in memory together."""
+"""Number of frames whose features are in memory at once."""
 
 SAMPLE = 1000
-"""Frames whose features give the scales and the components."""
+"""Number of frames whose features give the scales and the components."""
 
 LEAST_SHARE = 1e-6
 """Share of the variance below which components are left out."""
@@ -31,11 +31,11 @@ def prior_scales(
     """Return the prior standard deviation of each weight.
 
     Features are divided by the root of their standard deviation, which is half of what would make
-    them alike: of natural frames, long wavelengths have more power. Then each set has the variance
-    of its weight in all, spread over places as the window is.
+    them alike: of natural frames, long wavelengths have more power. Each set then has its prior
+        variance in total, spread over places like the window.
 
     Args:
-        features: Of some frames.
+        features: Features of some frames.
         energies: Module that computed them.
         set_weights: Prior variance of each set.
         window: Weight of each place, of sum 1.
@@ -81,9 +81,9 @@ class EnergyBasis:
         """Find the components of some frames.
 
         Args:
-            head: Its window and the weights of sets decide on the prior.
+            head: Its window and weights of sets give the prior.
             frames: Retinal frames; a sample of them is used.
-            n_components: Components at most.
+            n_components: Largest number of components.
         """
         energies = head.energies
         every = max(1, len(frames) // SAMPLE)
@@ -122,8 +122,8 @@ class EnergyBasis:
     ) -> Float[Tensor, "neuron input"]:
         """Return the posterior standard deviation of each weight of a feature.
 
-        The posterior is that of a Gaussian likelihood with the prior that the ridge penalty
-        states, within the components.
+        This is the posterior, within the components, of a Gaussian likelihood and the prior that
+        corresponds to the ridge penalty.
 
         Args:
             moments: Sums over all windows.
@@ -147,5 +147,5 @@ class EnergyBasis:
 def compute_features(
     energies: LocalEnergies, frames: Float[Tensor, "row 1 height width"]
 ) -> Float[Tensor, "row feature place"]:
-    """Compute the features of frames, some at a time."""
+    """Compute the features of frames in batches."""
     return torch.cat([energies(part) for part in frames.split(FRAMES_AT_ONCE)])

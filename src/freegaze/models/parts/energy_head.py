@@ -80,7 +80,7 @@ class LocalEnergyHead(Head):
 
     @property
     def shifter(self) -> ImageShifter | None:
-        """The shifter, or ``None`` where frames stay."""
+        """Return the shifter, or ``None`` if frames are not moved."""
         return None if self.gaze is None else self.gaze.shifter
 
     def retinal_frames(self, frames: Tensor, behavior: Tensor) -> Tensor:

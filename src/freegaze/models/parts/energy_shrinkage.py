@@ -11,12 +11,12 @@ from torch import Tensor
 from freegaze.nn.gained_response import GainedResponse
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Shares of the distance from the mean response that are tried."""
+"""Tried shares of the distance from the mean response."""
 
 DOUBT = 2.0
-"""Standard errors over folds by which a gain is counted as less. The same folds have chosen window
-and penalties, so that their gains are too high; more so with few neurons. On ``ay5_u005``, a
-recording of macaque V1 with six neurons, test scores are .014 bits per spike below the mean rate
+"""Number of standard errors over folds that is subtracted from a gain. The same folds have chosen
+window and penalties, so that their gains are too high, above all with few neurons. On ``ay5_u005``,
+a recording of macaque V1 with six neurons, test scores are .014 bits per spike below the mean rate
 with 1 and .007 with 2."""
 
 
@@ -29,10 +29,9 @@ def choose_shares(
 ) -> Float[Tensor, " neuron"]:
     """Choose the share of each neuron's distance from its mean response that is predicted.
 
-    The gain of a share is that in likelihood over the mean response. It is computed in each fold,
-    and counted as its mean over folds minus ``DOUBT`` standard errors. So a gain that is
-    uncertain over folds counts less, and a share of 0, whose gain is 0, remains where there is
-    none.
+    The gain of a share is its gain in likelihood over the mean response. It is computed in each
+    fold, and counted as its mean over folds minus ``DOUBT`` standard errors. So an uncertain gain
+    counts less, and the share is 0 if no share has a gain.
 
     Args:
         response: Fitted response with a share of 1.

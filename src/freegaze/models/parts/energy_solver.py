@@ -31,13 +31,13 @@ from freegaze.nn.lagged_ridge import (
 from freegaze.recording.recording import Role
 
 SEARCH_WINDOWS = 4000
-"""Most windows of a movie that the search reads; of repeated frames it reads all."""
+"""Largest number of windows that the search reads of a movie. If frames repeat, it reads all."""
 
 RUN = 64
-"""Consecutive windows that are taken together for the search."""
+"""Number of consecutive windows that are sampled together for the search."""
 
 KERNEL_ROUNDS = 2
-"""Alternations between weights and kernels."""
+"""Number of alternations between weights and kernels."""
 
 KERNEL_PRIOR = 0.1
 """Strength of the mean kernel in each neuron's kernel, relative to the power of its drive."""
@@ -250,7 +250,7 @@ def choose(
     """Choose each neuron's penalty by its own held-out error and the mean over neurons.
 
     Args:
-        errors: Sum of squared errors; of penalties that were not tried, those of an earlier fit.
+        errors: Sums of squared errors; for penalties that were not tried, those of an earlier fit.
         moments: Sums of each fold.
         tried: Penalties to choose from; all by default.
     """
@@ -284,7 +284,7 @@ def held_out_drives(
 
 
 def _some(session: PreparedSession, targets: np.ndarray) -> np.ndarray:
-    """Return windows for the search: all where frames repeat, else some runs of them."""
+    """Return windows for the search: all if frames repeat, else blocks of consecutive ones."""
     if len(session.recording.frames) <= SEARCH_WINDOWS or len(targets) <= SEARCH_WINDOWS:
         return targets
     run = np.arange(len(targets)) // RUN

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from freegaze.models.parts.energy_solver import FitData
 
 SPREADS = (0.04, 0.06, 0.09, 0.13, 0.2, 0.3, 0.45)
-"""Standard deviations of windows that are tried, as a share of the frame's height."""
+"""Tried standard deviations of windows, as a share of the frame's height."""
 
 START_SPREADS = (2, 4)
 """Positions in ``SPREADS`` of the windows that are moved over the frame first. With the wide one
@@ -27,13 +27,13 @@ alone, the search ended in windows that were too wide: test correlation .18 inst
 ``ay2_u003``, a recording of macaque V1."""
 
 N_STARTS = 3
-"""First windows from which the search goes on."""
+"""Number of first windows from which the search continues."""
 
 GRID = (6, 8)
 """First centers (down, across)."""
 
 WIDE_GAIN = 1.1
-"""Factor on the explained share by which a window that began as the whole frame must be better."""
+"""A window that began as the whole frame must explain more by this factor."""
 
 PLACES_PER_SD = 0.7
 """Distance of neighboring places in standard deviations of the window."""
@@ -43,7 +43,7 @@ SEARCH_COMPONENTS = 150
 SEARCH_SAMPLE = 400
 
 SET_FACTORS = (0.0, 0.3, 1.0, 3.0)
-"""Prior variances of a set of features that are tried, the others' being as they are."""
+"""Tried prior variances of a set of features, while those of the other sets stay."""
 
 Choice = TypeVar("Choice")
 
@@ -52,8 +52,8 @@ def find_window(head: LocalEnergyHead, data: FitData) -> None:
     """Choose center, width and weights of sets by the error in held-out folds.
 
     Windows of two widths are moved over a coarse grid, with half the filters. From the best of
-    them, steps to neighbors lead to a center and a width. The weights of sets follow one after the
-    other, with all filters.
+    them, steps to better neighbors lead to a center and a width. The weights of sets follow one
+    after the other, with all filters.
 
     Args:
         head: Its ``energies``, ``window_sd`` and ``set_weights`` are overwritten.
@@ -121,7 +121,7 @@ def descend(
     """Go from the best start to better neighbors until there is none.
 
     Args:
-        error_of: Error of a choice, computed once for each.
+        error_of: Returns the error of a choice.
         starts: First choices.
         neighbors: Returns the choices next to one.
     """
@@ -142,7 +142,7 @@ def descend(
 def _weighted_parts(
     energies: LocalEnergies, data: FitData, sd: float
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return for each set the kernels of a sample of frames, and of all frames with these."""
+    """Return each set's kernel of a sample of frames, and that of all frames with the sample."""
     features = compute_features(energies, data.frames)
     every = max(1, len(features) // SEARCH_SAMPLE)
     window = window_of(energies, sd)

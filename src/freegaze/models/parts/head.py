@@ -20,11 +20,11 @@ PositiveLink = Literal["softplus", "elu1"]
 
 
 class Head(nn.Module):
-    """A response link, and by default a bias for each neuron and no gaze correction.
+    """A response link and, by default, a bias for each neuron; no gaze correction.
 
     Args:
         dims: Sizes and names of the session.
-        positive_link: Link of counts and inferred spikes; fluorescence has any sign, and the
+        positive_link: Link of counts and inferred spikes; fluorescence has any sign, and uses the
             identity.
         has_bias: Whether ``bias`` is added here; otherwise the head has a linear layer ``output``
             whose bias takes its place.
@@ -48,7 +48,7 @@ class Head(nn.Module):
     def link_response(
         self, drive: Float[Tensor, "*batch neuron"]
     ) -> Float[Tensor, "*batch neuron"]:
-        """Return the expected responses of drives, at least in float32."""
+        """Return the expected responses to drives, in float32 or higher precision."""
         drive = at_least_float32(drive)
         return apply_link(drive if self.bias is None else drive + self.bias, self.link)
 
@@ -61,8 +61,8 @@ class Head(nn.Module):
 class KernelHead(Head):
     """A head that weighs each neuron's drive over the bins of a window.
 
-    A subclass adds ``kernels`` after the modules that come before them. Without, a window of one
-    bin passes unchanged.
+    A subclass adds ``kernels`` after the modules that come before them. Without them, a window of
+    one bin passes unchanged.
     """
 
     kernels: TemporalKernels | None

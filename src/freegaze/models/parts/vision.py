@@ -44,7 +44,7 @@ POSITIONED = ("gaussian", "pooled")
 
 
 class VisionConfig(StrictConfig):
-    """Choices that encoders with a core share; any core goes with any readout and any shifter.
+    """Choices of encoders with a core; core, readout and shifter can be combined freely.
 
     Args:
         shifter: What is moved by gaze: the frames (``image``), the positions of the readout
@@ -62,8 +62,8 @@ class VisionConfig(StrictConfig):
         planes: Behavior features given to the core as constant planes, in addition to the gray one.
         linear_path: Whether each neuron also has a linear receptive field, added to the core.
         linear_downsample: Pixels, down and across, that the linear path averages into one.
-        smoothness: Weight of the squared differences between neighbors in those receptive fields,
-            summed per neuron.
+        smoothness: Weight of the squared differences between neighboring pixels of the linear
+            receptive fields, summed per neuron.
         positive_link: Link of expected counts: ``softplus``, or ``elu1`` (ELU + 1).
         start_at_mean: Whether a fit starts from each neuron's mean response.
     """
@@ -90,7 +90,7 @@ class Vision(nn.Module):
         has_bias: Whether the readout has a bias for each neuron.
 
     Raises:
-        ConfigError: If parts do not go together, or the session lacks what they read.
+        ConfigError: If parts cannot be combined, or the session lacks behavior that they read.
     """
 
     def __init__(
@@ -220,7 +220,7 @@ class VisionEncoder(AbstractEncoder):
             place_window(gaze.window, data, shifter)
 
     def constrain(self) -> None:
-        """Return positions of the readouts that left the maps to their edge."""
+        """Return the positions of readouts that left the maps to the maps' edge."""
         for session in self.sessions:
             self.head(session).vision.readout.constrain()
 
@@ -229,6 +229,6 @@ class VisionEncoder(AbstractEncoder):
 
         Raises:
             ConfigError: If they cannot be downloaded.
-            CheckpointError: If their file is broken, or of another network.
+            CheckpointError: If their file is broken or belongs to another network.
         """
         self.core.load_pretrained()

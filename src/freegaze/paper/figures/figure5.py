@@ -1,4 +1,4 @@
-"""Drawing of Figure 5: neurons by the behavior that modulates them, and their saliency."""
+"""Figure 5: neurons by the behavior that modulates them, and their saliency."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from matplotlib.figure import Figure
 from pydantic import PositiveInt
 
 from freegaze.config import build_config
-from freegaze.errors import CheckpointError
 from freegaze.evaluation.compare import ALL_SESSIONS
 from freegaze.evaluation.storage import load_scores
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.result import CLASSES, SessionExplanation, load_explanation, settings_of
-from freegaze.files.pieces import load_piece, save_piece
+from freegaze.files.pieces import load_piece, require_piece, save_piece
 from freegaze.jobs.fits import Fit
 from freegaze.paper.classes import GOOD, THRESHOLD, count_modulated, modulation
 from freegaze.paper.figure import (
@@ -203,10 +202,7 @@ class SaliencyClasses(AbstractFigure):
 
     def _session(self, fit: Fit) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Return counts, saliency and modulation of one session."""
-        path = self.saliency_file(fit.run.path)
-        kept = load_piece(path)
-        if kept is None:
-            raise CheckpointError(f"{path} is missing or broken; run this again")
+        kept = require_piece(self.saliency_file(fit.run.path))
         values, units = kept["saliency"], kept["unit_ids"].tolist()
         names = kept["features"].tolist()
         scores = load_scores(fit.run.path).astype({"unit_id": str})

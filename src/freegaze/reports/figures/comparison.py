@@ -24,7 +24,7 @@ class Difference:
     """A difference with its interval; NaN where it is not defined.
 
     Args:
-        name: What was compared, where.
+        name: Name of the comparison.
         value: The difference.
         low: Lower end of its interval.
         high: Upper end.
@@ -42,7 +42,7 @@ def draw_differences(differences: Sequence[Difference], label: str, width_px: fl
 
     Args:
         differences: From top to bottom.
-        label: What differs, with its unit.
+        label: Name of the difference, with its unit.
         width_px: Width in CSS pixels; the height follows from the number of rows.
     """
     n_rows = len(differences)

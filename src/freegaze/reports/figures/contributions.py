@@ -34,7 +34,7 @@ CHARACTER_PX = 6.4
 
 @dataclass(frozen=True)
 class GroupBars:
-    """What one group adds to each neuron.
+    """Contribution of one group to each neuron.
 
     Args:
         name: The group.

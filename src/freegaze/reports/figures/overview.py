@@ -60,7 +60,7 @@ def draw_overview(
 
     Args:
         traces: Title and responses of some neurons.
-        response_label: What the responses are, with their unit.
+        response_label: Name of the responses, with their unit.
         pairs: Panels of scores.
         shifts: Panels of displacement.
 

@@ -142,7 +142,7 @@ def draw_rate_drift(
 
     Args:
         rate_over_time: Mean response in tenths of the session.
-        has_drift: Which units are said to drift.
+        has_drift: Whether each unit is said to drift.
         duration_s: Length of the session.
         is_relative: Whether to divide by each unit's mean; not for responses of any sign.
     """

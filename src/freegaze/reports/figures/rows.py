@@ -51,7 +51,7 @@ def draw_rows(
     Args:
         rows: From top to bottom.
         sessions: Names of the sessions, in the order of the values.
-        label: What is scored, with its unit.
+        label: Name of the score, with its unit.
         width_px: Width in CSS pixels; the height follows from the number of rows.
     """
     figure, (ax,) = new_figure(width_px, 90 + ROW_PX * len(rows))

@@ -61,7 +61,7 @@ def draw_score_strip(
     Args:
         scores: Of the model.
         baselines: Scores of other models for the same neurons, by name.
-        attainable: What could be reached given what was recorded, where that is known.
+        attainable: Score that the recorded inputs allow, if it is known.
         model: Name of the model.
         label: Name of the score, with its unit.
         width_px: Width in CSS pixels.

@@ -31,9 +31,9 @@ class Trace:
     Args:
         time_s: Time of each bin from the start of the session; it may jump.
         bin_width_s: Width of a bin in seconds.
-        recorded: What was recorded.
-        predicted: What was predicted.
-        attainable: What could be predicted given what was recorded, where that is known.
+        recorded: Recorded responses.
+        predicted: Predicted responses.
+        attainable: Prediction that the recorded inputs allow, if it is known.
     """
 
     time_s: Float[np.ndarray, " time"]
@@ -62,8 +62,8 @@ def draw_trace(
     """Draw a neuron's recorded and predicted responses against time.
 
     Args:
-        trace: What to draw; contiguous parts are joined, with a line and the session time at each.
-        label: What the responses are, with their unit.
+        trace: Trace to draw; contiguous parts are joined, with a line and the session time at each.
+        label: Name of the responses, with their unit.
         width_px: Width in CSS pixels.
         height_px: Height in CSS pixels.
         has_legend: Whether the lines are explained above.

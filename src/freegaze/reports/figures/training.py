@@ -33,7 +33,7 @@ def draw_training(
     Args:
         passes: Lines of a run's ``metrics.jsonl``: ``pass``, ``train_loss``, ``validation_loss``.
         kept: Place among them of the pass whose weights were kept.
-        loss_label: What the loss is, with its unit.
+        loss_label: Name of the loss, with its unit.
         width_px: Width in CSS pixels.
         height_px: Height in CSS pixels.
 

@@ -19,7 +19,7 @@ N_DOTS = 500
 """Bins drawn, evenly spaced; more make the file large and the picture no clearer."""
 
 COMPONENTS = (("x", "px"), ("y", "px"), ("rotation", "deg"))
-"""What a shifter returns, in its order."""
+"""Values that a shifter returns, in its order."""
 
 ANGLES = (("theta", "eye horizontal, θ"), ("phi", "eye vertical, φ"), ("pitch", "head pitch"))
 """The angle that each component follows most; torsion is not recorded, but follows head pitch."""

@@ -4,7 +4,7 @@
 
 const MINUS = "\u2212";
 
-/* Make an element; text goes in as text, so that no name of a neuron is ever taken for markup. */
+/* Make an element. Its text is set as text, so that a neuron's name is never read as markup. */
 function make(tag, attributes = {}, ...children) {
   const isSvg = /^(svg|g|path|line|rect|circle|ellipse|polyline|text|image|title)$/.test(tag);
   const element = isSvg
@@ -17,7 +17,7 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/* Write a number for people: as many digits as asked for, a true minus sign. */
+/* Format a number with the wanted digits and a true minus sign. */
 function inWords(value, digits = 3) {
   if (value === null || !Number.isFinite(value)) return "\u2013";
   if (value === 0) return "0";
@@ -25,7 +25,7 @@ function inWords(value, digits = 3) {
   return value.toFixed(Math.min(decimals, 6)).replace("-", MINUS);
 }
 
-/* Round numbers between two values, about n of them, and never so few that there is no scale. */
+/* About n round numbers between two values, and never too few for a scale. */
 function roundTicks(low, high, n) {
   for (let more = Math.max(2, n); more < n + 12; more += 1) {
     const ticks = ticksOf(low, high, more);
@@ -131,7 +131,7 @@ function linePath(xs, ys, chart) {
   return path;
 }
 
-/* The same down to zero, to be filled. */
+/* The area between this line and zero. */
 function areaPath(xs, ys, chart) {
   const base = chart.up(0).toFixed(1);
   const points = xs.map((x, i) => `L${chart.across(x).toFixed(1)} ${chart.up(ys[i]).toFixed(1)}`);
@@ -139,7 +139,7 @@ function areaPath(xs, ys, chart) {
   return `M${first} ${base}${points.join("")}L${last} ${base}Z`;
 }
 
-/* What the marks are, in words: [class of the sample, words], ... */
+/* Legend of the marks: [class of the sample, words], ... */
 function legend(...entries) {
   const items = entries.map(([kind, words]) =>
     make("span", {}, make("i", { class: `sample sample--${kind}`, "aria-hidden": "true" }), words),

@@ -15,12 +15,12 @@ const linkOf = (row) => row.querySelector("a");
 const addressOf = (link) => link.getAttribute("href") ?? link.getAttribute("xlink:href");
 const inOrder = () => [...list.rows].filter((row) => !row.hidden);
 
-/* Data of a neuron; parsed when it is asked for. */
+/* Data of a neuron, parsed when it is first shown. */
 function valuesOf(row) {
   return JSON.parse(document.getElementById(`neuron-data-${row.dataset.neuron}`).textContent);
 }
 
-/* What an address asks for; null where it asks for no neuron. */
+/* Neuron that an address names; null if it names none. */
 function asked(hash) {
   const found = {};
   for (const part of hash.replace(/^#/, "").split("&")) {
@@ -30,7 +30,7 @@ function asked(hash) {
     try {
       value = decodeURIComponent(value);
     } catch {
-      /* a stray percent sign: take it as it is */
+      /* a stray percent sign: keep it */
     }
     found[part.slice(0, at)] = value;
   }
@@ -111,7 +111,7 @@ function head(neuron) {
   );
 }
 
-/* Go on in the order of the list; the address follows without a new entry in the history. */
+/* Step through the list; the address changes without a new entry in the history. */
 function move(by) {
   const order = inOrder();
   const at = order.indexOf(chosen);
@@ -127,7 +127,7 @@ function sayCount() {
   const at = order.indexOf(chosen);
   const all = `${order.length}${order.length === rows.length ? "" : ` of ${rows.length}`}`;
   if (!order.length) counter.textContent = "No neuron matches.";
-  else if (at < 0) counter.textContent = `${all} neurons; the one shown is not among them.`;
+  else if (at < 0) counter.textContent = `${all} neurons, without the one that is shown.`;
   else counter.textContent = `${at + 1} of ${all} neurons`;
 }
 
@@ -169,7 +169,7 @@ list.parentElement.tHead.addEventListener("click", () => {
   sayCount();
 });
 
-/* A click anywhere in a row is one on its link. */
+/* A click anywhere in a row acts as a click on its link. */
 list.addEventListener("click", (event) => {
   if (event.target.closest("a")) return;
   const link = linkOf(event.target.closest("tr"));
@@ -200,7 +200,7 @@ function follow() {
 
 window.addEventListener("hashchange", follow);
 
-/* A link to the neuron that the address names already changes no address. */
+/* A link to the neuron in the address does not change the address. */
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a");
   if (link && addressOf(link) === location.hash && asked(location.hash)) follow();
@@ -228,7 +228,7 @@ for (const chart of document.querySelectorAll(".drawing svg")) {
   });
 }
 
-/* Charts are drawn for the width they have. */
+/* Charts are drawn for their current width. */
 let drawnWidth = 0;
 new ResizeObserver(() => {
   const width = Math.floor(detail.clientWidth);

@@ -1,7 +1,7 @@
 "use strict";
 
-/* What is known of one neuron, panel by panel. Each function takes the neuron's values, what its
-   session shares, and the width to draw for, and returns elements; nothing where there is no data. */
+/* Panels of one neuron. Each function takes the neuron's values, values of its session and the
+   width of the drawing, and returns elements, or null without data. */
 
 const shared = JSON.parse(document.getElementById("neuron-shared").textContent);
 
@@ -31,12 +31,12 @@ function scoresPanel(neuron) {
   const hasIntervals = neuron.scores.some(([, , interval]) => interval);
   return block(
     "Scores",
-    hasIntervals ? "On test bins; below each score its 95\u00a0% interval." : "On test bins.",
+    hasIntervals ? "On test bins; the 95\u00a0% interval is below each score." : "On test bins.",
     make("dl", { class: "scores-list" }, ...rows),
   );
 }
 
-/* A line that came as a byte a bin. */
+/* A line that is stored as one byte per bin. */
 function decodeLine(code, low, high) {
   const bytes = atob(code);
   const unit = (high - low) / 255;
@@ -89,8 +89,8 @@ function tracePanel(neuron, session, width) {
     parts.push(make("label", { class: "slider" }, "earlier", slider, "later"));
   }
   const caption =
-    `Test bins only, averaged over ${shared.smoothing} ms. A gray line marks a jump in time; ` +
-    "above it is the time in the session.";
+    `Test bins only, averaged over ${shared.smoothing} ms. A gray line marks a jump in time, ` +
+    "with the time in the session above it.";
   return block("Predicted and recorded", caption, ...parts);
 }
 
@@ -134,7 +134,7 @@ function drawTrace(neuron, session, width, lines, first, n) {
   return chart.root;
 }
 
-/* One picture of a field, or of a pair: cut out of a strip of pictures below each other. */
+/* One picture of a field or a pair, cut out of a vertical strip of pictures. */
 function picture(address, { width, height }, place, n, outline, label) {
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
   svg.append(
@@ -203,10 +203,10 @@ function fieldsPanel(neuron, session) {
   });
   const hasPair = neuron.fields.some((field) => field.pair.length);
   const caption =
-    "Time is from each picture to the predicted bin; the strongest is framed, with its Gabor fit " +
-    `(${shared.outlineNote}). Each method has its own s.` +
+    "Times are those from each picture to the predicted bin. The strongest picture has a frame " +
+    `and its Gabor fit (${shared.outlineNote}). Each method has its own scale s.` +
     (hasPair
-      ? " This neuron is phase-invariant: pictures made of its pair excite it whatever the phase."
+      ? " This neuron is phase-invariant: sums of its two pictures excite it at any phase."
       : "");
   const bar = make("span", { class: "color-scale-bar", "aria-hidden": "true" });
   bar.style.background = shared.gradient;
@@ -247,7 +247,7 @@ function gaborTable({ header, rows }) {
   );
 }
 
-/* Charts side by side, as many in a row as are legible. */
+/* Charts side by side; a row has as many as remain legible. */
 function chartGrid(width, least, draw, items) {
   const columns = Math.max(1, Math.min(items.length, Math.floor((width + 16) / (least + 16))));
   const each = Math.floor((width - 16 * (columns - 1)) / columns);
@@ -287,8 +287,8 @@ function tuningPanel(neuron, session, width) {
   };
   return block(
     "Tuning",
-    "Mean response at levels of each signal, each level of as many bins; bars are one standard " +
-      `error over blocks of ${shared.blockSeconds} s.`,
+    "Mean response at levels of each signal; all levels have equally many bins. Bars are one " +
+      `standard error over blocks of ${shared.blockSeconds} s.`,
     legend(["dot", "recorded"], ["line", "predicted"]),
     chartGrid(width, 165, draw, neuron.tuning),
   );
@@ -318,7 +318,7 @@ function gazePanel(neuron, session, width) {
   };
   return block(
     "Around gaze shifts",
-    `Averages over shifts of gaze, eye and head together, faster than ${shared.shiftSpeed} °/s.`,
+    `Averages over shifts of gaze (eye and head together) that are faster than ${shared.shiftSpeed} °/s.`,
     legend(["observed", "recorded"], ["line", "predicted"]),
     chartGrid(width, 260, draw, neuron.gaze),
   );
@@ -367,7 +367,7 @@ function bar(across, value, y, height, attributes) {
   return make("rect", { x: Math.min(a, b), y, width: Math.abs(b - a), height, ...attributes });
 }
 
-/* Which way a signal moves the rate: clearly up, clearly down, or now this way, now that. */
+/* Direction in which a signal changes the rate: clearly up, clearly down, or both. */
 function direction({ absolute, signed, interval }) {
   const [low, high] = interval;
   if (low !== null && low <= 0 && high >= 0) return "\u2195";
@@ -375,7 +375,7 @@ function direction({ absolute, signed, interval }) {
   return signed > 0 ? "\u2191" : "\u2193";
 }
 
-/* How much the rate changes with each signal. */
+/* Change of the rate with each signal. */
 function saliencyPanel(neuron, session, width) {
   if (!neuron.saliency.length) return null;
   const hasGaze = neuron.saliency.some((row) => row.viaGaze > 0);
@@ -415,15 +415,15 @@ function saliencyPanel(neuron, session, width) {
   entries.push(["integrated", "integrated gradients"]);
   return block(
     "Saliency of behavior",
-    "Mean size of the change. \u2191 a higher signal raises the rate, \u2193 lowers it, \u2195 " +
-      "neither is certain: the 95\u00a0% interval of the signed mean holds 0, or both occur. " +
-      "* test bins follow the signal as the encoder uses it, more than by chance.",
+    "Mean size of the change. A higher signal raises the rate (\u2191) or lowers it (\u2193). \u2195: " +
+      "both occur, or the 95\u00a0% interval of the signed mean contains 0. " +
+      "*: test bins follow the signal as the encoder uses it, more than by chance.",
     legend(...entries),
     chart,
   );
 }
 
-/* What each group adds. */
+/* Contribution of each group. */
 function contributionsPanel(neuron, session, width) {
   if (!neuron.contributions.length) return null;
   const rows = neuron.contributions.map((row) => ({
@@ -457,7 +457,7 @@ function contributionsPanel(neuron, session, width) {
   });
   return block(
     "Contributions",
-    "What the model loses without the group, on test bins. * and a filled bar: significant.",
+    "Deviance explained that is lost without the group, on test bins. * and filled: significant.",
     legend(["added", "added by the group"], ["alone", "explained by it alone"]),
     chart,
   );

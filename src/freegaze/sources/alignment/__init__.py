@@ -1,1 +1,1 @@
-"""Streams, each on a clock of its own, put onto equal bins; shared by the sources of raw files."""
+"""Alignment of streams with different clocks to equal bins, for the sources of raw files."""

@@ -1,4 +1,4 @@
-"""Streams on one clock put together into a recording."""
+"""Assembly of streams on one clock into a recording."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from freegaze.sources.alignment.streams import (
 from freegaze.sources.conversion import safe_name
 
 _SLOW_FRAMES_S, _SLOW_FRAMES_BINS = 1.0, 10
-"""Frames further apart than both are of no video."""
+"""Frames further apart than both do not form a video."""
 
 TIME = "time_s"
 """Annotation with the centre of each bin on the session's clock."""
@@ -49,7 +49,7 @@ class SegmentConfig(StrictConfig):
     Args:
         start_s: Start on the session's clock.
         stop_s: End on the session's clock.
-        role: What the segment is for.
+        role: Role of the segment.
         trial: Whether it is one repeat of a trial.
     """
 
@@ -66,7 +66,7 @@ class Streams:
     Args:
         responses: Spikes, or sampled responses.
         behavior: Signals.
-        video: What was seen, or ``None``: one black pixel throughout.
+        video: The video; ``None`` stands for one black pixel throughout.
         invalid: Start and stop of intervals that must not be used, (n, 2), in any order.
     """
 
@@ -92,21 +92,23 @@ def align_streams(
 
     Spikes are counted between the edges of a bin; inferred spikes are spread over the time of their
     sample and summed; fluorescence and behavior are interpolated linearly at the centre of a bin,
-    and lost within gaps. Bins span what responses and video share. Bins without video, without
-    sampled responses, or in which units were not observed, are left out, and a new segment begins
-    after them. Behavior columns of the data dictionary are converted to its units.
+    and lost within gaps. Bins span the time that responses and video share. Bins without video,
+    without sampled responses, or in which units were not observed, are left out, and a new segment
+    begins after them. Behavior columns of the data dictionary are converted to its units.
 
     Args:
-        streams: What was recorded, on one clock.
-        session_id: Name of the session; characters that no folder's name takes are replaced, and
-            the original is kept in ``provenance``.
+        streams: Everything that was recorded, on one clock.
+        session_id: Name of the session; characters that the name of a folder cannot have are
+            replaced, and ``provenance`` keeps the original.
         bin_width_s: Width of a bin.
-        start_s: Left edge of the first bin; by default when responses and video have both begun.
-        stop_s: No bin ends after this; by default when either ends.
-        wanted: If given, the segments: bins wholly inside one; others are left out.
-        provenance: Where this came from.
-        progress: Told of frames read, and of all.
-        leave_out_neurons: Names of neurons to leave out before lost bins are looked for.
+        start_s: Left edge of the first bin. If it is ``None``, the first bin begins with the later
+            of responses and video.
+        stop_s: No bin ends after this. If it is ``None``, the last bin ends with the earlier of
+            responses and video.
+        wanted: If given, the segments; bins that are not wholly inside one are left out.
+        provenance: Origin of the streams.
+        progress: Called with the numbers of frames read and of all frames.
+        leave_out_neurons: Names of neurons to leave out before lost bins are determined.
 
     Returns:
         The recording, with ``time_s`` among its annotations.
@@ -199,14 +201,14 @@ def _name_of(responses: EventStream | ResponseStream) -> str:
 
 
 def _unobserved(streams: Streams, bins: Bins) -> np.ndarray:
-    """Return the bins in which units were not observed, or that are marked as invalid."""
+    """Return which bins are marked as invalid or have units that were not observed."""
     is_unobserved = bins.touch(streams.invalid)
     observed = getattr(streams.responses, "observed", None)
     return is_unobserved if observed is None else is_unobserved | ~bins.are_within(observed)
 
 
 def _joining_offset(spans: Mapping[str, tuple[float, float]]) -> str:
-    """Return the remedy for spans that do not overlap."""
+    """Return the remedy for recording times that do not overlap."""
     starts = [start for start, _ in spans.values()]
     if len(starts) < 2 or max(starts) < min(stop for _, stop in spans.values()):
         return "correct `start_s` and `stop_s`"
@@ -249,7 +251,7 @@ def _responses(
 
 
 def _check_whole(counts: np.ndarray, samples: SampleStream, bins: Bins) -> None:
-    """Refuse counts that were made in other bins than those of the recording."""
+    """Refuse counts whose own bins do not fit into those of the recording."""
     known, given = counts[np.isfinite(counts)], samples.values[np.isfinite(samples.values)]
     if (known == np.round(known)).all() or (given != np.round(given)).any():
         return

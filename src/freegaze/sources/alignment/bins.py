@@ -1,4 +1,4 @@
-"""Equal bins of time, and how events and samples are put onto them."""
+"""Equal bins of time, and the conversion of events and samples to them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float, Integer
 from freegaze.errors import DataError
 
 MOST_BINS = 20_000_000
-"""Eleven days of 50 ms. More means times in another unit than seconds."""
+"""Eleven days at 50 ms. More bins mean that times are in another unit than seconds."""
 
 SAME_TIME_S = 1e-6
-"""Times this near to each other are the same time; clocks are not better than that.
+"""Times closer than this count as equal; no clock is more precise.
 
 The one tolerance of all comparisons of bins with times of frames, samples, events and intervals.
 Without it, rounding decides: ``0 + 3 * 0.1`` is a hair above 0.3, and a frame at 0.3 s would fall
@@ -49,7 +49,7 @@ class Bins:
         return self.start_s + self.width_s * (np.arange(self.n_bins) + 0.5)
 
     def count_before_edges(self, times: np.ndarray) -> Integer[np.ndarray, " n_edges"]:
-        """Return how many times lie before each edge.
+        """Return the number of times before each edge.
 
         Args:
             times: Session times in order.
@@ -84,11 +84,11 @@ def make_bins(start_s: float, stop_s: float, width_s: float) -> Bins:
 
     Args:
         start_s: Left edge of the first bin.
-        stop_s: No bin goes beyond; a part of a bin at the end is left out.
+        stop_s: No bin ends after this; an incomplete bin at the end is left out.
         width_s: Width of a bin.
 
     Raises:
-        DataError: If no bin fits, or absurdly many do.
+        DataError: If no bin fits, or the number of bins is absurd.
     """
     span = stop_s - start_s
     if not span >= width_s - SAME_TIME_S:
@@ -111,7 +111,7 @@ def count_events(
 
     Args:
         times: Session times of each unit's events; those outside all bins are not counted.
-        bins: Where to count.
+        bins: Bins in which to count.
 
     Returns:
         Counts, float32.
@@ -146,14 +146,14 @@ def merge_duplicates(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray,
 def interpolate(
     times: np.ndarray, values: np.ndarray, at: np.ndarray, max_gap_s: float
 ) -> Float[np.ndarray, " n_at"]:
-    """Interpolate linearly between samples, and only between near ones.
+    """Interpolate linearly between samples that are close enough in time.
 
     Args:
         times: Session times of the samples, in order; equal ones are averaged.
         values: One number per sample; NaN is a sample that was lost.
-        at: Where values are wanted, in order.
-        max_gap_s: Between known samples further apart than this, and outside them, the value is
-            NaN (but not at a sample itself).
+        at: Times of the wanted values, in order.
+        max_gap_s: Between known samples further apart than this, and outside all samples, the value
+            is NaN. A sample itself keeps its value.
 
     Returns:
         Values, float64, shape of ``at``.
@@ -180,8 +180,9 @@ def hold(
     Args:
         times: Session times of the samples, in order; of equal ones the last counts.
         values: One number per sample; NaN is a sample that was lost.
-        at: Where values are wanted.
-        max_gap_s: Longer after the last sample the value is NaN, as it is before the first.
+        at: Times of the wanted values.
+        max_gap_s: The value is NaN if the last sample is further back than this, or if there is
+            none.
 
     Returns:
         Values, float64, shape of ``at``.
@@ -215,17 +216,17 @@ def interpolate_angle(
 def integrate(
     times: np.ndarray, values: np.ndarray, bins: Bins, max_gap_s: float
 ) -> Float[np.ndarray, " n_bins"]:
-    """Spread each sample evenly over the time it stands for, and sum that over each bin.
+    """Spread each sample evenly over the time that it covers, and sum over each bin.
 
-    For amounts (inferred spikes), so that their sum is kept whatever the widths of bins and
-    samples. A sample stands for the time halfway to its neighbours, half a typical interval beyond
-    a gap.
+    It is for amounts (inferred spikes): their sum is the same for any widths of bins and samples. A
+    sample covers the time halfway to its neighbors; towards a gap it covers half a typical
+    interval.
 
     Args:
         times: Session times of the samples, in order.
         values: Amount in each, NaN where lost.
-        bins: Where to sum.
-        max_gap_s: A gap between samples wider than this holds nothing.
+        bins: Bins to sum in.
+        max_gap_s: A gap between samples wider than this has no amount.
 
     Returns:
         Amounts, float64; NaN in bins that a lost sample or a gap touches.

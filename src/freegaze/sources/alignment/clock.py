@@ -1,4 +1,4 @@
-"""Times as a device wrote them, brought onto the one clock of the session."""
+"""Conversion of the times of a device to the clock of the session."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from freegaze.config import StrictConfig
 from freegaze.errors import DataError, ShapeError
 
 _RESTART_S = 1.0
-"""Clocks jitter by less; spikes that are merely out of order go back more often than rarely."""
+"""Clocks jitter by less than this, and spikes that are merely out of order go back often."""
 
 
 class ClockConfig(StrictConfig):
@@ -50,11 +50,11 @@ def read_times(times: np.ndarray, where: str) -> Float[np.ndarray, " n"]:
 
     Args:
         times: Shape (n,) or (n, 1), numbers.
-        where: What they are, for messages.
+        where: Name of the values, for messages.
 
     Raises:
         ShapeError: If there is not one time per row.
-        DataError: If they are no numbers, or not finite.
+        DataError: If they are not finite numbers.
     """
     if times.ndim == 2 and times.shape[1] == 1:
         times = times[:, 0]
@@ -79,7 +79,7 @@ def order_of(times: np.ndarray, where: str, is_sorting: bool) -> np.ndarray | No
 
     Args:
         times: Finite, shape (n,).
-        where: What they are, for the message.
+        where: Name of the values, for the message.
         is_sorting: Whether to accept times that go back.
 
     Raises:
@@ -100,21 +100,22 @@ def order_of(times: np.ndarray, where: str, is_sorting: bool) -> np.ndarray | No
 
 
 def _reason(step_s: float) -> str:
-    """Return what a step back by a known amount comes from."""
+    """Return the cause of a step back by a known amount."""
     if abs(step_s + 3600) < 60:
         return "; a step back by an hour is the end of daylight saving, write times in UTC"
     return "; if a counter began again at its largest number state `wraps_at` of the clock"
 
 
 def check_restart(times: np.ndarray, where: str) -> None:
-    """Refuse times of events among which a clock seems to begin again.
+    """Refuse times of events if their clock seems to begin again.
 
-    Events may be out of order, as where spikes were sorted by amplitude. Times that rise but for
-    few steps back, one of them by more than a second, are of two recordings put one after another.
+    Events may be out of order, for example if spikes were sorted by amplitude. Times that rise
+    except for few steps back, one of them by more than a second, come from two recordings one after
+    the other.
 
     Args:
         times: Of one unit, in the order of the file.
-        where: What they are, for the message.
+        where: Name of the values, for the message.
 
     Raises:
         DataError: If so.
@@ -132,9 +133,9 @@ def check_restart(times: np.ndarray, where: str) -> None:
 
 
 def time_step(times: np.ndarray) -> float:
-    """Return the smallest interval between different times, 0 where there is none.
+    """Return the smallest interval between different times, or 0 without any.
 
-    It is the resolution of the clock where events are frequent or several share a time.
+    If events are frequent, or several share a time, it is the resolution of the clock.
     """
     steps = np.diff(np.sort(times))
     steps = steps[steps > 0]
@@ -142,7 +143,7 @@ def time_step(times: np.ndarray) -> float:
 
 
 def typical_interval(times: np.ndarray) -> float:
-    """Return the median time between samples that differ in time, 0 where there is one only."""
+    """Return the median interval between samples of different times, or 0 for a single one."""
     steps = np.diff(times)
     steps = steps[steps > 0]
     return float(np.median(steps)) if len(steps) else 0.0

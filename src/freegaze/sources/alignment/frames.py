@@ -1,4 +1,4 @@
-"""Video frames put onto bins one by one, without ever holding more than a few of them."""
+"""Conversion of video frames to bins, one by one, with only a few of them in memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from freegaze.recording.reshaping import area_weights
 from freegaze.sources.alignment.bins import SAME_TIME_S, Bins
 
 FrameRule = Literal["mean", "middle", "nearest"]
-"""Which frame a bin shows: the mean of those in it, the middle one of them, or the one nearest to
-its centre. A bin between two frames shows the nearest under each rule."""
+"""Frame that a bin shows: the mean of the frames in it, the middle one of them, or the one nearest
+to its centre. Under each rule, a bin without a frame shows the nearest one."""
 
 
 class AbstractFrameReader(ABC):
@@ -29,23 +29,23 @@ class AbstractFrameReader(ABC):
 
     @abstractmethod
     def read(self, wanted: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Give number and gray picture (height, width) of the wanted frames, in their order.
+        """Yield number and gray picture (height, width) of the wanted frames, in their order.
 
         Raises:
-            DataError: Naming the file that is damaged or too short.
+            DataError: If a file is damaged or too short; the message names it.
         """
 
 
 @dataclass(frozen=True)
 class FramePlan:
-    """Which frames make which picture, and which picture each bin shows.
+    """Plan of a video: the frames of each picture, and the picture of each bin.
 
     Args:
-        is_lost: Bins without a frame near enough, (n_bins,).
+        is_lost: Whether no frame is near enough to a bin, (n_bins,).
         frame_index: Picture of each bin that is not lost.
-        frames: Frames to read, in order, once for each picture they are part of.
-        pictures: The picture that each of ``frames`` is part of.
-        n_parts: How many frames make each picture.
+        frames: Frames to read, in order, once for each picture that they contribute to.
+        pictures: Picture that each of ``frames`` contributes to.
+        n_parts: Number of frames of each picture.
     """
 
     is_lost: Bool[np.ndarray, " n_bins"]
@@ -68,11 +68,11 @@ def plan_frames(
 
     Args:
         times: Session times of the frames as they are read.
-        order: What sorts them, or ``None`` where they are in order.
+        order: Indices that sort them; ``None`` if they are in order.
         bins: The bins.
-        rule: Which frame of several.
-        max_gap_s: A bin without a frame in it whose centre is further than half of this from any
-            is lost.
+        rule: Choice among several frames.
+        max_gap_s: A bin without a frame is lost if its centre is further than half of this from any
+            frame.
         is_left_out: Bins that need no picture.
         shows: Number of the frame that is shown from each time on; ``None`` where frames are read
             in the order of their times.
@@ -118,7 +118,7 @@ def plan_frames(
 def _shown_at(
     centers: np.ndarray, times: np.ndarray, max_gap_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return which entry is shown at each center, and where none is."""
+    """Return the entry that is shown at each center, and where there is none."""
     shown = np.searchsorted(times, centers + SAME_TIME_S, side="right") - 1
     is_before, shown = shown < 0, np.maximum(shown, 0)
     steps = np.diff(times)
@@ -137,13 +137,14 @@ def read_pictures(
 
     Args:
         reader: The video.
-        plan: What is wanted of it.
+        plan: Plan of the wanted pictures.
         frame_size: (height, width) to scale to, each pixel the mean of the area it covers; ``None``
             keeps the video's.
-        progress: Told of frames read, and of all.
+        progress: Called with the numbers of frames read and of all frames.
 
     Returns:
-        Pictures; more than 256 MiB lie in an unnamed file that goes when the array does.
+        Pictures. If they exceed 256 MiB, they are in an unnamed file, which is deleted with the
+        array.
 
     Raises:
         DataError: If the video is damaged, or the disk is full.
@@ -180,5 +181,5 @@ def read_pictures(
         if progress is not None:
             progress(i + 1, len(wanted))
     if out is None or n_left.any():
-        raise DataError(f"the video gave fewer frames than the {len(wanted)} wanted of it")
+        raise DataError(f"the video yielded fewer frames than the {len(wanted)} wanted of it")
     return out

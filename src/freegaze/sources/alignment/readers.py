@@ -25,25 +25,25 @@ _COLORS = (1, 3, 4)
 """Gray, colors, and colors with opacity."""
 
 _FEW = 20
-"""Frames that are looked at before all of a video is."""
+"""Number of frames that are checked before the whole video is."""
 
 _OWN_START = ("avi", "h264", "hevc", "m4v", "mjpeg", "mpegts", "mpeg")
-"""Formats whose first time means nothing: they have none, or count from anywhere."""
+"""Formats whose first time has no meaning: they have none, or start anywhere."""
 
 
 class ArrayFrames(AbstractFrameReader):
-    """Frames of an array that may lie on disk (an ``.npy`` or HDF5 data set), read in pieces.
+    """Frames of an array, which are read in parts because it may be on disk (``.npy``, HDF5).
 
     Args:
         array: Shape (frame, height, width), or with 1, 3 or 4 colors at the end or after the first
             axis; of four colors the last is opacity.
         where: File and name, for messages.
-        gray_range: Values that become black and white; ``None`` where they are 0..255 already.
+        gray_range: Values that become black and white; ``None`` if they are 0 and 255.
         is_turned: Whether frames of the array are (width, height).
 
     Raises:
         ShapeError: If it has another shape.
-        DataError: If it holds no other levels than 0 and 1 and ``gray_range`` is not given.
+        DataError: If its only levels are 0 and 1 and ``gray_range`` is not given.
     """
 
     def __init__(
@@ -137,10 +137,10 @@ class MovieScan:
     """Frames of a movie, found without decoding them where that is possible.
 
     Args:
-        n_frames: How many are shown.
-        times: Of each, in seconds, where the movie gives them.
-        places: Number of each frame among all that its camera announced, where some are empty: they
-            repeat the frame before them.
+        n_frames: Number of frames that are shown.
+        times: Time of each frame in seconds, if the movie states it.
+        places: If some frames are empty (they repeat the frame before them): number of each other
+            frame among all announced ones.
     """
 
     n_frames: int
@@ -157,8 +157,8 @@ class MovieFrames(AbstractFrameReader):
     """Frames of a movie file, decoded from front to back.
 
     Args:
-        file: mp4, avi or whatever else FFmpeg reads.
-        n_frames: How many it has, from ``scan_movie``.
+        file: mp4, avi or any other format that FFmpeg reads.
+        n_frames: Number of its frames, from ``scan_movie``.
 
     Raises:
         DataError: If PyAV is not installed or the file does not exist.
@@ -188,7 +188,7 @@ class MovieFrames(AbstractFrameReader):
         if n_decoded != self.n_frames:
             raise DataError(
                 f"{self.file} announces {self.n_frames} frames but {n_decoded} can be decoded; "
-                "write it again, such as with `ffmpeg -i IN -fps_mode passthrough OUT.mkv`"
+                "write it again, for example with `ffmpeg -i IN -fps_mode passthrough OUT.mkv`"
             )
 
 
@@ -231,8 +231,8 @@ def require_av() -> Any:
 def scan_movie(file: Path) -> MovieScan:
     """Find the frames of a movie and their times.
 
-    Frames that an edit list hides are not counted. A movie that begins later than 0 keeps its
-    start, except in formats that have none.
+    Frames that an edit list hides are not counted. The times of a movie that begins later than 0
+    stay, except in formats without a start.
 
     Args:
         file: The movie.
@@ -263,7 +263,7 @@ def scan_movie(file: Path) -> MovieScan:
 
 
 def _decode(file: Path) -> Iterator[Any]:
-    """Give a function for each frame, which makes its gray frame (skipped frames cost less)."""
+    """Yield, for each frame, a function that returns it in gray (skipped frames cost less)."""
     with _opened_movie(file) as container:
         size = None
         for frame in container.decode(video=0):
@@ -274,7 +274,7 @@ def _decode(file: Path) -> Iterator[Any]:
 
 
 def _upright(frame: Any) -> np.ndarray:
-    """Return a gray frame turned as players show it."""
+    """Return a gray frame rotated as players show it."""
     picture = frame.to_ndarray(format="gray")
     turns = round(getattr(frame, "rotation", 0) / 90)
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture

@@ -1,4 +1,4 @@
-"""Neurons that are lost, and units of behavior that are not those of the data dictionary."""
+"""Selection of neurons with responses, and conversion of behavior to standard units."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from freegaze.errors import DataError, DataWarning
 from freegaze.quality.sentinels import Sentinel, find_sentinel
 from freegaze.recording.columns import find_column
 from freegaze.recording.units import conversion_factor, is_stated
-from freegaze.registry import nearest_names
+from freegaze.registry import require_names
 from freegaze.sources.alignment.streams import SampleStream
 
 LOST_SHARE = 0.05
-"""A neuron that alone costs a larger share of the bins is named."""
+"""A warning names each neuron that alone costs a larger share of the bins."""
 
 
 def pick_neurons(
@@ -26,16 +26,16 @@ def pick_neurons(
     leave_out: Sequence[str],
     where: str,
 ) -> list[int]:
-    """Choose the neurons to keep: those not left out that have a response in some usable bin.
+    """Choose the neurons to keep: those that are not left out and respond in some usable bin.
 
     Warns of neurons without any response, and of those whose missing responses cost many bins.
 
     Args:
-        responses: NaN where lost.
+        responses: Responses, NaN where lost.
         names: Of the neurons.
         is_usable: Bins that are wanted and observed.
         leave_out: Names of neurons to leave out.
-        where: What the responses are, for messages.
+        where: Name of the responses, for messages.
 
     Returns:
         Column numbers, in order.
@@ -43,10 +43,7 @@ def pick_neurons(
     Raises:
         DataError: If there is no neuron of a name to leave out, or none is left.
     """
-    for name in leave_out:
-        if name not in names:
-            near = nearest_names(name, list(names))
-            raise DataError(f"leave_out_neurons: {where} has no neuron {name!r} ({near})")
+    require_names(leave_out, names, f"leave_out_neurons: {where} has no neuron")
     wanted = [i for i, name in enumerate(names) if name not in leave_out]
     if not wanted:
         raise DataError(f"leave_out_neurons: no neuron of {where} is left; name fewer")
@@ -76,7 +73,7 @@ def to_standard_unit(
         values: The signal.
         name: Its name; only those of the dictionary have a unit to convert to.
         unit: Its unit in the file.
-        where: What it is part of, for the warning.
+        where: Stream that it is part of, for the warning.
 
     Returns:
         Values and their unit. Where the unit cannot be converted, both stay as they are, with a

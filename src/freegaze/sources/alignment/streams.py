@@ -23,32 +23,32 @@ from freegaze.sources.alignment.frames import AbstractFrameReader, FrameRule
 from freegaze.sources.conversion import kept_columns
 
 MOST_GAPS = 50
-"""Gaps of a stream that the provenance keeps."""
+"""Number of gaps of a stream that the provenance keeps."""
 SHARED_TIMES = 0.1
-"""Share of samples at the time of another from which the clock is coarse."""
+"""A clock is coarse if more than this share of samples has the time of another."""
 _COARSE_S = (1e-3, 5e-4, 2.5e-4, 2e-4)
 """Resolutions of spike times at which different spikes of a unit may share a time."""
 _GRID_TOLERANCE, _ON_GRID = 0.05, 0.9
 """Of steps by chance a tenth lies that near to a multiple."""
 _NEAR_S = 0.1
 DEFAULT_GAP = 3.0
-"""A gap is wider than three typical intervals, where the user states no other."""
+"""A gap is wider than this many typical intervals, unless the user states a width."""
 
 
 @dataclass(frozen=True)
 class EventStream:
-    """When each unit fired, on the session's clock.
+    """Spike times of each unit, on the session's clock.
 
     Args:
-        name: What it is, for messages.
+        name: Name of the stream, for messages.
         times: Of each unit, in any order.
         unit_ids: Name of each unit.
-        extent: When the recording of all units began and ended; ``None`` where only the events
-            tell, from the first of any unit to the last.
+        extent: Start and end of the recording of all units; if ``None``, the first and the last
+            event of any unit.
         observed: Start and stop of each interval in which all units were recorded, (n, 2), in
-            order; ``None``: throughout.
-        is_sorting: Whether the times of a unit may be in any order, also as if its clock had begun
-            again.
+            order; ``None`` if they were recorded throughout.
+        is_sorting: Whether the times of a unit may be in any order, even if its clock seems to
+            begin again.
     """
 
     name: str
@@ -79,13 +79,13 @@ class SampleStream:
     """Signals sampled together, on the session's clock. Made by ``make_samples``.
 
     Args:
-        name: What it is, for messages.
+        name: Name of the stream, for messages.
         times: Of each sample, in order, (n,).
         values: (n, column), NaN where lost.
         columns: Name of each column.
         units: Unit of each column.
         max_gap_s: Between samples further apart, signals are lost.
-        quality: Numbers that tell how well the signals were computed, by name.
+        quality: Numbers by name that describe how well the signals were computed.
         is_stepping: Whether a value holds until the next sample, instead of being interpolated.
     """
 
@@ -117,11 +117,11 @@ class FrameStream:
     """A video, on the session's clock. Made by ``make_frames``.
 
     Args:
-        name: What it is, for messages.
+        name: Name of the stream, for messages.
         reader: The frames.
         times: Of each frame, as they are read.
-        order: What sorts them, or ``None`` where they are in order.
-        rule: What a bin shows of several frames.
+        order: Indices that sort the times; ``None`` if they are in order.
+        rule: Choice of the frame that a bin shows.
         max_gap_s: Bins within a wider gap have no video and are left out.
         frame_size: (height, width) to scale to, or ``None``.
         shows: Number of the frame that is shown from each time on, until the next; ``None`` where
@@ -140,8 +140,8 @@ class FrameStream:
     def span(self) -> tuple[float, float]:
         """Return the time covered: half an interval before the first frame to one after the last.
 
-        The last frame is there until the next would be. Frames that are shown until the next cover
-        the time from the first on.
+        The last frame lasts until the next one would begin. Frames that are shown until the next
+        cover the time from the first on.
         """
         times = self.times if self.order is None else self.times[self.order]
         step = typical_interval(times)
@@ -165,20 +165,20 @@ def make_samples(
     """Check sampled signals and bring them onto the session's clock.
 
     Args:
-        name: What it is, for messages.
+        name: Name of the stream, for messages.
         times: As the device wrote them, (n,).
         values: (n,) or (n, column), numbers; NaN, or infinite, where lost.
         columns: Name of each column.
         units: Unit of each column.
-        clock: How the times read on the session's clock.
+        clock: Conversion of the times to the session's clock.
         max_gap_s: Between samples further apart signals are lost; three typical intervals if
             ``None``.
         is_sorting: Whether to sort samples that are out of order.
-        quality: Numbers that tell how well the signals were computed.
+        quality: Numbers by name that describe how well the signals were computed.
         is_stepping: Whether a value holds until the next sample.
 
     Returns:
-        The stream. Samples at equal times are left as they are, and averaged when used.
+        The stream. Samples at equal times are kept; they are averaged in use.
 
     Raises:
         ShapeError: If lengths disagree.
@@ -205,7 +205,7 @@ def make_samples(
 
 
 def _are_lost(values: np.ndarray) -> np.ndarray:
-    """Return which values are no finite number; NaN as an integer is the smallest one there is."""
+    """Return which values are not finite; the smallest integer also stands for NaN."""
     if values.dtype.kind == "i" and values.dtype.itemsize >= 4:
         return values == np.iinfo(values.dtype).min
     return ~np.isfinite(values)
@@ -226,11 +226,11 @@ def make_frames(
     """Check a video's times and bring them onto the session's clock; see ``make_samples``.
 
     Args:
-        name: What it is, for messages.
+        name: Name of the stream, for messages.
         times: Of each frame, or of each entry of ``shows``.
         reader: The frames.
-        clock: How the times read on the session's clock.
-        rule: What a bin shows of several frames.
+        clock: Conversion of the times to the session's clock.
+        rule: Choice of the frame that a bin shows.
         max_gap_s: Bins within a wider gap are left out; three typical intervals if ``None``.
         frame_size: (height, width) to scale to.
         is_sorting: Whether to sort frames that are out of order.
@@ -280,17 +280,17 @@ def describe_streams(
     behavior: Sequence[SampleStream],
     video: FrameStream | None,
 ) -> list[dict[str, Any]]:
-    """Describe when each stream was recorded, as plain values for the provenance.
+    """Describe the times of each stream, as plain values for the provenance.
 
     Args:
         responses: Spikes, or sampled responses.
         behavior: Signals.
-        video: What was seen, if anything.
+        video: The video, if there is one.
 
     Returns:
-        For each stream its name, kind, number of times, span, resolution of its times (0 where it
-        cannot be told) and the longest gaps, in seconds. For spikes also the share of each unit's
-        that follow another within ``DOUBLED_S``.
+        For each stream its name, kind, number of times, span, resolution of its times (0 if it is
+        unknown) and the longest gaps, in seconds. For spikes also the share of each unit's that
+        follow another within ``DOUBLED_S``.
     """
     rows = []
     if isinstance(responses, EventStream):
@@ -364,7 +364,7 @@ def _sample_step(times: np.ndarray) -> float:
 
 
 def _event_step(times: np.ndarray) -> float:
-    """Return the smallest interval of events so many that chance would bring them nearer."""
+    """Return the smallest interval if chance would give a smaller one among so many events."""
     if len(times) < 2 or times[-1] <= times[0]:
         return 0.0
     step, by_chance = time_step(times), (times[-1] - times[0]) / len(times) ** 2

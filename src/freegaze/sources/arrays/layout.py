@@ -34,7 +34,7 @@ from freegaze.errors import DataError, ShapeError
 from freegaze.files.atomic import atomic_file
 from freegaze.files.npz import NpzReader
 from freegaze.recording.recording import Recording, ResponseKind, Role, Segment, check_responses
-from freegaze.registry import nearest_names
+from freegaze.registry import require_names
 from freegaze.sources.conversion import (
     kept_columns,
     name_units,
@@ -66,7 +66,7 @@ def read_arrays(file: Path, leave_out: tuple[str, ...] = ()) -> tuple[Recording,
         The recording, and the keys that were not understood (first axis not time).
 
     Raises:
-        DataError: Naming the key that is missing or impossible.
+        DataError: If a key is missing or impossible; the message names it.
         ShapeError: If lengths disagree.
     """
     with NpzReader(file) as reader:
@@ -106,9 +106,9 @@ def write_arrays(recording: Recording, file: Path | str, overwrite: bool = False
     The layout holds everything but the provenance; the session is named by the file.
 
     Args:
-        recording: What to write.
-        file: Where, ending in ``.npz``.
-        overwrite: Whether a file that is there may be replaced.
+        recording: Recording to write.
+        file: File to write; its name ends in ``.npz``.
+        overwrite: Whether an existing file may be replaced.
 
     Returns:
         The file.
@@ -135,7 +135,7 @@ def write_arrays(recording: Recording, file: Path | str, overwrite: bool = False
         "behavior_units": np.array(r.behavior_units, dtype=np.str_),
         "segment": r.segment_index(),
         "split": np.repeat(np.array([s.role or "" for s in r.segments]), lengths),
-        "trial": np.repeat(np.array([s.trial for s in r.segments]), lengths),
+        "trial": r.is_in_trial(),
         "unit_ids": np.array(r.unit_ids),
         **({} if r.deg_per_px is None else {"deg_per_px": np.array(r.deg_per_px)}),
         **_video_arrays(r),
@@ -155,11 +155,7 @@ def _video_arrays(r: Recording) -> dict[str, np.ndarray]:
 
 def _check_headers(reader: NpzReader) -> int:
     shapes = {name: header.shape for name, header in reader.headers.items()}
-    for name in _REQUIRED:
-        if name not in shapes:
-            raise DataError(
-                f"key {name!r} is missing ({nearest_names(name, list(shapes))}); add it"
-            )
+    require_names(_REQUIRED, shapes, "missing key", remedy="; add it")
     if tuple(name for name in _VIDEO if name in shapes) not in (_VIDEO[:1], _VIDEO[1:]):
         raise DataError("expected `video`, or `frames` with `frame_index`; write one of the two")
     for name in ("responses", "behavior"):

@@ -15,16 +15,16 @@ from freegaze.sources.source import AbstractSource, SourceOptions, find_files, r
 from freegaze.sources.tiny import make_tiny_recording
 
 LONGEST_TRIAL_S = 20.0
-"""Equal segments shorter than this are taken for trials. Longer ones hold at least one of the 20 s
-blocks of time that intervals resample where there are no trials."""
+"""Equal segments that are shorter than this are assumed to be trials. Longer ones contain at least
+one of the 20 s blocks that intervals resample without trials."""
 
 
 class ArraysOptions(SourceOptions):
     """Options of ``.npz`` files; a session is named by its file.
 
     Args:
-        trials: Whether every segment is one trial. By default they are where there are several, all
-            of the same length and shorter than 20 s.
+        trials: Whether every segment is one trial. If it is not given, they are trials if there are
+            several, of equal length and shorter than 20 s.
         leave_out: Behavior columns not to read.
     """
 

@@ -15,16 +15,16 @@ from freegaze.config import StrictConfig
 from freegaze.errors import DataError
 
 TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
-"""Answers of a server that may be another a moment later."""
+"""Answers of a server that may change a moment later."""
 
 
 class TransferConfig(StrictConfig):
     """Timeouts, retries and the largest size of a transfer.
 
     Args:
-        timeout_s: Silence after which a connection is closed.
-        attempts: Failures in a row, without one new byte, after which a file is given up.
-        wait_s: Pause after the first failure; each further one doubles it.
+        timeout_s: Seconds without an answer after which a connection is closed.
+        attempts: Number of failures in a row, without one new byte, after which the transfer stops.
+        wait_s: Pause after the first failure; each further failure doubles it.
         max_gb: Largest file, and largest unpacked archive, in units of 10^9 bytes.
     """
 
@@ -40,7 +40,7 @@ class TransferConfig(StrictConfig):
 
 
 class BrokenOffError(Exception):
-    """A transfer that is worth another attempt."""
+    """A failure after which another attempt may succeed."""
 
 
 @runtime_checkable
@@ -58,7 +58,7 @@ class AbstractPart(Protocol):
         ...
 
     def discard(self) -> None:
-        """Remove what has arrived."""
+        """Remove the bytes that have arrived."""
         ...
 
 
@@ -72,7 +72,7 @@ def bare_address(address: str) -> str:
 def persist(
     attempt: Callable[[], Any], url: str, config: TransferConfig, part: AbstractPart | None = None
 ) -> Any:
-    """Try until it works, or until it failed too often without any new byte."""
+    """Try until it succeeds, or until it failed too often without a new byte."""
     failures = 0
     while True:
         before = part.size if part else 0
@@ -85,7 +85,7 @@ def persist(
                 kept = f"; {part.size:,} bytes are kept" if part and part.version else ""
                 raise DataError(
                     f"{url}: given up after {failures} attempts without progress: {error}{kept}. "
-                    "Run the command again to go on"
+                    "Run the command again to continue"
                 ) from None
             time.sleep(config.wait_s * 2 ** max(failures - 1, 0))
 
@@ -136,7 +136,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def read_some(response: Any, n_bytes: int) -> bytes:
-    """Read at most so many bytes of an answer; fewer where the connection ends early.
+    """Read at most so many bytes of an answer; fewer if the connection ends early.
 
     Raises:
         BrokenOffError: If the connection fails.
@@ -150,6 +150,6 @@ def read_some(response: Any, n_bytes: int) -> bytes:
 
 
 def strong_etag(response: Any) -> str | None:
-    """Return the version, unless the server calls it a weak one, which may hide other bytes."""
+    """Return the version, unless the server calls it weak: bytes may differ between equal ones."""
     words = response.headers.get("ETag", "")
     return words if words.startswith('"') and words.isascii() else None

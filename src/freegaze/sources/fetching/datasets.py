@@ -1,8 +1,8 @@
-"""Published data sets on this disk: downloaded, verified, unpacked, and only once.
+"""Download, verification and unpacking of published data sets, each only once.
 
 ::
 
-    OUT/checksums.json    size, sha256 and address of each file, as it first came
+    OUT/checksums.json    size, sha256 and address of each file at the first download
     OUT/NAME.zip          as published
     OUT/NAME/             unpacked
 """
@@ -33,13 +33,13 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ ()+-]{0,199}")
 
 
 class FetchConfig(TransferConfig):
-    """Where a published data set is, and how it is fetched; see also ``TransferConfig``.
+    """Address and transfer of a published data set; see also ``TransferConfig``.
 
     Args:
         api: Address of the Open Science Framework's interface.
         node: The project's id there.
-        files: The files themselves; where given, no listing is asked for.
-        only: Names, or patterns such as ``*.zip``, of the files wanted; all by default.
+        files: The files themselves; if given, no listing is read.
+        only: Names of the wanted files, or patterns such as ``*.zip``; all by default.
         unpack: Whether ZIP archives are unpacked.
     """
 
@@ -55,10 +55,10 @@ DATASETS: dict[str, FetchConfig] = {"xu2023": FetchConfig()}
 
 
 def find_dataset(name: str) -> FetchConfig:
-    """Return where a data set is.
+    """Return the address of a data set.
 
     Raises:
-        RegistryError: If there is none of that name.
+        RegistryError: If there is no data set of this name.
     """
     require_name(name, DATASETS, "no data set", RegistryError)
     return DATASETS[name]
@@ -70,9 +70,9 @@ class Fetched:
 
     Args:
         path: The file.
-        folder: The folder that it was unpacked to, if it was.
-        what: ``downloaded``, ``unpacked`` (the archive was there already), or ``verified`` (all of
-            it was).
+        folder: Folder into which it was unpacked, if it was.
+        what: ``downloaded``, ``unpacked`` (the archive existed already), or ``verified``
+            (everything existed).
     """
 
     path: Path
@@ -81,13 +81,12 @@ class Fetched:
 
 
 def fetch(config: FetchConfig, out: Path, progress: Progress | None = None) -> list[Fetched]:
-    """Download, verify and unpack a data set; what is there already is verified and kept.
+    """Download, verify and unpack a data set; existing files are verified and kept.
 
-    Where the publisher gives no checksum, that of the first download is kept and holds from then
-    on.
+    If the publisher gives no checksum, later files are compared with that of the first download.
 
     Args:
-        config: Where it is published.
+        config: Address and transfer of the data set.
         out: Folder to put it in.
         progress: Called with every chunk, in megabytes.
 
@@ -95,9 +94,8 @@ def fetch(config: FetchConfig, out: Path, progress: Progress | None = None) -> l
         The outcome for each file.
 
     Raises:
-        DataError: If a server, a file, an archive or the disk is not as it must be, or another
-            process fetches into the same folder. What has arrived is kept, and the same call goes
-            on with it.
+        DataError: If a server, a file, an archive or the disk fails, or another process fetches
+            into the same folder. Everything that has arrived is kept, and the same call continues.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Download of one file over HTTP: resumed where it broke off, checked, written whole."""
+"""Download of one file over HTTP, which can be resumed and is checked."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ class RemoteFile(StrictConfig):
 def download(
     file: RemoteFile, target: Path, config: TransferConfig, progress: Progress | None = None
 ) -> str:
-    """Download a file, going on with what an earlier attempt left.
+    """Download a file, or continue an earlier attempt.
 
-    What has arrived is kept in ``.NAME.part`` beside the target, with the version (ETag) that the
-    server gave it; it is resumed only if the server still has that version, and otherwise begun
-    anew.
+    The bytes that have arrived are kept in ``.NAME.part`` beside the target, with the version
+    (ETag) of the server. The download is resumed if the server still has this version; otherwise it
+    begins anew.
 
     Args:
-        file: What to download.
-        target: Where to write it.
+        file: File to download.
+        target: Path to write.
         config: Timeouts, retries and the largest size.
         progress: Called with every chunk, in megabytes.
 
@@ -71,8 +71,8 @@ def download(
         The file's sha256.
 
     Raises:
-        DataError: If the server refuses, sends something else or stays silent, if size or checksum
-            are not those that the publisher gives, or if the disk refuses.
+        DataError: If the server refuses, sends something else or does not answer, if size or
+            checksum are not those of the publisher, or if the disk refuses.
     """
     part = _Part(target)
     try:
@@ -81,14 +81,14 @@ def download(
         if file.sha256 is not None and digest != file.sha256:
             part.discard()
             raise DataError(
-                f"{file.url}: expected sha256 {file.sha256}, what came has {digest}; it was "
-                "removed. Try again, and ask the publisher if this repeats"
+                f"{file.url}: expected sha256 {file.sha256}, the received file has {digest}; "
+                "it was removed. Try again, and ask the publisher if this repeats"
             )
         part.finish()
     except OSError as error:
         raise DataError(
-            f"{target} cannot be written ({error.strerror}); what has arrived is kept. Mend that "
-            "and run the command again"
+            f"{target} cannot be written ({error.strerror}); the bytes that have arrived are "
+            "kept. Correct this and run the command again"
         ) from None
     return digest
 
@@ -101,7 +101,7 @@ def fetch_json(url: str, config: TransferConfig) -> Any:
         config: Timeouts and retries.
 
     Raises:
-        DataError: If the server refuses or stays silent, or it is no JSON.
+        DataError: If the server refuses or does not answer, or the answer is not JSON.
     """
     text = persist(lambda: _read_all(url, config), url, config)
     if len(text) > LARGEST_JSON_BYTES:
@@ -115,7 +115,7 @@ def fetch_json(url: str, config: TransferConfig) -> Any:
 
 
 class _Part:
-    """What has arrived of a file, and which version of it that is."""
+    """The part of a file that has arrived, and its version."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -134,7 +134,7 @@ class _Part:
         return self.version_file.read_text(encoding="utf-8", errors="ignore") or None
 
     def open_new(self, version: str | None) -> BinaryIO:
-        """Begin anew; in this order, a crash leaves no part beside a version it is not of."""
+        """Begin anew, in an order in which a crash leaves no part with a wrong version."""
         self.version_file.unlink(missing_ok=True)
         file = self.path.open("wb")
         if version is not None:
@@ -200,7 +200,7 @@ def _announced(response: Any, start: int) -> int | None:
     words = response.headers.get("Content-Range", "")
     span, _, total = words.removeprefix("bytes ").partition("/")
     if span.partition("-")[0] != str(start):
-        raise BrokenOffError(f"asked for bytes from {start} on, the server sent {words!r}")
+        raise BrokenOffError(f"expected bytes from {start} on, the server sent {words!r}")
     return int(total) if total.isdecimal() else None
 
 

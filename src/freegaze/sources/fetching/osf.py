@@ -20,10 +20,10 @@ def list_osf(api: str, node: str, config: TransferConfig) -> list[RemoteFile]:
         config: Timeouts and retries.
 
     Returns:
-        The files, with size and sha256 where the listing has them.
+        The files, with size and sha256 if the listing has them.
 
     Raises:
-        DataError: If the listing cannot be read or is not one.
+        DataError: If the listing cannot be read or has another form.
 
     Source: the interface's own documentation, https://developer.osf.io.
     """

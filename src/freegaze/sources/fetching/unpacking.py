@@ -1,4 +1,4 @@
-"""Unpack an archive that nobody vouches for."""
+"""Safe unpacking of archives from unknown sources."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MAX_FILES = 200_000
 
 
 def unpack_zip(archive: Path, folder: Path, max_bytes: int, max_files: int = MAX_FILES) -> Path:
-    """Unpack a ZIP archive into a new folder, all of it or nothing.
+    """Unpack a ZIP archive into a new folder, completely or not at all.
 
     Args:
         archive: The archive.
         folder: The folder to make.
-        max_bytes: Most bytes that it may unfold to.
-        max_files: Most files that it may hold.
+        max_bytes: Largest unpacked size.
+        max_files: Largest number of files.
 
     Returns:
         The folder.
@@ -52,7 +52,7 @@ def _check(archive: Path, members: list[zipfile.ZipInfo], max_bytes: int, max_fi
     size = sum(member.file_size for member in members)
     if size > max_bytes:
         raise DataError(
-            f"{archive} would unfold to {size:,} bytes, more than {max_bytes:,} allowed; raise "
+            f"{archive} would unpack to {size:,} bytes, more than {max_bytes:,} allowed; raise "
             "`max_gb` if you trust it"
         )
     seen: set[str] = set()
@@ -93,5 +93,5 @@ def _extract(
             while chunk := source.read(CHUNK_BYTES):
                 left -= len(chunk)
                 if left < 0:  # whatever its header says
-                    raise DataError(f"{opened.filename} unfolds to more than it declares")
+                    raise DataError(f"{opened.filename} unpacks to more than it declares")
                 sink.write(chunk)

@@ -1,1 +1,1 @@
-"""Files as laboratories keep them: sorted spikes, movies, tracked points, tables of signals."""
+"""Files of laboratories: sorted spikes, movies, tracked points, tables of signals."""

@@ -10,21 +10,21 @@ from freegaze.errors import DataError
 from freegaze.files.arrays import map_npy
 from freegaze.files.hdf5 import Hdf5Reader
 from freegaze.files.npz import NpzReader
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 from freegaze.sources.lab_files.matlab import read_mat
 
 _HDF5 = (".h5", ".hdf5", ".nc")
 
 
 def read_array(file: Path, variable: str | None) -> np.ndarray:
-    """Read one array; that of an ``.npy`` is mapped into memory.
+    """Read one array; the array of an ``.npy`` is mapped into memory.
 
     Args:
         file: The file.
-        variable: Name of the array; it may be left out where there is one only.
+        variable: Name of the array; it may be left out if there is only one.
 
     Raises:
-        DataError: If the file is missing or damaged, or which array is meant is open.
+        DataError: If the file is missing or damaged, or it is unclear which array is meant.
     """
     ending = file.suffix.lower()
     if ending == ".mat":
@@ -47,6 +47,5 @@ def _pick(known: list[str], variable: str | None, file: Path) -> str:
     if variable is None:
         there = ", ".join(known[:9]) or "none"
         raise DataError(f"{file} holds {len(known)} arrays ({there}); state `variable`")
-    if variable not in known:
-        raise DataError(f"{file} holds no array {variable!r} ({nearest_names(variable, known)})")
+    require_name(variable, known, f"{file} holds no array")
     return variable

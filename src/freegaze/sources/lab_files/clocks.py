@@ -1,4 +1,4 @@
-"""Clocks of the YAML: stated, dated, or found from sync pulses that both devices recorded."""
+"""Clocks of the YAML: stated, dated, or computed from sync pulses that both devices recorded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.sensors.pulses import clock_of_pulses
 
 FileName = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$", max_length=4096)]
-"""Relative to the YAML, or absolute; control characters are refused."""
+"""Path, relative to the YAML or absolute; control characters are refused."""
 
 
 class StatedClockConfig(ClockConfig):
@@ -22,7 +22,7 @@ class StatedClockConfig(ClockConfig):
 
     Args:
         starts_at: Date and time at which this clock reads 0 (1970-01-01 for times that are dates
-            themselves), instead of ``offset_s``. The session states its own ``starts_at``.
+            themselves), instead of ``offset_s``. The session needs its own ``starts_at``, too.
     """
 
     kind: Literal["stated"] = "stated"
@@ -41,10 +41,10 @@ class PulsesClockConfig(ClockConfig):
     Args:
         own: File with the onsets of the pulses on this stream's clock, in its unit.
         session: File with the onsets of the same pulses on the session's clock, in seconds.
-        own_column: Which column of ``own``, as ``timestamps_column``.
-        session_column: Which column of ``session``.
-        near_offset_s: Rough offset, needed for pulses at equal intervals some of which are missing.
-        tolerance_s: Matched pulses lie this near to the line through them.
+        own_column: Column of ``own``, given like ``timestamps_column``.
+        session_column: Column of ``session``.
+        near_offset_s: Rough offset; needed if pulses have equal intervals and some are missing.
+        tolerance_s: Largest distance of a matched pulse from the line through all of them.
     """
 
     kind: Literal["pulses"] = "pulses"
@@ -80,11 +80,11 @@ def states_date(config: Any) -> bool:
 def resolve_clocks(
     config: C, folder: Path, starts_at: datetime | None
 ) -> tuple[C, dict[str, dict[str, float]]]:
-    """Return a configuration whose clocks all have their offset, and the quality of those found.
+    """Return a configuration in which every clock has an offset, and the quality of computed ones.
 
     Args:
         config: Any part of the YAML.
-        folder: What its paths are relative to.
+        folder: Folder that its paths are relative to.
         starts_at: Date and time at which the session's clock reads 0.
 
     Raises:

@@ -28,15 +28,15 @@ from freegaze.sources.lab_files.timed import FileName, TableFormat, TimedConfig
 
 
 class TableConfig(TimedConfig, TableFormat):
-    """Columns of a table: CSV and other text, Parquet, ``.mat`` or ``.npz``; see ``TableFormat``.
+    """Signals in columns of a table (CSV, Parquet, ``.mat`` or ``.npz``); see ``TableFormat``.
 
     Args:
         file: The file.
-        time: Column with the times, where they are in this file.
+        time: Column with the times, if they are in this file.
         columns: Our name of each signal, and its column in the file.
         units: Unit of each signal, by our name.
-        interpolation: Between samples: ``linear``, or ``previous``, which keeps the last value, for
-            numbers of trials and other steps.
+        interpolation: Interpolation between samples: ``linear``; or ``previous``, for numbers of
+            trials and other steps, which keeps the last value.
         lost_values: Numbers that stand for a lost sample in any of these columns.
     """
 
@@ -58,9 +58,9 @@ class EventsConfig(TableFormat):
         stop: Column with the stops; or give ``duration``.
         duration: Column with the durations, in the unit of the starts.
         label: Column with the kind of each event.
-        columns: Our name of each signal, and the label of its events; without ``label``, one name,
-            and the column whose number is the signal's value within the event (1 for ``null``).
-        clock: How the times read on the session's clock.
+        columns: Our name of each signal, and the label of its events. Without ``label``: one name,
+            and the column with the signal's value within each event (``null`` for the value 1).
+        clock: Conversion of the times to the session's clock.
     """
 
     kind: Literal["events"] = "events"
@@ -86,9 +86,9 @@ class ArrayConfig(TimedConfig):
         file: The file, shape (time,) or (time, column).
         variable: Name of the array in a file of several.
         columns: Our name of each column.
-        time: Name, among these, of the column with the times, which is no signal then.
+        time: Name, among these, of the column with the times; it is not a signal then.
         units: Unit of each signal, by our name.
-        interpolation: Between samples; see ``TableConfig``.
+        interpolation: Interpolation between samples; see ``TableConfig``.
         lost_values: Numbers that stand for a lost sample.
     """
 
@@ -125,7 +125,8 @@ class VideoConfig(TimedConfig):
 
     Args:
         file: The file.
-        frames: What a bin shows of the frames in it: their mean, the middle one, or the nearest.
+        frames: Frame that a bin shows: the mean of the frames in it, the middle one, or the
+            nearest.
         frame_size: [height, width] to scale to.
         lens: Calibration of the camera; with it frames are undistorted before they are scaled.
     """
@@ -144,7 +145,7 @@ class VideoConfig(TimedConfig):
 
 
 class MovieConfig(VideoConfig):
-    """An mp4, avi or other movie; without timestamps or a rate its own times are used."""
+    """An mp4, avi or other movie; without timestamps or a rate, its own times are used."""
 
     kind: Literal["movie"] = "movie"
 
@@ -155,7 +156,7 @@ class ArrayVideoConfig(VideoConfig):
     Args:
         variable: Name of the array in a file of several.
         axes: Order of the axes; (time, height, width), also with a color axis, by default.
-        gray_range: Values that become black and white, where they are not 0..255.
+        gray_range: Values that become black and white, if they are not 0 and 255.
     """
 
     kind: Literal["npy", "array"] = "npy"
@@ -186,18 +187,20 @@ class SessionConfig(StrictConfig):
     """Files of one session; paths are relative to the YAML.
 
     Args:
-        session_id: Name of the session; by default that of the YAML.
-        starts_at: Date and time at which the session's clock reads 0, where clocks state theirs.
+        session_id: Name of the session; by default the name of the YAML.
+        starts_at: Date and time at which the session's clock reads 0; needed if a clock states its
+            own.
         bin_width_s: Width of a bin.
-        start_s: Left edge of the first bin; by default the time from which both responses and video
-            are recorded.
+        start_s: Left edge of the first bin. Without it, the first bin begins with the later of
+            responses and video.
         stop_s: No bin ends after this.
         responses: The neurons.
-        video: The video; left out, one black pixel.
-        behavior: Signals, each stream by a name of its own.
-        segments: Parts of the session to keep, each a segment; by default all, in one.
-        deg_per_px: Calibration of the camera, of the pixels as scaled; by default that of the
-            video's ``lens``, where it makes equidistant frames.
+        video: The video; without it, every bin shows one black pixel.
+        behavior: Streams of signals by name.
+        segments: Parts of the session that become segments; bins outside them are left out. By
+            default, the session is one segment.
+        deg_per_px: Degrees per pixel of the scaled frames. Without it, the value follows from the
+            video's ``lens`` if this has the projection ``equidistant``.
     """
 
     session_id: str | None = Field(default=None, min_length=1)

@@ -16,9 +16,9 @@ class SpikesConfig(StrictConfig):
     """Spikes of units on one clock.
 
     Args:
-        duration_s: Length of the recording on its own clock; by default it is taken to last from
-            the first to the last spike of any unit.
-        clock: How its seconds read on the session's clock.
+        duration_s: Length of the recording on its own clock. Without it, the recording is assumed
+            to last from the first to the last spike of any unit.
+        clock: Conversion of its seconds to the session's clock.
     """
 
     duration_s: float | None = Field(default=None, gt=0)
@@ -32,7 +32,7 @@ class KilosortConfig(SpikesConfig):
         folder: With ``spike_times.npy``, ``spike_clusters.npy`` (or ``spike_templates.npy``, before
             anything was merged) and ``cluster_group.tsv``, ``cluster_info.tsv`` or
             ``cluster_KSLabel.tsv``.
-        groups: Labels of the clusters to take; an empty list takes every cluster.
+        groups: Labels of the clusters to read; an empty list reads every cluster.
         sampling_rate_hz: Samples per second; from ``params.py`` by default.
     """
 
@@ -51,7 +51,7 @@ class SpikeInterfaceConfig(SpikesConfig):
             (also in Zarr), or the name of one of its readers, such as ``phy``, ``neuralynx`` or
             ``cellexplorer``.
         options: Further arguments of this reader.
-        segment: Number of the segment, where there are several.
+        segment: Number of the segment, if there are several.
         keep_units: Values that properties of units must have: ``{quality: [good]}``.
     """
 
@@ -83,8 +83,8 @@ class SpikeTrainsConfig(SpikesConfig):
 
     Args:
         file: The file.
-        variable: Cell array of spike times, numbered from 1 as in MATLAB; by default every variable
-            of the file is the spike times of the unit of its name.
+        variable: Cell array of spike times; units are numbered from 1 as in MATLAB. Without it,
+            each variable of the file contains the spike times of one unit and names it.
     """
 
     kind: Literal["spike_trains"] = "spike_trains"
@@ -93,14 +93,14 @@ class SpikeTrainsConfig(SpikesConfig):
 
 
 class Suite2pConfig(TimedConfig):
-    """A folder of suite2p; its rate must be given, as the one in ``ops.npy`` is nominal.
+    """A folder of suite2p. Give its rate: the one in ``ops.npy`` is nominal.
 
     Args:
         folder: ``plane0``, with ``spks.npy``, ``F.npy`` and ``iscell.npy``; or ``suite2p``, with
             one such folder per plane. The samples of all planes of a volume are taken at one time.
-        plane: Number of the plane to take; all by default.
+        plane: Number of the plane to read; all by default.
         signal: ``spks`` (inferred spikes) or ``F`` (fluorescence).
-        neuropil: Share of ``Fneu.npy`` subtracted from ``F``; suite2p itself uses 0.7.
+        neuropil: Share of ``Fneu.npy`` that is subtracted from ``F``; suite2p itself uses 0.7.
         only_cells: Whether to leave out regions that are no cell in ``iscell.npy``.
         bad_frames: What happens to the samples that suite2p marks in ``badframes``: they are lost,
             or kept (``lost``, ``kept``).
@@ -143,9 +143,9 @@ class ArrayResponsesConfig(TimedConfig):
     Args:
         file: The file.
         variable: Name of the array in a file of several.
-        axes: Order of the axes: ``time_neuron`` or ``neuron_time``. By default (time, neuron),
-            unless there are more neurons than samples, which is refused.
-        response_kind: What they are; counts are taken to be binned already.
+        axes: Order of the axes: ``time_neuron`` or ``neuron_time``. Without it, the order is (time,
+            neuron); more neurons than samples are then refused.
+        response_kind: Kind of the values; counts are assumed to be binned already.
     """
 
     kind: Literal["npy", "array"] = "npy"

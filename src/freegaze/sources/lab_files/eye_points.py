@@ -1,4 +1,4 @@
-"""Tracked points on the eye, turned into a pupil, or kept as points."""
+"""Reading of tracked points on the eye, as a pupil or as points."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def read_pupil(name: str, config: PointsConfig, folder: Path) -> SampleStream:
 
     Args:
         name: Of the stream, for messages.
-        config: Which file, and how to fit.
-        folder: What the file's path is relative to.
+        config: File, and settings of the fit.
+        folder: Folder that the file's path is relative to.
 
     Raises:
         DataError: If the file is missing, damaged or of another layout, or a point is not in it.
@@ -67,7 +67,7 @@ def read_points(config: PointsConfig, folder: Path) -> Points:
 
     Args:
         config: Which file.
-        folder: What the file's path is relative to.
+        folder: Folder that the file's path is relative to.
 
     Raises:
         DataError: If the file is missing, damaged, of another layout, or without frames.
@@ -91,12 +91,12 @@ def read_points(config: PointsConfig, folder: Path) -> Points:
 def times_of_frames(
     config: TimedConfig, points: Points, folder: Path, file: Path
 ) -> tuple[np.ndarray, slice]:
-    """Return the times of numbered frames, and which rows to take.
+    """Return the times of numbered frames, and the rows to use.
 
     Args:
-        config: Where times are; by default those that the tracker's file states.
+        config: Keys that state the times; by default, the times of the tracker's file are used.
         points: With the number of each row's frame in the movie, rising from 0 or later.
-        folder: What the path of the timestamps is relative to.
+        folder: Folder that the path of the timestamps is relative to.
         file: The tracker's file, for messages.
 
     Raises:
@@ -127,7 +127,7 @@ def times_of_frames(
     if len(times) > n_frames:
         warnings.warn(
             f"{file}: its frame numbers go to {n_frames - 1} and {stamps} has {len(times)} times; "
-            f"the last {len(times) - n_frames} frames are taken as lost",
+            f"the last {len(times) - n_frames} frames count as lost",
             DataWarning,
             stacklevel=2,
         )
@@ -180,7 +180,7 @@ def _pupil_columns(
 
 
 def _why_no_pupil(likelihood: np.ndarray, config: PupilConfig) -> str:
-    """Return why no frame has a pupil, and what cures it."""
+    """Return the reason why no frame has a pupil, and the remedy."""
     n_points, needed = likelihood.shape[1], MIN_POINTS[config.shape]
     smaller = [shape for shape, n in MIN_POINTS.items() if n < needed and n <= n_points]
     others = " or ".join(f"`shape: {shape}` ({MIN_POINTS[shape]})" for shape in smaller)

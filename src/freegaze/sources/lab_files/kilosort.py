@@ -26,10 +26,10 @@ _LABEL_FILES = (
     ("cluster_info.tsv", ("group", "KSLabel")),
     ("cluster_KSLabel.tsv", ("KSLabel",)),
 )
-"""Where phy and Kilosort keep a cluster's label, the curated one first."""
+"""Files in which phy and Kilosort keep the labels of clusters, the curated ones first."""
 
 _CLUSTERS = ("spike_clusters.npy", "spike_templates.npy")
-"""Cluster of each spike: as curated, and as found, which are the same before anything is merged."""
+"""Files with the cluster of each spike, the curated one first; both agree before any merge."""
 
 _SAMPLE_RATE = re.compile(
     r"^\s*sample_rate\s*=\s*(?:np\.float(?:32|64)\()?([0-9._eE+]+)\)?\s*(?:#.*)?$", re.MULTILINE
@@ -83,7 +83,7 @@ def _check_samples(samples: np.ndarray, rate_hz: float, file: Path) -> None:
 
 
 def _sampling_rate(file: Path) -> float:
-    """Look for the rate in a Python file, without running it."""
+    """Find the rate in a Python file, without running it."""
     if not is_file(file):
         raise DataError(f"{file} does not exist; state `sampling_rate_hz`")
     with parsing(file):
@@ -110,7 +110,7 @@ def _wanted_clusters(root: Path, groups: tuple[str, ...], clusters: np.ndarray) 
 
 
 def _labeled(file: Path, columns: tuple[str, ...], groups: tuple[str, ...]) -> list[int]:
-    """Return the clusters with a wanted label; rows without an id or a label describe none."""
+    """Return the clusters with a wanted label; rows without an id or a label are ignored."""
     table = read_table(file, TableFormat())
     label = next((c for c in columns if c in table.names), None)
     key = next((c for c in ("cluster_id", "id") if c in table.names), None)

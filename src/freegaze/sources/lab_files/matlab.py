@@ -15,7 +15,7 @@ from freegaze.files.arrays import check_expansion, parsing
 from freegaze.files.hdf5 import opened_hdf5, read_whole
 
 _DEPTH = 4
-"""Structures in structures; deeper ones are not looked into."""
+"""Deepest level of structures in structures that is read."""
 
 _HIDDEN = ("#refs#", "#subsystem#")
 
@@ -77,7 +77,7 @@ def _flat(values: dict[str, Any], path: str, depth: int = 0) -> Iterator[tuple[s
 
 
 def _dense(matrix: Any, name: str) -> np.ndarray:
-    """Return a sparse matrix as an array, unless that takes absurdly much memory."""
+    """Return a sparse matrix as an array, unless this needs an absurd amount of memory."""
     stored = matrix.data.nbytes + matrix.indices.nbytes
     check_expansion(f"the sparse {name}", stored, int(np.prod(matrix.shape)) * 8)
     return matrix.toarray()

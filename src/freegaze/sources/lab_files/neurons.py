@@ -1,4 +1,4 @@
-"""Neurons in tables and arrays, and what all readers of neurons share."""
+"""Neurons in tables and arrays, and functions that all readers of neurons share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from freegaze.errors import DataError, DataWarning, ShapeError
 from freegaze.files.npz import NpzReader
 from freegaze.recording.recording import ResponseKind
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 from freegaze.sources.alignment.clock import ClockConfig, read_times
 from freegaze.sources.alignment.streams import EventStream, ResponseStream, make_samples
 from freegaze.sources.lab_files.arrays import read_array
@@ -31,7 +31,7 @@ _RATE_TOLERANCE = 0.1
 
 
 def read_spike_table(config: SpikeTableConfig, folder: Path) -> EventStream:
-    """Read a table with one row per spike. Rows without time and unit are left out.
+    """Read a table with one row per spike. Rows without a time and a unit are left out.
 
     Raises:
         DataError: If the file or a column is missing or wrong, or a row lacks its time or unit.
@@ -73,8 +73,7 @@ def read_spike_trains(config: SpikeTrainsConfig, folder: Path) -> EventStream:
 
 
 def _cells_of(arrays: dict[str, np.ndarray], variable: str, file: Path) -> dict[str, np.ndarray]:
-    if variable not in arrays:
-        raise DataError(f"{file} has no {variable!r} ({nearest_names(variable, list(arrays))})")
+    require_name(variable, arrays, f"{file} has no")
     if arrays[variable].dtype.kind != "O":
         raise DataError(f"{file}: {variable} is no cell array of spike times")
     return {str(i + 1): np.asarray(train) for i, train in enumerate(arrays[variable])}
@@ -85,8 +84,8 @@ def read_array_responses(config: ArrayResponsesConfig, folder: Path) -> Response
 
     Raises:
         DataError: If the file is missing or damaged.
-        ShapeError: If it has another number of axes, or more neurons than samples and ``axes`` does
-            not say that this is meant.
+        ShapeError: If it has another number of axes, or more neurons than samples while ``axes`` is
+            not stated.
     """
     file = folder / config.file
     values = np.asarray(read_array(file, config.variable))
@@ -119,7 +118,7 @@ def make_responses(
         times: As the device wrote them, (time,).
         values: (time, neuron), NaN where lost.
         names: Of the neurons.
-        kind: What the values are.
+        kind: Kind of the values.
         config: Clock, gaps and order of the samples.
 
     Raises:
@@ -185,7 +184,7 @@ def spikes_by_unit(units: np.ndarray, times: np.ndarray, wanted: list[int]) -> l
 
 
 def extent_of(config: SpikesConfig) -> tuple[float, float] | None:
-    """Return start and end of the recording on the session's clock, where a duration is stated."""
+    """Return start and end of the recording on the session's clock, if a duration is stated."""
     if config.duration_s is None:
         return None
     own = np.array([0.0, config.duration_s / config.clock.scale_to_s])

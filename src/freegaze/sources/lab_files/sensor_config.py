@@ -18,10 +18,12 @@ class GazeConfig(StrictConfig):
     """Angles of the eye from the pupil's ellipse; see ``freegaze.sources.sensors.eye``.
 
     Args:
-        max_axis_ratio: Ellipses with a smaller short axis / long axis calibrate the camera.
-        center_px: (x, y) of the pupil when the eye looks into the camera; by default calibrated
-            from the axes of the ellipses.
-        scale_px: Distance from the eye's center of rotation to the pupil, likewise.
+        max_axis_ratio: The camera is calibrated by ellipses with a smaller ratio of short to long
+            axis.
+        center_px: (x, y) of the pupil when the eye looks into the camera; by default it is
+            calibrated by the axes of the ellipses.
+        scale_px: Distance from the eye's center of rotation to the pupil; by default it is
+            calibrated, too.
         reference: Direction of theta = phi = 0: that of the ``camera``, or the ``median`` position
             of the session.
         theta_positive: Side of the frame on which theta is positive.
@@ -47,15 +49,16 @@ class ImuConfig(TimedConfig, TableFormat):
 
     Args:
         file: Table of any layout; see ``TableFormat``.
-        time: Column with the times, where they are in this file.
-        acceleration: Its columns of the accelerometer along x, y and z of the device.
-        rotation: Its columns of the gyroscope about x, y and z.
+        time: Column with the times, if they are in this file.
+        acceleration: Columns of the accelerometer along x, y and z of the device.
+        rotation: Columns of the gyroscope about x, y and z of the device.
         axes: Device axes, with a sign, that point forward (nose), left and up.
         acceleration_unit: ``g`` or ``m/s^2``.
-        acceleration_scale: Unit per number in the file; 1 by default.
+        acceleration_scale: Size of the number 1 of the file in that unit; 1 by default.
         rotation_unit: ``deg/s`` or ``rad/s``.
-        rotation_scale: Unit per number in the file; 1 by default.
-        smoothing_s: Standard deviation of the average that leaves gravity.
+        rotation_scale: Size of the number 1 of the file in that unit; 1 by default.
+        smoothing_s: Standard deviation of the Gaussian average that separates gravity from
+            movement.
         rename: Other names of the columns ``pitch``, ``roll``, ``yaw_velocity`` and ``gz``.
     """
 
@@ -89,16 +92,16 @@ class TopViewConfig(TimedConfig):
     """Running speed and heading from points tracked in a view from above.
 
     Args:
-        file: As the tracker writes it.
+        file: File of the tracker.
         tracker: Which tracker.
-        track: Of SLEAP, or individual of movement, where there are several.
+        track: Track of SLEAP or individual of movement, if there are several.
         min_likelihood: Points below this likelihood are lost.
-        point: Point whose speed is taken.
+        point: Point whose speed is computed.
         front: Point at the front of the head, such as the nose; with ``back`` gives ``yaw``.
         back: Point behind it, such as the neck.
         px_per_cm: Scale of the view.
-        smoothing_s: Half the width of the window over which the speed is taken.
-        max_speed_cm_s: Single positions that would need a higher speed are lost.
+        smoothing_s: Half the width of the window over which the speed is computed.
+        max_speed_cm_s: Single positions that would need a higher speed count as lost.
         seen_from: ``above``, or ``below`` through the floor.
         rename: Other names of the columns ``speed`` and ``yaw``.
     """
@@ -127,14 +130,15 @@ class TopViewConfig(TimedConfig):
 
 
 class LensConfig(StrictConfig):
-    """Calibration of the head camera, by which frames are undistorted; see ``Lens``.
+    """Calibration of the head camera, to undistort its frames; see ``Lens``.
 
     Args:
-        model: ``fisheye`` (k1, k2, k3, k4) or ``pinhole`` (k1, k2, p1, p2, k3), as OpenCV has them.
+        model: ``fisheye`` (k1, k2, k3, k4) or ``pinhole`` (k1, k2, p1, p2, k3), as in OpenCV.
         focal_px: (x, y) in pixels of the video.
         center_px: Principal point (x, y).
-        coefficients: Of the distortion.
-        projection: Of the new frames: ``equidistant`` (equal angles per pixel) or ``pinhole``.
+        coefficients: Coefficients of the distortion.
+        projection: Projection of the new frames: ``equidistant`` (equal angles per pixel) or
+            ``pinhole``.
         calibrated_size: [height, width] of the frames of the calibration.
     """
 

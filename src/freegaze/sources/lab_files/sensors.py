@@ -1,4 +1,4 @@
-"""Sensors of laboratory files, and the columns that are computed from them."""
+"""Sensors in files of laboratories, and the columns that are computed from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from freegaze.errors import ConfigError, DataError
-from freegaze.registry import nearest_names
+from freegaze.registry import require_names
 from freegaze.sources.alignment.frames import AbstractFrameReader
 from freegaze.sources.alignment.streams import SampleStream, make_samples
 from freegaze.sources.lab_files.config_points import FacemapConfig, PupilConfig
@@ -29,15 +29,15 @@ def read_imu(name: str, config: ImuConfig, folder: Path) -> SampleStream:
 
     Args:
         name: Of the stream, for messages.
-        config: What is where.
-        folder: What the file's path is relative to.
+        config: Files and columns.
+        folder: Folder that the file's path is relative to.
 
     Returns:
         ``pitch`` and ``roll`` in degrees, ``yaw_velocity`` about the vertical and ``gz`` about the
         head's own axis in degrees per second.
 
     Raises:
-        DataError: Naming the file, the column or the axis that is wrong.
+        DataError: If a file, a column or an axis is wrong; the message names it.
     """
     file = folder / config.file
     table = read_table(file, config)
@@ -158,20 +158,15 @@ def renamed(columns: Sequence[str], rename: Mapping[str, str], stream: str) -> l
     Raises:
         ConfigError: If a column to rename is not there.
     """
-    for name in rename:
-        if name not in columns:
-            raise ConfigError(
-                f"behavior.{stream}.rename: no column {name!r} "
-                f"({nearest_names(name, list(columns))})"
-            )
+    require_names(rename, columns, f"behavior.{stream}.rename: no column", ConfigError)
     return [rename.get(name, name) for name in columns]
 
 
 def check_distinct(streams: Sequence[SampleStream]) -> None:
-    """Make sure that no two streams give a column of the same name.
+    """Check that no two streams have a column of the same name.
 
     Raises:
-        DataError: Naming both, and the option that renames one.
+        DataError: If two do; the message names both, and the option that renames one.
     """
     owner: dict[str, str] = {}
     for stream in streams:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from freegaze.errors import DataError
-from freegaze.registry import nearest_names
+from freegaze.registry import nearest_names, require_names
 from freegaze.sources.alignment.clock import read_times
 from freegaze.sources.alignment.streams import SampleStream, make_samples
 from freegaze.sources.lab_files.arrays import read_array
@@ -16,14 +16,14 @@ from freegaze.sources.lab_files.tabular import Table, read_table, to_labels
 from freegaze.sources.lab_files.times import time_column, times_of, times_of_table
 
 _BEFORE_S = 86_400.0
-"""Signals of events are 0 from a day before the first one on."""
+"""Signals of events are 0 from one day before the first event."""
 
 
 def read_table_stream(name: str, config: TableConfig, folder: Path) -> SampleStream:
     """Read signals from a table.
 
     Raises:
-        DataError: Naming the file and the column that is missing or wrong.
+        DataError: If the file or a column is missing or wrong; the message names it.
     """
     file = folder / config.file
     table = read_table(file, config)
@@ -58,11 +58,7 @@ def read_array_stream(name: str, config: ArrayConfig, folder: Path) -> SampleStr
         return _samples(name, config, times, values[rows], columns)
     if config.timestamps is not None or config.rate_hz is not None:
         raise DataError(f"{file}: give `time`, `timestamps` or `rate_hz`, not two of them")
-    if config.time not in columns:
-        raise DataError(
-            f"{file}: `time` must be one of `columns`, got {config.time!r} "
-            f"({nearest_names(config.time, list(columns))})"
-        )
+    require_names([config.time], columns, f"{file}: `time` must be one of `columns`, got")
     at = columns.index(config.time)
     times = read_times(values[:, at], f"{file}, column {config.time!r}")
     kept = [i for i in range(len(columns)) if i != at]
@@ -134,7 +130,7 @@ def _event_values(table: Table, config: EventsConfig) -> dict[str, np.ndarray]:
 def _steps(
     edges: np.ndarray, starts: np.ndarray, stops: np.ndarray, value: np.ndarray, where: str
 ) -> np.ndarray:
-    """Return the value from each edge on: that of the event around it, 0 where there is none."""
+    """Return the value after each edge: that of the event around it, or 0 between events."""
     out = np.zeros(len(edges))
     taken = np.zeros(len(edges), bool)
     for row in np.flatnonzero(np.isfinite(value)).tolist():
@@ -155,12 +151,7 @@ def _samples(
     values: np.ndarray,
     columns: tuple[str, ...],
 ) -> SampleStream:
-    for column in config.units:
-        if column not in columns:
-            raise DataError(
-                f"behavior.{name}.units: no column {column!r} "
-                f"({nearest_names(column, list(columns))})"
-            )
+    require_names(config.units, columns, f"behavior.{name}.units: no column")
     if config.lost_values:
         is_lost = np.isin(values, config.lost_values)
         if not is_lost.any():

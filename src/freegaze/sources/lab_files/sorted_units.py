@@ -12,13 +12,13 @@ import numpy as np
 
 from freegaze.errors import DataError
 from freegaze.files.arrays import unreadable
-from freegaze.registry import nearest_names
+from freegaze.registry import nearest_names, require_name, require_names
 from freegaze.sources.alignment.streams import EventStream
 from freegaze.sources.lab_files.config_responses import SpikeInterfaceConfig
 from freegaze.sources.lab_files.neurons import extent_of
 
 _PICKLES = ("recording.pickle", "recording.pkl", "cached.pkl", "cached.pickle")
-"""Pickles at the top of a folder that SpikeInterface would run when it opens the folder."""
+"""Pickles in a folder that SpikeInterface would run when it opens the folder."""
 _PLACES = ("file_path", "folder_path")
 
 
@@ -26,11 +26,11 @@ def read_sorted_units(config: SpikeInterfaceConfig, folder: Path) -> EventStream
     """Read the spikes of the wanted units by SpikeInterface.
 
     Args:
-        config: Folder or file, its format, and which units.
-        folder: What its path is relative to.
+        config: Folder or file, its format, and the wanted units.
+        folder: Folder that its path is relative to.
 
     Returns:
-        The spikes. A sorting analyzer also states how long was recorded.
+        The spikes. A sorting analyzer also states the length of the recording.
 
     Raises:
         DataError: If SpikeInterface is missing or refuses the files, or no unit is left.
@@ -52,7 +52,7 @@ def read_sorted_units(config: SpikeInterfaceConfig, folder: Path) -> EventStream
 
 
 def _open(place: Path, config: SpikeInterfaceConfig) -> tuple[Any, float | None]:
-    """Return the sorting, and the length of its recording where that is known."""
+    """Return the sorting, and the length of its recording if it is known."""
     core = _require()
     if not place.exists():
         raise DataError(f"{place} does not exist; correct `folder`")
@@ -89,20 +89,14 @@ def _extractor(config: SpikeInterfaceConfig, place: Path) -> Any:
     from spikeinterface.extractors.extractor_classes import sorting_extractor_full_dict  # pyright: ignore[reportMissingImports]
 
     readers = dict(sorting_extractor_full_dict)
-    if config.format not in readers:
-        known = ["spikeinterface", *readers]
-        raise DataError(
-            f"format: SpikeInterface has no reader {config.format!r} of sorted units "
-            f"({nearest_names(config.format, known)}); it has {', '.join(sorted(known))}"
-        )
+    known = ["spikeinterface", *readers]
+    remedy = f"; it has {', '.join(sorted(known))}"
+    what = "format: SpikeInterface has no reader of sorted units called"
+    require_name(config.format, known, what, remedy=remedy)
     reader = readers[config.format]
     names = list(inspect.signature(reader).parameters)
-    unknown = [name for name in config.options if name not in names]
-    if unknown:
-        raise DataError(
-            f"options: the reader {config.format!r} has no argument {unknown[0]!r} "
-            f"({nearest_names(unknown[0], names)})"
-        )
+    what = f"options: the reader {config.format!r} has no argument"
+    require_names(config.options, names, what)
     argument = next((name for name in names if name in _PLACES), names[0])
     return reader(**{argument: str(place), **config.options})
 

@@ -1,4 +1,4 @@
-"""Files of a laboratory, put together by one YAML that names them."""
+"""Files of a laboratory, combined into a recording by one YAML that names them."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ _PARTS = {
     *(".mp4", ".avi", ".mkv", ".mov", ".h264", ".slp"),
 }
 _PARTS_OF_FOLDERS = ("spike_times.npy", "plane0", "spks.npy", "F.npy")
-"""What Kilosort, phy and suite2p write into their folders."""
+"""Names of files that Kilosort, phy and suite2p write into their folders."""
 
 
 class FilesOptions(SourceOptions):
     """Options of laboratory files, beside the YAML; a session is named by its YAML.
 
     Args:
-        leave_out: Streams of behavior not to read, by their name in the YAML.
-        bin_width_s: Width of a bin in place of the YAML's.
+        leave_out: Streams of behavior that are not read, by their name in the YAML.
+        bin_width_s: Width of a bin, instead of that in the YAML.
     """
 
     leave_out: tuple[str, ...] = ()
@@ -126,7 +126,7 @@ class FilesSource(AbstractSource[FilesOptions]):
         )
 
     def write_tiny(self, path: Path, seed: int) -> Path:
-        """Write a folder as the programs themselves would, and its YAML."""
+        """Write a folder in the formats of the programs themselves, and its YAML."""
         return write_tiny_lab_folder(path, seed)
 
     def recognizes(self, path: Path) -> bool:
@@ -143,14 +143,14 @@ def read_streams(config: SessionConfig, folder: Path) -> Streams:
     """Read what a configuration names; frames of the video are not read yet.
 
     Args:
-        config: What is where.
-        folder: What its paths are relative to.
+        config: Files and their keys.
+        folder: Folder that its paths are relative to.
 
     Returns:
         The streams, on the session's clock.
 
     Raises:
-        DataError: Naming the file that is missing or wrong.
+        DataError: If a file is missing or wrong; the message names it.
     """
     behavior = [
         _BEHAVIOR[stream.kind](name, stream, folder) for name, stream in config.behavior.items()
@@ -188,7 +188,7 @@ _BEHAVIOR: dict[str, Callable[[str, Any, Path], SampleStream]] = {
 
 
 def _is_part(path: Path) -> bool:
-    """Return whether a path has the name of a file or folder that a YAML can name."""
+    """Return whether a path has a name that a file or folder of a YAML can have."""
     if path.is_dir():
         return any((path / name).exists() for name in _PARTS_OF_FOLDERS)
     return path.suffix.lower() in _PARTS
@@ -197,7 +197,7 @@ def _is_part(path: Path) -> bool:
 def _with_lens(
     recording: Recording, video: FrameStream | None, deg_per_px: float | None
 ) -> Recording:
-    """Add the calibration of the camera, as stated or by the lens, and the lens's quality."""
+    """Add the calibration of the camera, stated or from the lens, and the lens's quality."""
     reader = None if video is None else video.reader
     if not isinstance(reader, UndistortedFrames) or reader.frame_size is None:
         return replace(recording, deg_per_px=deg_per_px)

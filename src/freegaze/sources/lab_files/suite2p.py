@@ -60,7 +60,7 @@ def read_suite2p(config: Suite2pConfig, folder: Path) -> ResponseStream:
 
 
 def _planes(root: Path, config: Suite2pConfig) -> dict[str, Path]:
-    """Return the folders to read, by what the names of their neurons begin with."""
+    """Return the folders to read, by the prefix of the names of their neurons."""
     if is_file(root / f"{config.signal}.npy"):
         found = _PLANE.fullmatch(root.name)
         if config.plane not in (None, int(found[1]) if found else None):

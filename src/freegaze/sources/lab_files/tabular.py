@@ -1,4 +1,4 @@
-"""Tables of any file as named columns: text, Parquet, MATLAB and ``.npz``."""
+"""Reading of tables as named columns: text, Parquet, MATLAB and ``.npz``."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ PARQUET = (".parquet", ".pqt", ".pq", ".feather", ".arrow")
 _BLANKS = (".ssv", ".txt", ".dat")
 _SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 _MOST_COLUMNS = 64
-"""A wider matrix is an array, not columns."""
+"""A matrix with more columns is read as an array."""
 _COMMENTS = ("#", "%")
 _LOST = ("-", "--")
-"""Fields without a value, beside those that pandas knows (empty, NA, NaN, None ...)."""
+"""Texts of fields without a value, in addition to those of pandas (empty, NA, NaN, None ...)."""
 _ENCODINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -35,7 +35,7 @@ class Table:
     """Columns of equal length.
 
     Args:
-        file: Where they are from.
+        file: File that they come from.
         names: Name of each column.
         columns: Values of each column, (row,); fields without a value are NaN.
     """
@@ -51,7 +51,7 @@ class Table:
         """Return one column.
 
         Raises:
-            DataError: If there is none of that name, or several.
+            DataError: If there is no column of this name, or several.
         """
         if self.names.count(name) != 1:
             what = "no column" if name not in self.names else "several columns"
@@ -124,7 +124,7 @@ def to_numbers(column: np.ndarray, where: str) -> np.ndarray:
 
 
 def _hint(text: str, row: int) -> str:
-    """Return what cures text among numbers."""
+    """Return the remedy for text among numbers."""
     if "," in text and "." in text:
         return "; write numbers without a sign between thousands"
     if "," in text:
@@ -165,7 +165,7 @@ def _refuse_layout(file: Path, layout: TableFormat | None) -> None:
 
 
 def _from_arrays(file: Path, arrays: dict[str, np.ndarray]) -> Table:
-    """Take variables as columns; those of another length than most are left out."""
+    """Use variables as columns; those of another length than most are left out."""
     found: dict[str, np.ndarray] = {}
     for name, array in arrays.items():
         if array.ndim == 2 and 1 in array.shape:
@@ -277,7 +277,7 @@ def _lines(file: Path, encoding: str) -> Iterator[str]:
 
 
 def _first_row(file: Path, encoding: str, layout: TableFormat) -> tuple[int, str, bool]:
-    """Return how many lines stand before the header or first row, it, and if it is a comment."""
+    """Return the number of lines before the first row, this row, and whether it is a comment."""
     comment: tuple[int, str] | None = None
     lines = _lines(file, encoding)
     for number, line in enumerate(itertools.islice(lines, layout.skip_lines, None)):

@@ -1,4 +1,4 @@
-"""Keys that every stream of the YAML shares: its times, and the layout of its table."""
+"""Keys that all streams of the YAML share: their times, and the layout of their tables."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class TimedConfig(StrictConfig):
         timestamps: File with one time per row (CSV, text, ``.npy``, ``.mat`` or Parquet), in
             seconds unless the clock states another unit. 2021-07-09T14:03:21.12 is read as seconds
             since 1970, 14:03:21.12 as seconds since midnight; times of day may pass midnight.
-        timestamps_column: Name of the column with the times, or its number from 0; the only one by
-            default.
+        timestamps_column: Name of the column with the times, or its number from 0; by default, the
+            only one.
         rate_hz: Constant rate of samples, the first at 0, instead of timestamps.
-        surplus: What happens if there are more times than rows or frames, or fewer: ``refuse``, or
-            leave out the ``last`` or the ``first`` of those that are too many, with a warning.
-        clock: How these times read on the session's clock.
-        sort: Whether rows may be out of order; they are sorted then.
+        surplus: Reaction to different numbers of times and of rows or frames: ``refuse`` stops;
+            ``last`` or ``first`` leaves out the surplus ones at that end, with a warning.
+        clock: Conversion of these times to the session's clock.
+        sort: Whether rows may be out of order; if so, they are sorted.
         max_gap_s: Wider gaps between samples are not filled; by default three typical intervals.
     """
 
@@ -49,11 +49,13 @@ class TableFormat(StrictConfig):
     """Layout of a table in a text file; Parquet and ``.mat`` files need none of it.
 
     Args:
-        separator: Between columns; ``" "`` stands for any number of blanks. By default a comma, a
-            semicolon or a tab, whichever the first row has, and blanks in ``.ssv`` and ``.txt``.
+        separator: Separator of columns; ``" "`` stands for any number of blanks. By default, it is
+            the comma, semicolon or tab that the first row has; in ``.ssv`` and ``.txt`` it can also
+            be blanks.
         header: Whether the first row names the columns; without names they are 0, 1, 2 ...
-        skip_lines: Lines before the header, or before the first row where there is none.
-        decimal: Sign between whole and decimal digits of numbers.
+        skip_lines: Number of lines before the header, or before the first row if there is no
+            header.
+        decimal: Decimal sign of numbers.
     """
 
     separator: str | None = Field(default=None, min_length=1, max_length=1)

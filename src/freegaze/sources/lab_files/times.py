@@ -14,7 +14,7 @@ import pandas as pd
 
 from freegaze.errors import DataError, DataWarning
 from freegaze.files.arrays import parsing, read_npy
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 from freegaze.sources.alignment.clock import read_times
 from freegaze.sources.alignment.streams import regular_times
 from freegaze.sources.lab_files.tabular import PARQUET, Table, read_table, text_encoding
@@ -22,7 +22,7 @@ from freegaze.sources.lab_files.timed import TimedConfig
 
 _DAY_S = 86_400.0
 _DATE_AND_TIME = re.compile(r"(\d{4}[-/]\d{2}[-/]\d{2})[ \t]+(\d{1,2}:\d{2})")
-"""A date and a time of day that a blank separates; they are one time."""
+"""A date and a time of day with a blank between them; they are one time."""
 _OTHER_DATE = re.compile(r"\s*\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")
 """A date that begins with the day or the month."""
 _DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
@@ -34,7 +34,7 @@ def read_timestamps(file: Path, column: str | int | None) -> np.ndarray:
     Args:
         file: ``.npy``, ``.mat``, ``.npz``, Parquet, or a text file with or without a header, whose
             columns are separated by commas, semicolons, tabs or blanks.
-        column: Name, or number from 0, of the column where there are several.
+        column: Name of the column, or its number from 0, if there are several.
 
     Raises:
         DataError: If the file is missing, has several columns, or holds no times.
@@ -64,12 +64,12 @@ def read_timestamps(file: Path, column: str | int | None) -> np.ndarray:
 def times_of(
     config: TimedConfig, n: int, folder: Path, where: str, what: str = "rows or frames"
 ) -> tuple[np.ndarray, slice]:
-    """Return the own times of a file's ``n`` rows or frames, and which of these to take.
+    """Return a file's own times of its ``n`` rows or frames, and which of these to use.
 
-    All are taken unless their number differs from that of the times and ``surplus`` allows it.
+    All are used, unless their number differs from that of the times and ``surplus`` allows it.
 
     Raises:
-        DataError: If neither timestamps nor a rate are given, or there are more or fewer.
+        DataError: If neither timestamps nor a rate are given, or the numbers differ.
     """
     if config.rate_hz is not None:
         return regular_times(n, config.rate_hz), slice(0, n)
@@ -84,16 +84,16 @@ def times_of(
 def times_of_table(
     config: TimedConfig, table: Table, time: str | None, folder: Path
 ) -> tuple[np.ndarray, slice]:
-    """Return the own times of a table's rows, which may stand in one of its columns.
+    """Return a table's own times of its rows, which may be in one of its columns.
 
     Args:
         config: The stream.
         table: The table.
         time: Column with the times, or ``None``.
-        folder: What the path of the timestamps is relative to.
+        folder: Folder that the path of the timestamps is relative to.
 
     Returns:
-        Times, and which rows to take.
+        Times, and which rows to use.
 
     Raises:
         DataError: If times are stated twice or not at all, or the column holds none.
@@ -121,7 +121,7 @@ def time_column(table: Table, name: str) -> np.ndarray:
 def match_times(
     times: np.ndarray, n: int, config: TimedConfig, where: str, file: Path, what: str
 ) -> tuple[np.ndarray, slice]:
-    """Return as many times as rows or frames, and which of ``n`` rows or frames to take.
+    """Return as many times as rows or frames, and which of ``n`` rows or frames to use.
 
     Raises:
         DataError: If the numbers differ and ``surplus`` is ``refuse``.
@@ -150,7 +150,8 @@ def match_times(
 def parse_times(column: np.ndarray) -> np.ndarray | None:
     """Read numbers, dates or times of day as seconds; ``None`` if they are none of these.
 
-    Dates count from 1970. Times of day count from midnight, and go on counting past the next one.
+    Dates count from 1970. Times of day count from midnight, and continue to count after the next
+    midnight.
     """
     if column.dtype.kind in "iuf":
         return column.astype(np.float64)
@@ -166,7 +167,7 @@ def parse_times(column: np.ndarray) -> np.ndarray | None:
 
 
 def _first_wrong(column: np.ndarray) -> str:
-    """Return the first row that is no time, and what cures it."""
+    """Return the first row that is no time, and the remedy."""
     for row, value in enumerate(column.tolist()):
         if parse_times(np.array([value], object)) is None:
             is_date = isinstance(value, str) and _OTHER_DATE.match(value) is not None
@@ -204,8 +205,7 @@ def _text_column(file: Path, column: str | int | None) -> np.ndarray:
     texts = _read_texts(file)
     if isinstance(column, str):
         header = [str(text).strip() for text in texts[0]]
-        if column not in header:
-            raise DataError(f"{file} has no column {column!r} ({nearest_names(column, header)})")
+        require_name(column, header, f"{file} has no column")
         return texts[1:, header.index(column)]
     if texts.shape[1] != 1 and column is None:
         raise DataError(
@@ -248,7 +248,7 @@ def _read_texts(file: Path) -> np.ndarray:
 
 
 def _with_points(texts: np.ndarray) -> np.ndarray:
-    """Replace decimal commas, which separate nothing here."""
+    """Replace decimal commas; commas do not separate columns here."""
     is_comma = np.array(
         [isinstance(text, str) and bool(_DECIMAL_COMMA.fullmatch(text)) for text in texts.flat]
     ).reshape(texts.shape)

@@ -1,4 +1,4 @@
-"""A small folder of files as Kilosort, phy, DeepLabCut, FFmpeg and pandas write them."""
+"""A small folder of files in the formats of Kilosort, phy, DeepLabCut, FFmpeg and pandas."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def write_movie(
     Args:
         file: avi for FFV1, mp4 for libx264.
         frames: (time, height, width), uint8.
-        rate_hz: Frames a second, whole.
+        rate_hz: Frames per second, a whole number.
         codec: FFmpeg's name of the encoder; FFV1 loses nothing.
         pixels: FFmpeg's name of the pixels' format.
 
@@ -101,7 +101,7 @@ def write_deeplabcut_csv(file: Path, streams: TinyStreams) -> pd.DataFrame:
 
 
 def deeplabcut_table(streams: TinyStreams) -> pd.DataFrame:
-    """Return points around the pupil as the table that DeepLabCut makes; unsure where lost."""
+    """Return points around the pupil as DeepLabCut's table, with low likelihoods where lost."""
     angle = np.linspace(0, 2 * np.pi, N_POINTS, endpoint=False)
     lost = np.isnan(streams.pupil_radius)
     radius = np.where(lost, 10.0, streams.pupil_radius)[:, None]

@@ -23,8 +23,8 @@ def read_top_view(name: str, config: TopViewConfig, folder: Path) -> SampleStrea
 
     Args:
         name: Of the stream, for messages.
-        config: What is where.
-        folder: What the file's path is relative to.
+        config: File and points.
+        folder: Folder that the file's path is relative to.
 
     Raises:
         DataError: If the file is missing or damaged, or a point is not in it.

@@ -95,7 +95,7 @@ def _frames_first(video: ArrayVideoConfig, file: Path) -> np.ndarray:
 
 
 def _check_order(array: np.ndarray, file: Path) -> None:
-    """Ask for the order of axes where time seems to be the last one."""
+    """Refuse an array whose last axis seems to be time, and ask for the order of its axes."""
     if array.ndim == 3 and array.shape[2] > _MANY * max(array.shape[:2]):
         raise ShapeError(
             f"{file}: shape {array.shape} would be {array.shape[0]} frames of {array.shape[1]} x "

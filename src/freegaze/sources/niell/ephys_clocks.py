@@ -1,8 +1,8 @@
 """Clocks of a raw session: whole hours between files, and the board against the cameras.
 
-Cameras are stamped by the computer. Spikes and inertial sensors are sampled by the board of the
-electrodes, whose clock begins a little apart and runs a little faster or slower. Nothing but the
-mouse is seen by both: when the head turns, the eye counters.
+The computer stamps the frames of cameras. The board of the electrodes samples spikes and inertial
+sensors; its clock has an offset and a drift. The eyes turn against the head, so that the lag
+between eye velocity (camera) and head velocity (board) gives offset and drift.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ GRID_S = 1 / 60
 """Grid on which eye and head are compared: the eye camera's frames."""
 
 LONGEST_S = 12 * 3600.0
-"""Times that span more are in another unit, or of another session."""
+"""Times that span more than this are in another unit or from another session."""
 
 _MIN_WINDOWS = 3
 """A line through two points has no uncertainty."""
 
 _FAR = 4 * 1.4826
-"""Four robust standard deviations: windows further from the line are left out, and so are moments
-at which the eye moves faster, which are saccades."""
+"""Four robust standard deviations: windows further from the line are left out, and moments with a
+faster eye (saccades), too."""
 
 
 @dataclass(frozen=True)
 class BoardClock:
-    """Clock of the board as read on the cameras' clock, with standard errors.
+    """The clock of the board on the cameras' clock, with standard errors.
 
     Args:
         offset_s: Camera time at which the board's clock reads 0.
@@ -49,8 +49,8 @@ class BoardClock:
         drift: Seconds that the cameras gain on the board in each second.
         drift_se: Standard error of it.
         largest_se_s: Largest standard error of the board's time anywhere in the session.
-        n_windows: Windows of 60 s that the line goes through.
-        n_left_out: Windows that were not used, or lay far from the line.
+        n_windows: Number of windows of 60 s that the line is fitted to.
+        n_left_out: Number of windows that were not used or are far from the line.
         r: Correlation of eye and head velocity at the session's lag.
     """
 
@@ -65,11 +65,11 @@ class BoardClock:
 
     @property
     def clock(self) -> ClockConfig:
-        """The clock, for streams that the board sampled."""
+        """Return the clock for streams that the board sampled."""
         return ClockConfig(offset_s=self.offset_s, drift=self.drift)
 
     def told(self) -> dict[str, Any]:
-        """Return what provenance shall remember."""
+        """Return plain values for the provenance."""
         return {**asdict(self), "estimated": True, "window_s": WINDOW_S}
 
 
@@ -79,7 +79,7 @@ def correct_zone(times: np.ndarray, start_s: float, where: str) -> tuple[np.ndar
     Args:
         times: Times of day in seconds, finite.
         start_s: Time of day at which the board began.
-        where: What they are, for messages.
+        where: Name of the values, for messages.
 
     Raises:
         DataError: If they begin neither within ten minutes nor seven or eight hours away.
@@ -105,8 +105,8 @@ def estimate_board_clock(eye: SampleStream, head: SampleStream, largest_se_s: fl
 
     Args:
         eye: On the cameras' clock, with a column ``theta``.
-        head: On the board's clock as it reads, with a column ``gz`` in degrees per second.
-        largest_se_s: What standard error is still good enough anywhere in the session.
+        head: On the board's own clock, with a column ``gz`` in degrees per second.
+        largest_se_s: Largest accepted standard error anywhere in the session.
 
     Returns:
         The clock.
@@ -172,7 +172,7 @@ def _lags(eye: SampleStream, head: SampleStream) -> tuple[EyeGyroLags, float]:
 
 
 def untold_clock(why: str) -> DataError:
-    """Return the error that the clock cannot be estimated, and what to do."""
+    """Return the error that the clock cannot be estimated, with the remedy."""
     return DataError(
         f"the clock of the electrodes cannot be estimated from eye and gyroscope: {why}; state "
         "`clock`, such as {offset_s: -0.1, drift: 1.14e-4}, the laboratory's usual"

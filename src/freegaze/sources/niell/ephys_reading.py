@@ -1,4 +1,4 @@
-"""The netCDF files of a session, as streams. netCDF4 is HDF5, whose headers are checked first."""
+"""The netCDF files of a session as streams, read as HDF5 after a check of their headers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import numpy as np
 
 from freegaze.errors import DataError, ShapeError
 from freegaze.files.hdf5 import Hdf5Reader
+from freegaze.registry import require_names
 from freegaze.sources.alignment.clock import read_times
 
 FASTEST_CM_S = 25.0
-"""No mouse runs faster in the arena; the top camera lost it (as in the laboratory's pipeline)."""
+"""Fastest speed of a mouse in the arena; faster ones are errors of the top camera's tracking, as in
+the laboratory's pipeline."""
 
 ELLIPSE = ("theta", "phi", "longaxis", "shortaxis", "X0", "Y0", "ellipse_phi")
 IMU = (
@@ -21,7 +23,7 @@ IMU = (
 TOP = ("speed",)
 BALL_TIMES = ("timestamps",)
 BALL_SPEEDS = ("cm_per_sec", "speed_cmpersec")
-"""Order of columns in files without labels, and what the ball's columns have been called."""
+"""Order of columns in files without labels, and names that the ball's columns have had."""
 
 _UNNAMED = "__xarray_dataarray_variable__"
 """Name that xarray gives to an array without one."""
@@ -32,7 +34,7 @@ def read_eye(file: Path, is_phi_flipped: bool) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         file: ``*_REYE.nc``.
-        is_phi_flipped: Whether phi shall be the negative of what is in the file.
+        is_phi_flipped: Whether phi is the negative of the file's.
 
     Returns:
         Times of day (frame,), and values (frame, 3), NaN where tracking was lost.
@@ -84,7 +86,7 @@ def read_ball_speed(file: Path) -> tuple[np.ndarray, np.ndarray]:
         DataError: If the file is damaged or its columns have no or other labels.
     """
     with Hdf5Reader(file) as reader:
-        labels = _labels(reader, "move_params") or ()
+        labels = reader.read_names("move_params") or ()
         speed = next((name for name in BALL_SPEEDS if name in labels), None)
         if speed is None:
             raise DataError(
@@ -139,7 +141,7 @@ def _columns(
     usual: tuple[str, ...],
     wanted: tuple[str, ...],
 ) -> np.ndarray:
-    """Return columns, (time, column), of the first array that is there.
+    """Return columns, (time, column), of the first existing array.
 
     They are found by their labels, or by the usual order where the array has none.
     """
@@ -148,18 +150,12 @@ def _columns(
         why = reader.unread.get(arrays[0], "it is not there")
         raise DataError(f"{reader.path}: expected an array {arrays[0]}: {why}")
     values = reader.read(array)
-    labels = _labels(reader, axis) or usual
+    labels = reader.read_names(axis) or usual
     if values.ndim != 2 or values.dtype.kind not in "iuf":
         raise ShapeError(
             f"{reader.path}: {array}: expected numbers (time, {axis}), got {values.dtype} of shape "
             f"{values.shape}"
         )
     known = labels[: values.shape[1]]
-    for name in wanted:
-        if name not in known:
-            raise DataError(f"{reader.path}: {array} has no column {name} along {axis}")
+    require_names(wanted, known, f"{reader.path}: {array} has, along {axis}, no column")
     return values[:, [known.index(name) for name in wanted]].astype(np.float64)
-
-
-def _labels(reader: Hdf5Reader, axis: str) -> tuple[str, ...] | None:
-    return reader.read_names(axis)

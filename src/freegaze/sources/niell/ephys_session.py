@@ -1,4 +1,4 @@
-"""Files of one session in a folder."""
+"""Files of one raw session in a folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SessionFiles:
 
     Args:
         merge: Sorted spikes.
-        found: Each other file that is there, by its name in ``PATTERNS``.
+        found: Each other existing file, by its name in ``PATTERNS``.
     """
 
     merge: Path
@@ -38,7 +38,7 @@ class SessionFiles:
         """Return a file.
 
         Raises:
-            DataError: If it is not there.
+            DataError: If it does not exist.
         """
         if name not in self.found:
             raise DataError(
@@ -69,12 +69,12 @@ def find_sessions(path: Path) -> dict[str, Path]:
 
 
 def session_name(merge: Path) -> str:
-    """Return the name of a session, with which all its files begin."""
+    """Return the name of a session, which is the beginning of the names of its files."""
     return merge.name.removesuffix(MERGE) or merge.parent.name
 
 
 def find_files(merge: Path) -> SessionFiles:
-    """Find the files beside sorted spikes, whatever their capitals.
+    """Find the files beside sorted spikes, in capitals or not.
 
     Raises:
         DataError: If several files could be one and the same.

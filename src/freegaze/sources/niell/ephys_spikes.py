@@ -1,4 +1,4 @@
-"""Sorted spikes, as pandas writes the laboratory's table: ``{column: {row: value}}``."""
+"""Sorted spikes in the laboratory's table as pandas writes it: ``{column: {row: value}}``."""
 
 from __future__ import annotations
 
@@ -78,5 +78,5 @@ def _times(value: Any, where: str) -> np.ndarray:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether JSON gave a number that is one (it allows NaN, and integers of any size)."""
+    """Return whether a value of JSON is a finite number (JSON allows NaN and any integer)."""
     return type(value) in (int, float) and abs(value) < 1e12

@@ -1,4 +1,4 @@
-"""A small session, written through pandas and xarray as the laboratory's programs write one."""
+"""A small session, written by pandas and xarray like those of the laboratory."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from freegaze.sources.niell.ephys_reading import ELLIPSE, IMU
 from freegaze.sources.tiny import TinyStreams, make_tiny_streams
 
 TINY_CLOCK = ClockConfig(offset_s=-0.1, drift=1.14e-4)
-"""The laboratory's usual."""
+"""Usual clock of the board in the laboratory."""
 
 START_S = 13.5 * 3600
-"""Half past one in the afternoon."""
+"""Time of day at which the board begins in small sessions, 13:30."""
 
 
 def write_tiny_session(path: Path, seed: int) -> Path:
-    """Write a dozen seconds into ``DATE/ANIMAL/fm1`` and return what to open.
+    """Write a dozen seconds into ``DATE/ANIMAL/fm1``, and return the path to open.
 
     Args:
         path: Empty folder.
@@ -49,9 +49,9 @@ def write_session(
 
     Args:
         folder: Where, and beginning of each file's name.
-        name: What each file's name begins with.
+        name: Beginning of each file's name.
         streams: On the cameras' clock, from the start of the board.
-        clock: How the board's clock reads on the cameras'.
+        clock: Clock of the board on the cameras' clock.
         start_s: Time of day at which the board began.
         is_head_fixed: Whether to write speed on the ball, and neither head nor top camera.
 
@@ -72,7 +72,7 @@ def write_session(
         _labeled(xr, "REYE_ellipse_params", ellipse, "ellipse_params", ELLIPSE, stamps),
         f"{base}_REYE.nc",
     )
-    board = {kind: _board_times(times, clock) for kind, times in (("imu", streams.imu_times),)}
+    imu_times = start_s + _board_times(streams.imu_times, clock)
     if is_head_fixed:
         labels = ("timestamps", "cm_per_sec")
         ball = xr.DataArray(
@@ -88,7 +88,7 @@ def write_session(
         zeros = np.zeros(len(streams.imu))
         imu = np.column_stack([values.get(label, zeros) for label in IMU])
         samples = xr.DataArray(imu, dims=("sample", "channel"), name="IMU_data")
-        coords: dict[str, Any] = {"sample": start_s + board["imu"], "channel": list(IMU)}
+        coords: dict[str, Any] = {"sample": imu_times, "channel": list(IMU)}
         _save(samples.assign_coords(coords), f"{base}_imu.nc")
         top = np.column_stack([streams.speed, np.zeros(n)])
         _save(
@@ -96,13 +96,13 @@ def write_session(
             f"{base}_TOP1.nc",
         )
     _write_merge(Path(f"{base}_ephys_merge.json"), streams, clock, start_s)
-    ends = start_s + board["imu"][:: max(1, len(board["imu"]) // 50)]
+    ends = imu_times[:: max(1, len(imu_times) // 50)]
     texts = [str(pd.Timestamp(0) + pd.Timedelta(seconds=t)).split(" ")[1] for t in (start_s, *ends)]
     Path(f"{base}_Ephys_BonsaiBoardTS.csv").write_text("\n".join(texts) + "\n")
 
 
 def require_xarray() -> Any:
-    """Import xarray, which is needed to write such a session only.
+    """Import xarray, which is only needed to write such a session.
 
     Raises:
         DataError: If it or netCDF4 is not installed.

@@ -14,7 +14,7 @@ from freegaze.recording.recording import Segment
 from freegaze.sources.conversion import name_units
 
 _GAP = 1.5
-"""Two bins further apart than this many bin widths have a gap between them."""
+"""There is a gap between two bins that are further apart than this many bin widths."""
 _JITTER = 0.1
 """Bins are equal when their distances differ by less than this share (float32 seconds do)."""
 
@@ -28,7 +28,7 @@ def read_clock(
         time_s: Start of each bin in seconds, (time,), or ``None`` where the file has no clock.
         n_bins: Number of bins.
         usual_width_s: Width to assume without a clock, or with a single bin.
-        where: What it is, for messages.
+        where: Name of the array, for messages.
 
     Raises:
         ShapeError: If there is not one time per bin.
@@ -62,7 +62,7 @@ def read_clock(
 
 
 def number_units(numbers: np.ndarray | None, n_neurons: int, where: str) -> tuple[str, ...]:
-    """Name units by the file's own numbers; one that comes again gets ``#2``, ``#3`` ...
+    """Name units by the file's own numbers; a repeated number gets ``#2``, ``#3`` ...
 
     Raises:
         ShapeError: If there is not one number per unit.
@@ -83,7 +83,7 @@ def read_annotations(
 
     Args:
         reader: The open file.
-        keys: Key of each array to look at, and its full name in the file.
+        keys: Key of each array to read, and its full name in the file.
         n_bins: Number of bins.
         known: Our names of keys; any other key keeps its own.
     """

@@ -82,7 +82,10 @@ class Niell2022Source(AbstractSource[Niell2022Options]):
             group = _find_blocks(reader, options.block)[name]
             where = f"{path}: {group or 'root'}"
             present = {k: f"{group}/{k}" if group else k for k in reader.keys(group)}
-            n_bins, n_units = _block_shape(reader, present, where)
+            shape = reader.headers[present[RESPONSES]].shape
+            if len(shape) != 2 or 0 in shape:
+                raise ShapeError(f"{where}/{RESPONSES}: expected (time, unit) counts, got {shape}")
+            n_bins, n_units = shape
             known = {BEHAVIOR_KEYS[key][0]: key for key in BEHAVIOR_KEYS if key in present}
             columns = kept_columns(list(known), options.leave_out)
             time_s = reader.read(present["model_t"]) if "model_t" in present else None
@@ -118,7 +121,7 @@ class Niell2022Source(AbstractSource[Niell2022Options]):
             )
 
     def write_tiny(self, path: Path, seed: int) -> Path:
-        """Write both blocks of a session as the published file's own list of keys says."""
+        """Write both blocks of a session with the keys of the published file."""
         r = make_tiny_recording(seed)
         file = path / "ModelData_all.h5"
         contrast = (r.video().astype(np.float64) - 128) / 40  # z-scored by pixel, floats
@@ -174,13 +177,6 @@ def _has_block(file: Path) -> bool:
     except DataError:
         return False
     return any(n[-1] == RESPONSES and len(n) in (1, 3) for n in names)
-
-
-def _block_shape(reader: Hdf5Reader, present: dict[str, str], where: str) -> tuple[int, int]:
-    shape = reader.headers[present[RESPONSES]].shape
-    if len(shape) != 2 or 0 in shape:
-        raise ShapeError(f"{where}/{RESPONSES}: expected (time, unit) spike counts, got {shape}")
-    return shape[0], shape[1]
 
 
 def _read_video(

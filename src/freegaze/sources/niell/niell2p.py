@@ -1,7 +1,7 @@
 """Two-photon sessions of the Niell laboratory, ``*_preproc.h5``: neurons, eyes and head, no camera.
 
-One flat HDF5 file per recording; cells are rows, ``twopT`` is the clock in seconds. Nothing in it
-shows the scene, and a recording needs frames: by default such a file is refused; with
+One flat HDF5 file per recording; cells are rows, ``twopT`` is the clock in seconds. The file has no
+video of the scene, but a recording needs frames. By default, the file is refused. With
 ``blank_video: true`` every bin shows one gray frame, for encoders that read behavior alone.
 """
 
@@ -24,7 +24,7 @@ from freegaze.sources.source import AbstractSource, SourceOptions, find_files, r
 from freegaze.sources.tiny import make_tiny_recording
 
 BIN_WIDTH_S = 1 / 7.5
-"""Frame rate of the laboratory's microscope, for a file without a clock."""
+"""Frame rate of the laboratory's microscope, for files without a clock."""
 
 BEHAVIOR_KEYS = name_columns(
     {
@@ -93,7 +93,7 @@ class Niell2pSource(AbstractSource[Niell2pOptions]):
             if not options.blank_video:
                 raise DataError(
                     f"{path} holds no camera video, which a recording needs; for encoders that "
-                    "read behavior alone, ask for one gray frame with `blank_video: true`"
+                    "read behavior alone, `blank_video: true` shows one gray frame"
                 )
             n_bins = len(responses)
             time_s = _fit_clock(reader, n_bins)
@@ -120,7 +120,7 @@ class Niell2pSource(AbstractSource[Niell2pOptions]):
                 segments=segments,
                 annotations=annotations,
                 provenance={
-                    "video": "blank, as asked for",
+                    "video": "blank, as stated",
                     "fitted_lengths": resized,
                     "ignored_keys": [*sorted(reader.unread), *ignored],
                     **told,
@@ -201,7 +201,7 @@ def _fit_clock(reader: Hdf5Reader, n_bins: int) -> np.ndarray | None:
 def _read_columns(
     reader: Hdf5Reader, n_bins: int, leave_out: tuple[str, ...]
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return the columns, and what was done to those that are a bin longer or shorter."""
+    """Return the columns, and the change to each that is one bin longer or shorter."""
     known = {BEHAVIOR_KEYS[key][0]: key for key in BEHAVIOR_KEYS if key in reader.headers}
     columns, resized = {}, {}
     for key in map(known.__getitem__, kept_columns(list(known), leave_out)):

@@ -1,4 +1,4 @@
-"""Raw ephys sessions of the Niell laboratory, as its preprocessing leaves them in a folder.
+"""Raw ephys sessions of the Niell laboratory, in folders after its preprocessing.
 
 ::
 
@@ -10,7 +10,7 @@
                     NAME_speed.nc            BALL_data (speed on the ball), head-fixed only
                     NAME_Ephys_BonsaiBoardTS.csv
 
-The session's clock is the cameras', from the time at which the board began.
+The session's clock is that of the cameras, from the start of the board.
 """
 
 from __future__ import annotations
@@ -66,17 +66,19 @@ class NiellEphysOptions(SourceOptions):
 
     Args:
         bin_width_s: Width of a bin.
-        frame_size: (height, width) to scale video to; as in the file by default (120 x 160 at the
-            laboratory, which halves it once more).
-        frames: What a bin shows of the frames in it.
+        frame_size: (height, width) to scale video to; by default that of the file (120 x 160; the
+            laboratory halves it once more).
+        frames: Frame that a bin shows: the mean of the frames in it, the middle one, or the
+            nearest.
         groups: Labels of the units to keep.
-        clock: How the clock of the electrodes' board, which samples spikes and head, reads on the
-            cameras'; by default estimated from eye and gyroscope. The laboratory's own ``offset0``
-            and ``drift_rate`` are minus these.
-        flip_phi: Whether phi is turned around, as in the laboratory's ``*_ephys_props.h5``; by
-            default it is the eye camera's, as in ``ModelData_all.h5`` and the files of Xu et al.
-        sort: Whether samples and frames may be out of order; they are sorted then.
-        leave_out: Behavior columns not to keep.
+        clock: Clock of the electrodes' board, which samples spikes and head, on the cameras' clock.
+            By default, it is estimated from eye and gyroscope. The laboratory's own ``offset0`` and
+            ``drift_rate`` are minus these.
+        flip_phi: Whether the sign of phi is flipped, as in the laboratory's ``*_ephys_props.h5``.
+            By default, phi is that of the eye camera, as in ``ModelData_all.h5`` and the files of
+            Xu et al.
+        sort: Whether samples and frames may be out of order; if so, they are sorted.
+        leave_out: Behavior columns that are not kept.
     """
 
     bin_width_s: float = Field(default=0.05, gt=0)
@@ -147,14 +149,14 @@ class NiellEphysSource(AbstractSource[NiellEphysOptions]):
             )
 
     def write_tiny(self, path: Path, seed: int) -> Path:
-        """Write a session through pandas and xarray, as the laboratory's programs do."""
+        """Write a session by pandas and xarray, like the laboratory's programs."""
         return write_tiny_session(path, seed)
 
 
 def _read_behavior(
     files: SessionFiles, start_s: float, options: NiellEphysOptions
 ) -> tuple[dict[str, SampleStream], SampleStream | None, dict[str, float]]:
-    """Return what cameras saw, the head on the board's clock, and hours added to each."""
+    """Return the cameras' streams, the head on the board's clock, and the hours added to each."""
     read = {
         "eye": (lambda file: read_eye(file, options.flip_phi), EYE_COLUMNS),
         "imu": (read_head, HEAD_COLUMNS),
@@ -197,7 +199,7 @@ def _board_clock(
 def _extent(
     files: SessionFiles, spikes: SortedSpikes, head: SampleStream | None, clock: ClockConfig
 ) -> tuple[float, float] | None:
-    """When the board ran: as long as it sampled the head, or as its own times say."""
+    """Return the time in which the board ran: while it sampled the head, or by its own times."""
     if head is not None:
         return head.span()
     if "board" not in files.found:

@@ -22,15 +22,15 @@ _VIDEO_KINDS = ("ImageSeries", "OpticalSeries", "IndexSeries")
 
 
 def pick_video(items: Sequence[NwbItem], wanted: str | None) -> NwbItem:
-    """Return the series that was seen.
+    """Return the series of the video.
 
     Args:
         items: All series.
-        wanted: What the user gave; ``None``: the only candidate. Pictures of a stimulus template
+        wanted: The user's choice; ``None`` for the only candidate. Pictures of a stimulus template
             have no times of their own and are no candidate.
 
     Raises:
-        DataError: If there is none, or a choice.
+        DataError: If there is none or several.
     """
     candidates = [i for i in items if core_kind(i.thing) in _VIDEO_KINDS]
     if wanted is None:
@@ -52,12 +52,12 @@ def pick_video(items: Sequence[NwbItem], wanted: str | None) -> NwbItem:
 def read_frames(
     item: NwbItem, folder: Path, options: NwbOptions
 ) -> tuple[AbstractFrameReader, np.ndarray, np.ndarray | None]:
-    """Return the frames of a series, its times, and which frame is shown at each of them.
+    """Return the frames of a series, its times, and the frame that is shown at each of them.
 
     Args:
         item: The series.
-        folder: What paths of movies are relative to.
-        options: Of the source.
+        folder: Folder that paths of movies are relative to.
+        options: Options of the source.
 
     Returns:
         The frames, times in seconds, and numbers of frames (``None``: in order).

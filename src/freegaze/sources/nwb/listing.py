@@ -1,4 +1,4 @@
-"""Series and tables of an NWB file by their paths, and finding one by name."""
+"""Listing of the series and tables of an NWB file, and search for one by name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NwbItem:
     """One series or table of a file.
 
     Args:
-        path: Where it is, such as ``processing/behavior/EyeTracking/gaze``.
+        path: Its path in the file, such as ``processing/behavior/EyeTracking/gaze``.
         kind: Its neurodata type.
         thing: The pynwb object.
     """
@@ -44,16 +44,16 @@ class NwbItem:
 
 
 def list_nwb(path: Path | str) -> list[dict[str, Any]]:
-    """List what is in an NWB file, for people who must choose by name.
+    """List the series and tables of an NWB file, to choose from by name.
 
     Args:
         path: The file.
 
     Returns:
-        One row a series or table: name, type, shape, rate, unit, description.
+        One row per series or table: name, type, shape, rate, unit, description.
 
     Raises:
-        DataError: If the file is no NWB file or damaged.
+        DataError: If the file is damaged or no NWB file.
 
     Example:
         >>> list(list_nwb("session.nwb")[0])[:2]
@@ -80,7 +80,7 @@ def find_items(root: Any) -> list[NwbItem]:
 
 
 def core_kind(thing: Any) -> str:
-    """Return the type of NWB itself that an object is, or is derived from by an extension."""
+    """Return NWB's own type of an object, or the one that an extension derives it from."""
     for kind in type(thing).__mro__:
         if kind.__module__.partition(".")[0] == "pynwb":
             return kind.__name__
@@ -88,10 +88,10 @@ def core_kind(thing: Any) -> str:
 
 
 def pick_item(items: Sequence[NwbItem], wanted: str, option: str) -> NwbItem:
-    """Return the one item that a user means by a path, or by the end of one.
+    """Return the item with a path, or the only one whose path has this end.
 
     Raises:
-        DataError: If there is none, or several; the message lists them.
+        DataError: If there is none or several; the message lists them.
     """
     exact = [i for i in items if i.path == wanted]
     found = exact or [i for i in items if i.path.endswith("/" + wanted)]
@@ -111,7 +111,7 @@ def only_item(items: Sequence[NwbItem], what: str, option: str) -> NwbItem:
     """Return the only candidate.
 
     Raises:
-        DataError: If there is none, or a choice; the message lists the candidates.
+        DataError: If there is none or several; the message lists the candidates.
     """
     if len(items) == 1:
         return items[0]

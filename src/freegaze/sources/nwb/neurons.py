@@ -12,15 +12,15 @@ from jaxtyping import Float
 
 from freegaze.errors import DataError, DataWarning, ShapeError
 from freegaze.files.hdf5 import read_whole
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name
 from freegaze.sources.alignment.clock import ClockConfig, read_times
 from freegaze.sources.alignment.streams import EventStream
 from freegaze.sources.nwb.opening import check_columns
 
 _PROBES = ("probe", "probe_name", "probe_id", "electrode_group", "device_name")
-"""Columns that name the probe of a unit, in the order in which they are looked for."""
+"""Columns that name the probe of a unit; the first existing one is used."""
 _REJECTED = {"rejected": True, "accepted": False, "is_cell": False, "iscell": False}
-"""Columns of regions of interest, and the value that marks one as no cell."""
+"""Columns of regions of interest, and the value of a region that is no cell."""
 
 
 def read_units(
@@ -33,15 +33,15 @@ def read_units(
     """Read the spikes of a table of units.
 
     Args:
-        table: With a column ``spike_times``.
+        table: Table with a column ``spike_times``.
         where: Path of the table.
         keep: Values that columns must have.
-        clock: How the times read on the session's clock.
+        clock: Conversion of the times to the session's clock.
         is_sorting: Whether times may be in any order.
 
     Returns:
-        The spikes. They count as observed in the intervals that ``obs_intervals`` of all units
-        share; without that column, between first and last spike of each probe.
+        The spikes. Units count as observed in the intervals that their ``obs_intervals`` share.
+        Without this column, they count as observed between first and last spike of each probe.
 
     Raises:
         DataError: If a column is missing, no unit is left, or no time was observed by all.
@@ -71,16 +71,15 @@ def read_units(
 def keep_rows(table: Any, keep: Mapping[str, Sequence[Any]], where: str) -> np.ndarray:
     """Return which rows of a table have one of the wanted values in each column.
 
-    ``true``, ``1``, ``1.0`` and their texts are one value, as programs write flags in each way.
+    ``true``, ``1``, ``1.0`` and their texts are one value, since programs write flags in all these
+    ways.
 
     Raises:
         DataError: If a column is missing, or no row is left.
     """
     kept = np.ones(len(table), bool)
     for column, allowed in keep.items():
-        if column not in table.colnames:
-            near = nearest_names(column, list(table.colnames))
-            raise DataError(f"keep_units: {where} has no column {column!r} ({near})")
+        require_name(column, table.colnames, f"keep_units: {where} has no column")
         values = [_text(v) for v in table[column][:]]
         wanted = {_canonical(_text(v)) for v in allowed}
         kept &= np.array([_canonical(v) in wanted for v in values], bool)
@@ -96,7 +95,7 @@ def pick_regions(
     """Choose the columns of a series of responses, and name them.
 
     Args:
-        series: With ``rois``, or not.
+        series: Series with or without ``rois``.
         n_columns: Number of its columns.
         keep: Values that columns of the table of regions must have.
         where: Path of the series.
@@ -105,7 +104,7 @@ def pick_regions(
         Numbers of the columns to keep, and the id of the region of each.
 
     Raises:
-        DataError: If values are wanted of a series without a table, or no region is left.
+        DataError: If ``keep`` is given for a series without a table, or no region is left.
         ShapeError: If there is not one region per column.
     """
     region = getattr(series, "rois", None)
@@ -160,7 +159,7 @@ def _spike_times(times: np.ndarray, where: str) -> np.ndarray:
 def _observed_by_all(
     spans: Sequence[np.ndarray], where: str, clock: ClockConfig
 ) -> Float[np.ndarray, "n 2"] | None:
-    """Return the intervals that all units share, warning where they differ."""
+    """Return the intervals that all units share; warn if they differ."""
     if not spans:
         return None
     for span in spans:
@@ -252,7 +251,7 @@ def _text(value: Any) -> str:
 
 
 def _canonical(text: str) -> str | float:
-    """Return one value for all ways in which a flag or number is written."""
+    """Return one value for all ways to write a flag or a number."""
     text = text.strip()
     if text.lower() in ("true", "false"):
         return float(text.lower() == "true")

@@ -1,4 +1,4 @@
-"""Opening of NWB files, with one line for each reason why it fails."""
+"""Opening of NWB files, with a message of one line for each failure."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from freegaze.sources.remote.hdf5 import check_remote_hdf5
 
 _NO_NAMESPACE = re.compile(r"'([^']+)' not a namespace")
 _MOST_LEFT_OUT = 20
-"""Objects that pynwb refuses; a file with more is damaged."""
+"""A file with more objects that pynwb refuses counts as damaged."""
 
 
 def require_pynwb() -> Any:
-    """Import pynwb, which takes a second, only when it is used.
+    """Import pynwb only when it is used, since this takes a second.
 
     Raises:
         DataError: If it is not installed.
@@ -41,14 +41,14 @@ def require_pynwb() -> Any:
 
 @contextmanager
 def opened_nwb(path: Path, mode: str = "r") -> Iterator[tuple[Any, Any]]:
-    """Give the open file and its root; whatever parsing it raises becomes a ``DataError``.
+    """Yield the open file and its root; any error of parsing becomes a ``DataError``.
 
     Args:
         path: The file.
         mode: ``r`` to read, ``a`` to add to it.
 
     Raises:
-        DataError: If pynwb is missing, or the file is no NWB file or damaged.
+        DataError: If pynwb is missing, or the file is damaged or no NWB file.
     """
     pynwb = require_pynwb()
     address = address_of(path)
@@ -82,7 +82,7 @@ def opened_nwb(path: Path, mode: str = "r") -> Iterator[tuple[Any, Any]]:
 
 
 def _refused(path: Path, error: Exception) -> Exception:
-    """Turn what hdmf raises on files that are broken, of many types, into one line."""
+    """Turn the errors of hdmf on broken files, which have many types, into one line."""
     if isinstance(error, FreegazeError):
         return error
     extension = _NO_NAMESPACE.search(str(error))
@@ -118,17 +118,17 @@ def _read_what_fits(io: Any, path: Path) -> Any:
 
 
 def check_columns(table: Any, *names: str) -> Any:
-    """Make sure that columns of a table are not far larger than what the file stores of them.
+    """Check that columns of a table are not far larger than their stored bytes.
 
     Args:
-        table: A table of an open file; what is in memory already is fine.
+        table: A table of an open file; columns in memory already are not checked.
         names: Its columns that will be read; all by default.
 
     Returns:
         The table.
 
     Raises:
-        DataError: If one is.
+        DataError: If a column is.
     """
     for column in (table.id, *table.columns):
         name = column.name.removesuffix("_index")  # ragged columns have one

@@ -1,4 +1,4 @@
-"""A recording that ``writing`` wrote, read back exactly."""
+"""Exact reading of a recording that ``writing`` wrote."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from freegaze.sources.nwb.writing import (
 
 
 def is_own(root: Any) -> bool:
-    """Whether a file holds a recording as ``write_nwb`` writes it."""
+    """Return whether a file contains a recording that ``write_nwb`` wrote."""
     return MODULE in root.processing and RECORDING in root.processing[MODULE].data_interfaces
 
 
@@ -41,7 +41,7 @@ def read_own(root: Any, leave_out: tuple[str, ...]) -> Recording:
         leave_out: Behavior columns not to read.
 
     Raises:
-        DataError: If a part is missing, or of a later layout.
+        DataError: If a part is missing or has a later layout.
         ShapeError: If lengths disagree.
     """
     own = root.processing[MODULE]

@@ -13,7 +13,7 @@ from jaxtyping import Float, Integer
 from freegaze.errors import DataError, ShapeError
 from freegaze.files.hdf5 import read_whole
 from freegaze.recording.recording import Recording
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name, require_names
 from freegaze.sources.nwb.opening import check_columns, opened_nwb, require_pynwb
 from freegaze.sources.nwb.writing import (
     MODULE,
@@ -39,29 +39,30 @@ def write_predictions(
     description: str = "",
     is_new: bool = False,
 ) -> Path:
-    """Add predicted rates of each unit to an NWB file: that of the recording, a copy, or a new one.
+    """Add predicted rates of each unit to an NWB file.
 
     ``processing/freegaze/NAME`` is a TimeSeries (row, neuron) of expected counts per bin at the
     centers of the predicted bins, ``NAME_bins`` holds the numbers of these bins, and the table
-    ``NAME_units`` names the columns. The file is replaced at the end, whole or not at all.
+    ``NAME_units`` names the columns. At the end, the complete new file replaces it.
 
     Args:
         file: An NWB file.
-        recording: What was predicted, as opened from this file.
+        recording: The predicted recording, as opened from this file.
         rates: Expected responses per bin.
         targets: The predicted bins, in order.
         unit_ids: Name of each column.
         name: Name of the series.
-        description: Which encoder made them.
-        is_new: Whether to write a new file, with the recording; an existing one is not replaced.
+        description: The encoder that predicted them.
+        is_new: Whether to write the recording into a new file first; an existing file is not
+            replaced.
 
     Returns:
         The file.
 
     Raises:
         ShapeError: If shapes disagree.
-        DataError: If pynwb is missing, the file cannot be read or written, has such a series, or a
-            unit or bin is not the recording's.
+        DataError: If pynwb is missing, the file cannot be read or written or has such a series, or
+            the recording lacks a unit or bin.
 
     Example:
         >>> made = encoder.predict(recording)
@@ -111,9 +112,9 @@ def read_predictions(
     with opened_nwb(Path(file)) as (_, root):
         module = root.processing.get(MODULE)
         names = list(getattr(module, "data_interfaces", {}))
-        if f"{stored}_bins" not in names:
-            known = [n.removesuffix("_bins") for n in names if n.endswith("_bins")]
-            raise DataError(f"{file} has no predictions {name!r} ({nearest_names(name, known)})")
+        known = [n.removesuffix("_bins") for n in names if n.endswith("_bins")]
+        if stored not in known:
+            require_name(name, known, f"{file} has no predictions")
         rates, bins = (read_whole(module[n].data) for n in (stored, f"{stored}_bins"))
         units = check_columns(module[f"{stored}_units"])
         return rates, bins, tuple(str(n) for n in units["unit_id"][:])
@@ -131,12 +132,8 @@ def _check(
             f"{where}: rates of shape {rates.shape} for {len(targets)} bins and "
             f"{len(unit_ids)} units; both must agree"
         )
-    unknown = sorted(set(unit_ids) - set(recording.unit_ids))
-    if unknown:
-        raise DataError(
-            f"{where}: session {recording.session_id!r} has no unit {unknown[0]!r} "
-            f"({nearest_names(unknown[0], list(recording.unit_ids))})"
-        )
+    what = f"{where}: session {recording.session_id!r} has no unit"
+    require_names(sorted(unit_ids), recording.unit_ids, what)
     if targets.min() < 0 or targets.max() >= recording.n_bins or (np.diff(targets) <= 0).any():
         raise DataError(
             f"{where}: targets must be bins 0..{recording.n_bins - 1} in order, each once"

@@ -1,4 +1,4 @@
-"""An NWB file of anybody's, as streams on one clock."""
+"""Reading of any NWB file as streams on one clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from freegaze.errors import DataError, ShapeError
 from freegaze.files.hdf5 import read_whole
 from freegaze.recording.recording import ResponseKind, Role
-from freegaze.registry import nearest_names
+from freegaze.registry import nearest_names, require_names
 from freegaze.sources.alignment.assembly import SegmentConfig, Streams
 from freegaze.sources.alignment.clock import ClockConfig, read_times
 from freegaze.sources.alignment.streams import (
@@ -53,10 +53,10 @@ def read_streams(root: Any, options: NwbOptions, folder: Path) -> Streams:
     Args:
         root: The open file's root.
         options: Which series.
-        folder: What paths of external movies are relative to.
+        folder: Folder that paths of external movies are relative to.
 
     Raises:
-        DataError: If a series is missing, one must be chosen, or its data are impossible.
+        DataError: If a series is missing or must be chosen, or its data are impossible.
     """
     items = find_items(root)
     reader = _Reader(items, options)
@@ -75,7 +75,7 @@ def read_streams(root: Any, options: NwbOptions, folder: Path) -> Streams:
 
 
 def read_wanted_segments(root: Any, options: NwbOptions) -> list[SegmentConfig] | None:
-    """Read the table of intervals that was asked for, if any.
+    """Read the wanted table of intervals, if any.
 
     Raises:
         DataError: If there is no such table.
@@ -116,7 +116,7 @@ def _invalid_times(root: Any, options: NwbOptions) -> np.ndarray:
 
 
 def short_names(items: Sequence[NwbItem]) -> dict[str, str]:
-    """Return a name for each series by its path: its own, after its container where two agree."""
+    """Return a name for each series by its path, with its container if two names agree."""
     names = {item.path: item.path.split("/") for item in items}
     short: dict[str, str] = {}
     for path, parts in names.items():
@@ -130,10 +130,7 @@ def short_names(items: Sequence[NwbItem]) -> dict[str, str]:
 def _with_units(streams: Sequence[SampleStream], units: Mapping[str, str]) -> list[SampleStream]:
     """Return streams with the units that the user states."""
     names = [name for stream in streams for name in stream.columns]
-    for name in units:
-        if name not in names:
-            near = nearest_names(name, names)
-            raise DataError(f"units: no behavior column {name!r} ({near})")
+    require_names(units, names, "units: no behavior column")
     return [
         replace(
             stream,
@@ -144,7 +141,7 @@ def _with_units(streams: Sequence[SampleStream], units: Mapping[str, str]) -> li
 
 
 class _Reader:
-    """Reads the chosen series, and remembers which names of clocks were asked for."""
+    """Reads the chosen series, and remembers the names whose clocks were looked up."""
 
     def __init__(self, items: Sequence[NwbItem], options: NwbOptions) -> None:
         self.items, self.options = items, options
@@ -157,8 +154,8 @@ class _Reader:
         tables = self._tables_of_units(root)
         if not tables and not self.series:
             raise DataError(
-                "the file holds neither units with spike times nor any series, so that nothing can "
-                "become a recording; give another file of this session"
+                "the file holds neither units with spike times nor any series, which a recording "
+                "needs; give another file of this session"
             )
         if wanted == UNITS and not tables:
             raise DataError("responses: the file has no units with spike times")

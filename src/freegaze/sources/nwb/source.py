@@ -1,4 +1,4 @@
-"""Neurodata Without Borders (NWB 2) files, of anybody's or as freegaze writes them."""
+"""Neurodata Without Borders (NWB 2) files, from any program or from freegaze."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from freegaze.sources.source import (
 DEFAULT_BIN_WIDTH_S = 0.05
 _FOR_OWN = ("sessions", "min_rate_hz", "leave_out_neurons", "leave_out", "slow_bins")
 _DEPTH = 2
-"""Folders of a dandiset: ``sub-*/``, at times ``sub-*/ses-*/``."""
+"""Depth of folders in a dandiset: ``sub-*/``, sometimes ``sub-*/ses-*/``."""
 
 
 @register_source("nwb")
@@ -43,7 +43,7 @@ class NwbSource(AbstractSource[NwbOptions]):
         return _find_nwb(path)
 
     def open_session(self, path: Path, name: str, options: NwbOptions) -> Recording:
-        """Read a recording as freegaze wrote it, or align the streams of any other file."""
+        """Read a recording that freegaze wrote, or align the streams of any other file."""
         with opened_nwb(path) as (_, root):
             if is_own(root):
                 _check_own(options, path)
@@ -81,7 +81,7 @@ class NwbSource(AbstractSource[NwbOptions]):
 
 
 def _find_nwb(path: Path) -> dict[str, Path]:
-    """Return the files by name; files of one name in several folders are named by folder too."""
+    """Return the files by name; equal names in several folders get the folder's name, too."""
     if is_zarr(path):
         return {_name_of(path): path}
     if not path.is_dir():
@@ -110,6 +110,6 @@ def _check_own(options: NwbOptions, file: Path) -> None:
     changed = [n for n in options.model_fields_set if n not in _FOR_OWN]
     if changed:
         raise ConfigError(
-            f"{file}: freegaze wrote it, it holds bins already: `{changed[0]}` cannot be chosen; "
-            f"leave it out ({', '.join(_FOR_OWN)} can be)"
+            f"{file}: freegaze wrote this file, which contains bins already, so that "
+            f"`{changed[0]}` cannot be chosen; leave it out ({', '.join(_FOR_OWN)} can be)"
         )

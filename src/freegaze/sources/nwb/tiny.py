@@ -1,4 +1,4 @@
-"""A small NWB file, written with pynwb as its documentation shows, each stream at its own rate."""
+"""A small NWB file, written with pynwb, in which each stream has its own rate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from freegaze.sources.tiny import FRAME_RATE_HZ, IMU_RATE_HZ, make_tiny_streams
 
 
 def write_tiny_nwb(file: Path, seed: int) -> Path:
-    """Write units, a video, the eye, the head and running as a laboratory would.
+    """Write units, a video, eye, head and running like a laboratory.
 
     Args:
         file: Where.

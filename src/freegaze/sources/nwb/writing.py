@@ -1,4 +1,4 @@
-"""A recording as a valid NWB file, with nothing made up.
+"""Writing of a recording as a valid NWB file, without invented values.
 
 ========================================= ======================================================
 in the file                               holds
@@ -47,13 +47,13 @@ MODULE, RECORDING, NEURONS, SERIES = "freegaze", "recording", "neurons", "series
 FRAME_INDEX, SEGMENTS, VIDEO = "frame_index", "segments", "head_camera"
 LAYOUT_VERSION = 1
 UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
-"""Stands for a start of the session that nobody stated; NWB wants one."""
+"""Start of a session if it is unknown; NWB requires one."""
 
 NOTES = "provenance"
-"""Key of the notes, which are JSON, under which they hold where the recording came from."""
+"""Key of the provenance in the notes, which are JSON."""
 
 _UNKNOWN_SUBJECT = {"subject_id": "unknown", "sex": "U", "age": "P0D/", "description": "unknown"}
-"""Says of age only what is true of every animal: at least 0 days."""
+"""An age that is true of every animal: at least 0 days."""
 
 _EYE = ("theta", "phi")
 _OTHER = "BehavioralTimeSeries"
@@ -62,7 +62,7 @@ _HOLDERS: dict[str, tuple[str, ...]] = {
     "PupilTracking": ("pupil_radius",),
     _OTHER: (),
 }
-"""Containers of NWB, and the behavior columns that each holds; the last holds all others."""
+"""Containers of NWB, and the behavior columns of each; the last contains all others."""
 
 MOST_AXES = 4
 """Of a ``TimeSeries``."""
@@ -77,25 +77,25 @@ def write_nwb(
     subject: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a recording as NWB; see the module for what goes where.
+    """Write a recording as NWB; the module describes the layout.
 
-    Opened again it is the same recording, but for frames that no bin shows.
+    Reading it returns the same recording, without frames that no bin shows.
 
     Args:
-        recording: What to write.
-        file: Where, ending in ``.nwb``.
-        session_start_time: With its time zone; a recording has no such field. Left out, the file
-            has 1970 and states that it is unknown.
+        recording: Recording to write.
+        file: File to write; its name ends in ``.nwb``.
+        session_start_time: Start of the session with its time zone; a recording has no such field.
+            Without it, the file has 1970 and states that the start is unknown.
         subject: Fields of ``pynwb.file.Subject``, such as ``subject_id``, ``species``, ``sex``,
-            ``age``; archives require them, a recording has no such fields.
-        overwrite: Whether a file that is there may be replaced.
+            ``age``; archives require them; a recording has no such fields.
+        overwrite: Whether an existing file may be replaced.
 
     Returns:
         The file.
 
     Raises:
-        DataError: If pynwb is missing, the file exists, an annotation cannot be held by NWB, or the
-            disk refuses.
+        DataError: If pynwb is missing, the file exists, NWB cannot store an annotation, or the disk
+            refuses.
 
     Example:
         >>> write_nwb(recording, "mouse1.nwb").name
@@ -109,7 +109,7 @@ def write_nwb(
 
 @contextmanager
 def unfinished_nwb(target: Path, overwrite: bool = False) -> Iterator[Path]:
-    """Give a file to write into that takes its name at the end; see ``atomic_file``.
+    """Yield a file to write into, which is renamed at the end; see ``atomic_file``.
 
     Raises:
         DataError: As ``write_nwb``.
@@ -135,7 +135,7 @@ def fill_nwb(
     session_start_time: datetime | None = None,
     subject: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a recording into a new file, see ``write_nwb``; a failure leaves a part of it."""
+    """Write a recording into a new file; after a failure, a part of the file remains."""
     pynwb = require_pynwb()
     root = _Writer(pynwb, recording).root(session_start_time, subject or {})
     with pynwb.NWBHDF5IO(str(file), "w") as io:
@@ -162,7 +162,7 @@ def clock_fields(times: np.ndarray, bin_width_s: float) -> dict[str, Any]:
 
 
 def safe_name(name: str) -> str:
-    """Return a name without what NWB forbids in one."""
+    """Return a name without characters that NWB forbids."""
     return re.sub(r"[/:]", "_", name).strip() or "_"
 
 
@@ -306,7 +306,7 @@ class _Writer:
         own.add(
             make_table(
                 RECORDING,
-                "The recording as a whole, one row",
+                "The whole recording, in one row",
                 {name: (text, [value]) for name, (text, value) in fields.items()},
             )
         )

@@ -1,1 +1,1 @@
-"""Files that are read over the network, as far as they are needed."""
+"""Reading of the needed parts of files on web servers."""

@@ -24,7 +24,7 @@ KEY_LENGTH = 16
 def as_address(path: Path | str) -> str | None:
     """Return the address that a text or a path is, ``None`` for a path of this machine.
 
-    A ``Path`` made of an address has lost a slash, which is put back.
+    A ``Path`` of an address has lost a slash, which is restored.
 
     Example:
         >>> as_address(Path("https://example.org/a.nwb")), as_address("data/a.nwb")
@@ -56,7 +56,7 @@ def shown_address(address: str) -> str:
 
 
 def web_address(address: str, config: TransferConfig) -> str:
-    """Return the web address of a file; one of DANDI is looked up in the archive.
+    """Return the web address of a file; for an address of DANDI, the archive is asked.
 
     Args:
         address: ``https://...``, or ``dandi://DANDISET/PATH`` with the path of the file in the
@@ -68,7 +68,7 @@ def web_address(address: str, config: TransferConfig) -> str:
         An address of ``http`` or ``https``.
 
     Raises:
-        DataError: If it is no such address, the archive cannot be reached, or has no such file.
+        DataError: If it is no such address, or the archive has no such file or cannot be reached.
     """
     if not address.startswith("dandi:"):
         return address

@@ -1,8 +1,8 @@
-"""A file on a web server, read in blocks that are kept on this disk.
+"""Reading of a file on a web server in blocks that are kept on this disk.
 
 ::
 
-    CACHE/KEY/NAME          blocks that have arrived, each in its place; the rest is a hole
+    CACHE/KEY/NAME          blocks that have arrived, each at its position; the rest is a hole
               NAME.blocks   for each block 0, or 2^32 + its CRC-32
               NAME.json     address, size and version on the server
 
@@ -48,7 +48,8 @@ BLOCK_BYTES = 1 << 17
 have 10 KB to some MB."""
 
 LONGEST_REQUEST = 16
-"""Blocks of one request. Reading on where the last request ended doubles its length up to this."""
+"""Largest number of blocks in one request. A request that continues the last one is twice as long,
+up to this."""
 
 CACHE = "FREEGAZE_CACHE"
 """Environment variable that names the folder of the blocks; ``~/.cache/freegaze`` by default."""
@@ -67,11 +68,11 @@ def cache_folder() -> Path:
 
 
 def local_place(path: Path | str, config: TransferConfig | None = None) -> Path:
-    """Return the path of this machine for what a user gave: a path, or an address.
+    """Return the path on this machine for a path or an address.
 
     Args:
-        path: A path, which is returned, or an address. Of the file at an address only the first
-            block is read; ``open_blocks`` reads the others when they are needed.
+        path: A path, which is returned, or an address. Of a file at an address, only the first
+            block is read; ``open_blocks`` reads others on demand.
         config: Timeouts and retries.
 
     Raises:
@@ -96,7 +97,7 @@ def local_place(path: Path | str, config: TransferConfig | None = None) -> Path:
 
 
 def _place(key: str, shown: str) -> Path:
-    """Return where the blocks of an address lie."""
+    """Return the path of the blocks of an address."""
     name = shown.partition("#")[0].rstrip("/").rpartition("/")[2]
     return cache_folder() / key / name
 
@@ -151,7 +152,7 @@ class BlockFile(io.RawIOBase):
 
     Attributes:
         n_transferred: Bytes that this object has read from the server.
-        failure: The last error. h5py replaces errors of the file below it by its own.
+        failure: The last error; h5py replaces errors of the file by its own.
     """
 
     def __init__(self, place: Path, config: TransferConfig) -> None:
@@ -215,7 +216,7 @@ class BlockFile(io.RawIOBase):
         super().close()
 
     def _provide(self, first: int, stop: int) -> None:
-        """Make sure that blocks are here, and are what arrived."""
+        """Make blocks available, and check that they are as they arrived."""
         missing = [k for k in range(first, stop) if not self._is_here(k)]
         while missing:
             start = missing[0]
@@ -294,7 +295,7 @@ def _request(
             words = response.headers.get("Content-Range", "")
             found = _RANGE.fullmatch(words)
             if found is None or int(found[1]) != first:
-                raise BrokenOffError(f"asked for bytes from {first} on, the server sent {words!r}")
+                raise BrokenOffError(f"expected bytes from {first} on, the server sent {words!r}")
             size = int(found[3])
             now = strong_etag(response) or response.headers.get("Last-Modified")
             if version is not None and now != version:

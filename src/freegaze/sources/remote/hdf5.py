@@ -1,4 +1,4 @@
-"""HDF5 files on a web server, looked through before any other code opens them."""
+"""Check of HDF5 files on a web server before any other code opens them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from freegaze.sources.remote.blocks import open_blocks
 place = open_blocks(Path(sys.argv[1]))
 options, reads_values = {}, False
 """
-"""Chunks are not read here: that would transfer one of every array."""
+"""Chunks are not read: this would transfer one of every array."""
 
 
 def check_remote_hdf5(place: Path) -> None:
-    """Look through names, attributes and headers of a file at an address.
+    """Check names, attributes and headers of a file at an address.
 
-    What is read stays among the blocks, so that it is transferred once.
+    The blocks are kept, so that each is transferred once.
 
     Args:
         place: Path of its blocks on this machine.
 
     Raises:
-        DataError: If the server fails, the file is damaged, or a part lies in another file.
+        DataError: If the server fails, the file is damaged, or a part is in another file.
     """
     address = address_of(place)
     scan = Scan(_OPENING, (json.dumps(sys.path),), lambda: n_blocks_here(place))

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from freegaze.errors import DataError, ShapeError
-from freegaze.files.arrays import ArrayHeader, read_npy, read_npy_header
+from freegaze.files.arrays import read_npy, read_npy_header
 from freegaze.sources.conversion import name_units, to_float32, to_names
 
 STIMULI = {"images": 0.5, "videos": 1 / 30}
@@ -41,7 +41,7 @@ _GRAY_TOLERANCE = 0.5  # interpolation may leave 0..255 by less than half a leve
 class Trial:
     """Arrays of one trial up to its end; responses are read once more, at the end.
 
-    All responses of a session of 2023 are several gigabytes, which are held only once.
+    All responses of a session of 2023 take several gigabytes, which are in memory only once.
 
     Args:
         number: N of its files.
@@ -50,7 +50,7 @@ class Trial:
         is_recorded: Whether any response is not zero.
         behavior: (time, column), float32.
         rounding: Largest change that rounding to gray levels made.
-        n_cut: Bins without data at the end that were cut off.
+        n_cut: Number of bins without data that were cut off at the end.
     """
 
     number: int
@@ -63,13 +63,13 @@ class Trial:
 
     @property
     def stimulus(self) -> bytes:
-        """A digest of the frames: the same for a stimulus that is shown again."""
+        """Return a digest of the frames, which is the same for repeats of a stimulus."""
         return hashlib.sha256(f"{self.frames.shape}".encode() + self.frames.tobytes()).digest()
 
 
 @dataclass(frozen=True)
 class SensoriumFolder:
-    """One session's folder, with what its names tell.
+    """Folder of one session, with its contents and tiers.
 
     Args:
         path: The folder.
@@ -90,7 +90,7 @@ class SensoriumFolder:
         return self.path / "data" / key / f"{number}.npy"
 
     def read_trial(self, number: int, n_neurons: int) -> Trial:
-        """Read one trial; without a file of responses these are taken as withheld (zero).
+        """Read one trial; without a file of responses they count as withheld (zero).
 
         Raises:
             DataError: If a file is missing or damaged, or stimuli are no gray levels.
@@ -133,10 +133,9 @@ class SensoriumFolder:
         """
         length = len(trial.frames)
         responses = self._rows("responses", trial.number, length + trial.n_cut, trial.n_neurons)
-        responses = responses[:length]
         if responses.shape[1] != trial.n_neurons:
             raise ShapeError(f"{self.file('responses', trial.number)} changed while it was read")
-        return responses
+        return responses[:length]
 
     def count_neurons(self) -> int:
         """Return the number of neurons, by the first trial that has responses.
@@ -183,7 +182,8 @@ class SensoriumFolder:
     ) -> np.ndarray:
         """Read one value per column and bin, as (time, column).
 
-        Without its file a trial has ``n_withheld`` columns of zeros, unless that is ``None``.
+        Without its file a trial has ``n_withheld`` columns of zeros, unless ``n_withheld`` is
+        ``None``.
         """
         file = self.file(key, number)
         if n_withheld is not None and not file.exists():
@@ -213,13 +213,13 @@ class SensoriumFolder:
 
 
 def is_session(folder: Path) -> bool:
-    """Whether a folder looks like one session."""
+    """Return whether a folder seems to be one session."""
     has_stimuli = any((folder / "data" / key).is_dir() for key in STIMULI)
     return has_stimuli and (folder / "meta" / "trials").is_dir()
 
 
 def read_folder(path: Path) -> SensoriumFolder:
-    """Read what a session's folder holds, without its trials.
+    """Read the contents of a session's folder, without its trials.
 
     Raises:
         DataError: If it has images and videos, or no tiers.
@@ -251,12 +251,11 @@ def read_trial_values(path: Path, n_trials: int) -> tuple[dict[str, np.ndarray],
     for file in sorted((path / "meta" / "trials").glob("*.npy")):
         if file.stem == "tiers":
             continue
-        header: ArrayHeader | None
         try:
-            header = read_npy_header(file)
+            has_values = read_npy_header(file).shape == (n_trials,)
         except DataError:  # Python objects, for example
-            header = None
-        if header is not None and header.shape == (n_trials,):
+            has_values = False
+        if has_values:
             values[file.stem] = read_npy(file)
         else:
             ignored.append(f"meta/trials/{file.name}")

@@ -18,7 +18,7 @@ from freegaze.recording.recording import (
     Segment,
     check_responses,
 )
-from freegaze.registry import nearest_names
+from freegaze.registry import require_names
 from freegaze.sources.conversion import kept_columns
 from freegaze.sources.sensorium.layout import (
     BEHAVIOR,
@@ -47,7 +47,7 @@ TIER_ROLES: dict[str, Role] = {
 }
 """Role of the trials of each tier; trials of any other tier have none.
 
-``oracle`` holds repeated stimuli, on which the competition of 2023 validated.
+``oracle`` has repeated stimuli; the competition of 2023 validated on them.
 """
 
 _TAKEN = ("trial", "segment", "split", "video", "frames", "behavior", "responses", "unit_ids")
@@ -57,12 +57,13 @@ class SensoriumOptions(SourceOptions):
     """Options of Sensorium folders.
 
     Args:
-        tiers: Only trials of these tiers; all by default.
+        tiers: Tiers whose trials are read; all by default.
         roles: Another role for a tier, such as ``{oracle: test}``.
-        withheld: Whether to keep trials of tiers whose responses are zero throughout or not there,
-            which the competition withheld.
-        response_kind: Deconvolved calcium; fluorescence if values are below zero.
-        leave_out: Behavior columns not to read.
+        withheld: Whether to keep tiers whose responses the competition withheld: all are zero or
+            missing.
+        response_kind: Inferred spikes (deconvolved calcium), or fluorescence, which can be
+            negative.
+        leave_out: Behavior columns that are not read.
     """
 
     tiers: tuple[str, ...] | None = None
@@ -137,10 +138,7 @@ class SensoriumSource(AbstractSource[SensoriumOptions]):
 
 
 def _chosen(folder: SensoriumFolder, tiers: tuple[str, ...] | None) -> list[int]:
-    for tier in tiers or ():
-        if tier not in folder.tiers:
-            there = ", ".join(sorted(set(folder.tiers)))
-            raise DataError(f"holds no trial of tier {tier!r} (there are {there})")
+    require_names(tiers or (), set(folder.tiers), "holds no trial of tier")
     return [i for i, tier in enumerate(folder.tiers) if tiers is None or tier in tiers]
 
 
@@ -193,7 +191,7 @@ def _columns(folder: SensoriumFolder, trial: Trial) -> list[str]:
 def _annotations(
     folder: SensoriumFolder, trials: list[Trial], values: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Return what is known of each trial, repeated for its bins."""
+    """Return the known values of each trial, repeated for its bins."""
     lengths = [len(t.frames) for t in trials]
     numbers = np.array([t.number for t in trials])
     by_trial = {"trial_number": numbers, "tier": np.array(folder.tiers)[numbers]}
@@ -210,10 +208,7 @@ def _assemble(
     annotations: dict[str, np.ndarray],
     provenance: dict[str, Any],
 ) -> Recording:
-    for tier in options.roles:
-        if tier not in folder.tiers:
-            near = nearest_names(tier, sorted(set(folder.tiers)))
-            raise DataError(f"roles: there is no trial of tier {tier!r} ({near})")
+    require_names(options.roles, set(folder.tiers), "roles: there is no trial of tier")
     roles: dict[str, Role | None] = {**TIER_ROLES, **options.roles}
     columns = _columns(folder, trials[0])
     kept = kept_columns(columns, options.leave_out)

@@ -1,1 +1,1 @@
-"""Behavior columns from raw sensors: pure functions of arrays, each with quality numbers."""
+"""Behavior columns from raw sensors: functions of arrays that also return quality numbers."""

@@ -1,4 +1,4 @@
-"""Eye angles from the ellipse of the pupil, and the calibration that they need.
+"""Eye angles from the ellipse of the pupil, and their calibration.
 
 Camera model: the camera is far from the eye (orthographic projection), the eye turns about a fixed
 center, and the pupil is a flat circle perpendicular to the gaze, ``scale_px`` in front of that
@@ -9,8 +9,8 @@ center. Turned by ``theta`` and ``phi``, the pupil's center is seen at ::
 
 and the circle as an ellipse whose short axis points at ``center_px``, with an axis ratio of the
 cosine of the angle between gaze and camera. So the axes of many ellipses determine the center and
-the scale without a calibration target. At ``center_px`` the eye looks into the camera: theta and
-phi are 0 there. The lens of the eye, the cornea and torsion are not modeled.
+the scale without a calibration target. If the pupil is at ``center_px``, the eye looks into the
+camera: theta and phi are 0. The lens of the eye, the cornea and torsion are not modeled.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def calibrate_eye(
     Args:
         ellipses: x, y, long and short half axis in px, direction of the long axis in radians, as
             ``fit_pupil`` returns them; NaN where lost.
-        is_good: Frames to use, such as those of which all points were found; by default all.
+        is_good: Frames to use, for example those with all points; by default all.
         max_axis_ratio: Only ellipses with a smaller short axis / long axis are used, as the
             direction of a circle is undefined.
         where: Stream, for messages.
@@ -165,7 +165,7 @@ def ellipses_of_gaze(
         radius_px: Radius of the pupil in px.
 
     Returns:
-        As ``fit_pupil`` returns them.
+        Ellipses as ``fit_pupil`` returns them.
 
     Example:
         >>> ellipses_of_gaze(np.deg2rad([[0.0, 60.0]]), (0.0, 0.0), 100.0, 20.0).round(3)

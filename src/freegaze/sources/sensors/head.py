@@ -17,7 +17,7 @@ from scipy.signal import oaconvolve
 from freegaze.errors import DataError
 
 _REST_G = 0.1
-"""Within 0.1 g of 1 g the accelerometer is taken to measure gravity alone."""
+"""Within 0.1 g of 1 g, the accelerometer is assumed to measure gravity alone."""
 
 _WINDOW_S = 0.5
 """Turns of the gyroscope and of gravity are compared over windows of half a second."""
@@ -67,17 +67,18 @@ def head_posture(
 ) -> HeadPosture:
     """Estimate pitch, roll and yaw velocity of the head.
 
-    A complementary filter without delay: the gyroscope, integrated, takes the accelerations into a
-    frame that hardly turns in the room; a Gaussian average over some ``smoothing_s`` leaves gravity
-    of them; and turned back, gravity tells pitch and roll. Forces of the movement average out.
-    The bias of the gyroscope is estimated beforehand, from turns of gravity over half a second.
+    A complementary filter without delay has three steps. The integrated gyroscope rotates
+    accelerations into a frame that hardly turns in the room. There, a Gaussian average over
+    ``smoothing_s`` separates gravity. Rotated back, gravity gives pitch and roll. Forces of the
+    movement average out. The bias of the gyroscope is estimated beforehand, from turns of gravity
+    over half a second.
 
     Args:
         times: Of the samples, in order, in seconds.
         acceleration_g: Along forward, left and up in g; NaN where lost.
         rotation_deg_s: About forward, left and up in degrees per second; NaN where lost.
         smoothing_s: Standard deviation of the average.
-        max_gap_s: After a wider gap, as after lost samples, the filter starts anew.
+        max_gap_s: After a wider gap, and after lost samples, the filter starts anew.
         where: Stream, for messages.
 
     Returns:
@@ -224,7 +225,7 @@ class _Comparison:
 def _compare(
     times: np.ndarray, acceleration: np.ndarray, rotation: np.ndarray, parts: list[np.ndarray]
 ) -> _Comparison:
-    """Regress turns of gravity in the accelerometer on the turns that the gyroscope measures.
+    """Regress turns of gravity in the accelerometer on turns in the gyroscope.
 
     A direction fixed in the room turns by ``-rotation x up`` in head axes, one term per axis of the
     gyroscope; each axis has a gain and a bias of its own.
@@ -246,7 +247,7 @@ def _compare(
 def _window_terms(
     times: np.ndarray, acceleration: np.ndarray, rotation: np.ndarray, part: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the terms of contiguous samples, (3 * change, 6), and what gravity did."""
+    """Return the terms of contiguous samples, (3 * change, 6), and the changes of gravity."""
     step = float(times[part[-1]] - times[part[0]]) / max(len(part) - 1, 1)
     width = max(2, round(_WINDOW_S / step)) if step > 0 else len(part)
     n = len(part) // width

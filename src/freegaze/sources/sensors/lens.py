@@ -1,4 +1,4 @@
-"""Lens distortion of a head camera: its model, and frames without it."""
+"""Model of the lens distortion of a head camera, and its removal from frames."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LensModel = Literal["pinhole", "fisheye"]
 Projection = Literal["pinhole", "equidistant"]
 
 _EDGE = 1e-6
-"""Pixels at the edge of the frame are seen in spite of rounding."""
+"""Tolerance by which pixels at the edge of the frame count as seen in spite of rounding."""
 
 _STEPS = 2000
-"""Angles at which a model is checked to spread rays outward."""
+"""Number of angles at which it is checked that a model spreads rays outward."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Lens:
     ``fisheye`` that of Kannala and Brandt with k1, k2, k3, k4. Missing coefficients are 0.
 
     Args:
-        model: Which of both.
+        model: One of the two.
         focal_px: (x, y).
         center_px: Principal point (x, y).
-        coefficients: As the calibration printed them.
+        coefficients: Coefficients of the calibration, in its order.
     """
 
     model: LensModel
@@ -119,7 +119,7 @@ def rays_of_frame(
 
 
 class UndistortedFrames(AbstractFrameReader):
-    """Frames of a video as a camera without distortion would show them, of the same size.
+    """Frames of a video, in the same size, without the distortion of the camera.
 
     Each pixel is interpolated linearly between four pixels of the camera. Pixels that the camera
     did not see are black.
@@ -127,8 +127,8 @@ class UndistortedFrames(AbstractFrameReader):
     Args:
         reader: The video.
         lens: Calibration of the camera.
-        projection: Of the new frames; ``equidistant`` has the same angle per pixel everywhere along
-            a radius, as fields of visual angle need it.
+        projection: Of the new frames; ``equidistant`` has the same angle per pixel along each
+            radius, as analyses in visual angle need it.
         calibrated_size: (height, width) of the frames of the calibration; the video's by default.
         where: Video, for messages.
     """

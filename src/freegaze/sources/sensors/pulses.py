@@ -13,7 +13,7 @@ MIN_PULSES = 5
 """Fewer pulses do not determine offset and drift."""
 
 _WINDOW = 60
-"""Pulses of the stream whose pattern is looked for first."""
+"""Number of pulses of the stream whose pattern is searched first."""
 
 _MAX_DRIFT = 1e-3
 """Clocks of computers and boards differ by less than 3.6 s an hour."""
@@ -24,7 +24,7 @@ _CLEAR = 0.8
 
 @dataclass(frozen=True)
 class PulseClock:
-    """Clock of a stream as sync pulses show it: session time = offset + (1 + drift) * own time.
+    """Clock of a stream by sync pulses: session time = offset + (1 + drift) * own time.
 
     Args:
         offset_s: Session time at which the stream's clock reads 0.
@@ -60,17 +60,18 @@ def clock_of_pulses(
     """Match the sync pulses of two clocks and fit a line through them.
 
     Either side may lack pulses or have further ones, and both may have begun at any time. The
-    pattern of 60 pulses of the stream is looked for in the session's; from there pulses are matched
-    outward, with a line fitted to all matched ones. Intervals that differ, as of a random or coded
-    pulse train, make the match unique. Equal intervals do not, unless both sides have the same
-    number of pulses and all match.
+    pattern of 60 pulses of the stream is searched in those of the session. From there pulses are
+    matched outward, with a line fitted to all matched ones. The match is unique if intervals
+    differ, as in a random or coded pulse train. With equal intervals, it is unique only if both
+    sides have equally many pulses and all match.
 
     Args:
         own_s: Onsets on the stream's clock in seconds, in order.
         session_s: Onsets on the session's clock in seconds, in order.
-        near_offset_s: If given, only offsets within half a typical interval of this are
-            considered, as is needed for pulses at equal intervals of which some are missing.
-        tolerance_s: Matched pulses lie this near to the line; twice the jitter of both devices.
+        near_offset_s: If given, only offsets within half a typical interval of this are considered.
+            Pulses at equal intervals need it if some are missing.
+        tolerance_s: Largest distance of matched pulses from the line; twice the jitter of both
+            devices.
         where: Files, for messages.
 
     Returns:
@@ -138,7 +139,7 @@ def _candidates(
     tolerance_s: float,
     near_offset_s: float | None,
 ) -> list[float]:
-    """Return the shifts at which most pulses of a window meet one of the session, best first."""
+    """Return the shifts that match most pulses of a window with the session's, best first."""
     differences = np.sort((session_s[None, :] - window[:, None]).reshape(-1))
     reach = tolerance_s + _MAX_DRIFT * float(np.abs(window - center).max())
     if near_offset_s is not None:

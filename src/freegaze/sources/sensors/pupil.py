@@ -16,14 +16,14 @@ def fit_pupil(
 
     Args:
         points: (x, y) in px.
-        is_good: Which points to use.
+        is_good: Whether to use each point.
         shape: ``ellipse``, ``circle`` or ``center``.
 
     Returns:
         Per frame: x and y of the center, half the long axis and half the short axis, all in px, and
         the direction of the long axis in radians from x towards y, -pi/2..pi/2. The axes are NaN
-        for ``center``; a circle has equal axes of direction 0. A frame with too few good points, or
-        through whose points no such shape passes, is NaN.
+        for ``center``; a circle has equal axes of direction 0. A frame is NaN if it has too few
+        good points, or no such shape passes through them.
 
     Source:
         Ellipses: Halir and Flusser (1998), "Numerically stable direct least squares fitting of
@@ -99,7 +99,7 @@ def _ellipse(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _inverse(matrices: np.ndarray) -> np.ndarray:
-    """Invert; NaN where a matrix is singular, as when all points lie on a line."""
+    """Invert matrices; a singular one (all points on a line) gives NaN."""
     is_regular = np.linalg.cond(matrices) < 1e12
     safe = np.where(is_regular[:, None, None], matrices, np.eye(matrices.shape[-1]))
     return np.where(is_regular[:, None, None], np.linalg.inv(safe), np.nan)

@@ -19,8 +19,8 @@ def running_speed(
     """Return the speed of a tracked point.
 
     The velocity at a sample is the slope of the least-squares line through the known positions
-    within ``smoothing_s`` before and after it. A position from which and to which the point would
-    have to move faster than ``max_speed_cm_s`` is a tracking error and left out.
+    within ``smoothing_s`` before and after it. A position is left out as a tracking error if the
+    point had to move faster than ``max_speed_cm_s`` both to it and from it.
 
     Args:
         times: Of the samples, in order, in seconds.
@@ -96,8 +96,8 @@ def heading(
     """Return the direction from a point at the back of the head to one at its front.
 
     Args:
-        front_px: Such as the nose: x to the right and y down, NaN where lost.
-        back_px: Such as the neck.
+        front_px: Point at the front, such as the nose; x to the right and y down, NaN where lost.
+        back_px: Point at the back, such as the neck.
         is_from_below: Whether the camera looks up through the floor, which mirrors left and right.
 
     Returns:

@@ -32,7 +32,7 @@ BEHAVIOR_KEYS = name_columns(
     },
     gz="raw",
 )
-"""Name and unit of the column behind each key, by the pipeline that wrote the files (which name no
+"""Name and unit of the column of each key, by the pipeline that wrote the files (they state no
 units)."""
 
 VideoKind = Literal["vid_mean", "vid_middle", "vid_shift_mean", "vid_shift_middle"]
@@ -49,7 +49,7 @@ class SegmentFiles:
         folder: The session's folder.
         split: Training or test.
         number: Of the segment.
-        keys: What shall be read of it.
+        keys: Keys to read.
 
     Attributes:
         split: As given.
@@ -108,7 +108,7 @@ def part_file(folder: Path, split: Role | None, key: str, number: int) -> Path:
 
 
 def is_session(folder: Path) -> bool:
-    """Return whether a folder holds any spike counts of a session."""
+    """Return whether a folder contains spike counts of a session."""
     return any((m := _FILE.fullmatch(p.name)) and m[2] == RESPONSES for p in folder.iterdir())
 
 
@@ -117,7 +117,7 @@ def find_parts(folder: Path, keys: list[str]) -> list[SegmentFiles]:
 
     Args:
         folder: The session's folder.
-        keys: What shall be read.
+        keys: Keys to read.
 
     Raises:
         DataError: If a file is missing or broken; ShapeError if lengths differ.
@@ -138,7 +138,7 @@ def _check_same(parts: list[SegmentFiles], key: str) -> tuple[int, ...]:
     for part in parts:
         if part.headers[key].shape[1:] != shape:
             raise ShapeError(
-                f"{part.files[key]} has {part.headers[key].shape[1:]} values a bin but "
+                f"{part.files[key]} has {part.headers[key].shape[1:]} values per bin but "
                 f"{parts[0].files[key]} has {shape}; segments of a session must agree"
             )
     return shape
@@ -189,17 +189,17 @@ def write_xu2023(
     videos: Mapping[VideoKind, np.ndarray] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a recording in the original's own layout, so that its notebooks can read it.
+    """Write a recording in the original's layout, which its notebooks can read.
 
-    Spike counts and behavior are float64 as the original's, video is uint8. The layout cannot hold
-    unit ids, units, annotations, calibration or provenance.
+    Spike counts and behavior are float64, as in the original; video is uint8. The layout cannot
+    hold unit ids, units, annotations, calibration or provenance.
 
     Args:
         recording: Spike counts in 48 ms bins, in segments that train and test in turn.
-        root: Where the session's folder shall be.
-        videos: Each kind of video, (time, height, width), uint8; by default the recording's own as
-            ``vid_mean``.
-        overwrite: Whether a session that is there may be replaced.
+        root: Folder for the folder of the session.
+        videos: Each kind of video, (time, height, width), uint8; without it, the recording's video
+            is ``vid_mean``.
+        overwrite: Whether an existing session may be replaced.
 
     Returns:
         The session's folder.
@@ -218,10 +218,10 @@ def write_xu2023(
     remedy = "allow overwriting, or choose another place"
     with atomic_folder(target, lambda p: overwrite and is_session(p), remedy) as folder:
         for i, segment in enumerate(recording.segments):
-            stretch = slice(segment.start, segment.stop)
-            pieces = {key: array[stretch].astype(np.float64) for key, array in arrays.items()}
+            bins = segment.bins()
+            pieces = {key: array[bins].astype(np.float64) for key, array in arrays.items()}
             for kind in videos or ("vid_mean",):
-                pieces[kind] = videos[kind][stretch] if videos else recording.video(stretch)
+                pieces[kind] = videos[kind][bins] if videos else recording.video(bins)
             for key, piece in pieces.items():
                 file = part_file(folder, segment.role, key, i // 2)
                 write_npy(file, array_chunks(piece), piece.shape, piece.dtype)
@@ -238,7 +238,7 @@ def _check_writable(r: Recording) -> None:
         problem = f"its bins are {r.bin_width_s:g} s wide, those of the layout {XU_BIN_WIDTH_S:g} s"
     elif roles != [*SPLITS] * (len(roles) // 2):
         problem = "its segments do not train and test in turn"
-        if not any(segment.trial for segment in r.segments):
+        if not r.is_in_trial().any():
             problem += " (cut it with --segments 10 --test 0.3)"
     elif other:
         problem = f"the layout has no place for behavior {other[0]!r}"

@@ -8,8 +8,9 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from pydantic import Field
 
-from freegaze.errors import ConfigError, DataError, ShapeError
+from freegaze.errors import ConfigError, ShapeError
 from freegaze.recording.recording import Recording, ResponseKind
+from freegaze.registry import require_name
 from freegaze.sources.conversion import kept_columns, stack_columns
 from freegaze.sources.source import (
     AbstractSource,
@@ -49,8 +50,8 @@ def paper_units(session_id: str, n_neurons: int) -> tuple[str, ...]:
 
     Args:
         session_id: The session.
-        n_neurons: Number of units; if it is not the original's of that session, or the session is
-            unknown, units are named by their order.
+        n_neurons: Number of units. If the session is unknown or has another number in the original,
+            units are named by their order.
     """
     n_units, dropped = PAPER_DROPPED_UNITS.get(session_id, (0, ()))
     kept = [unit for unit in range(n_units) if unit not in dropped]
@@ -63,10 +64,10 @@ class Xu2023Options(SourceOptions):
     Args:
         video: Mean or middle of a bin's three camera frames, as seen by the camera or
             (``shift``) corrected for eye movements.
-        units: ``rate`` keeps neurons that fire at ``min_rate_hz`` in training bins; ``paper`` the
-            original's own lists for its three sessions; ``all`` keeps every one.
+        units: ``rate`` keeps neurons with at least ``min_rate_hz`` in training bins; ``paper``
+            keeps those on the original's lists for its three sessions; ``all`` keeps every neuron.
         min_rate_hz: Threshold for ``rate``, in spikes per second; 3 Hz in the paper.
-        leave_out: Behavior columns (our names) not to read.
+        leave_out: Behavior columns (our names) that are not read.
     """
 
     video: VideoKind = "vid_mean"
@@ -136,7 +137,7 @@ class Xu2023Source(AbstractSource[Xu2023Options]):
         return without_neurons(recording, options.leave_out_neurons)
 
     def write_tiny(self, path: Path, seed: int) -> Path:
-        """Write a session with two segments as the original's own files look."""
+        """Write a session with two segments in the form of the original's files."""
         recording = make_tiny_recording(seed)
         folder = path / recording.session_id
         folder.mkdir()
@@ -155,11 +156,8 @@ class Xu2023Source(AbstractSource[Xu2023Options]):
 def _of_the_paper(recording: Recording) -> Recording:
     """Leave out the neurons that the original leaves out."""
     name = recording.session_id
-    if name not in PAPER_DROPPED_UNITS:
-        raise DataError(
-            f"`units: paper` has no list for session {name!r} (known: "
-            f"{', '.join(PAPER_DROPPED_UNITS)}); choose `units: rate`"
-        )
+    what, remedy = "`units: paper` has no list for session", "; choose `units: rate`"
+    require_name(name, PAPER_DROPPED_UNITS, what, remedy=remedy)
     n_units, dropped = PAPER_DROPPED_UNITS[name]
     if recording.n_neurons != n_units:
         raise ShapeError(

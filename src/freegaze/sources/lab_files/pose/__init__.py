@@ -1,1 +1,1 @@
-"""Tracked points as pose trackers write them."""
+"""Readers of tracked points in files of pose trackers."""

@@ -25,17 +25,17 @@ from freegaze.sources.lab_files.tabular import to_numbers
 _LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 _USUAL_TABLE = "df_with_missing"
 _MOST_LIKELY = 2.0
-"""Likelihoods are at most 1; sums of confidences are a little more, percentages much more."""
+"""Largest accepted likelihood. Sums of confidences exceed 1 a little, percentages by far."""
 
 Column = tuple[str, ...]
-"""Names of a column: scorer, individual where there are several animals, point, coordinate."""
+"""Names of a column: scorer, individual (if there are several animals), point, coordinate."""
 
 
 def read_deeplabcut_csv(file: Path, config: DeepLabCutConfig) -> Points:
     """Read a CSV with header rows scorer, (individuals,) bodyparts and coords.
 
     Raises:
-        DataError: If the header is another one, or the points are incomplete.
+        DataError: If the header differs, or the points are incomplete.
     """
     if config.table is not None:
         raise DataError(f"{file}: `table` applies to an h5, not to a CSV; leave it out")
@@ -63,14 +63,14 @@ def read_deeplabcut_csv(file: Path, config: DeepLabCutConfig) -> Points:
 
 
 def _layout(file: Path) -> dict[str, Any]:
-    """Return how a table is read that a spreadsheet may have saved again, with semicolons."""
+    """Return the layout of a table that a spreadsheet program may have saved with semicolons."""
     with file.open("rb") as stream:
         is_resaved = stream.readline().removeprefix(b"\xef\xbb\xbf").startswith(b"scorer;")
     return {"sep": ";", "decimal": ","} if is_resaved else {}
 
 
 def read_deeplabcut_h5(file: Path, config: DeepLabCutConfig) -> Points:
-    """Read a table that pandas wrote with PyTables, running nothing that is in the file.
+    """Read a table that pandas wrote with PyTables, without running code from the file.
 
     Raises:
         DataError: If the file is damaged or holds several tables, or the points are incomplete.
@@ -96,7 +96,7 @@ def _pick_table(file: Path, tables: list[str], wanted: str | None) -> str:
         return tables[0]
     if wanted is None or wanted not in tables:
         there = ", ".join(tables[:9]) or "none"
-        raise DataError(f"{file}: expected one table of points ({there} are there); state `table`")
+        raise DataError(f"{file}: expected one table of points, got {there}; state `table`")
     return wanted
 
 
@@ -152,7 +152,7 @@ def _points(
     names = list(dict.fromkeys(part for part, _ in place))
     missing = [(name, c) for name in names for c in ("x", "y") if (name, c) not in place]
     if missing or not names or len(place) != len(columns):
-        what = f"{missing[0]} is missing" if missing else "a point is there twice"
+        what = f"{missing[0]} is missing" if missing else "a point occurs twice"
         raise DataError(f"{file}: expected x and y of each point once, {what}")
 
     def coordinate(axis: str) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""Tracked points of one animal, whatever program wrote them."""
+"""Tracked points of one animal, from any program."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from freegaze.errors import DataError
-from freegaze.registry import nearest_names
+from freegaze.registry import require_name, require_names
 
 SHARED = "single"
-"""Name that DeepLabCut gives to points that belong to no animal."""
+"""DeepLabCut's name for points that belong to no animal."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,12 @@ class Points:
         Raises:
             DataError: If there is no point of a name.
         """
-        for name in wanted or ():
-            if name not in self.names:
-                raise DataError(
-                    f"{file} has no point {name!r} ({nearest_names(name, list(self.names))})"
-                )
+        require_names(wanted or (), self.names, f"{file} has no point")
         return [self.names.index(name) for name in (self.names if wanted is None else wanted)]
 
 
 def certain_by_hand(xy: np.ndarray, likelihood: np.ndarray | None) -> np.ndarray:
-    """Return likelihoods; points that a person placed have none, and are certain.
+    """Return likelihoods; points that a person placed have none and count as certain.
 
     Args:
         xy: (..., 2), NaN where a point was not found.
@@ -67,16 +63,13 @@ def certain_by_hand(xy: np.ndarray, likelihood: np.ndarray | None) -> np.ndarray
 
 
 def pick_animal(known: Sequence[str], wanted: str | None, file: Path) -> str:
-    """Return the name of the animal to read; the only one where none is asked for.
+    """Return the name of the animal to read; without a wanted one, that of the only animal.
 
     Raises:
-        DataError: If there are several, or none of that name.
+        DataError: If there are several animals, or none of this name.
     """
     if wanted is not None:
-        if wanted not in known:
-            raise DataError(
-                f"{file} has no individual {wanted!r} ({nearest_names(wanted, list(known))})"
-            )
+        require_name(wanted, known, f"{file} has no individual")
         return wanted
     animals = [name for name in known if name != SHARED] or list(known)
     if len(animals) != 1:

@@ -1,4 +1,4 @@
-"""Points of SLEAP and sleap-io: analysis CSV and h5, of any order of axes."""
+"""Points of SLEAP and sleap-io: analysis CSV and h5, with any order of axes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from freegaze.errors import DataError, ShapeError
 from freegaze.files.hdf5 import opened_hdf5, read_whole
-from freegaze.registry import nearest_names
+from freegaze.registry import require_names
 from freegaze.sources.lab_files.config_points import SleapAxis, SleapConfig
 from freegaze.sources.lab_files.pose.points import Points, certain_by_hand, to_frame_numbers
 from freegaze.sources.lab_files.tabular import read_table
@@ -108,7 +108,7 @@ def read_sleap_h5(file: Path, config: SleapConfig) -> Points:
 
 
 def _dims(dataset: h5py.Dataset) -> tuple[str, ...] | None:
-    """Return the names of the axes that sleap-io keeps beside an array."""
+    """Return the names of the axes that sleap-io stores with an array."""
     try:
         dims = json.loads(_text(dataset.attrs["dims"]))
         return tuple(str(axis) for axis in dims)
@@ -152,16 +152,14 @@ def _moved(values: np.ndarray, axes: Sequence[str], wanted: Sequence[str]) -> np
 
 def _wanted_tracks(known: list[str], wanted: str | Sequence[str] | None, file: Path) -> list[str]:
     names = known if wanted is None else [wanted] if isinstance(wanted, str) else list(wanted)
-    for name in names:
-        if name not in known:
-            raise DataError(f"{file} has no track {name!r} ({nearest_names(name, known)})")
+    require_names(names, known, f"{file} has no track")
     return names
 
 
 def _join_tracks(
     is_there: np.ndarray, known: list[str], wanted: str | Sequence[str] | None, file: Path
 ) -> np.ndarray:
-    """Return which track to take in each frame; ``is_there`` is (track, frame)."""
+    """Return the track to use in each frame; ``is_there`` is (track, frame)."""
     names = _wanted_tracks(known, wanted, file)
     rows = [known.index(name) for name in names]
     _check_apart(is_there[rows].sum(axis=0), np.arange(is_there.shape[1]), wanted, names, file)
@@ -175,7 +173,7 @@ def _join_rows(
     wanted: str | Sequence[str] | None,
     file: Path,
 ) -> np.ndarray:
-    """Return the rows to take: those of the wanted tracks, the first of them in each frame."""
+    """Return the rows to use: in each frame, that of the first wanted track."""
     names = _wanted_tracks(known, wanted, file)
     rank = np.array([names.index(t) if t in names else len(names) for t in tracks.tolist()])
     rows = np.flatnonzero(rank < len(names))
@@ -200,7 +198,7 @@ def _check_apart(
         raise DataError(
             f"{file} has several tracks ({', '.join(names[:9])}) that overlap in {len(both)} "
             f"frames, first in frame {frames[both[0]]:g}; state `track`, or a list of tracks of "
-            "one animal, of which the first that is there is taken"
+            "one animal, of which the first in each frame is used"
         )
 
 
