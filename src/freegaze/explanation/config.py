@@ -18,11 +18,11 @@ class ExplainConfig(StrictConfig):
         n_starts: Starting images of each neuron's ascent.
         ascent_steps: Most steps of an ascent.
         n_saliency_windows: Test windows over which saliency is averaged.
-        n_shifts: Time shifts behind each p value of a contribution at most; fewer where the
-            recording has fewer bins or trials to shift by.
+        n_shifts: Time shifts behind each p value of contributions and saliency at most; fewer where
+            the recording has fewer bins or trials to shift by.
         false_discovery_rate: Nominal, over neurons that any behavior adds to, and within them over
-            groups, averaged over these neurons. What the visual drive misses makes the true one
-            higher: see ``docs/results.md``.
+            groups, averaged over these neurons; for saliency over all neurons and signals. What the
+            visual drive misses makes the true one higher: see ``docs/results.md``.
     """
 
     seed: int = 0
