@@ -347,6 +347,25 @@ def test_fluorescence_is_not_divided_by_time(tmp_path):
     np.testing.assert_allclose(shown, own["absolute"], rtol=1e-3)
 
 
+def test_tests_of_saliency_are_counted_and_shown(run, explanation):
+    table = explanation.saliency.assign(answer="no", p=0.4)
+    table.loc[table.index[:3], ["answer", "p"]] = ["yes", 0.001]
+    table.loc[table.index[-1:], ["answer", "p"]] = ["not tested", np.nan]
+    neurons = explained_neurons(inputs_of(run, replace(explanation, saliency=table)))
+    words = build_saliency(neurons).content["tests"]
+    assert f"for 3 of {len(table) - 1} tested pairs" in words
+    assert "1 pair could not be tested" in words
+    (first,) = [n for n in neurons if n.unit_id == table["unit_id"].iloc[0]]
+    shown = neuron_values(first, [], None)["saliency"]
+    assert [row["answer"] for row in shown[:3]] == ["yes"] * 3
+    assert (shown[0]["p"], shown[0]["leastP"]) == ("0.0010", "0.0010")
+    # Explanations of version 0.1 have no test.
+    old = table.drop(columns=["p", "least_p", "answer", "reason"])
+    neurons = explained_neurons(inputs_of(run, replace(explanation, saliency=old)))
+    assert build_saliency(neurons).content["tests"].startswith("No sensitivity was tested")
+    assert {row["p"] for row in neuron_values(neurons[0], [], None)["saliency"]} == {""}
+
+
 def test_counts_of_classes_are_in_words(run, explanation):
     content = build_contributions(explained_neurons(inputs_of(run, explanation))).content
     assert content["lead"].startswith("Behavior adds to 6 of 7 tested neurons")
