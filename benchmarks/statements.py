@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FEATURES = {
+    "cite": ("cli/cite.py", "runs/citations.py"),
     "verdict and terms of the report": (*("reports/verdict.py", "reports/sections/glossary.py"),),
     "figures for notebooks": ("plot.py", "__init__.pyi", "reports/inputs.py:matching_column"),
     "claims on network file systems": ("files/claims.py", "files/owners.py"),

@@ -12,6 +12,7 @@ from freegaze import __version__
 from freegaze.allocator import keep_freed_memory
 from freegaze.cli import (
     bench,
+    cite,
     compare,
     convert,
     doctor,
@@ -51,6 +52,7 @@ VERBS = (
     verify,
     schema,
     doctor,
+    cite,
     import_weights,
     export_weights,
 )
