@@ -9,9 +9,7 @@ import typer
 
 
 def command(
-    run: Annotated[
-        Path | None, typer.Argument(help="A run folder: its data are cited too.")
-    ] = None,
+    run: Annotated[Path | None, typer.Argument(help="A run; its data are cited too.")] = None,
     bibtex: Annotated[bool, typer.Option("--bibtex", help="Print BibTeX entries.")] = False,
 ) -> None:
     """Print what to cite: freegaze, the method, and the data of a run.
