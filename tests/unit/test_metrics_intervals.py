@@ -10,11 +10,16 @@ from freegaze.metrics.bootstrap import draw_blocks, draw_counts, neuron_errors, 
 from freegaze.metrics.correlation import single_bin_correlation, smoothed_correlation
 from freegaze.metrics.error import mse
 from freegaze.metrics.intervals import (
+    MOST_WIDENED,
+    SampledScore,
     center_and_distances,
+    error_factor,
+    interval_ends,
     mean_weights,
     median_weights,
     neuron_intervals,
-    symmetric_interval,
+    sampled_interval,
+    sampled_p,
 )
 from freegaze.metrics.metric import METRICS, ScoreContext, metrics_for
 from freegaze.metrics.scales import FISHER_Z, IDENTITY, LOG, LOG_REMAINDER
@@ -75,15 +80,56 @@ def test_an_interval_by_hand():
     drawn_error = np.array([0.25, 0.5, 0.5, 0.5, 1.0])[:, None]
     center, distance = center_and_distances(value, error, drawn, drawn_error, IDENTITY)
     np.testing.assert_allclose(center, 7.0)  # resampled scores are 3 too high on average
-    np.testing.assert_allclose(distance.ravel(), [2 / 0.25 / 2, 1, 0, 1, 1])
-    got = symmetric_interval(np.array([6.5]), center, distance, 6, IDENTITY, 0.75)
-    np.testing.assert_allclose([got.value[0], got.low[0], got.high[0]], [6.5, 6, 8])
-    got = symmetric_interval(value, center, distance, 6, IDENTITY, 0.75)
-    np.testing.assert_allclose([got.low[0], got.high[0]], [6, 10])  # never without its score
-    got = symmetric_interval(value, center, distance, 5, IDENTITY, 0.75)
-    assert np.isnan([got.low[0], got.high[0]]).all()
+    np.testing.assert_allclose(distance.ravel(), [-4, -1, 0, 1, 1])
+    # Sizes 0, 1, 1, 1, 4: their quantile of 75 % is 1. Draws that are far too low, of which the
+    # quantile of 87.5 % of 4, 1, 0, -1, -1 is 2.5, show how far the score itself may be too low.
+    low, high = interval_ends(center, distance, 6, IDENTITY, 0.75)
+    np.testing.assert_allclose([low[0], high[0]], [6, 9.5])
+    mirrored = interval_ends(center, -distance, 6, IDENTITY, 0.75)
+    np.testing.assert_allclose([mirrored[0][0], mirrored[1][0]], [4.5, 8])
+    assert np.isnan(interval_ends(center, distance, 5, IDENTITY, 0.75)).all()
     with pytest.raises(ConfigError, match="between 0 and 1"):
-        symmetric_interval(value, center, distance, 6, IDENTITY, 95.0)
+        interval_ends(center, distance, 6, IDENTITY, 95.0)
+
+
+def sampled(value, drawn, drawn_error, left_out, widening=1.0):
+    """Return one score with an error of 0.5."""
+    columns = (np.asarray(x, float)[:, None] for x in (drawn, drawn_error, left_out))
+    return SampledScore(np.array([value]), np.array([0.5]), *columns, widening=np.array([widening]))
+
+
+def test_an_interval_holds_its_score_and_is_widened():
+    drawn, drawn_error = [11.0, 12.0, 13.0, 14.0, 15.0], [0.25, 0.5, 0.5, 0.5, 1.0]
+    left_out, n = [9.0, 11.0] * 3, np.array([6])
+    one, twice = (
+        sampled_interval(sampled(10.0, drawn, drawn_error, left_out, w), IDENTITY, n, 0.75)
+        for w in (1.0, 2.0)
+    )
+    np.testing.assert_allclose([one.low[0], one.high[0]], [6, 10])  # 9.5 is below the score
+    np.testing.assert_allclose([twice.low[0], twice.high[0]], [5, 12])
+
+
+@pytest.mark.parametrize("value", [-1.3, -0.4, 0.2, 0.9, 1.6])
+def test_p_is_below_the_level_where_the_interval_leaves_out_zero(value):
+    rng = np.random.default_rng(5)
+    drawn = value + rng.gamma(1.0, 0.5, 999) - 0.5  # skewed
+    score = sampled(value, drawn, np.full(999, 0.5), value + rng.normal(size=8), 1.2)
+    p = sampled_p(score)[0]
+    for level in (0.5, 0.8, 0.9, 0.95, 0.99):
+        found = sampled_interval(score, IDENTITY, np.array([8]), level)
+        is_outside = bool(found.low[0] > 0 or found.high[0] < 0)
+        if abs(p - (1 - level)) > 0.003:  # one rank of 999
+            assert is_outside == (p < 1 - level), (level, p)
+
+
+def test_the_error_by_leaving_out_blocks_of_a_mean_is_the_textbook_one():
+    """A mean is linear: both errors are the same. Leaving out blocks may double it at most."""
+    blocks = np.random.default_rng(6).normal(size=8)
+    value, error = np.asarray(blocks.mean()), blocks.std(ddof=1) / np.sqrt(8)
+    left_out = (blocks.sum() - blocks) / 7
+    for size, expected in ((1.0, 1.0), (0.8, 1.25), (5.0, 1.0), (0.1, MOST_WIDENED)):
+        ratio = error_factor(value, np.array(error * size), left_out, IDENTITY)
+        np.testing.assert_allclose(ratio, expected)
 
 
 def test_bias_of_short_recordings_is_taken_off_on_the_scale():
@@ -94,7 +140,7 @@ def test_bias_of_short_recordings_is_taken_off_on_the_scale():
     z, bias = np.arctanh(drawn), np.arctanh(drawn).mean() - np.arctanh(0.5)
     np.testing.assert_allclose(center, np.arctanh(0.5) - bias)
     drawn_error = np.array([[0.1], [0.2], [0.1]]) / (1 - drawn**2)
-    expected = np.abs(z - np.arctanh(0.5) - bias) / drawn_error * 0.1 / 0.75
+    expected = (z - np.arctanh(0.5) - bias) / drawn_error * 0.1 / 0.75
     np.testing.assert_allclose(distance, expected)
 
 

@@ -95,6 +95,8 @@ def command(
     print_frame(title, summary_frame(evaluation))
     typer.echo(evaluation.seen_text())
     typer.echo(evaluation.chance_text())
+    if text := evaluation.trials_text():
+        typer.echo(text)
     if correct_across is not None:
         typer.echo(chance_in_words(evaluation))
     place = run if folds is None else run / CROSS_VALIDATION_FOLDER

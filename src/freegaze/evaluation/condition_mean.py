@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -14,6 +15,50 @@ from freegaze.errors import DataError
 from freegaze.evaluation.repeats import trial_condition, trial_positions
 from freegaze.fitted.encoder import Prediction
 from freegaze.recording.recording import Recording, Role, Segment
+
+
+@dataclass(frozen=True)
+class ConditionMeans:
+    """Mean training responses to the condition of each bin at its time in the trial.
+
+    Args:
+        rates: Means; NaN where there is no training bin of the condition and time.
+        noise: Variance of each mean as an estimate, from the spread of the trials behind it. Where
+            a mean is over one trial, the spread is that of the other conditions and times.
+        places: Number of the condition and time in the trial of each bin; equal numbers share a
+            mean.
+    """
+
+    rates: Float[np.ndarray, "window neuron"]
+    noise: Float[np.ndarray, "window neuron"]
+    places: Integer[np.ndarray, " window"]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all bins have a mean."""
+        return not np.isnan(self.rates).any()
+
+    def select(
+        self, bins: np.ndarray | slice = slice(None), neurons: np.ndarray | slice = slice(None)
+    ) -> ConditionMeans:
+        """Return some of the bins and some of the neurons, in the order given."""
+        return ConditionMeans(
+            self.rates[bins][:, neurons], self.noise[bins][:, neurons], self.places[bins]
+        )
+
+
+def join_means(parts: Sequence[ConditionMeans]) -> ConditionMeans:
+    """Put the means of several folds behind each other; folds share no mean.
+
+    Args:
+        parts: Of the same neurons.
+    """
+    first = np.cumsum([0, *(int(p.places.max()) + 1 for p in parts[:-1])])
+    return ConditionMeans(
+        np.concatenate([p.rates for p in parts]),
+        np.concatenate([p.noise for p in parts]),
+        np.concatenate([p.places + n for p, n in zip(parts, first, strict=True)]),
+    )
 
 
 def condition_mean(
@@ -52,7 +97,7 @@ def condition_mean(
         )
     if targets is None:
         targets = np.flatnonzero(is_in_trial & split.is_role(role))
-    rates = condition_rates(recording, split, condition, targets)
+    rates = condition_means(recording, split, condition, targets).rates
     if np.isnan(rates).any():
         bin_ = targets[np.isnan(rates).any(1)][0]
         trial = segments[recording.segment_index()[bin_]]
@@ -71,12 +116,12 @@ def condition_mean(
     return Prediction(recording.session_id, targets, rates, recording.unit_ids)
 
 
-def condition_rates(
+def condition_means(
     recording: Recording,
     split: Split,
     condition: str | None,
     targets: Integer[np.ndarray, " window"],
-) -> Float[np.ndarray, "window neuron"]:
+) -> ConditionMeans:
     """Average training responses to the condition of each bin at its time in the trial.
 
     Args:
@@ -100,8 +145,12 @@ def condition_rates(
     bins = np.union1d(training, targets)
     stimulus, time = trial_positions(recording, bins, name_of)
     averaged = np.isin(bins, training) & (time >= 0)
-    places = pd.MultiIndex.from_arrays([stimulus, time])
+    places = np.unique(np.stack([stimulus, time], axis=1), axis=0, return_inverse=True)[1].ravel()
     responses = pd.DataFrame(recording.responses[bins[averaged]].astype(np.float64))
-    responses.index = places[averaged]
-    means = cast(pd.DataFrame, responses.groupby(level=[0, 1]).mean())
-    return means.reindex(places[np.searchsorted(bins, targets)]).to_numpy(np.float32)
+    by_place = responses.groupby(places[averaged])
+    wanted = places[np.searchsorted(bins, targets)]
+    means, spread = (cast(pd.DataFrame, by_place.agg(f)) for f in ("mean", "var"))
+    noise = spread.fillna(spread.mean()).div(by_place.size(), axis=0)
+    return ConditionMeans(
+        means.reindex(wanted).to_numpy(np.float32), noise.reindex(wanted).to_numpy(), wanted
+    )

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from freegaze.errors import DataError
-from freegaze.evaluation.condition_mean import condition_rates
+from freegaze.evaluation.condition_mean import ConditionMeans, condition_means
 from freegaze.evaluation.controls import control_rates
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.neuron_scores import ExtraScore, score_neurons
 from freegaze.evaluation.population_scores import summarize
+from freegaze.evaluation.repeats import condition_numbers
 from freegaze.evaluation.scored_session import ScoredSession, scored_session
+from freegaze.evaluation.trial_to_trial import trial_to_trial
 from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.progress import Progress
@@ -49,7 +51,8 @@ def evaluate(
             computed for all bins if left out, as further bins serve to estimate chance.
         condition: Annotation that names the stimulus of each trial; by default, trials with equal
             frames repeat a stimulus. With it, the table has the scores of the mean training
-            response to each condition (`CONDITION_MEAN`), if all scored conditions were trained on.
+            response to each condition (`CONDITION_MEAN`), if all scored conditions were trained on,
+            and says whether predictions follow what changes from trial to trial.
         controls: Predictions that also read recorded responses, see
             ``freegaze.evaluation.controls``; each adds columns of its own.
         extra_score: Computes further scores of each session, such as
@@ -138,8 +141,39 @@ def _score_with(
     if controls:
         training = split.bins("train")
         references |= control_rates(recording, prediction, training, session.targets, controls)
-    if condition is not None:
-        rates = condition_rates(recording, split, condition, session.targets)
-        if not np.isnan(rates).any():
-            references[CONDITION_MEAN] = rates
-    return replace(session, references=references)
+    session = replace(session, references=references)
+    if condition is None:
+        return session
+    means = condition_means(recording, split, condition, session.targets)
+    return add_condition_means(session, recording, means, condition)
+
+
+def add_condition_means(
+    session: ScoredSession, recording: Recording, means: ConditionMeans, condition: str
+) -> ScoredSession:
+    """Add what is locked to the condition, and what changes from trial to trial.
+
+    Args:
+        session: The scored bins.
+        recording: Its recording.
+        means: Mean training responses to the condition of each scored bin; a reference
+            (`CONDITION_MEAN`) if all conditions were trained on.
+        condition: Annotation that names the condition of each trial.
+
+    Returns:
+        The scored bins with both.
+
+    Raises:
+        DataError: If there is no such annotation, or it changes within a trial.
+    """
+    conditions = condition_numbers(recording, session.targets, condition)
+    trials = trial_to_trial(
+        session.rates,
+        session.observed,
+        means,
+        session.repeat_cells,
+        session.segment_ids,
+        conditions,
+    )
+    known = {CONDITION_MEAN: means.rates} if means.is_complete else {}
+    return replace(session, trials=trials, references={**session.references, **known})

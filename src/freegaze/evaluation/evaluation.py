@@ -49,6 +49,7 @@ class Evaluation:
             f"95 % intervals from {draws} draws; all scores are in `table` and `summary`\n"
             f"{frame.to_string(index=False, float_format='{:.3g}'.format)}\n"
             f"{self.seen_text()}\n{self.chance_text()}"
+            + (f"\n{text}" if (text := self.trials_text()) else "")
         )
 
     def seen_text(self) -> str:
@@ -60,6 +61,28 @@ class Evaluation:
         """Return in words how the correlation was tested against chance, or why it was not."""
         texts = {session.session_id: session.chance.sentence() for session in self.sessions}
         return f"correlation against chance: {_once_or_each(texts)}"
+
+    def trials_text(self) -> str:
+        """Return in words what is locked to the condition; empty where no condition is given."""
+        texts = {s.session_id: self._trials_of(s) for s in self.sessions if s.trials is not None}
+        return _once_or_each(texts) if texts else ""
+
+    def _trials_of(self, session: ScoredSession) -> str:
+        assert session.trials is not None
+        names = ["condition_mean_correlation", "condition_mean_without_noise_correlation"]
+        text = f"predictions follow changes from trial to trial: {session.trials.sentence()}"
+        if names[0] not in self.table:
+            return text
+        own = self.table[self.table["session_id"] == session.session_id]
+        own = own[[*names, "correlation"]].dropna()
+        if not len(own):
+            return text
+        mean, perfect, found = own.mean()
+        return (
+            f"correlation of the condition mean {mean:.3f}, without the noise of few trials "
+            f"{perfect:.3f} (what a perfect stimulus-locked prediction reaches), of the "
+            f"predictions {found:.3f} (means over {len(own)} neurons with enough signal); {text}"
+        )
 
     @property
     def predictions(self) -> list[Prediction]:

@@ -12,8 +12,8 @@ from jaxtyping import Float
 
 from freegaze.dataset.stimuli import SeenStimuli, find_seen_stimuli
 from freegaze.errors import DataError
-from freegaze.evaluation.condition_mean import condition_rates
-from freegaze.evaluation.evaluate import CONDITION_MEAN, score_sessions
+from freegaze.evaluation.condition_mean import ConditionMeans, condition_means, join_means
+from freegaze.evaluation.evaluate import add_condition_means, score_sessions
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.neuron_scores import ExtraScore
 from freegaze.evaluation.scored_session import ScoredSession, scored_session
@@ -39,7 +39,7 @@ class FoldPrediction:
     prediction: Prediction
     baseline: Float[np.ndarray, " neuron"]
     seen: SeenStimuli
-    condition_mean: Float[np.ndarray, "window neuron"] | None
+    condition_mean: ConditionMeans | None
     history: int
     lag: int
 
@@ -61,7 +61,7 @@ def predict_fold(
     prediction = encoder.predict(recording, "test")
     split, mean = encoder.split(recording), None
     if condition is not None:
-        mean = condition_rates(recording, split, condition, prediction.targets)
+        mean = condition_means(recording, split, condition, prediction.targets)
     return FoldPrediction(
         prediction,
         encoder.mean_response(recording),
@@ -152,14 +152,13 @@ def _merge(
     )
     session = replace(session, seen=_mean_seen(folds))
     means = [
-        f.condition_mean[:, place]
+        f.condition_mean.select(neurons=place)
         for f, place in zip(folds, places, strict=True)
         if f.condition_mean is not None
     ]
-    if len(means) < len(folds) or any(np.isnan(mean).any() for mean in means):
+    if condition is None or len(means) < len(folds):
         return session
-    known = {**session.references, CONDITION_MEAN: np.concatenate(means)[order]}
-    return replace(session, references=known)
+    return add_condition_means(session, chosen, join_means(means).select(order), condition)
 
 
 def _mean_seen(folds: Sequence[FoldPrediction]) -> SeenStimuli:

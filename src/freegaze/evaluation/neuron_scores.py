@@ -16,6 +16,13 @@ noise_ceiling, feve, cc_norm           where trials repeat a stimulus (neurons w
 R_X                                    score of a reference R (a simulation's oracle, attainable;
                                        condition_mean where a condition is given; with_history and
                                        with_coupling where controls are asked for)
+condition_mean_without_noise_correlation
+                                       correlation that the condition mean would reach without the
+                                       noise of few trials: a perfect stimulus-locked prediction
+trial_to_trial_correlation             correlation after condition means were taken out of both
+trial_to_trial_p, trial_to_trial_p_least, follows_trials
+                                       its probability by chance, the least possible, the answer
+                                       (yes, no, not tested; false discovery rate 5 % over neurons)
 X_fraction, _low, _high                score / score of ``attainable`` (correlation, bits per spike)
 E_...                                  scores that the caller adds (``ExtraScores`` of name E)
 """
@@ -24,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -32,7 +40,7 @@ from jaxtyping import Float
 from freegaze.evaluation.repeats import NOT_REPEATED
 from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.metrics.blocks import TimeBlocks
-from freegaze.metrics.bootstrap import BlockDraws, draw_blocks, resample
+from freegaze.metrics.bootstrap import BlockDraws, draw_blocks, resample_blocks
 from freegaze.metrics.ceilings import cc_norm, feve, noise_ceiling
 from freegaze.metrics.intervals import neuron_intervals
 from freegaze.metrics.metric import METRICS, SPIKES, Metric, metrics_for
@@ -129,6 +137,8 @@ def score_neurons(
         _add_metrics(scores, session.select(keep), tracked, again, "_tracked")
     scores.columns |= session.chance.columns() | _ceilings(session)
     _add_references(scores, session, counts)
+    if session.trials is not None:
+        scores.columns |= session.trials.columns()
     scores.columns["no_interval"] = _join_reasons(scores.reasons, len(session.unit_ids))
     if extra_score is not None:
         scores.extra = extra_score(session)
@@ -162,8 +172,8 @@ def _add_metrics(
 ) -> None:
     n_varying = blocks.n_varying(session.observed)
     for metric in _metrics(session):
-        sums = metric.statistics(session.rates, session.observed, session.context, blocks)
-        drawn = resample(sums, metric.from_statistics, counts)
+        sums_of = partial(metric.statistics, session.rates, session.observed, session.context)
+        drawn = resample_blocks(blocks, sums_of, metric.from_statistics, counts)
         scores.add(f"{metric.name}{suffix}", drawn, metric.scale, n_varying)
 
 
@@ -209,16 +219,16 @@ def _add_references(scores: NeuronScores, session: ScoredSession, counts: np.nda
 
 def _fraction_draws(session: ScoredSession, metric: Metric, counts: np.ndarray) -> BlockDraws:
     """Resample score / attainable score, both from the same blocks."""
-    sums = [
-        metric.statistics(rates, session.observed, session.context, session.blocks)
-        for rates in (session.rates, session.references[ATTAINABLE])
-    ]
-    n_each, smallest = sums[0].shape[1], SMALLEST_ATTAINABLE[metric.name]
+    smallest = SMALLEST_ATTAINABLE[metric.name]
+
+    def sums_of(blocks: TimeBlocks) -> np.ndarray:
+        both = (session.rates, session.references[ATTAINABLE])
+        sums = [metric.statistics(x, session.observed, session.context, blocks) for x in both]
+        return np.concatenate(sums, axis=1)
 
     def fraction(statistics: np.ndarray) -> np.ndarray:
-        score = metric.from_statistics(statistics[..., :n_each, :])
-        attainable = metric.from_statistics(statistics[..., n_each:, :])
+        score, attainable = (metric.from_statistics(s) for s in np.split(statistics, 2, axis=-2))
         is_large = attainable >= smallest
         return np.where(is_large, score / np.where(is_large, attainable, 1), np.nan)
 
-    return resample(np.concatenate(sums, axis=1), fraction, counts)
+    return resample_blocks(session.blocks, sums_of, fraction, counts)

@@ -17,6 +17,7 @@ from freegaze.metrics.pooling import pool_draws
 NOT_SCORES = (
     *("session_id", "unit_id", "rate_hz", "n_bins", "n_bins_tracked"),
     *("stimuli_seen", "correlation_p_least", "no_interval"),
+    *("trial_to_trial_p", "trial_to_trial_p_least", "follows_trials"),
 )
 
 

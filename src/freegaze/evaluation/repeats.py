@@ -72,6 +72,29 @@ def trial_positions(
     return stimulus, time
 
 
+def condition_numbers(
+    recording: Recording, targets: Integer[np.ndarray, " window"], condition: str
+) -> Integer[np.ndarray, " window"]:
+    """Number the conditions of scored bins.
+
+    Args:
+        recording: The session.
+        targets: The scored bins, in order of time.
+        condition: Annotation that names the condition of a trial.
+
+    Returns:
+        One number per condition; `NOT_REPEATED` for bins outside trials.
+
+    Raises:
+        DataError: If there is no such annotation, or it changes within a trial.
+    """
+
+    def name_of(trial: Segment) -> Hashable:
+        return trial_condition(recording, trial, condition)
+
+    return trial_positions(recording, targets, name_of)[0]
+
+
 def trial_condition(recording: Recording, trial: Segment, condition: str) -> Hashable:
     """Return the value of an annotation in a trial, which must be one for all its bins.
 

@@ -123,7 +123,8 @@ def _replace_rates(session: ScoredSession, prediction: Prediction) -> ScoredSess
     neurons = np.array([place[unit] for unit in prediction.unit_ids])
     rates = prediction.rates[np.isin(prediction.targets, session.targets)]
     shared = session.select(bins, neurons)
-    return replace(shared, rates=rates, chance=unknown_chance(len(neurons), WITHOUT_RECORDING))
+    chance = unknown_chance(len(neurons), WITHOUT_RECORDING)
+    return replace(shared, rates=rates, chance=chance, trials=None)
 
 
 def _score_external(
@@ -136,4 +137,10 @@ def _score_external(
         raise DataError(f"{where}: session {recording.session_id!r} has no training bins")
     baseline = training.mean(0, dtype=np.float64)
     targets = prediction.targets[split.is_role("test")[prediction.targets]]
-    return scored_session(chosen, prediction, baseline, targets, condition=condition, split=split)
+    session = scored_session(
+        chosen, prediction, baseline, targets, condition=condition, split=split
+    )
+    if condition is None:
+        return session
+    means = condition_means(chosen, split, condition, targets)
+    return add_condition_means(session, chosen, means, condition)

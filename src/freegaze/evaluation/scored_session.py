@@ -17,6 +17,7 @@ from freegaze.dataset.windows import input_bins
 from freegaze.errors import DataError, ShapeError
 from freegaze.evaluation.chance import Chance, chance_correlation
 from freegaze.evaluation.repeats import repeat_cells
+from freegaze.evaluation.trial_to_trial import TrialToTrial
 from freegaze.fitted.encoder import Prediction
 from freegaze.metrics.blocks import TimeBlocks, blocks_of_bins
 from freegaze.metrics.metric import ScoreContext
@@ -43,6 +44,8 @@ class ScoredSession:
         chance: Correlations of the predictions by chance.
         references: Expected responses known from elsewhere (``oracle``, ``attainable``).
         seen: Shares of the scored bins whose stimulus is in training bins too.
+        trials: What is locked to conditions and what changes from trial to trial; ``None`` where no
+            condition is given.
 
     Raises:
         ShapeError: If arrays disagree in shape.
@@ -64,6 +67,7 @@ class ScoredSession:
     chance: Chance
     references: Mapping[str, Float[np.ndarray, "window neuron"]] = field(default_factory=dict)
     seen: SeenStimuli = field(default_factory=SeenStimuli)
+    trials: TrialToTrial | None = None
 
     def __post_init__(self) -> None:
         _check(self)
@@ -92,7 +96,8 @@ class ScoredSession:
     @property
     def blocks(self) -> TimeBlocks:
         """Blocks to resample: whole trials, and elsewhere blocks of at least 20 s."""
-        return blocks_of_bins(self.run_ids, self.segment_ids, self.is_trial, self.bin_width_s)
+        blocks = blocks_of_bins(self.run_ids, self.segment_ids, self.is_trial, self.bin_width_s)
+        return blocks.at(self.targets)
 
     def select(
         self, bins: np.ndarray | slice = slice(None), neurons: np.ndarray | slice = slice(None)
@@ -116,6 +121,7 @@ class ScoredSession:
             is_tracked=self.is_tracked[bins],
             repeat_cells=self.repeat_cells[bins],
             chance=self.chance.select(neurons),
+            trials=None if self.trials is None else self.trials.select(neurons),
             references={k: v[bins][:, neurons] for k, v in self.references.items()},
         )
 

@@ -23,9 +23,13 @@ from freegaze.dataset.stimuli import SeenStimuli
 from freegaze.evaluation.chance import Chance
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.scored_session import ScoredSession
+from freegaze.evaluation.trial_to_trial import TrialToTrial
 from freegaze.files.artifact import Artifact, Content, strict_json
 
 FOLDER = "evaluation"
+
+LATER = ("seen", "trials")
+"""Parts that evaluations of earlier versions, or without a condition, do not have."""
 
 CROSS_VALIDATION_FOLDER = "folds"
 """Folder of cross-validation in a run's folder."""
@@ -118,7 +122,9 @@ def pack_sessions(sessions: Sequence[ScoredSession]) -> dict[str, np.ndarray]:
     arrays = {"session_ids": np.array([s.session_id for s in sessions])}
     for session in sessions:
         values = {field.name: getattr(session, field.name) for field in fields(session)}
-        for name in ("chance", "seen"):
+        if values["trials"] is None:
+            values.pop("trials")
+        for name in values.keys() & {"chance", "seen", "trials"}:
             values[name] = strict_json(values[name].to_dict())
         values |= {f"references/{k}": rates for k, rates in values.pop("references").items()}
         arrays |= {f"{session.session_id}/{k}": np.asarray(value) for k, value in values.items()}
@@ -136,12 +142,14 @@ def _unpack(content: Content, session_id: str) -> ScoredSession:
     values: dict[str, Any] = {
         f.name: kept[f.name]
         for f in fields(ScoredSession)
-        if f.name != "references" and (f.name != "seen" or f.name in kept)  # older files have none
+        if f.name != "references" and (f.name in kept or f.name not in LATER)
     }
     values["unit_ids"] = tuple(values["unit_ids"].tolist())
     for name in ("session_id", "response_kind", "bin_width_s"):
         values[name] = values[name].item()
     values["chance"] = Chance.from_dict(json.loads(values["chance"].item()))
+    if "trials" in values:
+        values["trials"] = TrialToTrial.from_dict(_null_to_nan(json.loads(values["trials"].item())))
     if "seen" in values:
         values["seen"] = SeenStimuli(**_null_to_nan(json.loads(values["seen"].item())))
     return ScoredSession(**values, references=references)

@@ -129,7 +129,7 @@ class ExplainedSession:
         is_trial = self.recording.is_in_trial()[every]
         runs = run_ids(every - np.arange(len(every)), segment)
         blocks = blocks_of_bins(runs, segment, is_trial, self.recording.bin_width_s)
-        return blocks.select(np.isin(every, targets))
+        return blocks.at(every).select(np.isin(every, targets))
 
     def bins(self, targets: Integer[np.ndarray, " window"]) -> Integer[Tensor, "window history"]:
         """Return the input bins of windows, oldest first."""

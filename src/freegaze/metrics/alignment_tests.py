@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Real
 from scipy.fft import next_fast_len
+from scipy.linalg import qr
 
 from freegaze.errors import DataError
 from freegaze.metrics.checks import as_pair
@@ -30,6 +31,9 @@ TRIAL_ORDER = 5
 
 KEPT_SHARE = 0.5
 """Share of the scored bins that the longest shift must leave."""
+
+LEAST_LEFT = 1e-9
+"""Share of the variance of a prediction that condition means must leave: less is rounding."""
 
 NEURONS_AT_ONCE = 32
 """Neurons tested together; bounds memory."""
@@ -198,6 +202,91 @@ def trial_test(
         is_defined = [(np.abs(x).max((0, 1)) > 1e-9) for x in (moved, still)]
         p[some] = np.where(is_defined[0] & is_defined[1], rank * least_p, np.nan)
     return AlignmentTest(p, least_p)
+
+
+def residual_trial_test(
+    predicted: Real[np.ndarray, "time neuron"],
+    observed: Real[np.ndarray, "time neuron"],
+    trials: Integer[np.ndarray, "trial bin"],
+    conditions: Integer[np.ndarray, " trial"],
+    seed: int = 0,
+) -> AlignmentTest:
+    """Compare the covariance over trials with those of permuted trials, condition means taken out.
+
+    The mean of each condition at each time in the trial, a linear trend over trials, and what
+    neighboring trials predict of a response are taken out of both. Predictions that depend on the
+    condition and the time alone have nothing left. The rest is permuted in the space that the means
+    and the trend leave, so that conditions with few trials are no problem.
+
+    Args:
+        predicted: Predicted responses.
+        observed: Recorded responses.
+        trials: Bins of each trial, in order of time.
+        conditions: Number of the condition of each trial.
+        seed: Of the permutations.
+
+    Returns:
+        p of each neuron; NaN where fewer than `FEWEST_TRIALS` independent trials remain, or the
+        prediction has nothing left.
+
+    Raises:
+        ShapeError: If shapes disagree.
+
+    Source: as `trial_test`.
+    """
+    predicted, observed = as_pair(predicted, observed)
+    p, n, order = np.full(observed.shape[1], np.nan), len(trials), _order(len(trials))
+    is_of = conditions[:, None] == np.unique(conditions)
+    nuisance = np.column_stack([is_of, np.linspace(-1.0, 1.0, n)]).astype(np.float64)
+    n_left = n - order - nuisance.shape[1]
+    if n_left < FEWEST_TRIALS:
+        return AlignmentTest(p, np.nan)
+    orders = np.argsort(np.random.default_rng(seed).random((N_PERMUTATIONS, n_left)), axis=1)
+    least_p = 1 / (1 + N_PERMUTATIONS)
+    around = _complement(nuisance)
+    for neuron in range(len(p)):
+        both = [x[trials, neuron] for x in (predicted, observed)]
+        if _share_left(around, both[0]) < LEAST_LEFT or _share_left(around, both[1]) < LEAST_LEFT:
+            continue
+        products = np.zeros((n_left, n_left))
+        means = [x.mean(1, keepdims=True) for x in both]
+        for moved, still in (means, [x - mean for x, mean in zip(both, means, strict=True)]):
+            left = _filter_left(moved, still, nuisance, around, order)
+            products += left[0] @ left[1].T
+        true = np.trace(products)
+        permuted = products[np.arange(n_left), orders].sum(1)
+        p[neuron] = (1 + (permuted >= true - 1e-9 * abs(true)).sum()) * least_p
+    return AlignmentTest(p, least_p)
+
+
+def _complement(columns: Float[np.ndarray, "trial column"]) -> Float[np.ndarray, "trial component"]:
+    """Return an orthonormal basis of what columns leave."""
+    return qr(columns)[0][:, columns.shape[1] :]
+
+
+def _share_left(basis: np.ndarray, values: Float[np.ndarray, "trial bin"]) -> float:
+    """Return the share of the variance in the space of a basis."""
+    total = ((values - values.mean()) ** 2).sum()
+    return float(((basis.T @ values) ** 2).sum() / total) if total > 0 else 0.0
+
+
+def _filter_left(
+    moved: Float[np.ndarray, "trial bin"],
+    still: Float[np.ndarray, "trial bin"],
+    nuisance: Float[np.ndarray, "trial column"],
+    around: Float[np.ndarray, "trial component"],
+    order: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Filter both by the autoregression of ``still`` over trials, and the nuisance with them."""
+    n, rest = len(still), around @ (around.T @ still)
+    lags = np.array([(rest[: n - lag] * rest[lag:]).sum() for lag in range(order + 1)])
+    weights = whitening_filter(lags[:, None])[:, 0]
+
+    def filtered(x: np.ndarray) -> np.ndarray:
+        return np.sum([weights[k] * x[order - k : n - k] for k in range(order + 1)], axis=0)
+
+    basis = _complement(filtered(nuisance))
+    return basis.T @ filtered(moved), basis.T @ filtered(still)
 
 
 def _order(n_trials: int) -> int:

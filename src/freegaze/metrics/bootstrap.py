@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from freegaze.errors import ConfigError
+from freegaze.metrics.block_dependence import PartSums, sum_parts
+from freegaze.metrics.blocks import TimeBlocks
 
 DRAWS = 1000
 """Resampled recordings that an interval is made of."""
@@ -35,6 +37,8 @@ class BlockDraws:
         drawn: Scores in the resampled recordings.
         drawn_slope: Their derivatives.
         left_out: Score of each neuron in the recording without each block.
+        parts: Sums over parts of blocks, of each recording, by which the correlation between blocks
+            is estimated; empty where blocks count as independent.
     """
 
     statistics: Float[np.ndarray, "block statistic neuron"]
@@ -44,6 +48,7 @@ class BlockDraws:
     drawn: Float[np.ndarray, "draw neuron"]
     drawn_slope: Float[np.ndarray, "draw statistic neuron"]
     left_out: Float[np.ndarray, "block neuron"]
+    parts: tuple[PartSums, ...] = ()
 
     @property
     def n_blocks(self) -> int:
@@ -96,10 +101,33 @@ def draw_blocks(
     return draw_counts(n_blocks, draws, rng, max(1, n_blocks - 1))
 
 
+def resample_blocks(
+    blocks: TimeBlocks,
+    sums_of: Callable[[TimeBlocks], np.ndarray],
+    from_statistics: Callable[[np.ndarray], np.ndarray],
+    counts: Float[np.ndarray, "draw block"],
+) -> BlockDraws:
+    """Score resampled recordings, and keep what the correlation between blocks is estimated from.
+
+    Args:
+        blocks: The blocks.
+        sums_of: Returns the sums over any blocks, (block, statistic, neuron).
+        from_statistics: The score from sums; it must not change when all are multiplied by a
+            number.
+        counts: How often each block is drawn, from `draw_blocks`.
+
+    Returns:
+        The scores and what their standard errors are made of.
+    """
+    statistics, parts = sum_parts(blocks, sums_of)
+    return resample(statistics, from_statistics, counts, () if parts is None else (parts,))
+
+
 def resample(
     statistics: Float[np.ndarray, "block statistic neuron"],
     from_statistics: Callable[[np.ndarray], np.ndarray],
     counts: Float[np.ndarray, "draw block"],
+    parts: tuple[PartSums, ...] = (),
 ) -> BlockDraws:
     """Score resampled recordings.
 
@@ -108,6 +136,7 @@ def resample(
         from_statistics: The score from sums; it must not change when all are multiplied by a
             number.
         counts: Number of times that each block is drawn, from `draw_blocks`.
+        parts: Sums over parts of the blocks; without them blocks count as independent.
 
     Returns:
         The scores and what their standard errors are made of.
@@ -122,6 +151,7 @@ def resample(
         drawn=from_statistics(drawn),
         drawn_slope=_slope(from_statistics, drawn, size),
         left_out=from_statistics(total - statistics),
+        parts=parts,
     )
 
 

@@ -16,6 +16,10 @@ from freegaze.errors import ShapeError
 from freegaze.metrics.checks import as_pair, check_length
 from freegaze.metrics.correlation import single_bin_correlation
 
+SMALLEST_SIGNAL = 0.15
+"""Share of the variance of means over trials that must be signal for a correction of it: below,
+the corrected correlation may be anything. Source: Cadena et al. (2019), as for FEVE."""
+
 
 def noise_variance(
     observed: Real[np.ndarray, "time neuron"], groups: Integer[np.ndarray, " time"]
@@ -132,6 +136,46 @@ def cc_norm(
     signal = spread - noise_variance(observed, groups) * (1 / counts).mean()
     largest = np.sqrt(_positive(signal) / _positive(spread))
     return single_bin_correlation(_group_means(predicted, index, counts), means) / largest
+
+
+def correlation_without_noise(
+    means: Real[np.ndarray, "time neuron"],
+    noise: Real[np.ndarray, "time neuron"],
+    observed: Real[np.ndarray, "time neuron"],
+    groups: Integer[np.ndarray, " time"],
+) -> Float[np.ndarray, " neuron"]:
+    """Estimate the single-bin correlation that means over other trials would reach without noise.
+
+    A mean over few trials correlates less with single trials than the expected response does. Its
+    variance over bins is the signal's plus that of its noise, which is subtracted.
+
+    Args:
+        means: Mean response of other trials to the stimulus and time of each bin.
+        noise: Variance of each mean as an estimate of the expected response.
+        observed: Recorded responses, whose noise is independent of that of the means.
+        groups: Label of the bins that share a mean.
+
+    Returns:
+        Covariance of means and responses over the roots of the signal's variance and of that of
+        the responses; by chance above 1; NaN where the signal is less than `SMALLEST_SIGNAL` of the
+        variance of the means, or the responses are constant.
+
+    Raises:
+        ShapeError: If shapes disagree.
+
+    Source: correction for attenuation, C. Spearman (1904), Am. J. Psychol. 15:72-101.
+    """
+    means, observed = as_pair(means, observed)
+    check_length(groups, len(observed))
+    _, first, counts = np.unique(groups, return_index=True, return_counts=True)
+    share = (counts / counts.sum())[:, None]
+    from_noise = (share * (1 - share) * noise[first]).sum(0)  # of the variance over bins
+    spread = means.var(0)
+    signal = spread - from_noise
+    covariance = ((means - means.mean(0)) * observed).mean(0)
+    has_signal = signal >= SMALLEST_SIGNAL * _positive(spread)
+    scale = np.sqrt(_positive(np.where(has_signal, signal, 0.0)) * _positive(observed.var(0)))
+    return covariance / scale
 
 
 def _index_groups(groups: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -23,17 +23,21 @@ from freegaze.metrics.bootstrap import (
     draw_blocks,
     draw_counts,
     population_errors,
-    resample,
+    resample_blocks,
     weighted_mean,
 )
 from freegaze.metrics.intervals import (
     LEVEL,
     MIN_BLOCKS,
     Interval,
-    center_and_distances,
+    SampledScore,
+    error_factor,
     mean_weights,
     neuron_intervals,
-    symmetric_interval,
+    population_widening,
+    sampled_interval,
+    sampled_p,
+    share_at_least,
 )
 from freegaze.metrics.metric import METRICS, Metric, ScoreContext
 from freegaze.metrics.scales import IDENTITY
@@ -120,14 +124,12 @@ class Comparison:
 class _Draws:
     """A mean difference and what its interval and its p values are made of.
 
-    ``seed_variances`` holds, for each model in each recording with several seeds, the variance of
-    its mean over seeds and the degrees of freedom with which that is known.
+    ``flipped`` holds differences with random signs of blocks. ``seed_variances`` holds, for each
+    model in each recording with several seeds, the variance of its mean over seeds and the degrees
+    of freedom with which that is known.
     """
 
-    value: np.ndarray
-    error: np.ndarray
-    drawn: np.ndarray
-    drawn_error: np.ndarray
+    score: SampledScore
     flipped: np.ndarray
     seed_variances: tuple[tuple[float, int], ...]
 
@@ -175,7 +177,7 @@ def compare_models(
         metric=metric,
         mean=mean,
         p_value=p_value,
-        p_sign_flip=float(_two_sided_p(pooled.value, pooled.flipped)),
+        p_sign_flip=float(_two_sided_p(pooled.score.value, pooled.flipped)),
         recordings=differences,
     )
 
@@ -189,21 +191,24 @@ def _compare_in_recording(
 ) -> tuple[RecordingDifference, _Draws]:
     context, n_seeds = recording.context, (len(recording.predicted_a), len(recording.predicted_b))
     blocks = recording.blocks or cut_blocks(context.segment_ids, context.bin_width_s)
-    statistics = np.concatenate(
-        [
-            metric.statistics(predicted, recording.observed, context, blocks)
-            for predicted in (*recording.predicted_a, *recording.predicted_b)
-        ],
-        axis=1,
-    )
+
+    def statistics(parts: TimeBlocks) -> np.ndarray:
+        return np.concatenate(
+            [
+                metric.statistics(predicted, recording.observed, context, parts)
+                for predicted in (*recording.predicted_a, *recording.predicted_b)
+            ],
+            axis=1,
+        )
 
     def difference(sums: np.ndarray) -> np.ndarray:
         a, b = np.split(_scores_by_seed(metric, sums, sum(n_seeds)), n_seeds[:1], axis=-2)
         return a.mean(-2) - b.mean(-2)
 
-    drawn = resample(statistics, difference, draw_blocks(blocks.n_blocks, draws, rng))
+    counts = draw_blocks(blocks.n_blocks, draws, rng)
+    drawn = resample_blocks(blocks, statistics, difference, counts)
     flipped = _flip_signs(drawn, draws, rng)
-    by_seed = _scores_by_seed(metric, statistics.sum(0), sum(n_seeds))
+    by_seed = _scores_by_seed(metric, drawn.statistics.sum(0), sum(n_seeds))
     part = _average_neurons(drawn, flipped, _seed_variances(by_seed, n_seeds), rng)
     return (
         RecordingDifference(
@@ -257,27 +262,24 @@ def _average_neurons(
     counts *= np.isfinite(drawn.drawn)
     weights = counts / np.maximum(1, counts.sum(1, keepdims=True))
     even = mean_weights(drawn.value)
-    error, drawn_error = _errors_over_blocks_and_neurons(drawn, weights)
-    return _Draws(
-        value=weighted_mean(drawn.value, even),
+    value, block_error = weighted_mean(drawn.value, even), population_errors(drawn, even, weights)
+    neuron_error = _error_over_neurons(drawn.value, even)
+    left_out = np.where(np.isfinite(drawn.left_out), drawn.left_out, drawn.value)
+    without = weighted_mean(left_out, np.broadcast_to(even, left_out.shape))
+    factor = error_factor(value, block_error[0], without, IDENTITY)
+    factor = factor * population_widening(drawn, even)
+    error = np.asarray(np.hypot(block_error[0], neuron_error))
+    widened = np.hypot(factor * block_error[0], neuron_error)
+    score = SampledScore(
+        value=value,
         error=error,
         drawn=weighted_mean(drawn.drawn, weights),
-        drawn_error=drawn_error,
-        flipped=weighted_mean(flipped, np.broadcast_to(even, flipped.shape)),
-        seed_variances=seed_variances,
+        drawn_error=np.hypot(block_error[1], _error_over_neurons(drawn.drawn, weights)),
+        left_out=without,
+        widening=np.asarray(np.divide(widened, error, out=np.ones(()), where=error > 0)),
     )
-
-
-def _errors_over_blocks_and_neurons(
-    drawn: BlockDraws, drawn_weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Add the variance of a mean over neurons from blocks and from the choice of neurons."""
-    even = mean_weights(drawn.value)
-    block_error, drawn_block_error = population_errors(drawn, even, drawn_weights)
-    neuron_error = _error_over_neurons(drawn.value, even)
-    drawn_neuron_error = _error_over_neurons(drawn.drawn, drawn_weights)
-    error = np.hypot(block_error, neuron_error)
-    return np.asarray(error), np.hypot(drawn_block_error, drawn_neuron_error)
+    flipped_mean = weighted_mean(flipped, np.broadcast_to(even, flipped.shape))
+    return _Draws(score, flipped_mean, seed_variances)
 
 
 def _error_over_neurons(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -290,29 +292,30 @@ def _error_over_neurons(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def _pool(parts: Sequence[_Draws]) -> _Draws:
     """Average over recordings, each counting the same."""
-    n = len(parts)
-    return _Draws(
-        value=np.asarray(np.mean([p.value for p in parts], axis=0)),
-        error=np.asarray(np.sqrt(np.sum([p.error**2 for p in parts], axis=0)) / n),
-        drawn=np.mean([p.drawn for p in parts], axis=0),
-        drawn_error=np.sqrt(np.sum([p.drawn_error**2 for p in parts], axis=0)) / n,
-        flipped=np.mean([p.flipped for p in parts], axis=0),
-        seed_variances=tuple((v / n**2, d) for p in parts for v, d in p.seed_variances),
+    n, scores = len(parts), [p.score for p in parts]
+    value = np.asarray(np.mean([s.value for s in scores], axis=0))
+    error = np.sqrt(np.sum([s.error**2 for s in scores], axis=0)) / n
+    widened = np.sqrt(np.sum([(s.widening * s.error) ** 2 for s in scores], axis=0)) / n
+    score = SampledScore(
+        value=value,
+        error=np.asarray(error),
+        drawn=np.mean([s.drawn for s in scores], axis=0),
+        drawn_error=np.sqrt(np.sum([s.drawn_error**2 for s in scores], axis=0)) / n,
+        left_out=np.concatenate([value + (s.left_out - s.value) / n for s in scores]),
+        widening=np.asarray(np.divide(widened, error, out=np.ones(()), where=error > 0)),
     )
+    seed_variances = tuple((v / n**2, d) for p in parts for v, d in p.seed_variances)
+    return _Draws(score, np.mean([p.flipped for p in parts], axis=0), seed_variances)
 
 
 def _interval_and_p(
     draws: _Draws, n_blocks: int, level: float, rng: np.random.Generator
 ) -> tuple[Interval, float]:
     """Add to each distance one drawn from Student's t for the seeds; take quantile and rank."""
-    center, distance = center_and_distances(
-        draws.value, draws.error, draws.drawn, draws.drawn_error, IDENTITY
-    )
-    distance = np.abs(distance + _draw_seed_shift(draws, rng))
-    interval = symmetric_interval(draws.value, center, distance, n_blocks, IDENTITY, level)
-    if n_blocks < MIN_BLOCKS:
-        return interval, float("nan")
-    return interval, float(_share_at_least(distance, np.asarray(np.abs(center))))
+    shift = _draw_seed_shift(draws, rng)
+    interval = sampled_interval(draws.score, IDENTITY, np.asarray(n_blocks), level, shift)
+    has_interval = n_blocks >= MIN_BLOCKS and np.isfinite(interval.low)
+    return interval, float(sampled_p(draws.score, shift)) if has_interval else float("nan")
 
 
 def _draw_seed_shift(draws: _Draws, rng: np.random.Generator) -> np.ndarray:
@@ -320,15 +323,9 @@ def _draw_seed_shift(draws: _Draws, rng: np.random.Generator) -> np.ndarray:
     variance = sum(v for v, _ in draws.seed_variances)
     degrees = sum(d for _, d in draws.seed_variances)
     if not variance > 0:
-        return np.zeros(len(draws.drawn))
-    return np.sqrt(variance) * rng.standard_t(degrees, len(draws.drawn))
+        return np.zeros(len(draws.score.drawn))
+    return np.sqrt(variance) * rng.standard_t(degrees, len(draws.score.drawn))
 
 
 def _two_sided_p(value: np.ndarray, null: np.ndarray) -> np.ndarray:
-    return _share_at_least(np.abs(null), np.asarray(np.abs(value)))
-
-
-def _share_at_least(null: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Count draws as far out as the value, the value itself included, so that p is never 0."""
-    reached = null >= value * (1 - 1e-9)  # rounding must not part what is equal
-    return np.where(np.isnan(value), np.nan, (1 + reached.sum(0)) / (1 + len(null)))
+    return share_at_least(np.abs(null), np.asarray(np.abs(value)))

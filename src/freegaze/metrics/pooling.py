@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from freegaze.errors import ShapeError
+from freegaze.metrics.block_dependence import PartSums
 from freegaze.metrics.bootstrap import BlockDraws
 
 
@@ -50,5 +52,15 @@ def pool_draws(recordings: Sequence[BlockDraws]) -> BlockDraws:
         statistics=np.ascontiguousarray(np.moveaxis(statistics, 2, 1)),
         counts=np.concatenate([r.counts for r in recordings], axis=1),
         left_out=left_out,
+        parts=_parts(recordings),
         **joined,
     )
+
+
+def _parts(recordings: Sequence[BlockDraws]) -> tuple[PartSums, ...]:
+    """Return the parts of all recordings with the places of their neurons."""
+    parts, n_before = [], 0
+    for draws in recordings:
+        parts += [replace(p, first_neuron=p.first_neuron + n_before) for p in draws.parts]
+        n_before += draws.value.shape[-1]
+    return tuple(parts)

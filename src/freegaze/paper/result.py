@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -13,7 +14,7 @@ from freegaze.evaluation.compare import compare, to_markdown
 from freegaze.evaluation.evaluation import Evaluation, interval_text
 from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.jobs.states import FitState, State
-from freegaze.metrics.bootstrap import draw_blocks, resample
+from freegaze.metrics.bootstrap import draw_blocks, resample_blocks
 from freegaze.metrics.intervals import LEVEL, mean_interval, t_interval
 from freegaze.metrics.metric import METRICS
 from freegaze.paper.grid import Grid
@@ -245,9 +246,9 @@ def _paper_entry(session: ScoredSession, name: str, draws: int) -> list[float]:
     """Score as the original does, with an interval over blocks of its smoothed traces."""
     metric, blocks = METRICS.get(name), session.blocks
     smoothed = smooth_paper(session.rates), smooth_paper(session.observed)
-    statistics = metric.statistics(*smoothed, session.context, blocks)
+    sums_of = partial(metric.statistics, *smoothed, session.context)
     counts = draw_blocks(blocks.n_blocks, draws, np.random.default_rng(0))
-    drawn = resample(statistics, metric.from_statistics, counts)
+    drawn = resample_blocks(blocks, sums_of, metric.from_statistics, counts)
     interval = mean_interval(drawn)
     n_neurons = float(np.isfinite(drawn.value).sum())
     return [float(interval.value), float(interval.low), float(interval.high), n_neurons]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import torch
@@ -14,7 +16,7 @@ from freegaze.explanation.saliency.significance import signal_tests
 from freegaze.explanation.session import ExplainedSession
 from freegaze.files.pieces import Arrays
 from freegaze.metrics.blocks import TimeBlocks
-from freegaze.metrics.bootstrap import DRAWS, draw_blocks, resample
+from freegaze.metrics.bootstrap import DRAWS, draw_blocks, resample_blocks
 from freegaze.metrics.intervals import neuron_intervals
 from freegaze.metrics.scales import IDENTITY
 
@@ -108,6 +110,11 @@ def mean_ends(
     for signal in range(values.shape[2]):  # all at once would need gigabytes
         chosen = values[:, :, signal].astype(np.float64)
         both = np.stack([chosen, np.ones_like(chosen)], 1)
-        found = neuron_intervals(resample(blocks.sums(both), mean, counts), IDENTITY)
+        drawn = resample_blocks(blocks, partial(_sums, both), mean, counts)
+        found = neuron_intervals(drawn, IDENTITY)
         low[:, signal], high[:, signal] = found.low, found.high
     return low, high
+
+
+def _sums(values: np.ndarray, blocks: TimeBlocks) -> np.ndarray:
+    return blocks.sums(values)

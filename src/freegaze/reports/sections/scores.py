@@ -43,7 +43,9 @@ def _lead(inputs: ReportInputs) -> str:
     n_neurons = len(inputs.evaluation.table)
     medians = [f"{score_label(m)} {fixed(median_of(inputs, m), 3)}" for m in inputs.headlines]
     sentence = f"Scores on test bins for {count(n_neurons, 'neuron')}; medians: {listing(medians)}."
-    for text in (inputs.evaluation.seen_text(), inputs.evaluation.chance_text()):
+    evaluation = inputs.evaluation
+    texts = (evaluation.seen_text(), evaluation.chance_text(), evaluation.trials_text())
+    for text in filter(None, texts):
         sentence += f" {text[:1].upper()}{text[1:]}."
     is_undefined = np.any([np.isnan(inputs.column(m)) for m in inputs.headlines], axis=0)
     if is_undefined.any():
