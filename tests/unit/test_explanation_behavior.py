@@ -71,10 +71,10 @@ def test_intervals_of_a_mean_are_those_of_its_standard_error() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(0.3, 1.0, (200, 150, 2))
     blocks = TimeBlocks(np.arange(200), 200)
-    low, high = mean_ends(values, blocks, draw_blocks(200, 1000, rng))
+    low, high = mean_ends(values, blocks, draw_blocks(200, 2000, rng))
     error = values.std(0, ddof=1) / np.sqrt(200)
     np.testing.assert_allclose((high - low) / (2 * 1.96 * error), 1, atol=0.12)
-    # The center is known to 1 / sqrt(1,000 draws) = 0.03 standard errors; four times that.
+    # The center is known to 1 / sqrt(2,000 draws) = 0.02 standard errors; four times that.
     assert (np.abs((high + low) / 2 - values.mean(0)) < 0.13 * error).all()
     covered = ((low <= 0.3) & (high >= 0.3)).mean()
     assert 0.91 <= covered <= 0.985  # of 300, three standard errors of 0.0126 around 0.95

@@ -9,19 +9,17 @@ from freegaze.metrics.blocks import TimeBlocks, cut_blocks, relabel_runs
 from freegaze.metrics.bootstrap import draw_blocks, draw_counts, neuron_errors, resample
 from freegaze.metrics.correlation import single_bin_correlation, smoothed_correlation
 from freegaze.metrics.error import mse
-from freegaze.metrics.intervals import (
+from freegaze.metrics.intervals import mean_weights, median_weights, neuron_intervals
+from freegaze.metrics.metric import METRICS, ScoreContext, metrics_for
+from freegaze.metrics.sampled_scores import (
     MOST_WIDENED,
     SampledScore,
     center_and_distances,
     error_factor,
     interval_ends,
-    mean_weights,
-    median_weights,
-    neuron_intervals,
     sampled_interval,
     sampled_p,
 )
-from freegaze.metrics.metric import METRICS, ScoreContext, metrics_for
 from freegaze.metrics.scales import FISHER_Z, IDENTITY, LOG, LOG_REMAINDER
 from scored_arrays import scored_arrays
 

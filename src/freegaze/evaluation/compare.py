@@ -19,8 +19,8 @@ from freegaze.evaluation.shared_sessions import SharedSession, share_sessions
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.metrics.comparison import compare_models
-from freegaze.metrics.intervals import NO_INTERVAL, Interval
 from freegaze.metrics.metric import METRICS, Metric, metrics_for
+from freegaze.metrics.sampled_scores import NO_INTERVAL, Interval
 from freegaze.progress import Progress
 from freegaze.runs.run_folder import RunFolder
 

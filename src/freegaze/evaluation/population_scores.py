@@ -11,8 +11,9 @@ import numpy as np
 from freegaze.evaluation.evaluation import POOLED
 from freegaze.evaluation.neuron_scores import NeuronScores
 from freegaze.evaluation.scored_session import ScoredSession
-from freegaze.metrics.intervals import LEVEL, NO_INTERVAL, mean_interval, median_interval
+from freegaze.metrics.intervals import mean_interval, median_interval
 from freegaze.metrics.pooling import pool_draws
+from freegaze.metrics.sampled_scores import LEVEL, NO_INTERVAL
 
 NOT_SCORES = (
     *("session_id", "unit_id", "rate_hz", "n_bins", "n_bins_tracked"),

@@ -22,14 +22,19 @@ from freegaze.metrics.blocks import TimeBlocks
 TIMES = 2.0 ** np.arange(-1, 7)
 """Correlation times that are tried, in units of the distance between neighboring parts."""
 
+LONGEST_SHARE = 0.25
+"""Longest correlation time that is tried, as a share of all parts: a longer one cannot be told from
+a trend."""
+
 SHARES = np.array([0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 0.98])
 """Shares of the correlated part in the variance of a part of a block that are tried."""
 
 EVEN_PRIOR = 0.1
 """Weight of the even prior beside the one that the neurons of a session have in common."""
 
-PRIOR_STEPS = 5
-"""Times that the common prior is estimated again; more change the third digit of a width."""
+PRIOR_STEPS = 2
+"""Times that probabilities are computed, the second time with the prior that neurons have in common.
+More would count neurons that share their states as independent evidence."""
 
 FEW_STATES = 5.0
 """Weight of few states. Where a state lasts for a whole block, the blocks are as skewed as the
@@ -171,7 +176,7 @@ def _grid(blocks_bytes: bytes, centers_bytes: bytes) -> _Grid:
     is_in = (blocks == np.arange(n_blocks)[:, None]).astype(np.float64)
     n_parts_each = np.bincount(blocks)
     vectors, variances, factors = [], [], []
-    for time in TIMES:
+    for time in TIMES[max(1.0, LONGEST_SHARE * n_parts) >= TIMES]:
         correlation = np.exp(-apart / time)
         values, own = np.linalg.eigh(basis.T @ correlation @ basis)
         vectors.append((basis @ own).T)

@@ -26,20 +26,18 @@ from freegaze.metrics.bootstrap import (
     resample_blocks,
     weighted_mean,
 )
-from freegaze.metrics.intervals import (
+from freegaze.metrics.intervals import mean_weights, neuron_intervals, population_widening
+from freegaze.metrics.metric import METRICS, Metric, ScoreContext
+from freegaze.metrics.sampled_scores import (
     LEVEL,
     MIN_BLOCKS,
     Interval,
     SampledScore,
     error_factor,
-    mean_weights,
-    neuron_intervals,
-    population_widening,
     sampled_interval,
     sampled_p,
     share_at_least,
 )
-from freegaze.metrics.metric import METRICS, Metric, ScoreContext
 from freegaze.metrics.scales import IDENTITY
 
 

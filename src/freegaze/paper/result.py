@@ -15,8 +15,9 @@ from freegaze.evaluation.evaluation import Evaluation, interval_text
 from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.jobs.states import FitState, State
 from freegaze.metrics.bootstrap import draw_blocks, resample_blocks
-from freegaze.metrics.intervals import LEVEL, mean_interval, t_interval
+from freegaze.metrics.intervals import mean_interval, t_interval
 from freegaze.metrics.metric import METRICS
+from freegaze.metrics.sampled_scores import LEVEL
 from freegaze.paper.grid import Grid
 from freegaze.paper.presets import Row, reads_photographs
 from freegaze.paper.printed import printed

@@ -10,7 +10,7 @@ import pandas as pd
 
 from freegaze.evaluation.compare import ALL_SESSIONS, to_markdown
 from freegaze.files.artifact import write_sealed
-from freegaze.metrics.intervals import LEVEL
+from freegaze.metrics.sampled_scores import LEVEL
 from freegaze.reports.page import Page, Panel, Section, render_page
 from freegaze.reports.sections.comparison import build_differences
 from freegaze.reports.sections.grid import (
