@@ -33,8 +33,8 @@ EVEN_PRIOR = 0.1
 """Weight of the even prior beside the one that the neurons of a session have in common."""
 
 PRIOR_STEPS = 2
-"""Times that probabilities are computed, the second time with the prior that neurons have in common.
-More would count neurons that share their states as independent evidence."""
+"""Times that probabilities are computed, the second time with the prior common to all neurons. More
+would count neurons that share their states as independent evidence."""
 
 FEW_STATES = 5.0
 """Weight of few states. Where a state lasts for a whole block, the blocks are as skewed as the
