@@ -73,8 +73,8 @@ class Evaluation:
         text = f"predictions follow changes from trial to trial: {session.trials.sentence()}"
         if names[0] not in self.table:
             return text
-        own = self.table[self.table["session_id"] == session.session_id]
-        own = own[[*names, "correlation"]].dropna()
+        is_own = self.table["session_id"] == session.session_id
+        own = self.table.loc[is_own, [*names, "correlation"]].dropna()
         if not len(own):
             return text
         mean, perfect, found = own.mean()

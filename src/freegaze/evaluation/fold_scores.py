@@ -152,7 +152,7 @@ def _merge(
     )
     session = replace(session, seen=_mean_seen(folds))
     means = [
-        f.condition_mean.select(neurons=place)
+        f.condition_mean.select(neurons=np.array(place))
         for f, place in zip(folds, places, strict=True)
         if f.condition_mean is not None
     ]

@@ -11,7 +11,8 @@ import numpy as np
 from freegaze.dataset.splits import Split, split_recording
 from freegaze.errors import DataError
 from freegaze.evaluation.chance import unknown_chance
-from freegaze.evaluation.evaluate import score_sessions
+from freegaze.evaluation.condition_mean import condition_means
+from freegaze.evaluation.evaluate import add_condition_means, score_sessions
 from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.neuron_scores import ExtraScore
 from freegaze.evaluation.prediction_files import PredictedSession, load_predictions

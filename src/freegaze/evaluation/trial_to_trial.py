@@ -152,7 +152,7 @@ def _around_means(
     values: Float[np.ndarray, "window neuron"], cells: Integer[np.ndarray, " window"]
 ) -> Float[np.ndarray, "window neuron"]:
     """Subtract the mean of each cell; what is left by rounding alone is 0."""
-    left = values - pd.DataFrame(values.astype(np.float64)).groupby(cells).transform("mean")
-    left = left.to_numpy(np.float64, copy=True)
+    means = pd.DataFrame(values.astype(np.float64)).groupby(cells).transform("mean")
+    left = values - means.to_numpy(np.float64)
     left[:, left.var(0) < LEAST_LEFT * values.var(0)] = 0.0
     return left

@@ -261,7 +261,7 @@ def residual_trial_test(
 
 def _complement(columns: Float[np.ndarray, "trial column"]) -> Float[np.ndarray, "trial component"]:
     """Return an orthonormal basis of what columns leave."""
-    return qr(columns)[0][:, columns.shape[1] :]
+    return np.asarray(qr(columns)[0])[:, columns.shape[1] :]
 
 
 def _share_left(basis: np.ndarray, values: Float[np.ndarray, "trial bin"]) -> float:

@@ -32,10 +32,6 @@ SHARES = np.array([0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 0.98])
 EVEN_PRIOR = 0.1
 """Weight of the even prior beside the one that the neurons of a session have in common."""
 
-PRIOR_STEPS = 2
-"""Times that probabilities are computed, the second time with the prior common to all neurons. More
-would count neurons that share their states as independent evidence."""
-
 FEW_STATES = 5.0
 """Weight of few states. Where a state lasts for a whole block, the blocks are as skewed as the
 states are, and ten of them do not show their tail: the square of the factor grows by this number
@@ -134,13 +130,12 @@ def widening(
     known = influences[:, is_known] / np.abs(influences[:, is_known]).max(0)
     log_likelihood = grid.log_likelihood(known)
     likelihood = np.exp(log_likelihood - log_likelihood.max(0))
-    prior = np.full((len(likelihood), 1), 1 / len(likelihood))
-    for _ in range(PRIOR_STEPS):
-        probability = likelihood * prior
-        probability /= probability.sum(0)
-        common = probability.mean(1, keepdims=True)
-        prior = EVEN_PRIOR / len(likelihood) + (1 - EVEN_PRIOR) * common
-    factor[is_known] = grid.factors @ probability
+    # Once with an even prior, then with the prior common to all neurons. More steps would count
+    # neurons that share their states as independent evidence.
+    alone = likelihood / likelihood.sum(0)
+    common = alone.mean(1, keepdims=True)
+    probability = likelihood * (EVEN_PRIOR / len(likelihood) + (1 - EVEN_PRIOR) * common)
+    factor[is_known] = grid.factors @ (probability / probability.sum(0))
     return factor
 
 
