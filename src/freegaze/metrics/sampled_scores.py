@@ -29,8 +29,8 @@ leaving one block out. Above it this one block decides the score."""
 
 MIN_DEFINED = 0.95
 """Share of draws in which a score must exist for its interval to exist. A nearly silent neuron has
-no spike in many draws, and where more than 5 % are missing a 95 % quantile says nothing. Spikes in
-three of ten blocks are enough."""
+no spike in many draws. If more than 5 % of the draws are missing, a 95 % quantile has no meaning.
+Spikes in three of ten blocks are enough."""
 
 
 MOST_WIDENED = 2.0
@@ -66,7 +66,7 @@ class Interval:
         value: The score.
         low: Lower end; NaN where there is no interval.
         high: Upper end.
-        reason: Why there is no interval; empty where there is one, or no score.
+        reason: Reason why there is no interval; empty if there is one, or no score.
     """
 
     value: Float[np.ndarray, " ..."]
@@ -182,8 +182,8 @@ def center_and_distances(
 ) -> tuple[Float[np.ndarray, " ..."], Float[np.ndarray, "draw ..."]]:
     """Measure how far off a score may be, by how far resampled scores are from it.
 
-    Correlations of short recordings come out a little too small; resampled ones do so once more,
-    which tells by how much.
+    Correlations of short recordings are a little too small. Resampled ones are so once more, which
+    gives an estimate of this bias.
 
     Args:
         value: The score.
