@@ -35,6 +35,9 @@ SECONDS = {
 Source: one pass of one fit each, two simulated minutes, one thread of a busy server processor.
 """
 
+REFITTED = 2.25
+"""Factor of a fit that is repeated with validation windows, where these are a fifth of both."""
+
 PIXELS = 60 * 80
 
 
@@ -79,7 +82,8 @@ def estimate_seconds(grid: Grid, fits: Sequence[Fit], n_workers: int) -> tuple[f
 
     def reference(fit: Fit, n_passes: int) -> float:
         model, version = grid.table.row(fit.row).model, grid.config.version
-        return n_passes * SECONDS[version][model] * sizes[fit.session_id]
+        factor = REFITTED if grid.run_config(fit).training.is_refitted else 1.0
+        return factor * n_passes * SECONDS[version][model] * sizes[fit.session_id]
 
     most = sum(reference(fit, grid.run_config(fit).training.max_passes) for fit in fits)
     passes = {fit: fit.run.metrics() for fit in grid.fits if fit.state == "done"}
@@ -87,7 +91,7 @@ def estimate_seconds(grid: Grid, fits: Sequence[Fit], n_workers: int) -> tuple[f
     if not expected:
         n_cores = os.cpu_count() or 1
         return most / n_cores, f"{count(n_cores, 'core')} without a GPU; early stops shorten it"
-    measured = sum(float(one["seconds"]) for own in passes.values() for one in own)
+    measured = sum(fit.run.seconds() for fit in passes)
     basis = f"from the {count(len(passes), 'fit')} that are done; early stops shorten it"
     return most * measured / expected / n_workers, basis
 
