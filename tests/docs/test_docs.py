@@ -14,6 +14,7 @@ import pytest
 import typer
 
 from freegaze.cli.app import app
+from freegaze.cli.engines import array_of, split_settings
 from freegaze.config import read_config
 from freegaze.explanation.config import ExplainConfig
 from freegaze.metrics.metric import METRICS
@@ -73,7 +74,9 @@ def test_commands_exist_with_their_options(page: Path):
     for verb, *words in commands(page):
         # Parsing alone: a wrong option or a missing argument raises.
         PROGRAM.commands[verb].make_context(verb, list(words), resilient_parsing=False)
-        settings = [b for a, b in pairwise(words) if a == "--set"]
+        given = [b for a, b in pairwise(words) if a == "--set"]
+        of_slurm, settings = split_settings(given)
+        array_of(Path("grid"), (), of_slurm)  # reads them
         if verb == "explain":
             read_config(ExplainConfig, None, settings)
             continue

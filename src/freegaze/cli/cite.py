@@ -1,4 +1,4 @@
-"""``freegaze cite``: what to cite."""
+"""``freegaze cite``: list of works to cite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdict on top of a report: how well, how sure, what behavior adds, what was not tested."""
+"""Verdict of a report in sentences: scores, certainty, behavior, and what was not tested."""
 
 from __future__ import annotations
 
