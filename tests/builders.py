@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from freegaze.recording.recording import Recording, ResponseKind, Role, Segment
+from freegaze.sources.source import SOURCES
 
 THIRDS: tuple[Role, ...] = ("train", "validation", "test")
 
@@ -115,3 +120,17 @@ def _responses(rng: np.random.Generator, oracle: np.ndarray, kind: ResponseKind)
         return rng.poisson(oracle)
     noisy = oracle + rng.normal(0, oracle.std() or 1.0, oracle.shape)
     return np.maximum(noisy, 0) if kind is ResponseKind.INFERRED_SPIKES else noisy
+
+
+@cache
+def _tiny(source: str, seed: int) -> tuple[tempfile.TemporaryDirectory, Path]:
+    """Write the small files of a source once per process; they are removed at its end."""
+    folder = tempfile.TemporaryDirectory()
+    return folder, SOURCES.get(source)().write_tiny(Path(folder.name), seed)
+
+
+def copy_tiny(source: str, folder: Path, seed: int = 0) -> Path:
+    """Copy the small files of a source into an empty folder; return what to open there."""
+    written, path = _tiny(source, seed)
+    shutil.copytree(written.name, folder, dirs_exist_ok=True)
+    return folder / path.relative_to(written.name)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import subprocess
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +20,16 @@ from e2e_options import SMALL, SMALL_EXPLANATION
 from freegaze.recording.store import save_store
 from freegaze.sources.source import open_recordings
 
-PROGRAM = """
-import freegaze.cli.app as app
-import freegaze.explanation.explain, freegaze.paper.grid, freegaze.reports, freegaze.workflow
-import freegaze.sources.targets, freegaze.studies.bench
-print('ready', flush=True)
-app.run()
-"""
-"""Verbs import what they call when they are called; here it is there before anything is killed."""
+SERVER = get_context("forkserver")
+"""Makes processes of one that has all modules; to import them takes longer than most commands."""
+
+SERVER.set_forkserver_preload(
+    [
+        *("freegaze.cli.app", "freegaze.explanation.explain", "freegaze.paper.grid_page"),
+        *("freegaze.reports", "freegaze.workflow", "freegaze.sources.targets"),
+        "freegaze.studies.bench",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -125,14 +130,34 @@ def benched(bench: Path) -> dict[str, Any]:
     return found
 
 
-def start_command(words: list[Any]) -> subprocess.Popen[str]:
-    """Start a command, and return when it has its modules."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+def start_command(words: list[Any], killed_at_flush: int = 0) -> BaseProcess:
+    """Start a command in a process that has its modules already.
+
+    Args:
+        words: The command.
+        killed_at_flush: Number of the flush to the disk at which it is killed, if any.
+    """
+    process = SERVER.Process(target=_run, args=(list(map(str, words)), killed_at_flush))
+    process.start()
     return process
+
+
+def _run(words: list[str], killed_at_flush: int) -> None:
+    from freegaze.cli.app import run
+
+    flush, left = os.fsync, killed_at_flush
+
+    def fsync(handle: int) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        flush(handle)
+
+    os.fsync = fsync
+
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+    sys.argv = ["freegaze", *words]
+    run()

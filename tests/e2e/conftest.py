@@ -100,8 +100,8 @@ def undisturbed(verbs, tmp_path_factory) -> Callable[[str], tuple[float, dict[st
         verbs[name].prepare(place)
         process = start_command(verbs[name].words(place))
         begin = time.monotonic()
-        process.communicate()
-        assert process.returncode == 0
+        process.join()
+        assert process.exitcode == 0
         return time.monotonic() - begin, verbs[name].results(place)
 
     return run

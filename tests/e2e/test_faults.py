@@ -26,7 +26,7 @@ from freegaze.runs.run_folder import RunFolder
 from interrupted_commands import start_command, tree
 
 ON_DISK = """
-import contextlib, io, json, shutil, subprocess, sys, traceback
+import contextlib, io, json, pathlib, shutil, subprocess, sys, traceback
 import freegaze.cli.app as app
 for line in sys.stdin:
     verb, *words = json.loads(line)
@@ -35,6 +35,9 @@ for line in sys.stdin:
         subprocess.run(["mount", "-o", "remount," + words[0], sys.argv[1]], check=True)
     elif verb == "copy":
         shutil.copytree(*words)
+    elif verb == "clear":
+        for path in pathlib.Path(sys.argv[1]).iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     else:
         sys.argv[1:], before = words, sys.argv[1:]
         try:
@@ -63,7 +66,7 @@ class Disk:
         self.process, self.path = process, path
 
     def __call__(self, verb: str, *words: object) -> tuple[int, str]:
-        """Let the process ``mount`` with an option, ``copy`` a folder or ``run`` a command."""
+        """Let the process ``mount``, ``copy`` a folder, ``clear`` the disk or ``run`` a command."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps([verb, *map(str, words)]) + "\n")
@@ -72,10 +75,9 @@ class Disk:
         return status, told
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    place = tmp_path / "disk"
-    place.mkdir()
+@pytest.fixture(scope="module")
+def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
+    place = tmp_path_factory.mktemp("disk")
     mount = 'mount -t tmpfs -o size=64m tmpfs "$1"'
     tried = subprocess.run([*UNSHARED, mount, "sh", place], capture_output=True, text=True)
     if tried.returncode:
@@ -90,6 +92,14 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         yield Disk(process, place)
         assert process.stdin is not None
         process.stdin.close()
+
+
+@pytest.fixture
+def disk(mounted: Disk) -> Disk:
+    """An empty disk of 64 MB."""
+    mounted("mount", "rw,size=64m")
+    mounted("clear")
+    return mounted
 
 
 def assert_one_line(told: str) -> None:
@@ -262,10 +272,10 @@ def test_two_processes_at_once_make_one_result(
     words = verb.words(place)
     both = [start_command(words) for _ in range(2)]
     for process in both:
-        process.communicate()
-    assert {process.returncode for process in both} in ({0}, {0, 2})
+        process.join()
+    assert {process.exitcode for process in both} in ({0}, {0, 2})
     if name == "reproduce":  # the first to end may not have waited for the other's fits
         third = start_command(words)
-        third.communicate()
-        assert third.returncode == 0
+        third.join()
+        assert third.exitcode == 0
     assert verb.results(place) == undisturbed(name)[1]

@@ -7,7 +7,6 @@ it has its modules. Every third case is killed a second time, at another moment,
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -28,14 +27,12 @@ CASES = [
 def kill(words: list[Any], after_s: float) -> bool:
     """Start a command and kill it after some time; return whether it was still there."""
     process = start_command(words)
-    try:
-        process.wait(after_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    process.communicate()
-    assert process.returncode in (0, -9)
+    process.join(after_s)
+    process.kill()
+    process.join()
+    assert process.exitcode in (0, -9)
     time.sleep(0.3)  # workers take that long to see that they are alone
-    return process.returncode != 0
+    return process.exitcode != 0
 
 
 @pytest.mark.parametrize(("name", "seed"), CASES)

@@ -25,6 +25,7 @@ SETTINGS = (
     *("data.history=3", "data.min_rate_hz=0", "split.gap_s=0.1", "training.device=cpu"),
     *("training.max_passes=3", "training.batch_windows=32", "training.stretch_windows=8"),
 )
+OPTIONS = ("--quiet", *(part for setting in SETTINGS for part in ("--set", setting)))
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
@@ -39,22 +40,18 @@ def three_sessions(tmp_path_factory) -> Path:
     return folder
 
 
-def freegaze(*arguments: str | Path, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    command = [sys.executable, *launcher, "-m", "freegaze", *map(str, arguments)]
+def train_by_two(*arguments: str | Path) -> subprocess.CompletedProcess:
+    """Call ``freegaze train`` in two processes at once."""
+    command = [sys.executable, *TWO, "-m", "freegaze", "train", *map(str, arguments), *OPTIONS]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
 
 
-def train(data: Path, out: Path, launcher: tuple[str, ...] = ()) -> None:
-    options = [part for setting in SETTINGS for part in ("--set", setting)]
-    done = freegaze("train", data, "--out", out, "--quiet", *options, launcher=launcher)
+def test_two_processes_end_with_the_weights_of_one(freegaze, three_sessions, tmp_path):
+    freegaze("train", three_sessions, "--out", tmp_path / "one", *OPTIONS)
+    done = train_by_two(three_sessions, "--out", tmp_path / "two")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("validation loss") == 1  # only one process prints
-
-
-def test_two_processes_end_with_the_weights_of_one(three_sessions, tmp_path):
-    train(three_sessions, tmp_path / "one")
-    train(three_sessions, tmp_path / "two", launcher=TWO)
     one, two = (RunFolder(tmp_path / name) for name in ("one", "two"))
     first, second = (load_tensors(run.encoder)[0] for run in (one, two))
     assert first.keys() == second.keys()
@@ -68,8 +65,6 @@ def test_two_processes_end_with_the_weights_of_one(three_sessions, tmp_path):
 def test_a_mistake_ends_all_processes_and_is_told_once(three_sessions, tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "config.yaml").write_text("{}")
-    arguments = ("train", three_sessions, "--out", tmp_path / "taken", "--quiet")
-    settings = [part for setting in SETTINGS for part in ("--set", setting)]
-    done = freegaze(*arguments, *settings, launcher=TWO)
+    done = train_by_two(three_sessions, "--out", tmp_path / "taken")
     assert done.returncode != 0
     assert done.stderr.count("already holds a run") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,22 @@ import pytest
 from e2e_options import SMALL
 
 ROOT = Path(__file__).parents[2]
+VERBS = (
+    ("simulate", "--minutes", "1", "--neurons", "3", "--out", "mouse", "--quiet"),
+    (
+        "train",
+        "mouse",
+        "--model",
+        "behavior_only",
+        "--out",
+        "run",
+        "--set",
+        "split.gap_s=0.5",
+        *SMALL,
+    ),
+    ("evaluate", "run", "--draws", "20"),
+    ("report", "run", "--out", "report.html"),
+)
 NO_REGISTRY = (
     "Max retries exceeded",
     "NewConnectionError",
@@ -89,14 +106,39 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path):
     assert any(name.endswith(".html.j2") for name in packed)
 
 
+PROGRAM = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import freegaze
+from freegaze.cli.app import run
+for words in json.loads(sys.argv[2]):
+    sys.argv = ["freegaze", *words]
+    try:
+        run()
+    except SystemExit as end:
+        assert not end.code, words
+print(freegaze.__file__)
+"""
+
+
+def test_the_unpacked_wheel_simulates_fits_scores_and_reports(wheel: Path, tmp_path: Path):
+    place = tmp_path / "unpacked"
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index")
+    result = run(*pip, "--no-compile", "--target", place, wheel, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (place / "bin").is_dir()
+    done = run(sys.executable, "-c", PROGRAM, place, json.dumps(VERBS), cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert place in Path(done.stdout.splitlines()[-1]).parents
+    assert len((tmp_path / "report.html").read_text()) > 10_000
+
+
+@pytest.mark.slow
 def test_a_clean_environment_simulates_fits_scores_and_reports(installed: Callable[..., str]):
     where = installed("python", "-c", "import freegaze; print(freegaze.__file__)")
     assert ROOT not in Path(where.strip()).parents
     assert "simulate" in installed("freegaze", "--help")
-    installed("freegaze", "simulate", "--minutes", 1, "--neurons", 3, "--out", "mouse", "--quiet")
-    small = ("--set", "split.gap_s=0.5", *SMALL)
-    installed("freegaze", "train", "mouse", "--model", "behavior_only", "--out", "run", *small)
-    installed("freegaze", "evaluate", "run", "--draws", 20)
-    installed("freegaze", "report", "run", "--out", "report.html")
+    for words in VERBS:
+        installed("freegaze", *words)
     read = "import pathlib; print(len(pathlib.Path('report.html').read_text()))"
     assert int(installed("python", "-c", read)) > 10_000

@@ -9,6 +9,7 @@ import torch
 
 import freegaze
 from builders import make_recording
+from freegaze.fitted.encoder import FittedEncoder
 from freegaze.models.parts.energy_window import descend
 from freegaze.recording.recording import Recording, ResponseKind
 
@@ -53,12 +54,40 @@ def make_energy_recording(kind: ResponseKind, history: int) -> Recording:
     )
 
 
-@pytest.mark.parametrize("kind", [ResponseKind.SPIKE_COUNTS, ResponseKind.FLUORESCENCE])
-@pytest.mark.parametrize("history", [1, 3])
+def fit_energy(recording: Recording, history: int, run: Path) -> FittedEncoder:
+    settings = {**SETTINGS, "data.history": history}
+    return freegaze.fit(recording, run, model="local_energy", settings=settings)
+
+
+@pytest.fixture(scope="module")
+def counts() -> Recording:
+    return make_energy_recording(ResponseKind.SPIKE_COUNTS, 1)
+
+
+@pytest.fixture(scope="module")
+def of_counts(counts: Recording, tmp_path_factory: pytest.TempPathFactory) -> FittedEncoder:
+    return fit_energy(counts, 1, tmp_path_factory.mktemp("counts") / "run")
+
+
+def test_an_energy_is_found_in_counts(counts: Recording, of_counts: FittedEncoder) -> None:
+    assert_found(of_counts, counts, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "history"),
+    [
+        (ResponseKind.SPIKE_COUNTS, 3),
+        (ResponseKind.FLUORESCENCE, 1),
+        (ResponseKind.FLUORESCENCE, 3),
+    ],
+)
 def test_an_energy_is_found(tmp_path: Path, kind: ResponseKind, history: int) -> None:
     recording = make_energy_recording(kind, history)
-    settings = {**SETTINGS, "data.history": history}
-    encoder = freegaze.fit(recording, tmp_path / "run", model="local_energy", settings=settings)
+    assert_found(fit_energy(recording, history, tmp_path / "run"), recording, history)
+
+
+def assert_found(encoder: FittedEncoder, recording: Recording, history: int) -> None:
+    kind = recording.response_kind
     head = encoder.encoder.head(None)
     center, sd = head.energies.center, float(head.window_sd)
     assert float((center - torch.tensor([20.0, 9.0])).norm()) < max(4.0, sd)
@@ -75,12 +104,12 @@ def test_an_energy_is_found(tmp_path: Path, kind: ResponseKind, history: int) ->
         torch.testing.assert_close(kernel, torch.tensor([0.3, 0.7, 0.0]), atol=0.1, rtol=0)
 
 
-def test_a_fit_is_reproducible_and_loads(tmp_path: Path) -> None:
-    recording = make_energy_recording(ResponseKind.SPIKE_COUNTS, 1)
-    settings = {**SETTINGS, "data.history": 1}
-    first = freegaze.fit(recording, tmp_path / "a", model="local_energy", settings=settings)
-    again = freegaze.fit(recording, tmp_path / "b", model="local_energy", settings=settings)
-    loaded = freegaze.load_encoder(tmp_path / "a")
+def test_a_fit_is_reproducible_and_loads(
+    counts: Recording, of_counts: FittedEncoder, tmp_path: Path
+) -> None:
+    first, again = of_counts, fit_energy(counts, 1, tmp_path / "again")
+    assert first.run is not None
+    loaded = freegaze.load_encoder(first.run)
     for name, value in first.encoder.state_dict().items():
         assert torch.equal(value, again.encoder.state_dict()[name]), name
         assert torch.equal(value, loaded.encoder.state_dict()[name]), name

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from builders import copy_tiny
 from comparing import assert_same_recording
 from freegaze.errors import ConfigError, DataError
 from freegaze.recording.recording import Recording, ResponseKind
@@ -19,7 +20,6 @@ from freegaze.sources.alignment.assembly import TIME
 from freegaze.sources.alignment.clock import ClockConfig
 from freegaze.sources.lab_files.config import DeepLabCutConfig, SleapConfig
 from freegaze.sources.lab_files.eye_points import read_pupil
-from freegaze.sources.lab_files.source import FilesSource
 from freegaze.sources.lab_files.times import read_timestamps
 from freegaze.sources.lab_files.tiny import deeplabcut_table, write_movie
 from freegaze.sources.source import detect_source, open_recordings
@@ -30,7 +30,7 @@ OFFSET_S, DRIFT = 0.1, 1e-4
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Path:
-    return FilesSource().write_tiny(tmp_path, 0)
+    return copy_tiny("files", tmp_path)
 
 
 def edit(file: Path, **changes: Any) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from builders import copy_tiny
 from freegaze.errors import ConfigError, DataError, FreegazeError
 from freegaze.recording.recording import Recording
 from freegaze.sources.alignment.clock import ClockConfig
@@ -21,7 +22,6 @@ from freegaze.sources.niell.ephys_clocks import (
     estimate_board_clock,
 )
 from freegaze.sources.niell.ephys_tiny import TINY_CLOCK, write_session
-from freegaze.sources.niell.niell_ephys import NiellEphysSource
 from freegaze.sources.source import detect_source, open_recordings
 from freegaze.sources.tiny import TinyStreams, make_tiny_streams
 
@@ -31,7 +31,7 @@ SAME = ClockConfig()
 
 @pytest.fixture
 def session(tmp_path: Path) -> Path:
-    NiellEphysSource().write_tiny(tmp_path, 0)
+    copy_tiny("niell_ephys", tmp_path)
     return tmp_path / "070921" / "J553RT" / "fm1"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from builders import make_recording, make_trial_recording
+from builders import copy_tiny, make_recording, make_trial_recording
 from comparing import assert_same_recording
 from freegaze.cli.app import app
 from freegaze.errors import ConfigError, DataError, ShapeError
@@ -23,7 +23,6 @@ from freegaze.sources.alignment.assembly import TIME
 from freegaze.sources.lab_files.tiny import write_movie
 from freegaze.sources.nwb.listing import list_nwb
 from freegaze.sources.nwb.predictions import read_predictions, write_predictions
-from freegaze.sources.nwb.source import NwbSource
 from freegaze.sources.nwb.writing import write_nwb
 from freegaze.sources.source import SOURCES, open_recordings
 from freegaze.sources.targets import convert
@@ -39,7 +38,7 @@ def opened(file: Path, **options: Any) -> Recording:
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    return NwbSource().write_tiny(tmp_path, 0)
+    return copy_tiny("nwb", tmp_path)
 
 
 def add_to(file: Path, change: Callable[[Any, Any], None]) -> Path:

@@ -10,18 +10,18 @@ import pandas as pd
 import pytest
 import yaml
 
+from builders import copy_tiny
 from freegaze.errors import ConfigError, DataError, FreegazeError
 from freegaze.recording.recording import Recording
 from freegaze.sources.alignment.assembly import TIME
 from freegaze.sources.alignment.bins import interpolate_angle
-from freegaze.sources.lab_files.source import FilesSource
 from freegaze.sources.sensors.eye import ellipses_of_gaze
 from freegaze.sources.source import open_recordings
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Path:
-    return FilesSource().write_tiny(tmp_path, 0)
+    return copy_tiny("files", tmp_path)
 
 
 def opened(file: Path, change: Any = None) -> Recording:

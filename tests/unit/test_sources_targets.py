@@ -2,8 +2,6 @@
 
 import contextlib
 import signal
-import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +18,7 @@ from freegaze.sources.nwb.predictions import read_predictions, write_predictions
 from freegaze.sources.source import SOURCES, open_recordings
 from freegaze.sources.targets import TARGETS, ConversionConfig, Target, convert
 from freegaze.sources.tiny import make_tiny_recording
+from interrupted_commands import start_command
 
 
 @pytest.fixture(params=SOURCES.names(), scope="module")
@@ -155,21 +154,6 @@ def test_a_place_that_is_taken_is_found_before_anything_is_written(tmp_path: Pat
         convert("store", tmp_path / "in", "arrays", tmp_path / "out")
 
 
-KILLED = """
-import os, signal, sys
-from freegaze.sources.targets import convert
-left, sync = int(sys.argv[4]), os.fsync
-def fsync(handle):
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    sync(handle)
-os.fsync = fsync
-convert("store", sys.argv[1], sys.argv[2], sys.argv[3])
-"""
-
-
 def tree(folder: Path) -> dict[str, bytes]:
     return {
         str(p.relative_to(folder)): p.read_bytes()
@@ -201,9 +185,10 @@ def test_a_killed_conversion_is_gone_on_with(target: str, tmp_path: Path):
     moments = {"arrays": (1, 2, 3), "nwb": (1, 2, 4), "store": (5, 7, 13), "xu2023": (3, 42)}
     for at in moments[target]:
         out = tmp_path / f"{target}{at}"
-        arguments = [tmp_path / "in", target, out, at]
-        command = [sys.executable, "-c", KILLED, *map(str, arguments)]
-        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+        words = ["convert", "store", tmp_path / "in", "--to", target, "--out", out]
+        process = start_command(words, killed_at_flush=at)
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
         if out.exists():  # what is visible is whole
             assert contents(target, out).items() <= contents(target, tmp_path / "whole").items()
             with contextlib.suppress(DataError):

@@ -83,8 +83,12 @@ for names in rooms.values():
 """
 
 
+@pytest.mark.slow
 def test_every_room_imports_alone():
-    """In a process in which no other room of ours was imported before."""
+    """In a process in which no other room of ours was imported before.
+
+    The quick tests look at the same statically: imports run in no circle.
+    """
     command = [sys.executable, "-W", "ignore", "-c", ROOMS_PROGRAM, *MODULES]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from freegaze.errors import DataError
@@ -86,6 +87,9 @@ def is_hdf5(path: Path) -> bool:
 def look_through(path: Path, scan: Scan = LOCAL) -> tuple[str, ...]:
     """Make sure that a file can be looked through without hanging or crashing.
 
+    A file on this machine that has not changed since it was looked through is not looked through
+    again.
+
     Args:
         path: The file.
         scan: Settings of its opening.
@@ -101,6 +105,19 @@ def look_through(path: Path, scan: Scan = LOCAL) -> tuple[str, ...]:
         raise DataError(
             f"{path} is no HDF5 file (wrong first bytes); check the path, or copy it again"
         )
+    if scan is not LOCAL:
+        return _scan(path, scan)
+    state = path.stat()
+    return _scan_local(path, (state.st_ino, state.st_size, state.st_mtime_ns))
+
+
+@lru_cache(maxsize=1024)
+def _scan_local(path: Path, state: tuple[int, int, int]) -> tuple[str, ...]:
+    """Scan a file once per state of it; a file that is refused is scanned again."""
+    return _scan(path, LOCAL)
+
+
+def _scan(path: Path, scan: Scan) -> tuple[str, ...]:
     program = "import json, math, sys, h5py\n" + scan.opening + _PROGRAM
     command = [sys.executable, "-I", "-c", program, str(path), *scan.arguments]
     done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
