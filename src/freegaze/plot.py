@@ -237,7 +237,7 @@ def contributions(
 
     Example:
         >>> (explanation,) = freegaze.explain(encoder, recordings, only=["contributions"])
-        >>> freegaze.plot.contributions(explanation, "speed").get_title()
+        >>> freegaze.plot.contributions(explanation, "speed").get_title(loc="left")
         'speed'
     """
     table = explanation.contributions

@@ -153,7 +153,7 @@ def test_contents_lead_to_sections_and_mark_the_one_read(browser, pages):
 
 def test_text_is_there_without_scripts(browser, pages):
     with Visit(browser, pages["report"], NARROW, java_script_enabled=False) as visit:
-        assert visit.page.locator("section").count() == 7
+        assert visit.page.locator("section").count() == 8
         assert HOSTILE in visit.page.locator("tbody").first.inner_text()
 
 

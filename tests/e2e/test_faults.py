@@ -26,7 +26,7 @@ from freegaze.runs.run_folder import RunFolder
 from interrupted_commands import start_command, tree
 
 ON_DISK = """
-import contextlib, io, json, pathlib, shutil, subprocess, sys, traceback
+import contextlib, gc, io, json, multiprocessing, pathlib, shutil, subprocess, sys, traceback
 import freegaze.cli.app as app
 for line in sys.stdin:
     verb, *words = json.loads(line)
@@ -49,6 +49,9 @@ for line in sys.stdin:
             status = 1
             told.write(traceback.format_exc())
         sys.argv[1:] = before
+        gc.collect()  # as the end of a process does: errors keep the files that they met open
+        for worker in multiprocessing.active_children():
+            worker.join()
     print(json.dumps([status, told.getvalue()]), flush=True)
 """
 UNSHARED = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")

@@ -13,7 +13,7 @@ import torch
 from builders import make_recording
 from fake_encoder import fake_fit
 from figure_runs import make_behaving, paper_fit
-from freegaze.errors import CheckpointError
+from freegaze.errors import CheckpointError, DataError
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.contributions.contributions import contribution_tables
 from freegaze.explanation.contributions.groups import class_of, grouped_columns
@@ -207,7 +207,9 @@ def test_other_weights_or_settings_are_explained_anew(tmp_path: Path) -> None:
     assert not np.array_equal(first.fields["ascent"], second.fields["ascent"])
     with torch.no_grad():
         next(iter(encoder.encoder.parameters())).add_(0.1)
-    third = explain(encoder, recording, tmp_path, other, only=parts)
+    with pytest.raises(DataError, match="belongs to other weights.*explain all of it anew"):
+        explain(encoder, recording, tmp_path, other, only=parts)
+    third = explain(encoder, recording, tmp_path, other)
     assert not np.array_equal(second.fields["gradient"], third.fields["gradient"])
 
 

@@ -104,7 +104,7 @@ def test_unknown_names_are_answered_with_near_ones() -> None:
     for make, words in (
         (lambda: preset("table4", "cnn"), "table1"),
         (lambda: preset("table1", "cnn_shifter_onn"), "cnn_shifter_on"),
-        (lambda: preset("table1", "cnn_shifter_on", "papr"), "default or paper"),  # pyright: ignore[reportArgumentType]
+        (lambda: preset("table1", "cnn_shifter_on", "papr"), "nearest: paper"),  # pyright: ignore[reportArgumentType]
         (lambda: find_scale("smal"), "small"),
     ):
         with pytest.raises(RegistryError, match=words):

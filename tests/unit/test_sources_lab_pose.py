@@ -16,6 +16,7 @@ from freegaze.errors import DataError, DataWarning, ShapeError
 from freegaze.sources.alignment.streams import SampleStream
 from freegaze.sources.lab_files.config import DeepLabCutConfig, SleapConfig
 from freegaze.sources.lab_files.eye_points import read_pupil, times_of_frames
+from freegaze.sources.lab_files.pose.points import Points
 
 N_FRAMES, N_POINTS, RATE_HZ = 40, 6, 20.0
 NAMES = [f"p{i}" for i in range(N_POINTS)]
@@ -125,7 +126,7 @@ def test_the_usual_table_of_several_is_taken(tmp_path: Path):
     other.to_hdf(tmp_path / file, key="machinelabels", format="table", mode="a")
     check(read(tmp_path, file), frames)
     check(read(tmp_path, file, table="machinelabels"), frames, x=90)
-    with pytest.raises(DataError, match=r"\(df_with_missing, machinelabels are there\); state"):
+    with pytest.raises(DataError, match=r"got df_with_missing, machinelabels; state `table`"):
         read(tmp_path, file, table="none")
 
 
@@ -264,12 +265,13 @@ def test_a_sleap_file_may_begin_with_a_later_frame(tmp_path: Path):
 def test_numbered_frames_without_a_time(surplus: str, tmp_path: Path):
     """Frames 0..9 without 4 and 5; the movie's times lack two at one end."""
     frames = np.r_[0:4, 6:10]
+    points = Points(("p",), frames, np.zeros((8, 1, 2)), np.ones((8, 1)))
     config = {"file": "eye.csv", "timestamps": "t.txt", "surplus": surplus}
     stream = DeepLabCutConfig(**config)
     times = np.arange(8) / 10
     np.savetxt(tmp_path / "t.txt", times)
     with pytest.warns(DataWarning, match="2 are left out"):
-        found, rows = times_of_frames(stream, frames, tmp_path, tmp_path / "eye.csv")
+        found, rows = times_of_frames(stream, points, tmp_path, tmp_path / "eye.csv")
     taken = frames[rows]
     first = 2 if surplus == "first" else 0
     assert taken.tolist() == [f for f in frames if first <= f < first + 8]

@@ -207,7 +207,7 @@ PUBLIC = {
         "fit",
         "load_encoder",
     ),
-    *("open_recordings", "predict", "report", "simulate"),
+    *("open_recordings", "plot", "predict", "report", "simulate"),
 }
 
 
@@ -289,7 +289,7 @@ def test_results_print_as_a_few_lines(fitted: Path):
 
 VERBS = typer.main.get_command(app).commands
 SHORT = {
-    *("models", "sources", "targets", "metrics", "doctor", "schema"),
+    *("models", "sources", "targets", "metrics", "doctor", "schema", "cite"),
     *("import-weights", "export-weights"),
     "verify",  # which prints each file when it is compared
 }

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from freegaze.jobs.slurm import SlurmArray
     from freegaze.jobs.workers import Engine
 
+    F = TypeVar("F", bound=Fit)
+
 SLURM_PREFIX = "slurm."
 
 On = Annotated[
@@ -34,9 +36,6 @@ Again = Annotated[
         help="Run only fits that were begun or submitted before and did not come to their end.",
     ),
 ]
-
-F = TypeVar("F", bound="Fit")
-
 
 def check_again(again: str | None) -> None:
     """Check the value of ``--again``.

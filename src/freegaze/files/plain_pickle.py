@@ -61,6 +61,7 @@ def read_pickled_npy(path: Path) -> Any:
         DataError: If the file is missing, damaged, or holds plain numbers.
 
     Example:
+        >>> np.save("ops.npy", np.array({"fs": 30.0}))
         >>> read_pickled_npy(Path("ops.npy"))["fs"]
         30.0
     """

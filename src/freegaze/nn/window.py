@@ -62,7 +62,7 @@ class Window(nn.Module):
         found = []
         for axis, side in enumerate(self.frame_size[::-1]):
             half = (side - 1) / 2
-            steps = torch.linspace(-1, 1, side, device=self.center.device)
+            steps = torch.linspace(-1, 1, side).to(self.center)
             found.append((self.center[axis] - half) / max(half, 0.5) + steps / self.magnification)
         return found[0], found[1]
 
