@@ -23,7 +23,8 @@ demo: $(STAMP)  ## simulate a small recording, fit the CNN-GRU, score it, write 
 	$(BIN)/freegaze evaluate $(DEMO)/cnn_gru
 	$(BIN)/freegaze report $(DEMO)/cnn_gru --against $(DEMO)/behavior_only
 
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile
+# Modules with checks of types are compiled once, and not in every process of the tests.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 test: $(STAMP)  ## all tests but the slow ones; two processes of one thread each
 	$(PYTEST)

@@ -7,6 +7,6 @@ from jaxtyping import install_import_hook
 
 install_import_hook("freegaze", "type_checks.check")  # before anything imports freegaze
 
-if "FREEGAZE_MORE" in os.environ:  # ROOM:FOLDER, for `contract/test_templates.py`
-    room, _, folder = os.environ["FREEGAZE_MORE"].partition(":")
+MORE = os.environ.get("FREEGAZE_MORE", "")  # ROOM:FOLDER;..., for `contract/test_templates.py`
+for room, _, folder in (more.partition(":") for more in MORE.split(";") if more):
     import_module(f"freegaze.{room}").__path__.append(folder)

@@ -311,7 +311,7 @@ def test_files_of_ours_hold_bins_already(tmp_path: Path):
     file = write_nwb(make_tiny_recording(0), tmp_path / "own.nwb")
     assert "speed" not in opened(file, leave_out=["speed"]).behavior_names
     assert opened(file, min_rate_hz=7.0).n_neurons < 5
-    with pytest.raises(ConfigError, match="contains bins already, so that `bin_width_s` cannot be chosen"):
+    with pytest.raises(ConfigError, match="so that `bin_width_s` cannot be chosen"):
         opened(file, bin_width_s=0.1)
 
 

@@ -37,6 +37,7 @@ Again = Annotated[
     ),
 ]
 
+
 def check_again(again: str | None) -> None:
     """Check the value of ``--again``.
 
