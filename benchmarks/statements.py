@@ -196,6 +196,10 @@ FEATURES = {
         "nn/cores.py:ConvBlock.plain",
     ),
     "devices that are absent": ("nn/device.py",),
+    "gratings shown to encoders": (
+        *("explanation/probes/", "reports/sections/gratings.py", "reports/figures/gratings.py"),
+        "reports/neuron_data.py:_gratings",
+    ),
     "templates": (
         *("paper/figures/_template.py", "reports/sections/_template.py", "models/_template.py"),
         *("sources/_template.py", "metrics/_template.py"),

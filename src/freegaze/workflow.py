@@ -251,7 +251,7 @@ def explain(
         config: Settings as an ``ExplainConfig``, or the path of a YAML file with them.
         settings: Settings by name, which override ``config``.
         only: Parts to compute, such as ``["fields.gradient", "tuning"]`` (see
-            ``freegaze.explanation.explain.PARTS``); all by default. Other parts are kept.
+            ``freegaze.explanation.explain.PARTS``); by default all but probes. Others are kept.
         against: Recordings of the same units to compare receptive fields with, or how they differ
             from the run's recordings (see ``open_against``).
         refits: Also fit the run's configuration so many times to halves of the recordings, in run

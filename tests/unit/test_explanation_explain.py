@@ -18,6 +18,7 @@ from figure_runs import make_behaving
 from freegaze.errors import ConfigError, DataError
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.explain import (
+    DEFAULT,
     PARTS,
     _fingerprint,
     explain,
@@ -28,6 +29,7 @@ from freegaze.explanation.fields.fields import METHODS
 from freegaze.explanation.fields.gabor import Gabor
 from freegaze.explanation.result import (
     CLASSES,
+    LATER,
     TABLES,
     SessionExplanation,
     load_explanations,
@@ -245,8 +247,9 @@ def test_parts_computed_one_by_one_are_those_computed_together(tmp_path: Path) -
     recording = make_behaving("s", n_neurons=2)
     encoder = built_fit([recording], "cnn", STILL)
     whole = explain(encoder, recording, tmp_path / "whole", QUICK)
-    assert list(whole.parts) == list(PARTS)
-    assert missing_parts(whole) == []
+    assert list(whole.parts) == list(DEFAULT)
+    probes = set(PARTS) - set(DEFAULT)
+    assert set(missing_parts(whole)) == probes
     folder, done = tmp_path / "parts", set()
     steps = [
         (["tuning"], "tuning", set()),
@@ -268,7 +271,14 @@ def test_parts_computed_one_by_one_are_those_computed_together(tmp_path: Path) -
         assert not (session_folder(folder, "s") / "pieces").exists()
         (read,) = load_explanations(folder)
         assert read.parts == found.parts
-    for name in TABLES:
+    probed = explain(encoder, recording, folder, QUICK, only=["probes"])
+    assert missing_parts(probed) == []
+    assert probed.gratings["unit_id"].tolist() == list(recording.unit_ids)
+    assert set(probed.grating_curves["axis"]) == {"direction", "frequency", "temporal"}
+    assert probed.gratings["osi"].between(0, 1).all()
+    (read,) = load_explanations(folder)
+    pd.testing.assert_frame_equal(read.gratings, probed.gratings)
+    for name in set(TABLES) - set(LATER):
         files = [session_folder(tmp_path / k, "s") / f"{name}.csv" for k in ("whole", "parts")]
         assert files[0].read_bytes() == files[1].read_bytes(), name
     for method, field in whole.fields.items():
@@ -302,7 +312,7 @@ def test_parts_are_not_added_to_those_of_other_weights(tmp_path: Path) -> None:
         explain(other, recording, tmp_path, QUICK, only=["saliency"])
     (kept,) = load_explanations(tmp_path)
     assert list(kept.parts) == ["tuning"]
-    assert list(explain(other, recording, tmp_path, QUICK).parts) == list(PARTS)
+    assert list(explain(other, recording, tmp_path, QUICK).parts) == list(DEFAULT)
 
 
 def test_an_unknown_part_names_the_nearest() -> None:

@@ -14,17 +14,21 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.image import imread
 
 from freegaze.cli import report as report_command
+from freegaze.explanation.probes.gratings import GratingResponses, default_gratings
+from freegaze.explanation.probes.probes import grating_tables
 from freegaze.explanation.result import is_explained, save_explanation
 from freegaze.recording.recording import ResponseKind
 from freegaze.reports import write_report
 from freegaze.reports.explained import bands_of, explained_neurons
 from freegaze.reports.figures.contributions import GroupBars, draw_class_counts, draw_contributions
+from freegaze.reports.figures.gratings import draw_gratings
 from freegaze.reports.figures.saliency import draw_saliency
 from freegaze.reports.inputs import ReportInputs
 from freegaze.reports.neuron_data import neuron_values, session_values
 from freegaze.reports.pictures import DIVERGING, SEQUENTIAL, diverging_png, symmetric_limit
 from freegaze.reports.sections.contributions import build_contributions
 from freegaze.reports.sections.fields import build_fields, outline_of
+from freegaze.reports.sections.gratings import build_gratings
 from freegaze.reports.sections.neuron import build_neuron
 from freegaze.reports.sections.saliency import build_saliency
 from freegaze.reports.style import GROUP_COLORS
@@ -489,3 +493,52 @@ def test_command_shows_an_explanation_where_there_is_a_whole_one(
     assert is_explained(run.folder)
     report_command.command(run.folder, out=out)
     assert {"fields", "neuron"} <= set(sections_of(out.read_text()))
+
+
+# gratings
+
+
+def with_gratings(explanation):
+    """Add responses to gratings: the first neuron prefers 90 degrees, the second is not driven."""
+    gratings = default_gratings((12, 16), 0.05)
+    shape = (len(explanation.unit_ids), *gratings.shape)
+    mean = np.full(shape, 0.1)
+    mean[2:] += np.random.default_rng(0).uniform(0, 1, mean[2:].shape)
+    mean[0] += np.maximum(-np.cos(2 * np.deg2rad(gratings.directions_deg)), 0)[:, None, None]
+    none = np.zeros(shape, dtype=complex)
+    blank, highest = np.full(shape[0], 0.1), np.full(shape[0], 2.0)
+    found = GratingResponses(gratings, mean, none, blank, highest)
+    return replace(explanation, **grating_tables(found, explanation.unit_ids, 1.5))
+
+
+def test_gratings_have_a_section_and_a_part_of_a_neurons_page(run, explanation, tmp_path):
+    probed = with_gratings(explanation)
+    html = write_report(
+        *run.arguments(), out=tmp_path / "r.html", explanations=[probed]
+    ).read_text()
+    n = len(explanation.unit_ids)
+    assert '<section id="gratings"' in html
+    assert f"They raise the predicted rate of {n - 1} of {n} neurons." in html
+    assert build_gratings([explanation]) is None
+    inputs = inputs_of(run, probed)
+    neurons = {neuron.unit_id: neuron for neuron in explained_neurons(inputs)}
+    first, second, *_ = (neuron_values(neurons[u], [], None) for u in explanation.unit_ids)
+    assert second["gratings"] is None
+    assert first["gratings"]["response"] == "mean"
+    assert ["orientation (°)", "90"] in first["gratings"]["rows"]
+    assert [c["axis"] for c in first["gratings"]["curves"]] == [
+        "direction",
+        "frequency",
+        "temporal",
+    ]
+    per_s = neurons[explanation.unit_ids[0]].per_s
+    assert max(first["gratings"]["curves"][0]["value"]) == pytest.approx(per_s, rel=1e-3)
+
+
+def test_gratings_are_drawn_at_every_width(explanation):
+    table = with_gratings(explanation).gratings
+    for width in (1000, 350):
+        figure = draw_gratings(table, width)
+        figure_to_svg(figure, "a", "d")
+        counts = [sum(p.get_height() for p in ax.patches) for ax in figure.axes]
+        assert counts == [len(explanation.unit_ids) - 1] * 4

@@ -32,7 +32,8 @@ def command(
         typer.Option(
             metavar="PART,...",
             help="Compute these parts and keep all others as they are: fields, or one method such "
-            "as fields.gradient; saliency; contributions; tuning.",
+            "as fields.gradient; saliency; contributions; tuning; and, only where named, probes or "
+            "one of them such as probes.gratings (tuning to gratings shown to the encoder).",
         ),
     ] = None,
     against: Annotated[
@@ -70,6 +71,8 @@ def command(
         freegaze explain runs/cnn_gru --set n_windows=1000 --set n_starts=16
 
         freegaze explain runs/cnn_gru --only fields.gradient,tuning
+
+        freegaze explain runs/cnn_gru --only probes
 
         freegaze explain runs/niell --against hfwn
 

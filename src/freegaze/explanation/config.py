@@ -20,6 +20,8 @@ class ExplainConfig(StrictConfig):
         n_saliency_windows: Test windows over which saliency is averaged.
         n_shifts: Time shifts behind each p value of contributions and saliency at most; fewer where
             the recording has fewer bins or trials to shift by.
+        grating_contrast: Standard deviation of gratings over pixels, relative to the median of
+            training frames.
         false_discovery_rate: Nominal, over neurons that any behavior adds to, and within them over
             groups, averaged over these neurons; for saliency over all neurons and signals. What the
             visual drive misses makes the true one higher: see ``docs/results.md``.
@@ -32,4 +34,5 @@ class ExplainConfig(StrictConfig):
     ascent_steps: int = Field(default=40, ge=1)
     n_saliency_windows: int = Field(default=500, ge=1)
     n_shifts: int = Field(default=10_000, ge=2)
+    grating_contrast: float = Field(default=1.0, gt=0)
     false_discovery_rate: float = Field(default=0.02, gt=0, lt=1)

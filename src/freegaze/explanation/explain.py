@@ -17,6 +17,7 @@ from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.contributions.contributions import contribution_tables
 from freegaze.explanation.fields.against import COMPARED, COMPARISON
 from freegaze.explanation.fields.fields import METHODS, receptive_fields
+from freegaze.explanation.probes.probes import PROBES, probe_tables
 from freegaze.explanation.result import (
     COLUMNS,
     NEURON_COLUMNS,
@@ -38,16 +39,21 @@ from freegaze.recording.recording import Recording
 from freegaze.registry import require_names
 from freegaze.runs.run_folder import recording_checksum
 
-FIELDS = "fields"
+FIELDS, PROBED = "fields", "probes"
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     **{f"{FIELDS}.{name}": method.settings for name, method in METHODS.items()},
     "saliency": ("seed", "n_saliency_windows", "n_shifts", "false_discovery_rate"),
     "contributions": ("n_shifts", "false_discovery_rate"),
     "tuning": (),
+    **{f"{PROBED}.{name}": probe.settings for name, probe in PROBES.items()},
 }
 """Parts of an explanation that can be computed one by one, with the settings that each depends on;
-``fields`` is short for all of its methods."""
+``fields`` is short for all of its methods, and ``probes`` for all probes."""
+
+DEFAULT = tuple(part for part in PARTS if not part.startswith(f"{PROBED}."))
+"""Parts that are computed where none are named. Probes ask an encoder about stimuli that were never
+recorded, and are computed by name."""
 
 NEEDS = {f"{FIELDS}.ascent": f"{FIELDS}.gradient"}
 """Parts that need another part: the gradient decides which neurons are phase-invariant,
@@ -75,7 +81,7 @@ def explain(
         run_folder: The run.
         config: Settings; without it, the protocol of ``docs/reference/looking_inside.md``.
         progress: Receives every step as (description, done, total).
-        only: Names of the parts to compute (see ``PARTS``); all by default.
+        only: Names of the parts to compute (see ``PARTS``); by default all but probes.
 
     Returns:
         All parts of the explanation that the run's folder then holds, see
@@ -99,14 +105,14 @@ def explain(
     before = settings_of(run_folder, recording.session_id)
     is_same = before is not None and all(before.get(key) == own[key] for key in own)
     kept = load_explanation(run_folder, recording.session_id) if is_same else None
-    if before is not None and not is_same and set(asked) != set(PARTS):
+    if before is not None and not is_same and not set(asked) >= set(DEFAULT):
         raise DataError(
             f"the explanation in {folder} belongs to other weights, data or another version of "
             f"freegaze, so that parts cannot be added; explain all of it anew (`freegaze explain "
             f"{run_folder}`), or remove that folder first"
         )
     wanted = {part: values for part, values in _all_parts(settings).items() if part in asked}
-    known = {} if kept is None or before is None else kept.parts or _all_parts(before)
+    known = {} if kept is None or before is None else kept.parts or _all_parts(before, DEFAULT)
     missing = [p for p in asked if known.get(p) != wanted[p]]
     mark = hashlib.sha256(json.dumps([settings, asked], sort_keys=True).encode()).hexdigest()[:12]
     pieces = Pieces(folder / "pieces" / mark)
@@ -123,15 +129,15 @@ def explain(
         (folder / COMPARISON.about).unlink(missing_ok=True)  # it belongs to other fields
     (folder / TRUTH.about).unlink(missing_ok=True)
     save_explanation(run_folder, explanation, settings)
-    pieces.remove(others=not missing_parts(explanation))
+    pieces.remove(others=not set(DEFAULT) & set(missing_parts(explanation)))
     return explanation
 
 
 def named_parts(names: Sequence[str] | None) -> list[str]:
-    """Return the parts that some names stand for, in the order of ``PARTS``; all for ``None``.
+    """Return the parts that some names stand for, in their order; ``DEFAULT`` for ``None``.
 
     Args:
-        names: Names of parts, or ``fields`` for all methods.
+        names: Names of parts, ``fields`` for all methods, or ``probes`` for all probes.
 
     Raises:
         ConfigError: If there is no such part.
@@ -141,11 +147,11 @@ def named_parts(names: Sequence[str] | None) -> list[str]:
         ['fields.gradient', 'fields.ascent', 'tuning']
     """
     if names is None:
-        return list(PARTS)
-    known = [FIELDS, *PARTS]
+        return list(DEFAULT)
+    known = [FIELDS, PROBED, *PARTS]
     require_names(names, known, "no part of an explanation is called", ConfigError)
     wanted = {*names, *(NEEDS[name] for name in names if name in NEEDS)}
-    return [p for p in PARTS if p in wanted or (FIELDS in wanted and p.startswith(f"{FIELDS}."))]
+    return [p for p in PARTS if p in wanted or ("." in p and p.partition(".")[0] in wanted)]
 
 
 def missing_parts(explanation: SessionExplanation) -> list[str]:
@@ -153,8 +159,10 @@ def missing_parts(explanation: SessionExplanation) -> list[str]:
     return [part for part in PARTS if explanation.parts and part not in explanation.parts]
 
 
-def _all_parts(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    return {part: {key: settings[key] for key in keys} for part, keys in PARTS.items()}
+def _all_parts(
+    settings: Mapping[str, Any], parts: Sequence[str] = tuple(PARTS)
+) -> dict[str, dict[str, Any]]:
+    return {part: {key: settings[key] for key in PARTS[part]} for part in parts}
 
 
 def _compute(
@@ -176,6 +184,8 @@ def _compute(
         found.append({"saliency": saliency_table(session, config)})
     if "tuning" in parts:
         found.append(tuning_tables(session))
+    if probes := [p.removeprefix(f"{PROBED}.") for p in parts if p.startswith(f"{PROBED}.")]:
+        found.append(probe_tables(session, config, probes))
     return found
 
 

@@ -12,7 +12,7 @@ explanation/SESSION/about.json                 what was explained, and how
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -34,7 +34,7 @@ CLASSES = ("head", "eye", "speed", "pupil", "mixed", "none", "undecided", "not t
 
 TEXT = (
     *("unit_id", "method", "signal", "base", "unit", "group", "direction", "class"),
-    *("answer", "reason"),
+    *("answer", "reason", "response", "axis"),
 )
 """Columns of words; all others hold numbers."""
 
@@ -54,6 +54,11 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         *("unit_id", "signal", "unit", "level", "observed", "observed_se", "predicted", "n_bins"),
     ),
     "gaze_shifts": ("unit_id", "direction", "offset_s", "observed", "predicted", "n_events"),
+    "gratings": (
+        *("unit_id", "response", "orientation_deg", "direction_deg", "frequency_cpp"),
+        *("temporal_hz", "phase_deg", "osi", "dsi", "f1_f0", "largest", "blank"),
+    ),
+    "grating_curves": ("unit_id", "axis", "unit", "level", "value"),
 }
 """Tables of an explanation with the columns that each always has."""
 
@@ -67,12 +72,16 @@ FOLDER = "explanation"
 
 TABLES = tuple(COLUMNS)
 
+LATER = ("gratings", "grating_curves")
+"""Tables that earlier versions did not write; without a file they have no rows."""
+
 EXPLANATION = Artifact(
     what="explanation",
     command="freegaze explain {run}",
     about="about.json",
     tables=TABLES,
     arrays="fields.npz",
+    optional=LATER,
 )
 
 
@@ -134,6 +143,11 @@ class SessionExplanation:
         gaze_shifts: One row per neuron, direction (``left``, where gaze velocity is positive, or
             ``right``) and time: ``unit_id``, ``direction``, ``offset_s``, ``observed``,
             ``predicted``, ``n_events``; no rows without eye angle or head velocity.
+        gratings: One row per neuron, of the part ``probes.gratings``: ``unit_id`` and the values of
+            a ``freegaze.explanation.probes.gratings.GratingTuning``; ``blank``, the rate for a
+            uniform frame; ``frequency_cpd`` where the camera is calibrated.
+        grating_curves: One row per neuron, axis (``direction``, ``frequency``, ``temporal``) and
+            level: ``unit_id``, ``axis``, ``unit``, ``level``, ``value`` (response, per bin).
     """
 
     session_id: str
@@ -150,6 +164,8 @@ class SessionExplanation:
     contributions: pd.DataFrame
     tuning: pd.DataFrame
     gaze_shifts: pd.DataFrame
+    gratings: pd.DataFrame = field(default_factory=lambda: empty_table("gratings"))
+    grating_curves: pd.DataFrame = field(default_factory=lambda: empty_table("grating_curves"))
 
     def __repr__(self) -> str:
         counts = count_answers(self.contributions)

@@ -25,7 +25,7 @@ import pandas as pd
 from freegaze.errors import CheckpointError, FreegazeError
 from freegaze.files.arrays import UNREADABLE
 from freegaze.files.atomic import cannot_write, scratch_folder, sync_folder
-from freegaze.files.checksums import check_files, checksum_lines
+from freegaze.files.checksums import check_files, checksum_lines, read_checksums
 from freegaze.files.npz import read_npz
 
 CHECKSUMS = "checksums.sha256"
@@ -66,6 +66,8 @@ class Artifact:
         sums: File of the checksums.
         has_parquet: Whether tables are also written as Parquet, which keeps types exactly, and read
             from there.
+        optional: Tables that earlier versions did not write. They are read where the list of
+            checksums names them, and are otherwise missing from the content.
 
     Example:
         >>> import tempfile
@@ -84,6 +86,7 @@ class Artifact:
     arrays: str
     sums: str = CHECKSUMS
     has_parquet: bool = True
+    optional: tuple[str, ...] = ()
 
     def is_whole(self, folder: Path) -> bool:
         """Return whether a folder holds a whole artifact of this kind."""
@@ -127,8 +130,14 @@ class Artifact:
             CheckpointError: If the artifact is missing or broken, with the command that makes it.
         """
         suffix = "parquet" if self.has_parquet else "csv"
-        tables = {name: folder / f"{name}.{suffix}" for name in self.tables}
         with self._checked(folder, run):
+            tables = {name: folder / f"{name}.{suffix}" for name in self.tables}
+            if set(self.optional) & set(tables):
+                sums = folder / self.sums
+                written = read_checksums(sums) if sums.is_file() else {}
+                for name in self.optional:
+                    if tables[name] not in written:
+                        del tables[name]
             check_files(
                 folder / self.sums, [self.about, self.arrays, *(p.name for p in tables.values())]
             )

@@ -46,6 +46,20 @@ GABOR_ROWS = (
 """Rows of the table of fields: label, columns, factor to their unit, decimals."""
 
 
+GRATING_ROWS = (
+    ("orientation (°)", "orientation_deg", 0),
+    ("direction of drift (°)", "direction_deg", 0),
+    ("spatial frequency (cycles/px)", "frequency_cpp", 3),
+    ("spatial frequency (cycles/°)", "frequency_cpd", 3),
+    ("temporal frequency (Hz)", "temporal_hz", 1),
+    ("phase in the middle of the frame (°)", "phase_deg", 0),
+    ("orientation selectivity", "osi", 2),
+    ("direction selectivity", "dsi", 2),
+    ("F1/F0", "f1_f0", 2),
+)
+"""Rows of the table of gratings: label, column, decimals."""
+
+
 def session_values(
     explanation: SessionExplanation, session: ScoredSession | None
 ) -> dict[str, Any]:
@@ -92,6 +106,7 @@ def neuron_values(
         "gaze": _gaze(neuron),
         "saliency": _saliency(neuron),
         "contributions": _contributions(neuron),
+        "gratings": _gratings(neuron),
     }
 
 
@@ -256,6 +271,28 @@ def _contributions(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
         }
         for row in neuron.rows("contributions")
     ]
+
+
+def _gratings(neuron: ExplainedNeuron) -> dict[str, Any] | None:
+    """Return the tuning to gratings: curves, and numbers as words; ``None`` where none drives."""
+    row = neuron.row("gratings")
+    if not np.isfinite(row.get("orientation_deg", np.nan)):
+        return None
+    cells = [[words, _cell(row, (column,), 1.0, digits)] for words, column, digits in GRATING_ROWS]
+    curves = [
+        {
+            "axis": axis,
+            "unit": str(rows[0]["unit"]),
+            "level": [_rounded(point["level"]) for point in rows],
+            "value": [_rounded(neuron.per_s * point["value"]) for point in rows],
+        }
+        for axis, rows in _grouped(neuron.rows("grating_curves"), "axis").items()
+    ]
+    return {
+        "response": str(row["response"]),
+        "rows": [row for row in cells if row[1] != NO_VALUE],
+        "curves": curves,
+    }
 
 
 def _grouped(rows: Sequence[dict[str, Any]], column: str) -> dict[str, list[dict[str, Any]]]:

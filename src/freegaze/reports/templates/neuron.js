@@ -86,6 +86,7 @@ function draw() {
     pair.length ? make("div", { class: isPaired ? "side-by-side" : "" }, ...pair) : null,
     tuningPanel(neuron, session, width),
     gazePanel(neuron, session, width),
+    gratingsPanel(neuron, session, width),
   ];
   detail.replaceChildren(head(neuron), ...panels.filter(Boolean));
 }

@@ -324,6 +324,44 @@ function gazePanel(neuron, session, width) {
   );
 }
 
+const GRATING_AXES = {
+  direction: "direction of drift",
+  frequency: "spatial frequency",
+  temporal: "temporal frequency",
+};
+
+/* Responses of the encoder to gratings, through the best one. */
+function gratingsPanel(neuron, session, width) {
+  if (!neuron.gratings) return null;
+  const { response, rows, curves } = neuron.gratings;
+  const y = extent([...curves.map((curve) => curve.value), [0]]);
+  const draw = (curve, each) => {
+    const name = GRATING_AXES[curve.axis];
+    const chart = newChart({
+      width: each,
+      height: 185,
+      x: extent([curve.level]),
+      y,
+      xLabel: `${name} (${curve.unit})`,
+      yLabel: session.responseUnit,
+      label: `Response of neuron ${neuron.unit} to gratings by ${name}`,
+    });
+    chart.add("path", { class: "line", d: linePath(curve.level, curve.value, chart) });
+    return chart.root;
+  };
+  const words =
+    response === "mean"
+      ? "the mean rate above that of a uniform frame"
+      : "the first harmonic of the rate (the rate follows the stripes)";
+  return block(
+    "Gratings shown to the encoder",
+    `Curves through the grating that drives the predicted rate most; the response is ${words}. ` +
+      "No grating was recorded.",
+    chartGrid(width, 200, draw, curves),
+    gaborTable({ header: ["preferred"], rows }),
+  );
+}
+
 /* Bars from a line at zero, a row each: {name, value, note, draw marks with `more`}. */
 function barChart({ width, rows, x, xLabel, label, names, notes }) {
   const step = 27;

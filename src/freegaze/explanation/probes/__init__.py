@@ -1,0 +1,1 @@
+"""Experiments in silico: responses of an encoder to synthetic stimuli."""
