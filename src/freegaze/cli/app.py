@@ -32,6 +32,7 @@ from freegaze.cli import (
     sweep,
     train,
     verify,
+    watch,
 )
 from freegaze.errors import DataWarning, FreegazeError
 
@@ -47,6 +48,7 @@ VERBS = (
     *(simulate, inspect, train, evaluate, explain, compare, predict, score, report, reproduce),
     bench,
     sweep,
+    watch,
     fetch,
     convert,
     verify,

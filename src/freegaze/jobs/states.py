@@ -103,7 +103,7 @@ def _state_of(work: Work, fit: Fit, task: Task | None) -> FitState:
     if is_held(fit):
         doing = "" if record is None else record.description
         steps = (0, 0) if record is None else (record.done, record.total)
-        by = where or ("" if record is None else record.process)
+        by = where or (_owner(fit) if record is None else record.process)
         return FitState(fit, "running", f"{doing} ({by})" if doing else by, starts, *steps)
     if task is not None and task.state in (*_QUEUED, *_ACTIVE):
         state: State = "queued" if task.state in _QUEUED else "running"
@@ -117,6 +117,8 @@ def _state_of(work: Work, fit: Fit, task: Task | None) -> FitState:
         return FitState(fit, how, where or record.process, starts)
     if task is not None:
         return FitState(fit, "never started", f"{where}: {task.state or 'forgotten'}", starts)
+    if (fit.run.path / "config.yaml").is_file():  # `freegaze train` keeps no record
+        return FitState(fit, "stopped", "no process works on it")
     return FitState(fit, "waiting")
 
 
@@ -124,3 +126,8 @@ def is_held(fit: Fit) -> bool:
     """Return whether a process works on a fit and shows signs of life."""
     claim = Claim(fit.run.path / CLAIM)
     return fit.run.path.is_dir() and claim.is_held
+
+
+def _owner(fit: Fit) -> str:
+    owner = Claim(fit.run.path / CLAIM).owner
+    return "" if owner is None else owner.description
