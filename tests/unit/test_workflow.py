@@ -292,6 +292,7 @@ SHORT = {
     *("models", "sources", "targets", "metrics", "doctor", "schema", "cite"),
     *("import-weights", "export-weights"),
     "verify",  # which prints each file when it is compared
+    "watch",  # whose table is the progress itself
 }
 
 
