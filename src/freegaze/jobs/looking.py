@@ -107,8 +107,8 @@ def count_states(looks: Sequence[Look]) -> str:
         >>> count_states([Look(FitState(RunFit.of(Path("runs/first")), "done"))])
         '1 done of 1'
     """
-    counts = Counter(look.state.state for look in looks)
-    parts = [f"{n} {state}" for state, n in sorted(counts.items(), key=lambda c: _place(c[0]))]
+    counts: Counter[State] = Counter(look.state.state for look in looks)
+    parts = [f"{counts[state]} {state}" for state in sorted(counts, key=_place)]
     return f"{', '.join(parts)} of {len(looks)}"
 
 
