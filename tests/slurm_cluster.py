@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -160,6 +160,20 @@ def _end(cluster: Cluster) -> None:
                 daemon.wait(max(0.1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 continue
+    for process in _left(cluster):  # steps, tasks, and commands that wait for the queue
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _left(cluster: Cluster) -> list[int]:
+    """Processes that were started with this cluster's configuration and still run."""
+    mark = f"SLURM_CONF={cluster.folder}/slurm.conf".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # ended, or of another user
+            if mark in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return [process for process in found if process != os.getpid()]
 
 
 def _path() -> str:
