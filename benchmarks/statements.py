@@ -26,6 +26,7 @@ FEATURES = {
         *("studies/sweep", "cli/sweep.py", "reports/figures/sweep.py"),
         *("training/search.py", "cli/engines.py"),
     ),
+    "trackers": ("training/tracking.py",),
     "watch": ("jobs/looking.py", "cli/watch.py"),
     "array jobs of SLURM": (
         *("jobs/slurm.py", "jobs/states.py", "jobs/records.py", "jobs/stopping.py"),

@@ -46,6 +46,13 @@ def command(
         Path | None, typer.Option("--resume", metavar="RUN", help="Continue this run.")
     ] = None,
     accept_changed_model: AcceptsChange = False,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Show losses and validation scores of each pass in tensorboard, mlflow or wandb "
+            "while the fit runs; may be repeated."
+        ),
+    ] = None,
     device: Annotated[
         str | None,
         typer.Option(
@@ -70,6 +77,8 @@ def command(
 
         freegaze train --resume runs/first
 
+        freegaze train data/mouse --out runs/tracked --track tensorboard
+
         freegaze train data/mouse --model mine.py:Mine --out runs/mine
 
         freegaze train --resume runs/mine --model mine.py:Mine
@@ -78,24 +87,30 @@ def command(
     """
     from freegaze.runs.own_code import configure_run
     from freegaze.runs.recordings import open_run_recordings, open_source
+    from freegaze.runs.run_folder import RunFolder
     from freegaze.training.fit import resume as resume_run
     from freegaze.training.fit import train
     from freegaze.training.processes import is_first_process
     from freegaze.training.search import searched
+    from freegaze.training.tracking import tracking
 
     with progress_bar(quiet or not is_first_process()) as progress:
         if resume is not None:
             given: dict[str, Any] = {"PATH": path, "--out": out, "--config": config}
             given |= {"--device": device, "--seeds": seeds, "--core-from": core_from}
             given["--source"] = None if source == "auto" else source
-            run = resume_run(
-                resume,
-                open_run_recordings(resume),
-                progress,
-                model=model,
-                loss=_loss_to_resume(given, read_settings(settings)),
-                accept_changed_model=accept_changed_model,
-            )
+            loss = _loss_to_resume(given, read_settings(settings))
+            recordings = open_run_recordings(resume)
+            with tracking(track or (), resume, RunFolder(resume).config()) as on_pass:
+                run = resume_run(
+                    resume,
+                    recordings,
+                    progress,
+                    on_pass,
+                    model=model,
+                    loss=loss,
+                    accept_changed_model=accept_changed_model,
+                )
         else:
             if accept_changed_model:
                 raise ConfigError("--accept-changed-model goes with --resume; leave it out")
@@ -108,7 +123,8 @@ def command(
                 run_config = run_config.model_copy(update={"search": run_config.search | tried})
             if out is None:
                 raise ConfigError("give the run a folder with --out, for example --out runs/first")
-            run = train(open_source(run_config.source), run_config, out, progress)
+            with tracking(track or (), out, run_config) as on_pass:
+                run = train(open_source(run_config.source), run_config, out, progress, on_pass)
     if not is_first_process():
         return
     for session, n in run.manifest().get("neurons", {}).items():
