@@ -18,6 +18,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FEATURES = {
+    "intervals of dependent blocks": ("metrics/block_dependence.py",),
+    "whether an encoder follows trials": ("evaluation/trial_to_trial.py",),
+    "windows and calibrated gaze of networks": (
+        *("models/parts/gaze.py:GazeCorrection.start_from_camera", "nn/window.py"),
+        *(
+            "models/parts/gaze.py:GazeCorrection.in_window",
+            "models/cnn_gru.py:CNNGRUHead.start_from",
+        ),
+    ),
+    "refit on training and validation": ("training/loop.py:Fit._finish_refit_pass",),
+    "correlations without noise": ("metrics/ceilings.py:correlation_without_noise",),
     "cite": ("cli/cite.py", "runs/citations.py"),
     "verdict and terms of the report": (*("reports/verdict.py", "reports/sections/glossary.py"),),
     "figures for notebooks": ("plot.py", "__init__.pyi", "reports/inputs.py:matching_column"),
@@ -60,7 +71,7 @@ FEATURES = {
     ),
     "encoder local_energy": (
         *("models/parts/energy_", "models/local_energy.py", "nn/local_energies.py"),
-        *("nn/lagged_ridge.py", "nn/gained_response.py", "dataset/folds.py"),
+        *("nn/fold_ridge.py", "nn/gained_response.py", "dataset/folds.py"),
         *("training/loop.py:Fit._solve", "reports/sections/scores.py:_warnings"),
     ),
     "averaged seeds, cores of other runs": (

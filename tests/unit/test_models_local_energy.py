@@ -29,7 +29,7 @@ SETTINGS = {
 def make_energy_recording(kind: ResponseKind, history: int) -> Recording:
     """Responses to the energy of one Gabor, one and two bins before."""
     rng = np.random.default_rng(0)
-    n_bins, size = 3000, (24, 32)
+    n_bins, size = 2000, (24, 32)
     recording = make_recording(n_bins=n_bins)
     frames = rng.integers(0, 256, (n_bins, *size), dtype=np.uint8)
     y, x = np.mgrid[: size[0], : size[1]].astype(float)

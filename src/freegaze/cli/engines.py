@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from freegaze.jobs.fits import Fit, Work
     from freegaze.jobs.slurm import SlurmArray
     from freegaze.jobs.workers import Engine
-
-    F = TypeVar("F", bound=Fit)
 
 SLURM_PREFIX = "slurm."
 

@@ -14,12 +14,12 @@ from freegaze.dataset.dims import EncoderDims
 from freegaze.dataset.sessions import PreparedSession
 from freegaze.models.encoder import AbstractEncoder, register_model
 from freegaze.models.parts.energy_head import LocalEnergyHead
-from freegaze.models.parts.energy_solver import fit_session, search_session
+from freegaze.models.parts.energy_solver import SessionFit
+from freegaze.models.parts.energy_window import find_set_weights, search_session
 from freegaze.models.parts.gaze import ImageShifterChoice
 from freegaze.nn.precision import at_least_float32
 from freegaze.nn.shifter import ShifterConfig
 from freegaze.progress import Progress
-from freegaze.recording.recording import Role
 
 
 class LocalEnergyConfig(StrictConfig):
@@ -31,18 +31,19 @@ class LocalEnergyConfig(StrictConfig):
         wavelengths: Wavelengths of the Gabors in pixels.
         n_orientations: Orientations of the Gabors.
         places: Places (down, across) at which features are computed.
-        n_components: Principal components of the features that the regression uses.
+        n_components: Principal components of the features at each place that the regression uses;
+            three times as many in a narrow window.
         n_folds: Folds of the training windows that choose window, weights of sets and penalties.
     """
 
     shifter: ImageShifterChoice = ShifterConfig.affine()
     features: str | tuple[str, ...] = "recorded"
     wavelengths: tuple[PositiveFloat, ...] = Field(
-        default=(3.0, 4.5, 6.5, 9.5, 14.0, 20.0), min_length=1
+        default=(3.0, 4.5, 7.0, 11.0, 17.0, 26.0), min_length=1
     )
-    n_orientations: int = Field(default=8, ge=2)
-    places: tuple[PositiveInt, PositiveInt] = (7, 7)
-    n_components: PositiveInt = 400
+    n_orientations: int = Field(default=6, ge=2)
+    places: tuple[PositiveInt, PositiveInt] = (7, 9)
+    n_components: PositiveInt = 10
     n_folds: int = Field(default=5, ge=2)
 
 
@@ -50,11 +51,13 @@ class LocalEnergyConfig(StrictConfig):
 class LocalEnergy(AbstractEncoder):
     """Predicts responses by ridge regression on local features of the retinal frame.
 
-    Features are those of ``LocalEnergies`` in a window of the frame that all neurons share. Each
-    neuron has weights and a kernel over the window's bins; behavior acts as gain and offset.
-    Window, prior variance of the sets of features and penalties are chosen on held-out folds of the
-    training windows. All weights have a closed form, except a few of each neuron (bias, gain,
-    offset, softness); these are fitted by maximum likelihood to drives of held-out folds.
+    Features are those of ``LocalEnergies`` in a window of the frame that all neurons share. In a
+    wide window each neuron has a prior of its own over places. Each neuron has weights and a kernel
+    over the window's bins; behavior acts as gain and offset. Window, prior variance of the sets of
+    features and penalties are chosen on held-out folds of the training windows. All weights follow
+    in closed form but the last few of each neuron (bias, gain, offset, softness), which are fitted
+    by maximum likelihood to drives of held-out folds. Predictions are shrunk towards the mean rate
+    where the gain over it is uncertain.
     """
 
     Config = LocalEnergyConfig
@@ -73,6 +76,7 @@ class LocalEnergy(AbstractEncoder):
             )
         )
         self.n_folds, self.n_components = config.n_folds, config.n_components
+        self._fits: dict[str, SessionFit] = {}
 
     @classmethod
     def reads(cls, config: LocalEnergyConfig) -> Sequence[str | Sequence[str]]:
@@ -114,15 +118,23 @@ class LocalEnergy(AbstractEncoder):
         step = progress or (lambda *_: None)
         for i, (name, session) in enumerate(sessions.items()):
             step("find window", 2 * i, 2 * len(sessions))
-            search_session(self.head(name), session, self.n_folds)
+            head = self.head(name)
+            data = search_session(head, session, self.n_folds)
+            head.set_weights.copy_(find_set_weights(head, data))
             step("fit weights", 2 * i + 1, 2 * len(sessions))
-            self._fit(name, session, ["train"])
+            self._fits[name] = self._fit(name, session)
         step("fit weights", 2 * len(sessions), 2 * len(sessions))
 
     def refit(self, sessions: Mapping[str, PreparedSession]) -> None:
         """Fit the weights again to training and validation windows, in the windows found."""
         for name, session in sessions.items():
-            self._fit(name, session, ["train", "validation"])
+            # After an interruption the fit of ``solve`` is made again.
+            found = self._fits.pop(name, None) or self._fit(name, session)
+            with torch.no_grad():
+                found.refit()
 
-    def _fit(self, name: str, session: PreparedSession, roles: Sequence[Role]) -> None:
-        fit_session(self.head(name), session, roles, self.n_components, self.n_folds)
+    @torch.no_grad()
+    def _fit(self, name: str, session: PreparedSession) -> SessionFit:
+        found = SessionFit(self.head(name), session, self.n_components, self.n_folds)
+        found.fit()
+        return found

@@ -84,16 +84,18 @@ class LocalEnergies(nn.Module):
         """Features of a place."""
         return len(self.set_index)
 
-    def thinned(self) -> LocalEnergies:
-        """Return a module with half the orientations, fewer places and fewer wavelengths.
+    def thinned(self, n_places: tuple[int, int]) -> LocalEnergies:
+        """Return a module with half the orientations and fewer wavelengths, at other places.
 
         Of more than three wavelengths every second one is kept.
+
+        Args:
+            n_places: Places (down, across).
         """
-        places = tuple(min(n, 5) for n in self.n_places)
         n_orientations = max(2, self.n_orientations // 2)
         every = 2 if len(self.wavelengths) > 3 else 1
         few = LocalEnergies(
-            self.frame_size, self.wavelengths[::every], n_orientations, (places[0], places[1])
+            self.frame_size, self.wavelengths[::every], n_orientations, n_places
         ).to(self.center.device)
         few.contrast.copy_(self.contrast[::every])
         return few
@@ -128,16 +130,16 @@ class LocalEnergies(nn.Module):
         height, width = self.frame_size
         across = self._matrices(width, 0)  # (wave of all, 2, place, pixel)
         down = self._matrices(height, 1)
-        n_waves, _, n_across, _ = across.shape
-        seen = frames.flatten(0, 2) @ across.flatten(0, 2).T
-        seen = seen.view(len(frames), height, n_waves, 2 * n_across)
-        seen = seen.permute(2, 0, 3, 1).reshape(n_waves, -1, height)
-        both = torch.bmm(seen, down.flatten(1, 2).mT)
-        both = both.view(n_waves, len(frames), 2, n_across, 2, -1).permute(1, 0, 2, 4, 5, 3)
-        even = both[:, :, 0, 0] - both[:, :, 1, 1]
-        odd = both[:, :, 1, 0] + both[:, :, 0, 1]
+        n_waves, _, n_down, _ = down.shape
+        seen = torch.matmul(down.flatten(0, 2), frames[:, 0])
+        # Whole rows of pixels are moved so that each wave has one product.
+        seen = seen.unflatten(1, (n_waves, -1)).transpose(0, 1).flatten(1, 2)
+        both = torch.bmm(seen, across.flatten(1, 2).mT)
+        both = both.view(n_waves, len(frames), 2, n_down, 2, -1)
+        even = both[:, :, 0, :, 0] - both[:, :, 1, :, 1]
+        odd = both[:, :, 0, :, 1] + both[:, :, 1, :, 0]
         shape = (len(frames), len(self.sigma), -1, self.n_places[0] * self.n_places[1])
-        return even.reshape(shape), odd.reshape(shape)
+        return even.transpose(0, 1).reshape(shape), odd.transpose(0, 1).reshape(shape)
 
     def fit_contrast(self, frames: Float[Tensor, "batch 1 height width"]) -> None:
         """Set the constant of the normalized energies to half the mean local energy of frames."""

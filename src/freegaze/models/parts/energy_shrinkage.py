@@ -1,4 +1,4 @@
-"""Shrinkage of predictions towards the mean response, by gains in held-out folds."""
+"""Shrinkage of predictions towards the mean response, by gains in held-out windows."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 from freegaze.nn.gained_response import GainedResponse
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Tried shares of the distance from the mean response."""
+SHARES = tuple(k / 10 for k in range(11))
+"""Shares of the distance from the mean response that are tried."""
 
-DOUBT = 2.0
-"""Number of standard errors over folds that is subtracted from a gain. The same folds have chosen
-window and penalties, so that their gains are too high, above all with few neurons. On ``ay5_u005``,
-a recording of macaque V1 with six neurons, test scores are .014 bits per spike below the mean rate
-with 1 and .007 with 2."""
+FEW_NEURONS = 6.0
+"""Number of neurons at which the doubt is twice that of many. Window and penalties are chosen for
+all neurons together, on the windows that give the gains, so that gains are too high; the more so
+the fewer neurons choose. On ``ay5_u005``, a recording of macaque V1 with six neurons, test scores
+were -.0021 bits per spike with the doubt of many neurons, and .0003 with twice that."""
 
 
 def choose_shares(
@@ -25,23 +25,26 @@ def choose_shares(
     visual: Float[Tensor, "window neuron"],
     behavior: Float[Tensor, "window feature"],
     responses: Float[Tensor, "window neuron"],
-    folds: Integer[Tensor, " window"],
+    groups: Integer[Tensor, " window"],
 ) -> Float[Tensor, " neuron"]:
     """Choose the share of each neuron's distance from its mean response that is predicted.
 
-    The gain of a share is its gain in likelihood over the mean response. It is computed in each
-    fold, and counted as its mean over folds minus ``DOUBT`` standard errors. So an uncertain gain
-    counts less, and the share is 0 if no share has a gain.
+    The gain of a share is that in likelihood over the mean response. The share with the greatest
+    gain is shrunk by the squared ratio of the gain's standard error to the gain, as James and Stein
+    shrink a mean. A share of 0 remains where the gain is not above its standard error.
 
     Args:
         response: Fitted response with a share of 1.
-        visual: Drives by weights that were fitted without the fold.
+        visual: Drives by weights that were fitted without the window.
         behavior: Recent behavior.
         responses: Observed responses.
-        folds: Fold of each window.
+        groups: Group of each window, such as its movie or block of time. Gains of groups are taken
+            to be independent.
 
     Returns:
-        The shares, each one of ``SHARES``.
+        The shares, from 0 to 1.
+
+    Source: James and Stein (1961), positive part.
     """
     rates = response(visual, behavior)
     at_mean = response.losses(response.mean.expand_as(rates), responses)
@@ -49,13 +52,21 @@ def choose_shares(
     for share in SHARES:
         shrunk = response.mean + share * (rates - response.mean)
         gain = at_mean - response.losses(shrunk, responses)
-        gains.append(torch.stack([gain[folds == k].mean(0) for k in folds.unique()]))
-    return torch.tensor(SHARES).to(rates)[certain_gain(torch.stack(gains)).argmax(0)]
+        gains.append(torch.stack([gain[groups == k].mean(0) for k in groups.unique()]))
+    return shrink(torch.stack(gains), torch.tensor(SHARES).to(rates))
 
 
-def certain_gain(
-    gains: Float[Tensor, "share fold neuron"],
-) -> Float[Tensor, "share neuron"]:
-    """Return the mean over folds minus ``DOUBT`` standard errors."""
-    n_folds = gains.shape[1]
-    return gains.mean(1) - DOUBT * gains.std(1) / math.sqrt(n_folds)
+def shrink(
+    gains: Float[Tensor, "share group neuron"], shares: Float[Tensor, " share"]
+) -> Float[Tensor, " neuron"]:
+    """Return the share of the greatest mean gain, shrunk by the doubt about this gain.
+
+    Args:
+        gains: Gain of each share in each group.
+        shares: The shares.
+    """
+    n_groups, n_neurons = gains.shape[1:]
+    best, index = gains.mean(1).max(0)
+    error = gains.std(1).gather(0, index[None])[0] / math.sqrt(n_groups)
+    doubt = (1 + FEW_NEURONS / n_neurons) * (error / best.clamp_min(1e-12)).square()
+    return shares[index] * (1 - doubt).clamp(0, 1)

@@ -2,105 +2,186 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from freegaze.models.parts.energy_basis import compute_features, prior_scales, window_of
+from freegaze.dataset.folds import assign_folds
+from freegaze.dataset.sessions import PreparedSession
+from freegaze.models.parts.energy_basis import EnergyBasis, window_of
+from freegaze.models.parts.energy_data import FitData, read_windows
 from freegaze.models.parts.energy_head import LocalEnergyHead
-from freegaze.nn.lagged_ridge import held_out_errors
-from freegaze.nn.local_energies import LocalEnergies
+from freegaze.nn.fold_ridge import FoldSums, held_out_ridge
+from freegaze.nn.local_energies import SETS, LocalEnergies
 
-if TYPE_CHECKING:
-    from freegaze.models.parts.energy_solver import FitData
+SEARCH_WINDOWS = 4000
+"""Most windows of a movie that the search reads; of repeated frames it reads all."""
+
+RUN = 64
+"""Consecutive windows that are taken together for the search."""
 
 SPREADS = (0.04, 0.06, 0.09, 0.13, 0.2, 0.3, 0.45)
-"""Tried standard deviations of windows, as a share of the frame's height."""
+"""Standard deviations of windows that are tried, as a share of the frame's height."""
 
-START_SPREADS = (2, 4)
-"""Positions in ``SPREADS`` of the windows that are moved over the frame first. With the wide one
-alone, the search ended in windows that were too wide: test correlation .18 instead of .20 on
-``ay2_u003``, a recording of macaque V1."""
+WIDE = 4
+"""Position in ``SPREADS`` of the first wide windows. Narrow ones stay below."""
 
 N_STARTS = 3
-"""Number of first windows from which the search continues."""
+"""Narrow windows from which the search goes on; a fine grid is used from all of them only where
+frames are few."""
 
-GRID = (6, 8)
-"""First centers (down, across)."""
+ROWS = (9, 15)
+"""Least and most rows of places of the coarse grid, which covers the frame."""
+
+FRAME_PLACES = 500_000
+"""Frames times places of the coarse grid, about. With 9 rows instead of 15, no narrow window was
+found on ``ay4_u005``, a recording of macaque V1 with 440 frames."""
+
+COARSE_COMPONENTS = 5
+FINE_COMPONENTS = 10
+FINE_PLACES = (5, 5)
+
+LEAST_SPREAD = 0.75
+"""Least standard deviation of a window on the coarse grid, in distances of neighboring places."""
 
 WIDE_GAIN = 1.1
-"""A window that began as the whole frame must explain more by this factor."""
+"""Factor on the explained share by which a wide window must be better than a narrow one. On
+``ay4_u005``, wide windows explained as much as narrow ones in folds, and less in the test."""
 
 PLACES_PER_SD = 0.7
 """Distance of neighboring places in standard deviations of the window."""
 
-SEARCH_PENALTIES = (1.0, 10.0)
-SEARCH_COMPONENTS = 150
+SEARCH_PENALTY = 10**0.5
 SEARCH_SAMPLE = 400
 
 SET_FACTORS = (0.0, 0.3, 1.0, 3.0)
-"""Tried prior variances of a set of features, while those of the other sets stay."""
+"""Prior variances of a set of features that are tried, the others' being as they are."""
+
+SET_COMPONENTS = 2
+"""Components of each set at each place while the weights of sets are chosen."""
 
 Choice = TypeVar("Choice")
+Window = tuple[float, float, int]
+"""Center (x, y) in pixels, and position in ``SPREADS``."""
 
 
-def find_window(head: LocalEnergyHead, data: FitData) -> None:
-    """Choose center, width and weights of sets by the error in held-out folds.
-
-    Windows of two widths are moved over a coarse grid, with half the filters. From the best of
-    them, steps to better neighbors lead to a center and a width. The weights of sets follow one
-    after the other, with all filters.
+@torch.no_grad()
+def search_session(head: LocalEnergyHead, session: PreparedSession, n_folds: int) -> FitData:
+    """Start the gaze correction, and find the window by the error in held-out folds.
 
     Args:
-        head: Its ``energies``, ``window_sd`` and ``set_weights`` are overwritten.
+        head: The head; its gaze correction, ``energies`` and ``window_sd`` are overwritten.
+        session: The prepared session; training windows are used.
+        n_folds: Folds of the training windows.
+
+    Returns:
+        Windows of the search.
+    """
+    if head.gaze is not None:
+        head.gaze.start_from_camera(session)
+    targets = session.targets("train")
+    folds = assign_folds(session.recording, session.split, targets, n_folds)
+    some = _some(session, targets)
+    mean = session.tensors(head.weight.device).responses[targets].mean(0)
+    data = read_windows(head, session, targets[some], folds[some], mean).in_memory()
+    head.energies.fit_contrast(data.sample(SEARCH_SAMPLE))
+    x, y, index = find_window(head, data)
+    head.window_sd.fill_(SPREADS[index] * head.energies.frame_size[0])
+    place(head.energies, (x, y, index))
+    return data
+
+
+def find_window(head: LocalEnergyHead, data: FitData) -> Window:
+    """Choose the center and the width of the window that all neurons share.
+
+    Narrow and wide windows are moved over a coarse grid that covers the frame, with half the
+    filters. From the best of both kinds, steps to neighbors lead to a center and a width. A narrow
+    window then moves on with a grid of its own.
+
+    Args:
+        head: Its ``energies`` give the filters.
         data: Windows of the search.
     """
-    energies, kernel = head.energies, head.kernel.flip(0)
-    height, width = energies.frame_size
-    energies.fit_contrast(data.frames[:: max(1, len(data.frames) // SEARCH_SAMPLE)])
-    few = energies.thinned()
+    height, width = head.energies.frame_size
+    kernel = head.kernel[:, 0].flip(0)
+    power = data.responses.square().sum(0)
 
-    def place(module: LocalEnergies, choice: tuple[float, float, int]) -> float:
-        sd = SPREADS[choice[2]] * height
-        module.center.copy_(torch.tensor(choice[:2]))
-        module.spacing.fill_(PLACES_PER_SD * sd)
-        return sd
+    def error_on_grid(rows: int) -> tuple[list[tuple[float, float]], Callable[[Window], float]]:
+        """Return the places of a grid over the frame, and errors of windows on it."""
+        energies = head.energies.thinned((rows, max(1, round(rows * width / height))))
+        energies.spacing.fill_(height / rows)
+        basis, sums = _sum_components(energies, data, kernel, COARSE_COMPONENTS)
+
+        def error_of(choice: Window) -> float:
+            window = window_of(energies, torch.tensor(choice[:2]), SPREADS[choice[2]] * height)
+            return _error(sums, basis.place_prior(window), power)
+
+        return [(x, y) for x, y in energies.places().tolist()], cache(error_of)
+
+    fine = head.energies.thinned(FINE_PLACES)
 
     @cache
-    def error_at(choice: tuple[float, float, int]) -> float:
-        sd = place(few, choice)
-        inputs = _weighted_parts(few, data, sd)
-        return _error(sum_kernels(inputs, head.set_weights), data, kernel)
+    def fine_error(choice: Window) -> float:
+        place(fine, choice)
+        basis, sums = _sum_components(fine, data, kernel, FINE_COMPONENTS)
+        window = window_of(fine, fine.center, SPREADS[choice[2]] * height)
+        return _error(sums, basis.place_prior(window), power)
 
-    def neighbors(choice: tuple[float, float, int]) -> list[tuple[float, float, int]]:
-        x, y, index = choice
-        step = SPREADS[index] * height
-        moved = [(x + step, y), (x - step, y), (x, y + step), (x, y - step)]
-        inside = [(a, b) for a, b in moved if 0 <= a < width and 0 <= b < height]
-        wider = [k for k in (index - 1, index + 1) if 0 <= k < len(SPREADS)]
-        return [(a, b, index) for a, b in inside] + [(x, y, k) for k in wider]
+    def neighbors_from(first: int, stop: int) -> Callable[[Window], list[Window]]:
+        def neighbors(choice: Window) -> list[Window]:
+            x, y, index = choice
+            step = SPREADS[index] * height
+            moved = [(x + step, y), (x - step, y), (x, y + step), (x, y - step)]
+            inside = [(a, b) for a, b in moved if 0 <= a < width and 0 <= b < height]
+            others = [k for k in (index - 1, index + 1) if first <= k < stop]
+            return [(a, b, index) for a, b in inside] + [(x, y, k) for k in others]
 
-    starts = [
-        ((j + 0.5) * width / GRID[1] - 0.5, (i + 0.5) * height / GRID[0] - 0.5, k)
-        for k in START_SPREADS
-        for i in range(GRID[0])
-        for j in range(GRID[1])
+        return neighbors
+
+    rows = math.sqrt(FRAME_PLACES / len(data.shown) * height / width)
+    rows = min(max(round(rows), ROWS[0]), ROWS[1])
+    least = next(k for k, spread in enumerate(SPREADS) if spread * rows >= LEAST_SPREAD)
+    centers, narrow_error = error_on_grid(rows)
+    starts = sorted([(x, y, least) for x, y in centers], key=narrow_error)[:N_STARTS]
+    narrow = [descend(narrow_error, [start], neighbors_from(least, WIDE)) for start in starts]
+    centers, wide_error = error_on_grid(ROWS[0])
+    starts = [(x, y, WIDE) for x, y in centers[::4]]
+    wide = descend(wide_error, starts, neighbors_from(WIDE, len(SPREADS)))
+    if 1 - wide_error(wide) > WIDE_GAIN * (1 - min(map(narrow_error, narrow))):
+        return wide
+    narrow = sorted(set(narrow), key=narrow_error)[: N_STARTS if rows == ROWS[1] else 1]
+    found = [descend(fine_error, [start], neighbors_from(0, WIDE)) for start in narrow]
+    return min(found, key=fine_error)
+
+
+@torch.no_grad()
+def find_set_weights(head: LocalEnergyHead, data: FitData) -> Float[Tensor, " set"]:
+    """Choose the prior variance of each set of features, one after the other.
+
+    Args:
+        head: Its window is that of the fit.
+        data: Windows of the search.
+    """
+    kernel = head.kernel[:, 0].flip(0)
+    bases = [
+        EnergyBasis.fit(head.energies, one, data.sample(SEARCH_SAMPLE), SET_COMPONENTS)
+        for one in torch.eye(len(SETS)).to(head.set_weights)
     ]
-    whole = ((width - 1) / 2, (height - 1) / 2, len(SPREADS) - 1)
-    first = sorted(starts, key=error_at)[:N_STARTS]
-    best = min((descend(error_at, [start], neighbors) for start in first), key=error_at)
-    wide = descend(error_at, [whole], neighbors)
-    if 1 - error_at(wide) > WIDE_GAIN * (1 - error_at(best)):
-        best = wide
-    head.window_sd.fill_(place(energies, best))
-    inputs = _weighted_parts(energies, data, float(head.window_sd))
+    basis = EnergyBasis(head.energies, torch.cat([b.directions for b in bases], 2))
+    sums = data.sums(data.project(basis)[0], kernel)
+    window = window_of(head.energies, head.energies.center, head.window_sd)
+    sizes = torch.tensor([b.directions.shape[2] for b in bases])
+    power = data.responses.square().sum(0)
 
     def error_of(weights: tuple[float, ...]) -> float:
-        return _error(sum_kernels(inputs, torch.tensor(weights)), data, kernel)
+        of_set = torch.tensor(weights).to(window).repeat_interleave(sizes)
+        return _error(sums, (window[:, None] * of_set).flatten(), power)
 
     def reweighted(weights: tuple[float, ...]) -> list[tuple[float, ...]]:
         found = []
@@ -108,9 +189,15 @@ def find_window(head: LocalEnergyHead, data: FitData) -> None:
             found += [(*weights[:i], w, *weights[i + 1 :]) for w in SET_FACTORS if w != weights[i]]
         return [w for w in found if any(w)]
 
-    head.set_weights.copy_(
-        torch.tensor(descend(error_of, [tuple(head.set_weights.tolist())], reweighted))
-    )
+    return torch.tensor(descend(error_of, [(1.0,) * len(SETS)], reweighted))
+
+
+def place(energies: LocalEnergies, choice: Window) -> None:
+    """Put the places of a module into a window, in a wide one no further apart than rows fit."""
+    height = energies.frame_size[0]
+    spacing = min(PLACES_PER_SD * SPREADS[choice[2]], 1 / energies.n_places[0]) * height
+    energies.center.copy_(torch.tensor(choice[:2]))
+    energies.spacing.fill_(spacing)
 
 
 def descend(
@@ -121,7 +208,7 @@ def descend(
     """Go from the best start to better neighbors until there is none.
 
     Args:
-        error_of: Returns the error of a choice.
+        error_of: Error of a choice, computed once for each.
         starts: First choices.
         neighbors: Returns the choices next to one.
     """
@@ -139,50 +226,26 @@ def descend(
     return best
 
 
-def _weighted_parts(
-    energies: LocalEnergies, data: FitData, sd: float
-) -> list[tuple[Tensor, Tensor]]:
-    """Return each set's kernel of a sample of frames, and that of all frames with the sample."""
-    features = compute_features(energies, data.frames)
-    every = max(1, len(features) // SEARCH_SAMPLE)
-    window = window_of(energies, sd)
-    scale = prior_scales(features[::every], energies, torch.ones(4).to(features), window)
-    features = (features - features[::every].mean(0)) * scale
-    parts = []
-    for index in range(4):
-        own = features[:, energies.set_index == index].flatten(1)
-        across = own @ own[::every].T
-        parts.append((across[::every], across))
-    return parts
-
-
-def sum_kernels(
-    parts: list[tuple[Tensor, Tensor]], weights: Float[Tensor, " set"]
-) -> Float[Tensor, "row component"]:
-    """Return the components of frames whose kernel is a weighted sum over sets.
-
-    Args:
-        parts: For each set, kernel of a sample, and kernel of all frames with the sample.
-        weights: Weight of each set.
-    """
-    sample = sum(w * part[0] for w, part in zip(weights.tolist(), parts, strict=True))
-    across = sum(w * part[1] for w, part in zip(weights.tolist(), parts, strict=True))
-    values, vectors = torch.linalg.eigh(torch.as_tensor(sample))
-    values, vectors = values[-SEARCH_COMPONENTS:], vectors[:, -SEARCH_COMPONENTS:]
-    keep = values > 1e-6 * values.sum()
-    return across @ (vectors[:, keep] / values[keep].sqrt())
+def _sum_components(
+    energies: LocalEnergies, data: FitData, kernel: Float[Tensor, " lag"], n_components: int
+) -> tuple[EnergyBasis, FoldSums]:
+    """Return components of features, and their sums over folds."""
+    ones = torch.ones(len(SETS)).to(energies.center)
+    basis = EnergyBasis.fit(energies, ones, data.sample(SEARCH_SAMPLE), n_components)
+    return basis, data.sums(data.project(basis)[0], kernel)
 
 
 def _error(
-    features: Float[Tensor, "row component"], data: FitData, kernel: Float[Tensor, "lag neuron"]
+    sums: FoldSums, prior: Float[Tensor, " component"], power: Float[Tensor, " neuron"]
 ) -> float:
-    """Return the error in held-out folds, relative to the variance and averaged over neurons.
+    """Return the error in held-out folds, relative to the variance and averaged over neurons."""
+    errors, _ = held_out_ridge(sums, prior, [SEARCH_PENALTY])
+    return 1 + float((errors[0] / power.clamp_min(1e-12)).mean())
 
-    All neurons have the kernel of the first, as they do before kernels are fitted.
-    """
-    usage = data.usage()
-    features = features - (usage @ features) / usage.sum()
-    moments = data.summed_moments(features, kernel[:, 0])
-    errors, _ = held_out_errors(moments, torch.ones_like(kernel[:1]), SEARCH_PENALTIES)
-    power = sum(m.power for m in moments)
-    return float((errors / torch.as_tensor(power)).mean(1).min())
+
+def _some(session: PreparedSession, targets: np.ndarray) -> np.ndarray:
+    """Return which windows the search reads: all where frames repeat, else some runs of them."""
+    every = math.ceil(len(targets) / SEARCH_WINDOWS)
+    if len(session.recording.frames) <= SEARCH_WINDOWS:
+        every = 1
+    return np.arange(len(targets)) // RUN % every == 0

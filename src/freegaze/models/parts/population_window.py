@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from freegaze.dataset.sessions import PreparedSession
 from freegaze.models.parts.energy_head import LocalEnergyHead
-from freegaze.models.parts.energy_solver import search_session
+from freegaze.models.parts.energy_window import search_session
 from freegaze.models.parts.gaze import ShifterChoice
 from freegaze.nn.shifter import NoShifterConfig, ShifterConfig
 from freegaze.nn.window import Window
