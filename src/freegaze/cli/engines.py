@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -92,8 +92,8 @@ def engine_of(on: str, workers: int, array: SlurmArray) -> Engine:
     return engines[on]
 
 
-def unfinished(work: Work, fits: Sequence[F], array: SlurmArray) -> list[F]:
-    """Return the fits that were begun or submitted and did not come to their end."""
+def unfinished(work: Work, fits: Sequence[Any], array: SlurmArray) -> list[Any]:
+    """Return the fits (``Fit``) that were begun or submitted and did not come to their end."""
     from freegaze.jobs.states import AGAIN, fit_states
 
     states = fit_states(work, fits, array.tasks())
