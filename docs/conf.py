@@ -29,7 +29,7 @@ myst_heading_anchors = 3
 # Notebooks are Markdown files that are executed anew whenever their code has changed.
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 300
+nb_execution_timeout = 900
 nb_merge_streams = True
 
 autodoc_member_order = "bysource"

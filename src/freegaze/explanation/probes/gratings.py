@@ -199,7 +199,7 @@ def show_gratings(
         >>> def column(video, behavior):
         ...     return video[:, -1, 0, :, 5:6].mean(1)
         >>> found = show_gratings(column, video, behavior, bin_width_s=0.05)
-        >>> describe_gratings(found, 0).orientation_deg
+        >>> round(describe_gratings(found, 0).orientation_deg, 3) % 180
         0.0
     """
     if video.shape[:2] != behavior.shape[:2] or not len(video):
