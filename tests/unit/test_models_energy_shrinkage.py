@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from freegaze.models.parts.energy_shrinkage import FEW_NEURONS, SHARES, choose_shares, shrink
+from freegaze.models.parts.energy_shrinkage import (
+    FEW_NEURONS,
+    LEAST_SHARE,
+    SHARES,
+    choose_shares,
+    shrink,
+)
 from freegaze.nn.gained_response import GainedResponse
 
 
@@ -21,16 +27,16 @@ def test_a_drive_that_misleads_in_some_folds_is_not_used(is_signed: bool) -> Non
     visual = torch.stack([drive, drive], 1)
     shares = choose_shares(response, visual, torch.zeros(4000, 0), responses, folds)
     assert shares[0] >= 0.75
-    assert shares[1] == 0
+    assert shares.detach().tolist()[1] == pytest.approx(LEAST_SHARE)
     response.share.copy_(shares)
-    rate = response(visual, torch.zeros(4000, 0))
-    torch.testing.assert_close(rate[:, 1], response.mean[1].expand(4000))
+    rate = response(visual, torch.zeros(4000, 0)).detach()
+    assert 0 < rate[:, 1].std() < 0.2 * rate[:, 0].std()
 
 
 def test_a_share_is_shrunk_by_the_doubt_about_its_gain() -> None:
     gains = torch.tensor([[[0.0], [0.0]], [[1.0], [3.0]]])  # (share, group, neuron)
     # The gain of the second share is 2 with a standard error of 1, for one neuron.
-    expected = max(0.0, 1 - (1 + FEW_NEURONS) / 4)
+    expected = max(LEAST_SHARE, 1 - (1 + FEW_NEURONS) / 4)
     torch.testing.assert_close(shrink(gains, torch.tensor([0.0, 0.8])), torch.tensor([expected]))
     many = gains.repeat(1, 1, 1000)
     found = shrink(many, torch.tensor([0.0, 0.8]))
@@ -52,13 +58,13 @@ def test_neurons_of_noise_stay_near_their_mean_rate(is_signed: bool) -> None:
     response.start_from(responses[0].mean(0))
     nothing, groups = torch.zeros(n_windows, 0), torch.arange(n_windows) // 100
     shares = choose_shares(response, visual[0], nothing, responses[0], groups)
-    assert (shares == 0).float().mean() > 0.8
+    assert (shares == LEAST_SHARE).float().mean() > 0.8
     losses = {}
     for name, share in (("shrunk", shares), ("mean", 0 * shares), ("full", 0 * shares + 1)):
         response.share.copy_(share)
         losses[name] = response.losses(response(visual[1], nothing), responses[1]).mean().item()
     lost = (losses["shrunk"] - losses["mean"]) / (losses["full"] - losses["mean"])
-    assert lost < 0.01
+    assert lost < 0.02
 
 
 def test_half_of_a_prediction_that_is_twice_too_far_is_used() -> None:
