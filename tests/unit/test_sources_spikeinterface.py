@@ -97,3 +97,61 @@ def test_what_cannot_be_read_names_the_remedy(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "spikeinterface", None)
     with pytest.raises(DataError, match=r"pip install freegaze\[spikeinterface\]"):
         read(folder)
+
+
+HEADER = """######## Neuralynx Data File Header
+## File Name C:\\CheetahData\\{name}
+## Time Opened (m/d/y): 11/28/2016  (h:m:s.ms) 21:50:33.322
+## Time Closed (m/d/y): 11/28/2016  (h:m:s.ms) 22:44:41.145
+-CheetahRev 5.7.4
+-FileType {kind}
+-HardwareSubSystemName AcqSystem1
+-HardwareSubSystemType DigitalLynx
+-AcqEntName {entity}
+-ADBitVolts 0.000000036621093749997
+-ADMaxValue 32767
+-NumADChannels 1
+-ADChannel {channel}
+-InputRange 1200
+-InputInverted True
+-SamplingFrequency 32000
+"""
+"""Text at the beginning of files of Cheetah 5.7, the program of Neuralynx."""
+START_US, NLX_HZ, RECORD = 10_000_000, 32_000, 512
+"""Time stamp of the first sample; rate of samples; samples of a record."""
+
+
+def write_neuralynx(folder: Path, spikes_us: dict[int, np.ndarray]) -> None:
+    """Write 2 s of one channel, and spikes of units beside it."""
+    folder.mkdir()
+
+    def save(name: str, kind: str, channel: int, records: np.ndarray) -> None:
+        text = HEADER.format(name=name, kind=kind, entity=Path(name).stem, channel=channel)
+        (folder / name).write_bytes(text.encode().ljust(2**14, b"\0") + records.tobytes())
+
+    fields = [("t", "<u8"), ("channel", "<u4"), ("rate", "<u4"), ("n", "<u4")]
+    signal = np.zeros(2 * NLX_HZ // RECORD, [*fields, ("samples", "<i2", RECORD)])
+    signal["t"] = START_US + np.arange(len(signal)) * (RECORD * 1_000_000 // NLX_HZ)
+    signal["rate"], signal["n"] = NLX_HZ, RECORD
+    save("CSC1.ncs", "CSC", 0, signal)
+    fields = [("t", "<u8"), ("channel", "<u4"), ("unit", "<u4"), ("features", "<i4", 8)]
+    spikes = np.zeros(sum(map(len, spikes_us.values())), [*fields, ("samples", "<i2", 32)])
+    spikes["t"] = np.concatenate(list(spikes_us.values()))
+    spikes["unit"] = np.repeat(list(spikes_us), [len(t) for t in spikes_us.values()])
+    save("SE1.nse", "Spike", 1, spikes[np.argsort(spikes["t"], kind="stable")])
+
+
+@pytest.mark.parametrize("first_us", [START_US + 100_000, START_US - 250_000])
+def test_spikes_of_neuralynx_are_on_the_clock_of_the_recording(first_us: int, tmp_path: Path):
+    """Also where the first spike is before the first sample, and the clock begins with it."""
+    extractors = pytest.importorskip("spikeinterface.extractors")
+    samples = np.array([8_000, 16_000, 32_000])
+    later = START_US + samples * 1_000_000 // NLX_HZ
+    write_neuralynx(tmp_path / "nlx", {1: np.r_[first_us, later], 2: later[1:]})
+    stream = read(tmp_path / "nlx", format="neuralynx")
+    clock = extractors.read_neuralynx(tmp_path / "nlx").get_times()
+    assert stream.unit_ids == ("0", "1")
+    np.testing.assert_allclose(stream.times[0][1:], clock[samples], atol=1e-6)
+    np.testing.assert_allclose(stream.times[1], clock[samples[1:]], atol=1e-6)
+    before = (first_us - START_US) / 1e6
+    np.testing.assert_allclose(stream.times[0][0], clock[0] + before, atol=1e-6)

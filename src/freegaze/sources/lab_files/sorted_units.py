@@ -41,11 +41,8 @@ def read_sorted_units(config: SpikeInterfaceConfig, folder: Path) -> EventStream
         sorting, duration_s = _open(place, config)
         segment = _pick_segment(sorting.get_num_segments(), config.segment, place)
         wanted = _wanted(sorting, config.keep_units, place)
-        trains = [
-            sorting.get_unit_spike_train(unit, segment_index=segment, return_times=True)
-            for unit in wanted
-        ]
-    times = [config.clock.to_session(np.asarray(train, np.float64)) for train in trains]
+        trains = [_spike_times(sorting, unit, segment) for unit in wanted]
+    times = [config.clock.to_session(train) for train in trains]
     if duration_s is not None and config.duration_s is None:
         config = config.model_copy(update={"duration_s": duration_s})
     return EventStream(str(place), times, tuple(str(unit) for unit in wanted), extent_of(config))
@@ -82,6 +79,24 @@ def _open(place: Path, config: SpikeInterfaceConfig) -> tuple[Any, float | None]
             "the sorting or the sorting analyzer"
         )
     return found, None
+
+
+def _spike_times(sorting: Any, unit: Any, segment: int) -> np.ndarray:
+    """Return the spikes of a unit in seconds, on the clock of its recording.
+
+    Formats of acquisition systems are read by Neo, which converts their time stamps itself.
+    SpikeInterface takes those of Neuralynx, which are microseconds, for numbers of samples.
+    """
+    reader = getattr(sorting, "neo_reader", None)
+    if reader is None:
+        train = sorting.get_unit_spike_train(unit, segment_index=segment, return_times=True)
+        return np.asarray(train, np.float64)
+    stamps = reader.get_spike_timestamps(
+        block_index=sorting.block_index,
+        seg_index=segment,
+        spike_channel_index=list(sorting.unit_ids).index(unit),
+    )
+    return np.asarray(reader.rescale_spike_timestamp(stamps, "float64"), np.float64)
 
 
 def _extractor(config: SpikeInterfaceConfig, place: Path) -> Any:
