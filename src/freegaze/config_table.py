@@ -18,8 +18,8 @@ class OptionRow(NamedTuple):
 
     Args:
         name: The option; ``section.name`` in a section.
-        default: Its default, as the command line would take it.
-        description: Its entry under ``Args`` of the docstring.
+        default: Default of the option, as the command line would take it.
+        description: Entry of the option under ``Args`` of the docstring.
     """
 
     name: str

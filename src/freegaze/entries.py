@@ -27,7 +27,7 @@ class Entry:
     Args:
         name: The name it is registered under.
         module: The module that registers it.
-        summary: First line of its docstring; empty where it has none.
+        summary: First line of its docstring; empty without a docstring.
         facts: Constants in its class body, of base classes too, and among the arguments of the
             registering call.
     """

@@ -59,7 +59,7 @@ def scores(
 
     Args:
         evaluation: Scores of an encoder.
-        metric: Which score; ``freegaze metrics`` lists them.
+        metric: Name of the score; ``freegaze metrics`` lists them.
         against: Scores of another model. Its scores of the same neurons are on the horizontal
             axis, and above the diagonal the first model is better.
         ax: Axes to draw into.
@@ -106,7 +106,7 @@ def traces(
     Args:
         evaluation: Scores of an encoder.
         unit_id: The neuron.
-        session: Its session, if there are several.
+        session: Session of the neuron, if there are several.
         duration_s: Seconds of test bins to draw.
         ax: Axes to draw into.
 
@@ -178,7 +178,7 @@ def fields(
     Blue is below zero and orange above. The title has the neuron and the end of its scale.
 
     Args:
-        explanation: Of a session.
+        explanation: Explanation of one session.
         method: Method of the fields; see ``freegaze.explanation.fields.fields.METHODS``.
         neurons: ``unit_id`` of the neurons to draw; all by default.
         n_columns: Fields side by side.
@@ -224,8 +224,8 @@ def contributions(
     """Draw what a group of behavior columns adds to each neuron.
 
     Args:
-        explanation: Of a session, with contributions.
-        group: Which group; ``behavior`` is all groups of behavior together.
+        explanation: Explanation of one session, with contributions.
+        group: Name of the group of behavior; ``behavior`` is all groups of behavior together.
         ax: Axes to draw into.
 
     Returns:
@@ -263,7 +263,7 @@ def tuning(
     """Draw a neuron's mean response at levels of a behavior signal.
 
     Args:
-        explanation: Of a session, with tuning.
+        explanation: Explanation of one session, with tuning.
         unit_id: The neuron.
         signal: The recorded column.
         ax: Axes to draw into.

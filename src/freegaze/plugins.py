@@ -88,7 +88,7 @@ def code_of(thing: Any) -> OwnCode:
     """Return the source of a class or function.
 
     Args:
-        thing: From ``load_own``, from a script, or from a notebook.
+        thing: Class or function from ``load_own``, from a script, or from a notebook.
 
     Raises:
         ConfigError: If its source cannot be found.

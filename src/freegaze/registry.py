@@ -50,7 +50,7 @@ def require_name(
         remedy: End of the message.
 
     Raises:
-        FreegazeError: Of the class ``error``, if the name is not known.
+        FreegazeError: An error of the class ``error``, if the name is not known.
 
     Example:
         >>> require_name("phi", ("theta", "phi"), "there is no column")
@@ -75,7 +75,7 @@ def require_names(
         remedy: End of the message.
 
     Raises:
-        FreegazeError: Of the class ``error``, if a name is not known.
+        FreegazeError: An error of the class ``error``, if a name is not known.
     """
     for name in names:
         if name not in known:

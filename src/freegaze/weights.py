@@ -64,10 +64,10 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: str) -
     Args:
         module: Changed in place.
         weights: Tensors by name.
-        where: Their origin, for messages.
+        where: Origin of the weights, for messages.
 
     Raises:
-        CheckpointError: As ``check_weights``.
+        CheckpointError: In the same cases as ``check_weights``.
     """
     parts = module.named_modules()
     new = [f"{name}." if name else "" for name, part in parts if getattr(part, "is_new", False)]
@@ -84,7 +84,7 @@ def check_weights(
 
     Args:
         weights: Tensors by name.
-        expected: Those of the module.
+        expected: Tensors of the module.
         where: Origin of the weights, for messages.
 
     Raises:

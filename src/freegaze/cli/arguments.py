@@ -50,8 +50,8 @@ def read_settings(given: list[str] | None, flag: str = "--set") -> dict[str, Any
     """Read settings, ``a.b=value`` each, the value in YAML, by name.
 
     Args:
-        given: As the user gave them.
-        flag: What they were given with.
+        given: Settings as the user gave them.
+        flag: Command-line flag that the settings were given with.
 
     Raises:
         ConfigError: If one is not of that form.

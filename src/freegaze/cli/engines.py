@@ -50,7 +50,7 @@ def split_settings(settings: Sequence[str] | None) -> tuple[list[str], list[str]
     """Return the settings of SLURM, and all others.
 
     Args:
-        settings: As the user gave them to ``--set``.
+        settings: Settings as the user gave them to ``--set``.
     """
     given = list(settings or ())
     of_slurm = [text for text in given if text.startswith(SLURM_PREFIX)]
@@ -61,7 +61,7 @@ def array_of(out: Path, command: Sequence[str], settings: Sequence[str]) -> Slur
     """Return the array jobs of a grid or sweep.
 
     Args:
-        out: Its folder.
+        out: Folder of the grid or sweep.
         command: What a task runs.
         settings: Settings of SLURM.
 
@@ -78,7 +78,7 @@ def engine_of(on: str, workers: int, array: SlurmArray) -> Engine:
     """Return what runs the fits.
 
     Args:
-        on: Its name.
+        on: Name of the engine.
         workers: Worker processes of this machine.
         array: Array jobs.
 

@@ -163,7 +163,7 @@ def data_settings(path: Path | None, source: str) -> dict[str, Any]:
 
     Args:
         path: Path or address of the recording.
-        source: Its format, or ``auto``.
+        source: Format of the recording, or ``auto``.
 
     Raises:
         ConfigError: If there is a format without a path.

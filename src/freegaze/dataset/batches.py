@@ -186,7 +186,7 @@ def shuffled_sequences(
         targets: Target bins of all training windows, in order of time.
         n_windows: Windows of a sequence.
         n_sequences: Sequences of a batch; the last batch may be smaller.
-        seed: Of the cuts between sequences and of their order.
+        seed: Seed of the cuts between sequences and of their order.
         device: Device of the result.
     """
     rng = np.random.default_rng(seed)

@@ -36,7 +36,7 @@ class EncoderDims:
 
         Args:
             features: Features that a part of an encoder reads, by set or by name.
-            part: That part's name, for the message.
+            part: Name of that part, for the message.
 
         Raises:
             ConfigError: If a feature is missing.

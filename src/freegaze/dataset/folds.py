@@ -163,7 +163,7 @@ def assign_folds(
 
     Args:
         recording: The session.
-        split: Its split.
+        split: Split of the session.
         targets: Target bins of the windows, in order of time.
         n_folds: Largest number of folds. With four groups or more, each fold has at least two
             groups. Choices made with one movie held out at a time did not carry over to new movies.
@@ -195,7 +195,7 @@ def group_windows(
 
     Args:
         recording: The session.
-        split: Its split.
+        split: Split of the session.
         targets: Target bins of the windows, in order of time.
     """
     test = split.bins("test")

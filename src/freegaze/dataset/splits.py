@@ -255,7 +255,7 @@ def distance_to(bins: np.ndarray, island: np.ndarray) -> np.ndarray:
     """Return the distance of each bin to the nearest of ``bins`` on its island, or infinity.
 
     Args:
-        bins: Their indices.
+        bins: Indices of the bins to measure the distance from.
         island: A label of each bin; distances are between bins of one label.
     """
     n_bins = len(island)

@@ -118,10 +118,11 @@ def chance_correlation(
 
     Args:
         recording: The session, with the predicted neurons in the predicted order.
-        prediction: Of the scored bins at least; the more bins of the session, the more shifts.
+        prediction: Predicted responses, in the scored bins at least. Predictions in more bins allow
+            more shifts.
         is_scored: Whether each predicted bin is scored.
         baseline: Mean response per bin of each neuron over training bins.
-        seed: Of the permutations.
+        seed: Seed of the permutations.
 
     Returns:
         Correlations by chance.
@@ -137,7 +138,7 @@ def unknown_chance(n_neurons: int, reason: str) -> Chance:
 
     Args:
         n_neurons: Number of neurons.
-        reason: Why, for people.
+        reason: Reason why chance is not tested, as text.
     """
     nothing = np.full(n_neurons, np.nan)
     return Chance(nothing, nothing.copy(), "none", 0, reason=reason)

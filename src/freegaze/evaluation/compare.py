@@ -161,7 +161,7 @@ def compare_with_baselines(
 
     Args:
         name: Name of the model.
-        evaluation: Its scores.
+        evaluation: Scores of the model.
         baselines: Scores of the baselines, by name.
 
     Returns:

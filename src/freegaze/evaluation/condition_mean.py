@@ -51,7 +51,7 @@ def join_means(parts: Sequence[ConditionMeans]) -> ConditionMeans:
     """Put the means of several folds behind each other; folds share no mean.
 
     Args:
-        parts: Of the same neurons.
+        parts: Condition means of each fold, for the same neurons.
     """
     first = np.cumsum([0, *(int(p.places.max()) + 1 for p in parts[:-1])])
     return ConditionMeans(

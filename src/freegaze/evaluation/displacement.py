@@ -24,7 +24,8 @@ class DisplacementFit:
         rotation_deg: The common rotation that was applied to the true one: about the mean position,
             and added to the angle.
         shift_px: The common shift (x, y) that was applied after it.
-        slope: Of the estimate on the aligned truth, for x, y and angle; 1 is perfect.
+        slope: Regression slope of the estimate on the aligned truth, for x, y and angle; 1 is
+            perfect.
         rms: Root mean square of estimate minus aligned truth, for x, y (px) and angle (deg).
     """
 

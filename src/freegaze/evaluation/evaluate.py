@@ -155,7 +155,7 @@ def add_condition_means(
 
     Args:
         session: The scored bins.
-        recording: Its recording.
+        recording: Recording of the session.
         means: Mean training responses to the condition of each scored bin; a reference
             (`CONDITION_MEAN`) if all conditions were trained on.
         condition: Annotation that names the condition of each trial.

@@ -141,7 +141,7 @@ def _once_or_each(texts: Mapping[str, str]) -> str:
 
 
 def interval_text(low: float, high: float) -> str:
-    """Write an interval for people, nothing where there is none.
+    """Write an interval as text, empty if one of its ends is NaN.
 
     Example:
         >>> interval_text(0.1234, 2.0)

@@ -27,7 +27,7 @@ class FoldPrediction:
     """Predictions of one fold's test bins in one session.
 
     Args:
-        prediction: Of the test bins of the fold.
+        prediction: Predicted responses in the test bins of the fold.
         baseline: Mean response per bin of each neuron over the training bins of the fold.
         seen: Shares of the test bins whose stimulus the training bins of the fold show too.
         condition_mean: Mean training response to each test bin's condition; ``None`` where no

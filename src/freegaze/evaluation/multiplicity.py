@@ -84,7 +84,7 @@ def chance_in_words(evaluation: Evaluation) -> str:
     """Return how many neurons are above chance, one sentence per session.
 
     Args:
-        evaluation: From ``correct_evaluation``.
+        evaluation: Scores as ``correct_evaluation`` returns them.
     """
     sentences = []
     for name, part in evaluation.summary["sessions"].items():

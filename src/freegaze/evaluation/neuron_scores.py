@@ -84,7 +84,7 @@ class NeuronScores:
     Args:
         columns: Columns of the table by name, (neuron,) each.
         draws: Resampled scores by name, of those that have intervals.
-        reasons: By name of the score, (neuron,) each: reason why it has no interval.
+        reasons: For each score by name, (neuron,) each: the reason why a neuron has no interval.
         extra: Scores that the caller added, if any.
     """
 

@@ -238,7 +238,7 @@ def save_predicted_recording(
     Args:
         out: The file, which must not exist.
         recording: The recording.
-        predicted: Its prediction.
+        predicted: Prediction for the recording.
         encoder: The encoder, which the description names.
 
     Raises:

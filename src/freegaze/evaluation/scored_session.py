@@ -141,8 +141,8 @@ def scored_session(
 
     Args:
         recording: The session, with the predicted neurons in the predicted order.
-        prediction: Of the scored bins at least. Those of further bins serve to estimate
-            the correlation by chance, see ``freegaze.evaluation.chance``.
+        prediction: Predicted responses, in the scored bins at least. Those in other bins serve to
+            estimate the correlation by chance, see ``freegaze.evaluation.chance``.
         baseline: Mean response per bin of each neuron over training bins.
         targets: The bins to score, in order of time; all predicted ones by default.
         history: Input bins of a window, which must all be tracked for a bin to count as tracked.

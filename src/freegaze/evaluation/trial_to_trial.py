@@ -39,7 +39,7 @@ class TrialToTrial:
             each time in the trial, over scored trials, was taken out of both.
         p: Probability of a correlation as high by chance; NaN where it was not tested.
         least_p: The least p that the test can give.
-        reason: Why nothing was tested; empty where something was.
+        reason: Reason why nothing was tested; empty where something was.
     """
 
     mean_without_noise: Float[np.ndarray, " neuron"]
@@ -118,7 +118,7 @@ def trial_to_trial(
         repeat_cells: Number of the condition and time of each scored bin, -1 where shown once.
         segment_ids: Number of the trial of each scored bin.
         conditions: Number of the condition of each scored bin, -1 outside trials.
-        seed: Of the permutations.
+        seed: Seed of the permutations.
 
     Returns:
         The parts of each neuron.

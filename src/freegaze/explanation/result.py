@@ -99,7 +99,7 @@ class SessionExplanation:
 
     Args:
         session_id: The session.
-        unit_ids: Its neurons, in the order of all arrays.
+        unit_ids: Names of the neurons, in the order of all arrays.
         bin_width_s: Width of a bin in seconds.
         lag: Target bin minus the latest bin of a window.
         deg_per_px: Calibration of the camera, or ``None``.
@@ -201,7 +201,7 @@ def save_explanation(
     Args:
         run_folder: The run.
         explanation: Explanation to write.
-        settings: Its settings, for ``about.json``.
+        settings: Settings of the explanation, for ``about.json``.
 
     Returns:
         The folder written to.

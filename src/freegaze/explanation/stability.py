@@ -54,7 +54,7 @@ class Refit:
     """An explanation of one session by an encoder that was fitted to half of the recording.
 
     Args:
-        explanation: With the parts ``PARTS``.
+        explanation: Explanation of the session, with the parts ``PARTS``.
         half: Number of the half, 0 or 1.
     """
 
@@ -101,7 +101,7 @@ def compare_refits(
 
     Args:
         whole: Explanation by the run, which is fitted to both halves.
-        refits: At least one refit on each half.
+        refits: Explanations by refits, at least one on each half.
         unit_ids: Neurons of the run; one that some refit did not fit is not tested.
         displacements: Common displacement from the retina of the second to that of the first, for
             pairs of positions in ``refits``, `WHOLE` for the run; pairs without one are compared as
@@ -177,7 +177,7 @@ def in_words(stability: Stability) -> str:
     """Return the stability of a session in one sentence.
 
     Args:
-        stability: Of the session.
+        stability: Stability of the session.
     """
     words = list(stability.table["reliability"])
     n, n_reliable, n_not = len(words), words.count(RELIABLE), words.count(NOT_TESTED)

@@ -74,8 +74,8 @@ def compare_with_truth(
 
     Args:
         session: The session.
-        explanation: Its explanation.
-        truth: Of the same neurons, in the same order.
+        explanation: Explanation of the session.
+        truth: Truth of the same neurons, in the same order.
         shift_px: Common shift (x, y) from the true retina to the encoder's; none by default, as
             for encoders without a shifter.
         rotation_deg: Common rotation.
@@ -188,8 +188,8 @@ def compare_fields(
     shifter, is removed from the fields too.
 
     Args:
-        explanation: Of a simulated session.
-        truth: Of the same neurons, in the same order.
+        explanation: Explanation of a simulated session.
+        truth: Truth of the same neurons, in the same order.
         shift_px: Common shift (x, y) from the true retina to the encoder's.
         rotation_deg: Common rotation.
 
@@ -237,8 +237,8 @@ def compare_contributions(
     """Compare the contribution found for each group of behavior with the truth.
 
     Args:
-        explanation: Of a simulated session.
-        truth: Of the same neurons, in the same order.
+        explanation: Explanation of a simulated session.
+        truth: Truth of the same neurons, in the same order.
         session: The session.
 
     Returns:
@@ -325,7 +325,7 @@ def moved_fields(
     """Move true fields to where the encoder's retina has them.
 
     Args:
-        fields: On the true retina, cosine and sine phase.
+        fields: Receptive fields on the true retina, cosine and sine phase.
         shift_px: Common shift (x, y) from the true retina to the encoder's.
         rotation_deg: Common rotation.
     """
@@ -345,7 +345,7 @@ def true_envelopes(
     more than 2 px in a fifth of them.
 
     Args:
-        truth: Of the neurons.
+        truth: Truth of the neurons.
         shift_px: Common shift (x, y) from the true retina to the encoder's.
         rotation_deg: Common rotation.
 

@@ -114,7 +114,7 @@ def read_npy(path: Path) -> np.ndarray:
         path: The file.
 
     Raises:
-        DataError: As ``read_npy_header``, or if there is too little memory.
+        DataError: In the same cases as ``read_npy_header``, or if there is too little memory.
     """
     header = read_npy_header(path)
     with parsing(path), path.open("rb") as file:
@@ -132,7 +132,7 @@ def npy_chunks(path: Path) -> Iterator[np.ndarray]:
         Consecutive pieces, in native byte order.
 
     Raises:
-        DataError: As ``read_npy``.
+        DataError: In the same cases as ``read_npy``.
     """
     header = read_npy_header(path)
     if header.is_fortran or header.n_bytes <= CHUNK_BYTES:
@@ -159,7 +159,7 @@ def map_npy(path: Path) -> np.ndarray:
         A writable array (as ``torch.from_numpy`` requires) whose changes never reach the file.
 
     Raises:
-        DataError: As ``read_npy_header``.
+        DataError: In the same cases as ``read_npy_header``.
     """
     header = read_npy_header(path)
     if not header.n_bytes or not header.dtype.isnative or header.dtype.kind in "US":

@@ -96,7 +96,7 @@ class Artifact:
         """Write an artifact completely or not at all; an earlier one is replaced.
 
         Args:
-            folder: Where; made with its parents.
+            folder: Folder to write to; made with its parents.
             content: Content to write; tables are those of the declaration.
 
         Returns:
@@ -118,8 +118,8 @@ class Artifact:
         """Read an artifact, checked against its checksums where there are any.
 
         Args:
-            folder: Its folder.
-            run: Its run folder, for messages.
+            folder: Folder of the artifact.
+            run: Run folder of the artifact, for messages.
             build: Called with the content; what it raises about wrong values is reported as a
                 broken artifact.
 
@@ -153,7 +153,7 @@ class Artifact:
         """Read the plain values alone.
 
         Raises:
-            CheckpointError: As ``read``.
+            CheckpointError: In the same cases as ``read``.
         """
         with self._checked(folder, run):
             return read_json(folder / self.about)
@@ -183,7 +183,7 @@ def write_sealed(
     files are complete.
 
     Args:
-        folder: Where; made with its parents.
+        folder: Folder to write to; made with its parents.
         files: Content of each file by name, text as UTF-8; the last marks the whole.
         sums: Name of the list of checksums.
 

@@ -83,7 +83,7 @@ def write_file(path: Path, content: bytes | str) -> Path:
     """Write a new file or replace one; a reader finds the old file or the new one, complete.
 
     Args:
-        path: Where; its folder is made.
+        path: Path to write to; its folder is made.
         content: Content to write; text as UTF-8.
 
     Returns:
@@ -128,7 +128,7 @@ def check_room(folder: Path, n_bytes: int, what: str) -> None:
     Args:
         folder: A folder of the disk.
         n_bytes: Number of bytes to be written.
-        what: Its name, for the message.
+        what: Name of the file or folder, for the message.
 
     Raises:
         DataError: If there is too little.

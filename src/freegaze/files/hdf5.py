@@ -130,7 +130,7 @@ class Hdf5Reader:
         """Read one array in consecutive pieces along its first axis, of about 16 MiB.
 
         Raises:
-            DataError: As ``read``.
+            DataError: In the same cases as ``read``.
         """
         header = self._header(name)
         row_bytes = max(1, math.prod(header.shape[1:]) * header.dtype.itemsize)
@@ -145,7 +145,7 @@ class Hdf5Reader:
         """Return one array to be read in pieces while this reader is open.
 
         Raises:
-            DataError: As ``read``.
+            DataError: In the same cases as ``read``.
         """
         self._header(name)
         with parsing(self.path):

@@ -143,7 +143,7 @@ def check_hdf5(path: Path, scan: Scan = LOCAL) -> None:
         scan: Settings of its opening.
 
     Raises:
-        DataError: As ``look_through``, or if a part lies in another file.
+        DataError: In the same cases as ``look_through``, or if a part lies in another file.
     """
     outside = look_through(path, scan)
     if outside:

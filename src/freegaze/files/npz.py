@@ -64,7 +64,7 @@ class NpzReader:
         """Read one array into memory, in native byte order.
 
         Args:
-            name: Its name, without ``.npy``.
+            name: Name of the array, without ``.npy``.
 
         Raises:
             DataError: If it is not there, or damaged.
@@ -100,7 +100,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Read all arrays of a ``.npz`` by name.
 
     Raises:
-        DataError: As ``NpzReader``.
+        DataError: In the same cases as ``NpzReader``.
     """
     with NpzReader(path) as file:
         return {name: file.read(name) for name in file.headers}

@@ -93,7 +93,7 @@ def has_given_up(folder: Path, owner: Owner, target: Path, limit_s: float = LIMI
 
     Args:
         folder: The folder.
-        owner: Its owner.
+        owner: Owner of the folder.
         target: What the owner prepares or holds; the server's time is asked for beside it.
         limit_s: Greatest age of the last sign of life, in seconds.
 

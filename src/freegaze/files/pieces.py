@@ -24,8 +24,8 @@ class Pieces:
     """Named groups of arrays in a folder, each computed once.
 
     Args:
-        folder: Their folder. Its last name is a fingerprint of all that pieces depend on, so that
-            those of other settings are never used.
+        folder: Folder of the pieces. Its last name is a fingerprint of all that pieces depend on,
+            so that those of other settings are never used.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -265,7 +265,7 @@ class FittedEncoder:
             targets: Predict these bins (in order of time) instead.
 
         Returns:
-            The predicted bins and rates.
+            Predicted rates, with the bins that they belong to.
 
         Raises:
             DataError: If session, neurons or role are unknown.

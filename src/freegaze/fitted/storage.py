@@ -68,8 +68,8 @@ def load_encoder(
         The encoder, in evaluation mode.
 
     Raises:
-        CheckpointError: If the run is missing, unfinished or broken, or its encoder is your own and
-            is not given, or has changed.
+        CheckpointError: If the run is missing, unfinished or broken; or if its encoder is your own,
+            and ``model`` is not given or its source has changed.
         ConfigError: If ``model`` is given, but cannot be loaded or is not the run's encoder;
             or if this machine has no such device.
     """

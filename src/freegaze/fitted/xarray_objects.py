@@ -39,8 +39,8 @@ def prediction_to_xarray(prediction: Prediction) -> Any:
         prediction: Predictions of one session.
 
     Returns:
-        ``rates``; the coordinate ``bin`` is the bin of the recording, ``neuron`` the name of the
-        neuron, and the attribute ``session_id`` the session.
+        Predicted rates. The coordinate ``bin`` is the bin of the recording, ``neuron`` is the name
+        of the neuron, and the attribute ``session_id`` is the name of the session.
 
     Raises:
         DataError: If xarray is not installed.

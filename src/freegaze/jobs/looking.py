@@ -64,14 +64,14 @@ class Look:
     """How far a fit is.
 
     Args:
-        state: Its state.
+        state: State of the fit.
         passes: Finished passes over the training windows.
         refit_passes: Finished passes over training and validation windows together.
         train_loss: Training loss of the last pass; ``None`` before the first one ended.
         validation_loss: Validation loss of the last pass.
         best_loss: Lowest validation loss so far.
         correlation: Validation correlation of the last pass; ``None`` also where it has no value.
-        problem: Why its passes could not be read; empty where they could.
+        problem: Reason why its passes could not be read; empty where they could.
     """
 
     state: FitState

@@ -96,7 +96,7 @@ def read_slurm_config(settings: Sequence[str]) -> SlurmConfig:
     Values are text: YAML would read ``10:00:00`` as a number and a partition ``no`` as false.
 
     Args:
-        settings: As the user gave them; ``options`` is a list in YAML.
+        settings: Settings as the user gave them; ``options`` is a list in YAML.
 
     Raises:
         ConfigError: If a setting is unknown or wrong.

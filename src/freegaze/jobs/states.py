@@ -66,7 +66,7 @@ class FitState:
 
     Args:
         fit: The fit.
-        state: Its state.
+        state: State of the fit.
         detail: What it does, why it waits, or how it ended.
         starts: Number of times that a process began or continued it.
         done: Steps done, where it runs.

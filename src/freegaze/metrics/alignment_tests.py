@@ -44,7 +44,8 @@ class AlignmentTest:
     """Probabilities that a prediction follows responses this well by chance.
 
     Args:
-        p: Of each neuron; NaN where the prediction or the response is constant.
+        p: Probability (p-value) of each neuron; NaN where the prediction or the response is
+            constant.
         least_p: The least p that the test can give.
     """
 
@@ -173,7 +174,7 @@ def trial_test(
         predicted: Predicted responses.
         observed: Recorded responses.
         trials: Bins of each trial, in order of time.
-        seed: Of the permutations.
+        seed: Seed of the permutations.
 
     Returns:
         p of each neuron; NaN for fewer than `FEWEST_TRIALS` trials.
@@ -223,7 +224,7 @@ def residual_trial_test(
         observed: Recorded responses.
         trials: Bins of each trial, in order of time.
         conditions: Number of the condition of each trial.
-        seed: Of the permutations.
+        seed: Seed of the permutations.
 
     Returns:
         p of each neuron; NaN where fewer than `FEWEST_TRIALS` independent trials remain, or the

@@ -112,7 +112,7 @@ def widening(
     neurons have in common.
 
     Args:
-        influences: Effect of each part of a block on each score; NaN where there is none.
+        influences: Effect of each part of a block on each score; NaN for neurons without a score.
         blocks: Number of the block of each part.
         centers: Middle of each part, in bins.
 

@@ -35,7 +35,7 @@ class BlockDraws:
         value: Score of each neuron in the recording itself.
         slope: Derivative of each score by each summed statistic.
         drawn: Scores in the resampled recordings.
-        drawn_slope: Their derivatives.
+        drawn_slope: Derivatives of these scores.
         left_out: Score of each neuron in the recording without each block.
         parts: Sums over parts of blocks, of each recording, by which the correlation between blocks
             is estimated; empty where blocks count as independent.
@@ -161,7 +161,7 @@ def neuron_errors(
     """Compute the standard error of each neuron's score, and the one that each draw would state.
 
     Args:
-        draws: From `resample`.
+        draws: Scores and their resampled values, from `resample`.
 
     Returns:
         Standard errors of ``draws.value`` and of ``draws.drawn``.
@@ -185,9 +185,9 @@ def population_errors(
     Neurons that fire together stay together, as blocks hold all of them.
 
     Args:
-        draws: From `resample`.
-        weights: Of the neurons; 0 leaves one out, and then its score may be NaN.
-        drawn_weights: Of the neurons in each draw.
+        draws: Scores and their resampled values, from `resample`.
+        weights: Weights of the neurons; 0 leaves one out, and then its score may be NaN.
+        drawn_weights: Weights of the neurons in each draw.
 
     Returns:
         Standard errors of the two weighted means.
@@ -207,7 +207,7 @@ def block_influence(
 
     Args:
         slope: Derivative of each score by each statistic.
-        weights: Of the neurons; 0 leaves one out.
+        weights: Weights of the neurons; 0 leaves one out.
         statistics: Sums over each block.
 
     Returns:
@@ -225,7 +225,7 @@ def weighted_mean(
 
     Args:
         values: Scores; NaN is left out where its weight is 0.
-        weights: Of the neurons.
+        weights: Weights of the neurons.
     """
     is_used = weights != 0
     mean = (np.where(is_used, values, 0.0) * weights).sum(-1)

@@ -49,7 +49,7 @@ def as_rates(
         Both, in float64.
 
     Raises:
-        ShapeError: As `as_pair`.
+        ShapeError: In the same cases as `as_pair`.
         NumericsError: If a rate is negative or not finite.
         DataError: If a count is negative or not finite.
     """

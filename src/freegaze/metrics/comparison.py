@@ -46,8 +46,8 @@ class PairedRecording:
     """One recording with the predictions of two models, on the same bins and neurons.
 
     Args:
-        predicted_a: Of the first model, one table for each seed it was fitted with.
-        predicted_b: Of the second model; it may have another number of seeds.
+        predicted_a: Predictions of the first model, one table for each seed it was fitted with.
+        predicted_b: Predictions of the second model; it may have another number of seeds.
         observed: Recorded responses.
         context: Training baselines, segments, bin width and kind of response.
         blocks: Blocks to resample; by default `cut_blocks` of the segments.
@@ -147,7 +147,7 @@ def compare_models(
         metric_name: Name of a registered metric.
         recordings: Each with both models' predictions.
         draws: Number of resampled recordings.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
         level: Nominal coverage of the intervals.
 
     Returns:

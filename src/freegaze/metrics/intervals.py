@@ -38,8 +38,8 @@ def neuron_intervals(
     """Make the interval of each neuron.
 
     Args:
-        draws: From `freegaze.metrics.bootstrap.resample`.
-        scale: On which errors are close to symmetric.
+        draws: Scores and their resampled values, from `freegaze.metrics.bootstrap.resample`.
+        scale: Scale on which errors are close to symmetric.
         level: Nominal coverage.
         n_varying: Number of blocks in which the response of each neuron changes; all by default.
 
@@ -72,7 +72,7 @@ def mean_interval(draws: BlockDraws, level: float = LEVEL) -> Interval:
     blocks, so that what is common to them does not average out.
 
     Args:
-        draws: From `freegaze.metrics.bootstrap.resample`.
+        draws: Scores and their resampled values, from `freegaze.metrics.bootstrap.resample`.
         level: Nominal coverage.
 
     Returns:
@@ -85,7 +85,7 @@ def median_interval(draws: BlockDraws, level: float = LEVEL) -> Interval:
     """Make the interval of the median over the neurons that have a score.
 
     Args:
-        draws: From `freegaze.metrics.bootstrap.resample`.
+        draws: Scores and their resampled values, from `freegaze.metrics.bootstrap.resample`.
         level: Nominal coverage.
 
     Returns:
@@ -160,9 +160,9 @@ def population_widening(
     """Return the factor by which correlated blocks widen the interval of a weighted mean.
 
     Args:
-        draws: From `freegaze.metrics.bootstrap.resample`, or pooled recordings, which are
-            independent of each other.
-        weights: Of the neurons.
+        draws: Scores and their resampled values, from `freegaze.metrics.bootstrap.resample`, or
+            pooled recordings, which are independent of each other.
+        weights: Weights of the neurons.
     """
     stated = widened = 0.0
     for part in draws.parts:

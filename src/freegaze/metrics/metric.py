@@ -78,12 +78,12 @@ class Metric:
     Args:
         name: Under which it is registered and named in tables.
         label: Heading of its column.
-        unit: Of its values; empty where it has none.
+        unit: Unit of the score; empty if the score has no unit.
         higher_is_better: False for errors.
         per_bin: The quantities that are summed over bins.
         formula: The score from their sums.
         response_kinds: Kinds of responses that it applies to.
-        scale: On which its intervals are made.
+        scale: Scale on which intervals are computed.
         description: One line for listings, with its source.
     """
 
@@ -210,11 +210,11 @@ def register_metric(
     Args:
         name: Name in tables, options and the registry.
         label: Heading of its column.
-        unit: Of its values; empty where it has none.
+        unit: Unit of the score; empty if the score has no unit.
         higher_is_better: False for errors.
         formula: The score from the sums, such as `ratio`.
         response_kinds: Kinds of responses that it applies to.
-        scale: On which its intervals are made.
+        scale: Scale on which intervals are computed.
 
     Raises:
         RegistryError: If the name is taken.

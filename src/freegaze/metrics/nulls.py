@@ -32,10 +32,10 @@ class NullScores:
     """The score of each neuron beside the scores that it gets by chance.
 
     Args:
-        metric: Which score.
+        metric: Name of the score.
         value: The true score, over the same bins as the null scores.
         mean: Mean of the null scores of each neuron.
-        percentile_95: Their 95th percentile; the 5th for errors.
+        percentile_95: 95th percentile of the null scores; the 5th if the score is an error.
         p_value: Share of null scores, the true one included, that are as good as the true one.
         p_conservative: m / (1 + n) for the m-th best of the true score and n shifts to a side: a
             bound for any two signals, the one shifted being stationary. For permutations
@@ -128,7 +128,7 @@ def permutation_null(
         observed: Recorded responses.
         context: Training baselines, segments (trials), bin width and kind of response.
         n_permutations: Number of permutations.
-        seed: Of the permutations.
+        seed: Seed of the permutations.
 
     Returns:
         True and null scores.

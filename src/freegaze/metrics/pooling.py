@@ -19,7 +19,8 @@ def pool_draws(recordings: Sequence[BlockDraws]) -> BlockDraws:
     of another, and each recording is resampled by itself.
 
     Args:
-        recordings: Of one score, with equally many draws; their chance must be independent.
+        recordings: Draws of one score in each recording, equally many, drawn independently of each
+            other.
 
     Returns:
         Draws of all blocks and all neurons, in the order given.

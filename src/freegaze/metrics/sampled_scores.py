@@ -43,7 +43,7 @@ class SampledScore:
 
     Args:
         value: The score.
-        error: Its standard error of first order, blocks taken as independent.
+        error: Standard error of the score, of first order, blocks taken as independent.
         drawn: Scores of resampled recordings.
         drawn_error: Standard error of each as its resampled recording states it.
         left_out: Scores without each block.
@@ -90,7 +90,7 @@ def sampled_interval(
 
     Args:
         score: The score, resampled.
-        scale: On which errors are close to symmetric.
+        scale: Scale on which errors are close to symmetric.
         n_carrying: Number of blocks in which the response changes.
         level: Nominal coverage.
         shift: Added to the distances on the scale, for example what other seeds would change.
@@ -156,9 +156,9 @@ def error_factor(
 
     Args:
         value: The score.
-        error: Its standard error of first order.
+        error: Standard error of the score, of first order.
         left_out: Scores without each block.
-        scale: On which errors are compared.
+        scale: Scale on which errors are compared.
 
     Returns:
         The ratio, between 1 and `MOST_WIDENED`; 1 where it does not exist.
@@ -187,10 +187,10 @@ def center_and_distances(
 
     Args:
         value: The score.
-        error: Its standard error.
+        error: Standard error of the score.
         drawn: Resampled scores.
         drawn_error: Standard error of each as its resampled recording states it.
-        scale: On which errors are close to symmetric.
+        scale: Scale on which errors are close to symmetric.
 
     Returns:
         The score without that bias, and the signed distances, studentized and then in units of
@@ -218,10 +218,10 @@ def interval_ends(
     """Reach from the center to both sides as far as ``level`` of the distances do.
 
     Args:
-        center: From `center_and_distances`.
-        distance: From the same.
+        center: Center from `center_and_distances`.
+        distance: Distance from `center_and_distances`.
         n_blocks: Number of blocks; below `MIN_BLOCKS` there is no interval.
-        scale: That of center and distances.
+        scale: Scale of the center and the distance.
         level: Nominal coverage.
 
     Returns:

@@ -18,10 +18,10 @@ class Scale:
     """A monotone change of scale.
 
     Args:
-        name: Its name.
-        forward: From the score to the scale.
-        backward: From the scale to the score.
-        derivative: Of ``forward``, at a score.
+        name: Name of the scale.
+        forward: Function from the score to the scale.
+        backward: Function from the scale to the score.
+        derivative: Derivative of ``forward`` at a score.
     """
 
     name: str

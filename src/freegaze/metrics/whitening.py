@@ -33,7 +33,7 @@ def autocovariance(
 def whitening_filter(
     covariance: Float[np.ndarray, "lag neuron"],
 ) -> Float[np.ndarray, "lag neuron"]:
-    """Return the filter of an autoregression, which leaves the part that the past does not predict.
+    """Return the whitening filter of an autoregression: its output is the prediction error.
 
     Args:
         covariance: Autocovariance at lags 0 to the order of the autoregression.

@@ -66,7 +66,7 @@ def build_averaged(
 
     Args:
         name: Registered name.
-        config: Its configuration.
+        config: Configuration of the encoder.
         sessions: Sizes and names of each session.
         n_members: Encoders to average.
 

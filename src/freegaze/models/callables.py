@@ -62,7 +62,7 @@ def gradients_by_neuron(
     Windows must not depend on each other.
 
     Args:
-        rates: From the input to rates (window, neuron).
+        rates: Function from the input to rates (window, neuron).
         point: Point at which to differentiate.
         neurons: Numbers of the neurons.
 
@@ -92,7 +92,7 @@ def require_derivatives(
     windows: where rates then differ, one of both derivatives cannot be zero.
 
     Args:
-        rates: From the input to rates (window, neuron).
+        rates: Function from the input to rates (window, neuron).
         point: Windows at which derivatives were computed.
         is_zero: Neurons of which all derivatives were zero.
         what: Name of the input.

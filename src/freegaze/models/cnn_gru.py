@@ -27,7 +27,7 @@ class CNNGRUConfig(VisionConfig):
     """Choices of the encoder, beside those of ``VisionConfig``.
 
     Args:
-        window: As in ``VisionConfig``.
+        window: Part of the retinal frame that the core reads, as in ``VisionConfig``.
         features: Behavior features, by set or by name; an empty list for vision only.
         normalize_behavior: Whether features are batch-normalized (original) instead of relying on
             standardized ones.

@@ -160,7 +160,7 @@ class AbstractEncoder(nn.Module, ABC):
 
         Args:
             video: The batch's frames.
-            behavior: Its behavior features.
+            behavior: Behavior features of the batch.
             features: Result of ``encode`` for them.
             session: The batch's session.
         """
@@ -286,7 +286,7 @@ def build_encoder(
 
     Args:
         name: Registered name.
-        config: Its configuration.
+        config: Configuration of the encoder.
         sessions: Sizes and names of each session.
         seed: Any integer; the caller's random state does not change.
     """

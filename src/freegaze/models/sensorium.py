@@ -63,7 +63,7 @@ class SensoriumPlusConfig(SensoriumConfig):
 
 @register_model("sensorium_plus")
 class SensoriumPlus(Sensorium):
-    """Predicts responses from frames to which constant planes of behavior are added.
+    """Predicts responses from frames to which behavior is added as channels of constant value.
 
     Source: Willeke et al. (2022), "The Sensorium competition"; Xu et al. (2023), Table 2.
     """

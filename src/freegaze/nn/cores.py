@@ -120,7 +120,7 @@ class CoreConfig(StrictConfig):
         )
 
     def build(self, n_planes: int = 1) -> ConvCore:
-        """Build the core for frames of ``n_planes`` planes."""
+        """Build the core for ``n_planes`` input channels."""
         return ConvCore(
             n_planes,
             self.channels,
@@ -136,7 +136,7 @@ class ConvCore(AbstractCore):
     """A stack of ``ConvBlock``.
 
     Args:
-        n_planes: Planes of a frame: the gray one, and any of behavior.
+        n_planes: Input channels: the gray frame, and one constant plane per behavior feature.
         channels: Filters of each block.
         kernels: Height and width of the filters of each block.
         strides: Step of each block.

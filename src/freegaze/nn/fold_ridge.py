@@ -48,8 +48,8 @@ def sum_folds(
     """Sum products of features and responses over the windows of each fold.
 
     Args:
-        features: Of each window, centered.
-        responses: Of each window, centered.
+        features: Features of each window, centered.
+        responses: Responses to predict from each window, centered.
         folds: Fold of each window, from 0.
         counts: Number of equal windows that each row stands for, ``responses`` being their sum; 1
             by default.
@@ -109,7 +109,7 @@ def posterior_covariance(
     Args:
         gram: Sum of products of features.
         prior: Prior variance of the weight of each feature, up to a factor.
-        penalty: As in ``solve_under_prior``.
+        penalty: Strength of the penalty, as one of ``penalties`` in ``solve_under_prior``.
     """
     kept, sd = kept_by(prior)
     scaled = _submatrix(gram, kept) * sd * sd[:, None]
@@ -175,7 +175,7 @@ def fit_kernels(
 
     Args:
         drives: Drive of each bin of each window, the last bin first.
-        responses: Of each window, centered.
+        responses: Responses to predict from each window, centered.
         prior: Kernels to shrink towards.
         strength: Weight of the prior relative to the power of the drives of the last bin.
         groups: Lags whose kernel is the same, one row of zeros and ones for each group.

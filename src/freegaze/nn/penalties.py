@@ -23,13 +23,14 @@ def curvature(filters: Float[Tensor, "channel plane height width"]) -> Float[Ten
     """Return how rough filters are, whatever their size: 0 flat, 20 on average for white noise.
 
     Args:
-        filters: Filters; planes are treated the same.
+        filters: Filters; all input channels are treated the same.
 
     Returns:
         Sum of squares of the filters' discrete Laplacians, over the sum of squares of the filters.
         Outside a filter is zero.
 
-    Source: neuralpredictors, the penalty ``LaplaceL2norm``; its core of Willeke et al. (2022).
+    Source: the penalty ``LaplaceL2norm`` of the package neuralpredictors, which Willeke et al.
+    (2022) apply to their core.
     """
     padded = F.pad(filters, (1, 1, 1, 1))
     down, across = padded[..., 1:-1].diff(n=2, dim=-2), padded[..., 1:-1, :].diff(n=2, dim=-1)

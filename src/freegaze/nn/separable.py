@@ -53,7 +53,7 @@ class SeparableCoreConfig(StrictConfig):
         )
 
     def build(self, n_planes: int = 1) -> SeparableCore:
-        """Build the core for frames of ``n_planes`` planes.
+        """Build the core for ``n_planes`` input channels.
 
         Raises:
             ConfigError: If ``kernel`` is even.
@@ -76,7 +76,7 @@ class SeparableCore(AbstractCore):
     """Stacks layers of convolution, batch normalization and ELU, and returns the last layer's maps.
 
     Args:
-        n_planes: Planes of a frame.
+        n_planes: Input channels: the gray frame, and one constant plane per behavior feature.
         channels: Filters of every layer.
         input_kernel: Height and width of the first layer's filters.
         kernel: Height and width of the later layers' filters.

@@ -249,7 +249,7 @@ class ImageShifter(nn.Module):
     """Moves each frame against the movement of the eye.
 
     Args:
-        displacement: From angles to (x px, y px, angle deg).
+        displacement: Network that turns angles into (x px, y px, angle deg).
         center: Point (x, y) that frames are rotated about.
         padding: Value outside the frame.
     """
@@ -272,7 +272,7 @@ class ImageShifter(nn.Module):
 
         Args:
             frames: The frames.
-            angles: Angles of the bin of each frame.
+            angles: Eye and head angles in the bin of the frame, one row per frame.
             axes: Columns and rows that are returned, see ``warp_frames``; by default all.
         """
         return warp_frames(frames, self.displacement(angles), self.center, self.padding, axes)

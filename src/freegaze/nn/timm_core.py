@@ -53,7 +53,7 @@ class TimmCoreConfig(StrictConfig):
         return cls(network=network, first_layer="new", stages=None)
 
     def build(self, n_planes: int = 1) -> TimmCore:
-        """Build the core for frames of ``n_planes`` planes, with random weights.
+        """Build the core for ``n_planes`` input channels, with random weights.
 
         Raises:
             ConfigError: If timm has no such network, or it has fewer stages.
@@ -66,7 +66,7 @@ class TimmCore(AbstractCore):
     """A network of timm without its classifier.
 
     Args:
-        n_planes: Planes of a frame.
+        n_planes: Input channels: the gray frame, and one constant plane per behavior feature.
         network: timm's name.
         n_stages: Stages kept, or ``None`` for the whole network and an average over the frame.
         downsample: Pixels of the frame, down and across, that are averaged into one first.
@@ -167,7 +167,7 @@ def create_network(name: str, n_planes: int, pretrained: bool = False) -> Any:
 
     Args:
         name: timm's name.
-        n_planes: Planes of a frame.
+        n_planes: Input channels: the gray frame, and one constant plane per behavior feature.
         pretrained: Whether to download ImageNet weights.
 
     Raises:

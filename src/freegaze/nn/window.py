@@ -46,7 +46,7 @@ class Window(nn.Module):
         """Set the window.
 
         Args:
-            center: Its middle (x, y) in pixels.
+            center: Middle of the window (x, y) in pixels.
             magnification: Size of the frame over that of the window, at least 1. The window is
                 moved into the frame.
         """

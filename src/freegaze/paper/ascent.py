@@ -85,8 +85,8 @@ def most_exciting(
 ) -> MostExciting:
     """Compute the image that excites a neuron most, as the original does.
 
-    The image passes the shifter, dropout stays on, and gray levels are not bounded. Anything else
-    that draws random numbers is left undisturbed.
+    The image is moved by the shifter, dropout stays on, and gray levels are not bounded. The random
+    state of other code is left undisturbed.
 
     Args:
         encoder: Any fitted encoder that reads the video.
@@ -150,7 +150,7 @@ def keep_most_exciting(
 
     Args:
         run: The run folder.
-        encoder: Its encoder.
+        encoder: Fitted encoder of the run.
         session_id: The session.
         units: Names of the neurons.
         protocol: Starts and steps of each ascent.

@@ -31,10 +31,10 @@ class Modulation:
     Args:
         variables: Names of the variables: features that are neither products nor derivatives of
             another feature.
-        names: Their and their derivatives' names, the columns of ``z``.
+        names: Names of the variables and of their derivatives: the columns of ``z``.
         z: Saliency, its mean over neurons taken off, in standard deviations over neurons; 0 where
             all neurons are the same.
-        is_modulated: By each variable or its derivative.
+        is_modulated: Whether a neuron is modulated by each variable or its derivative.
     """
 
     variables: tuple[str, ...]
@@ -94,9 +94,9 @@ def count_modulated(
     numbers are given.
 
     Args:
-        found: From ``modulation``.
+        found: Result of ``modulation``.
         correlation: The original's correlation of each neuron.
-        threshold: That was asked of ``modulation``.
+        threshold: Threshold that was given to ``modulation``.
         good: Least correlation of a neuron that is predicted well.
 
     Returns:

@@ -72,7 +72,7 @@ class AbstractFigure(StrictConfig, ABC):
         """Compute what this figure needs of a fit, and keep it in the run folder.
 
         Raises:
-            FreegazeError: As what is computed.
+            FreegazeError: If the computation of the figure fails.
         """
 
     @abstractmethod
@@ -141,7 +141,7 @@ def write_figure(grid: Grid, figure: Table, version: AbstractFigure) -> list[Pat
     Args:
         grid: A grid whose fits are done, as far as they are to be shown.
         figure: The figure.
-        version: Its version, with the settings of its computation.
+        version: Version of the figure, with the settings of its computation.
 
     Returns:
         The files written: drawings, tables, and the caption.

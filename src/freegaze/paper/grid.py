@@ -55,9 +55,9 @@ class Grid:
     """A grid on disk; ``start_grid`` and ``open_grid`` make one.
 
     Args:
-        path: Its folder.
-        config: Its configuration.
-        session_ids: Its sessions.
+        path: Folder of the grid.
+        config: Configuration of the grid.
+        session_ids: Names of the sessions.
     """
 
     path: Path
@@ -205,7 +205,7 @@ class GridWork:
         """Fit and evaluate, then compute what the figure needs.
 
         Raises:
-            FreegazeError: As any of these.
+            FreegazeError: If fitting, evaluation or the computation of the figure fails.
         """
         if fit.state != "done":
             self._fit_and_evaluate(fit, progress)
@@ -224,7 +224,7 @@ def start_grid(path: Path, config: GridConfig) -> Grid:
 
     Args:
         path: The grid's folder.
-        config: Its configuration.
+        config: Configuration of the grid.
 
     Returns:
         The grid; its sessions are not simulated and its fits not run yet.

@@ -33,7 +33,7 @@ def save_result(result: GridResult) -> list[Path]:
     """Write a grid's tables beside its fits, as CSV, Markdown and a page.
 
     Args:
-        result: From ``freegaze.paper.result.collect``.
+        result: Result of ``freegaze.paper.result.collect``.
 
     Returns:
         The files.
@@ -106,7 +106,7 @@ def _panel(result: GridResult, metric: str) -> Panel:
 
 
 def score_name(metric: str) -> str:
-    """Return how a score of a grid is named for people."""
+    """Return the printed name of a score of a grid."""
     if metric in LABELS:
         return LABELS[metric]
     found = METRICS.get(metric)

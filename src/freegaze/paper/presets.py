@@ -51,8 +51,8 @@ class Table:
 
     Args:
         name: ``table1`` for example, or ``figure3``.
-        title: Its subject.
-        rows: Its rows, in order.
+        title: Subject of the table or figure.
+        rows: Rows of the table or figure, in order.
         pairs: Names of rows to compare, (first, second): differences are second minus first.
         varies_history: Whether rows differ in their history, which then is the row's own in both
             versions.

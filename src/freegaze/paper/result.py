@@ -69,7 +69,7 @@ class GridResult:
         return list(self.scores["metric"].unique()) if len(self.scores) else []
 
     def wide(self, metric: str) -> pd.DataFrame:
-        """Return one score for people: a line per row, a column per session, intervals as text."""
+        """Return one score as a printable table: a line per row, a column per session."""
         part = self.scores[self.scores["metric"] == metric]
         texts = {(line["row"], line["session_id"]): _text(line) for _, line in part.iterrows()}
         sessions = self.grid.session_ids
@@ -161,7 +161,7 @@ def markdown(result: GridResult) -> str:
 
 
 def difference_frame(result: GridResult) -> pd.DataFrame:
-    """Return paired differences for people, intervals as text."""
+    """Return paired differences as a printable table, with intervals as text."""
     labels = {row.name: row_label(result.grid, row) for row in result.grid.rows}
     return pd.DataFrame(
         {
@@ -177,7 +177,7 @@ def difference_frame(result: GridResult) -> pd.DataFrame:
 
 
 def row_label(grid: Grid, row: Row) -> str:
-    """Return the name of a row for people, with its shifter where rows differ in it."""
+    """Return the printed name of a row, with its shifter if rows differ in it."""
     differs = len({own.is_shifted for own in grid.table.rows}) > 1
     shifter = (", shifter" if row.is_shifted else ", no shifter") if differs else ""
     return f"{row.label}{shifter}" + ("" if row.is_printed else " (not in the paper)")

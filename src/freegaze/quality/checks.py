@@ -60,8 +60,8 @@ class QualityReport:
     """All checks of one recording.
 
     Args:
-        session_id: Of the recording.
-        checks: In the order of ``CHECKS``.
+        session_id: Name of the session.
+        checks: Results of the checks, in the order of ``CHECKS``.
     """
 
     session_id: str

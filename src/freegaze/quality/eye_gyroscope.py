@@ -141,7 +141,7 @@ def angle_velocity(
     """Return an angle's change per bin by central differences, so that it belongs to its bin.
 
     Args:
-        angle: In equal bins, NaN where lost.
+        angle: Angle in bins of equal width, NaN where lost.
         segment: Number of the contiguous segment that each bin is in.
 
     Returns:

@@ -49,7 +49,7 @@ def find_sentinel(values: Float[np.ndarray, " time"], name: str) -> Sentinel | N
 
     Args:
         values: Samples; NaN is lost already.
-        name: Of the column.
+        name: Name of the column.
 
     Returns:
         The value, ``None`` if there is none.
@@ -88,7 +88,7 @@ def check_sentinels(recording: Recording) -> Check:
     """Count the columns with a value that seems to stand for lost samples.
 
     Samples are looked at where a source had them, else bins. Data: ``lost`` and ``share``
-    (n_columns,), NaN and 0 where there is none.
+    (n_columns,), NaN and 0 for a column without such a value.
     """
     if not recording.behavior_names:
         return SENTINELS.not_available("no behavior was recorded")

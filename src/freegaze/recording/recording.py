@@ -41,7 +41,7 @@ class Segment:
     Args:
         start: First bin.
         stop: One past the last bin.
-        role: Its role; ``None`` if a splitter decides.
+        role: Role of the segment; ``None`` if a splitter decides.
         trial: Whether it is one repeat of an experiment's trial (then intervals resample trials).
     """
 
@@ -301,7 +301,7 @@ def check_responses(responses: np.ndarray, kind: ResponseKind, where: str) -> No
 
     Args:
         responses: Shape (time, n_neurons).
-        kind: Their stated kind.
+        kind: Stated kind of the responses.
         where: File or session, for the message.
 
     Raises:

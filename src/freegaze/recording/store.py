@@ -53,7 +53,7 @@ def save_store(
 
     Args:
         recording: Recording to write.
-        folder: Where; made with its parents.
+        folder: Folder to write to; made with its parents.
         overwrite: Whether an existing store may be replaced.
 
     Returns:

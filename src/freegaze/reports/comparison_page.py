@@ -14,7 +14,7 @@ def write_comparison_page(comparison: Comparison, out: Path | str) -> Path:
     """Write paired differences between models as one HTML file.
 
     Args:
-        comparison: From ``freegaze.evaluation.compare.compare``.
+        comparison: Result of ``freegaze.evaluation.compare.compare``.
         out: HTML file to write; an existing one is replaced.
 
     Returns:

@@ -21,7 +21,7 @@ from freegaze.reports.sections.traces import rank_neurons
 
 
 def method_label(method: str) -> str:
-    """Return the name of a method for readers."""
+    """Return the name of a method as reports print it."""
     return METHODS[method].label if method in METHODS else method
 
 
@@ -45,9 +45,9 @@ class ExplainedNeuron:
     """One neuron with its explanation and its score.
 
     Args:
-        explanation: Of its session.
-        index: Its place there.
-        score_row: Its row in the table of scores, where it was scored.
+        explanation: Explanation of the neuron's session.
+        index: Position of the neuron in that explanation.
+        score_row: Row of the neuron in the table of scores, if it was scored.
         score: Score by which neurons are ranked; NaN if there is none.
         kind: Kind of its responses.
         href: Address of its page inside the report.
@@ -96,7 +96,7 @@ class ExplainedNeuron:
         return [{str(name): value for name, value in row.items()} for row in rows]
 
     def row(self, table: str, **having: str) -> dict[str, Any]:
-        """Return the first of those rows, empty where there is none."""
+        """Return the first row that ``rows`` finds, empty if it finds none."""
         return next(iter(self.rows(table, **having)), {})
 
     def field(self, method: str) -> Float[np.ndarray, "history height width"] | None:
@@ -165,7 +165,7 @@ def contributions_of(explanations: Iterable[SessionExplanation]) -> pd.DataFrame
     """Return the contributions of sessions in one table, with ``SESSION/NEURON`` as ``unit_id``.
 
     Args:
-        explanations: Of the sessions.
+        explanations: Explanations of the sessions.
     """
     parts = [
         with_answers(explanation.contributions).assign(
@@ -181,7 +181,7 @@ def reliability_of(inputs: ReportInputs, neuron: ExplainedNeuron) -> str:
 
     Args:
         inputs: Inputs of the report.
-        neuron: Which.
+        neuron: The neuron.
     """
     stability = inputs.stabilities.get(neuron.session_id)
     if stability is None:

@@ -32,11 +32,11 @@ class ReportInputs:
     Args:
         run: The run folder.
         recordings: The sessions that the run was fitted on.
-        encoder: Its fitted encoder.
-        evaluation: Its scores.
+        encoder: Fitted encoder of the run.
+        evaluation: Scores of the encoder.
         baselines: Scores of other models on the same sessions, by name.
         truth_displacement: The shifter against the eye's true movement, by session.
-        explanations: Of its sessions, where the run was explained.
+        explanations: Explanations of its sessions, if the run was explained.
         comparisons: Paired differences between the run and each baseline, or the reason why there
             are none; a baseline without an entry was not compared.
         stabilities: Stability of the explanations over refits, by session, where it was computed.

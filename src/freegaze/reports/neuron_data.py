@@ -66,8 +66,8 @@ def session_values(
     """Return values that all neurons of a session share.
 
     Args:
-        explanation: Of the session.
-        session: Its scored bins, where it was scored.
+        explanation: Explanation of the session.
+        session: Scored bins of the session, if it was scored.
     """
     kind = "fluorescence" if session is None else session.response_kind
     shared: dict[str, Any] = {
@@ -90,8 +90,8 @@ def neuron_values(
     """Return all that is drawn of a neuron.
 
     Args:
-        neuron: Which.
-        scores: Its scores as words: name, value, interval.
+        neuron: The neuron.
+        scores: Scores of the neuron as text: name, value, interval.
         session: The scored bins of its session, where it was scored.
     """
     return {

@@ -67,8 +67,9 @@ class Page:
         sections: Parts, in order.
         footer: Last line.
         verdict: What a reader asks first: (question, answer).
-        styles: Style sheets to set into it, of ``templates/``.
-        scripts: Scripts to set into it; they share one scope, in this order.
+        styles: Names of the style sheets in ``templates/`` that are written into the page.
+        scripts: Names of the scripts that are written into the page, in this order; they share one
+            scope.
     """
 
     kicker: str
@@ -99,7 +100,7 @@ def wide_panel(
     Args:
         draw: Draws the figure at a width in CSS pixels.
         name: Unique in the page.
-        description: For readers who cannot see it.
+        description: Description for readers who cannot see the figure.
         title: Short heading.
         caption: Description of the figure, and how to read it.
     """

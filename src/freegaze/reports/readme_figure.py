@@ -44,8 +44,8 @@ def write_readme_figure(
     Args:
         run_folder: The finished run.
         recordings: The sessions it was fitted on; the first one's shifter is drawn.
-        encoder: Its encoder.
-        evaluation: Its scores.
+        encoder: Fitted encoder of the run.
+        evaluation: Scores of the encoder.
         out: PNG file to write; an existing one is replaced.
         baselines: Scores of other models by name; the first one is drawn.
         truth_displacement: See ``write_report``.

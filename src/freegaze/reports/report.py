@@ -51,14 +51,14 @@ def write_report(
     Args:
         run_folder: The finished run.
         recordings: The sessions it was fitted on.
-        encoder: Its encoder, from ``load_encoder``.
-        evaluation: Its scores, from ``evaluate`` or ``load_evaluation``.
+        encoder: Fitted encoder of the run, from ``load_encoder``.
+        evaluation: Scores of the encoder, from ``evaluate`` or ``load_evaluation``.
         baselines: Scores of other models for the same neurons, by name.
         out: HTML file to write; by default ``report.html`` in the run folder.
         truth_displacement: For simulations: the shifter against the eye's true movement by session,
             from ``freegaze.evaluation.displacement.displacement_against_truth``.
-        explanations: From ``load_explanations``; with them the report shows receptive fields,
-            contributions of behavior, and a page for each neuron.
+        explanations: Explanations from ``load_explanations``; with them the report shows receptive
+            fields, contributions of behavior, and a page for each neuron.
         comparisons: Paired differences between the run and each baseline, or the reason why there
             are none, from ``freegaze.evaluation.compare.compare_with_baselines``.
 

@@ -43,7 +43,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, 
 
     Args:
         path: The file.
-        tensors: By name.
+        tensors: Tensors by name.
         state: JSON values, kept in the file's header so that both always belong together.
 
     Raises:

@@ -64,7 +64,7 @@ class TrainingConfig(StrictConfig):
         batch_windows: Windows of a batch.
         stretch_windows: Consecutive windows that share frames; 1 draws every window by itself.
         learning_rate: Highest learning rate.
-        weight_decay: Of weight matrices and filters (AdamW); 0 is plain Adam.
+        weight_decay: Weight decay of weight matrices and filters (AdamW); 0 is plain Adam.
         schedule: ``cosine``: linear warm-up over the first twentieth, then down to 1 % along a
             cosine over ``max_passes``; ``constant``; ``plateau``: times 0.3 after 5 passes without
             a better validation, down to 0.0001 (the Sensorium competition's).
@@ -127,7 +127,7 @@ class RunConfig(StrictConfig):
     """Everything that a run depends on.
 
     Args:
-        source: Which recordings.
+        source: Recordings to fit.
         data: Settings of windows.
         split: Roles of bins.
         model: ``name`` of a registered encoder, and its own options beside it; ``timm:NETWORK`` is

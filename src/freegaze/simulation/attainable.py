@@ -64,7 +64,7 @@ def recorded_affine(
 
     Args:
         behavior: Recorded signals without NaN, (time,) each.
-        retina: Which retina.
+        retina: Retina for which the affine is guessed.
         best_affine: True affine, (time, 3); only training bins are looked at.
         train: Numbers of the training bins.
         scale_deg: Degrees per pixel.

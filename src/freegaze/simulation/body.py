@@ -41,11 +41,11 @@ class Body:
     """Position of head and body at each step of 16 ms; arrays of shape (n_steps,) unless stated.
 
     Args:
-        position_cm: Of the head, shape (n_steps, 3).
+        position_cm: Position of the head, shape (n_steps, 3).
         yaw_deg: Heading of the head, not wrapped.
         pitch_deg: Nose up.
         roll_deg: Right side down.
-        speed_cm_s: Of walking.
+        speed_cm_s: Walking speed.
         is_walking: Whether in a bout.
         arousal: Slow state of zero mean and unit variance that widens the pupil.
     """

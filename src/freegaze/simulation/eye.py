@@ -33,7 +33,7 @@ class Eye:
     """Direction of the eye in the head at each step, shape (n_steps,) each.
 
     Args:
-        theta_deg: To the left (nasal for this right eye).
+        theta_deg: Angle to the left (nasal for this right eye).
         phi_deg: Up.
         torsion_deg: Counterclockwise in the eye's own view.
         is_saccade: Whether the eye jumps at this step.

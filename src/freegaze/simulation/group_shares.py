@@ -33,7 +33,7 @@ def group_shares(
     and the mean rate. Drift and latent are left out, as the attainable rates leave them out.
 
     Args:
-        truth: Of a simulated session.
+        truth: Truth of a simulated session.
         bins: Bins to take it over, the test bins for example.
 
     Returns:
@@ -66,11 +66,11 @@ def true_saliency(
     """Return how much the mean rate changes with a signal, the frame held still.
 
     Args:
-        truth: Of a simulated session.
+        truth: Truth of a simulated session.
         bins: Bins to take it over.
         signal: A signal that neurons can depend on.
-        step: In the signal's unit, its sd for example; the change is taken over half of it to
-            either side.
+        step: Change of the signal in its unit, for example its sd; the change is taken over half of
+            it to either side.
 
     Returns:
         Expected counts per bin for one step.

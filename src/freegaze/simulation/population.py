@@ -142,8 +142,8 @@ def make_population(
         frame_size: (height, width) of the retinal frame.
         rng: Source of randomness.
         is_vision_only: Make every neuron "visual_only" (the track ``null``).
-        latent_strength: Mean coefficient of the shared latent.
-        drift_strength: Mean standard deviation of slow drift.
+        latent_strength: Median over neurons of the coefficient on the latent signal they share.
+        drift_strength: Median over neurons of the standard deviation of slow drift.
 
     Returns:
         The population.

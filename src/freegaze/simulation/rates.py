@@ -129,11 +129,11 @@ class Normalization:
 
     Args:
         drive_mean: Mean of the drive after time and contrast.
-        drive_sd: Its standard deviation.
+        drive_sd: Standard deviation of this drive.
         contrast_mean: Mean local contrast.
         visual_mean: Mean of the visual part of the rate.
-        position_mean: Mean of the position part.
-        rate_mean: Mean of their sum times everything else.
+        position_mean: Mean of the part of the rate that eye and head position drive.
+        rate_mean: Mean of the rate: the sum of both parts, times all other factors.
     """
 
     drive_mean: np.ndarray

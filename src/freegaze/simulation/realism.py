@@ -43,7 +43,7 @@ class CardRow:
 
     @property
     def value(self) -> float:
-        """Mean over sessions; NaN where there is none."""
+        """Mean over simulated sessions; NaN without a session."""
         return float(np.mean(self.simulated)) if self.simulated else float("nan")
 
     @property
@@ -64,7 +64,7 @@ def realism_card(
 
     Args:
         recordings: Simulated sessions, all their neurons.
-        truths: Their truths, in the same order.
+        truths: Truth of each session, in the same order.
         model_scores: Mean smoothed correlations of fitted encoders by the names of the card's
             "models" section; rows without a value stay open.
 
@@ -102,7 +102,7 @@ def spectrum_slope(truth: Truth) -> float:
     """Return the exponent of the power spectrum on the retina, about -2 in natural images.
 
     Args:
-        truth: Of the session.
+        truth: Truth of the session.
 
     Returns:
         Slope of log power on log spatial frequency, averaged over directions and frames.
@@ -129,8 +129,8 @@ def neural_statistics(recording: Recording, truth: Truth) -> dict[str, float]:
     """Summarize rates and variability of one session.
 
     Args:
-        recording: Of the session, all its neurons.
-        truth: Its truth.
+        recording: Recording of the session, with all its neurons.
+        truth: Truth of the session.
 
     Returns:
         Statistics by the names of the card.
@@ -155,8 +155,8 @@ def noise_correlation(recording: Recording, truth: Truth) -> float:
     slower than any trial.
 
     Args:
-        recording: Of the session.
-        truth: Its truth.
+        recording: Recording of the session.
+        truth: Truth of the session.
 
     Returns:
         Mean over pairs, of counts in windows of 1 s minus what they would be without the latent.
@@ -185,7 +185,7 @@ def realism_card_markdown(card: Mapping[str, CardRow]) -> str:
     """Write the card as Markdown, one table per section.
 
     Args:
-        card: From ``realism_card``.
+        card: Card from ``realism_card``.
 
     Returns:
         The text; it marks rows outside their tolerance.

@@ -24,7 +24,7 @@ def retinal_pictures(
     true path.
 
     Args:
-        truth: Of the session.
+        truth: Truth of the session.
         bins: Numbers of the bins.
 
     Returns:

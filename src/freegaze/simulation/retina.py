@@ -77,7 +77,7 @@ def eye_pose(
     """Return where the eye is and how it is turned in the world.
 
     Args:
-        position_cm: Of the camera, shape (time, 3).
+        position_cm: Position of the camera, shape (time, 3).
         camera: The camera's axes as columns, shape (time, 3, 3).
         theta: Eye position in degrees, shape (time,).
         phi: Eye position in degrees.
@@ -105,9 +105,9 @@ def best_affine(
 
     Args:
         renderer: The camera in its world.
-        position_cm: Of the camera, shape (time, 3).
+        position_cm: Position of the camera, shape (time, 3).
         camera: The camera's axes, shape (time, 3, 3).
-        eye_position_cm: Of the eye, shape (time, 3).
+        eye_position_cm: Position of the eye, shape (time, 3).
         eye: The eye's axes, shape (time, 3, 3).
 
     Returns:

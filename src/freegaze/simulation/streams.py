@@ -16,7 +16,7 @@ def random_streams(seed: int) -> dict[str, np.random.Generator]:
     """Return the sources of randomness of a session, by the name of the part.
 
     Args:
-        seed: Of the session.
+        seed: Seed of the session.
 
     Returns:
         One generator for each of ``STREAMS``.

@@ -10,12 +10,12 @@ TOLERANCE = 0.3
 
 @dataclass(frozen=True)
 class Target:
-    """One number to be matched.
+    """One statistic that the virtual mouse must match.
 
     Args:
         section: "body", "gaze and image", "neurons" or "models".
-        name: Its name.
-        unit: Its unit, "" for none.
+        name: Name of the statistic.
+        unit: Unit of the statistic, "" for none.
         real: The real value as printed, or ``None`` where none is known.
         bounds: Lowest and highest value accepted, or ``None`` without bounds.
     """
@@ -28,13 +28,13 @@ class Target:
 
 
 def _near(name: str, value: float, unit: str = "") -> Target:
-    """A value to be matched within ``TOLERANCE`` of itself."""
+    """A real value; the simulated one may differ by the share ``TOLERANCE``."""
     edges = sorted((value * (1 - TOLERANCE), value * (1 + TOLERANCE)))
     return Target("body", name, unit, f"{value:g}", (edges[0], edges[1]))
 
 
 def _zero(name: str, sd: float, unit: str) -> Target:
-    """A mean of zero, to be matched within 0.3 standard deviations."""
+    """A real mean of zero; the simulated mean may differ by 0.3 standard deviations."""
     return Target("body", name, unit, "0", (-TOLERANCE * sd, TOLERANCE * sd))
 
 
@@ -49,7 +49,7 @@ def _open(section: str, name: str, unit: str = "", real: str | None = None) -> T
 def _distribution(
     signal: str, unit: str, mean: float, sd: float, low: float, high: float, decay_s: float | None
 ) -> list[Target]:
-    """The five numbers of a line of the table of head and eye statistics."""
+    """Return the five targets in one line of the table of head and eye statistics."""
     mean_name = f"{signal}, mean"
     rows = [
         _zero(mean_name, sd, unit) if mean == 0 else _near(mean_name, mean, unit),

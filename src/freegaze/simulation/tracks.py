@@ -75,7 +75,7 @@ class SimulationConfig:
         n_segments: Number of segments, each 70 % training then 30 % test.
         session_id: Name of the session; made of the other fields by default.
         spiking: "poisson", "refractory" or "gamma_poisson".
-        version: Of the virtual mouse; only ``VM-1`` exists.
+        version: Version of the virtual mouse; only ``VM-1`` exists.
 
     Raises:
         ConfigError: If a value is impossible.

@@ -21,12 +21,13 @@ class Truth:
         kind: "simple" or "complex", (n_neurons,); without visual drive only a name.
         modulation: "multiplicative", "additive", "mixed", "visual_only", "behavior_only",
             "untuned".
-        receptive_field: On the retina, cosine and sine phase, (n_neurons, 2, height, width), at
-            ``deg_per_px``; the sine phase is zero for simple cells, both are without visual drive.
+        receptive_field: Field on the retina, cosine and sine phase, (n_neurons, 2, height, width),
+            at ``deg_per_px``; the sine phase is zero for simple cells, both are without visual
+            drive.
         temporal_kernel: Response to a flash at every 16 ms after it, (n_neurons, taps).
         latency_s: Time of the kernel's peak.
-        behavior_coefficients: By signal: effect of a standard deviation on the log gain (speed,
-            pupil_radius) or on the drive of position tuning (pitch, roll, theta, phi),
+        behavior_coefficients: For each signal: effect of a standard deviation on the log gain
+            (speed, pupil_radius) or on the drive of position tuning (pitch, roll, theta, phi),
             (n_neurons,).
         position_share: Share of the mean rate that comes from position tuning.
         mean_rate_hz: Mean rate.
@@ -39,14 +40,14 @@ class Truth:
         is_tracked: Whether the eye was tracked, (time,).
         latent: The shared latent, (time,).
         alternative_frames: The video binned the other way, uint8, (time, height, width).
-        alternative_binning: Which way that is.
+        alternative_binning: Name of this second way.
         path: Signals at every 16 ms step by name, true (``true_*``) and measured.
         redraws: Further draws of spikes, (n_redraws, time, n_neurons), uint8.
         deg_per_px: Scale of frames and receptive fields.
         spiking: Law by which spikes were drawn.
-        seed: Of the session.
-        track: Of the session.
-        version: Of the virtual mouse.
+        seed: Seed of the session.
+        track: Track of the session.
+        version: Version of the virtual mouse.
     """
 
     kind: np.ndarray

@@ -165,7 +165,7 @@ def check_target(
     Args:
         session_id: Name of the session.
         folder: Folder that the session's own folder is written into.
-        layout: As for ``write_simulation``.
+        layout: Format of the files, as for ``write_simulation``.
         overwrite: Whether an existing session may be replaced.
 
     Raises:

@@ -318,7 +318,7 @@ def without_neurons(recording: Recording, names: tuple[str, ...]) -> Recording:
 
     Args:
         recording: Any recording; neurons that its source has left out already are known.
-        names: Of the neurons.
+        names: Names of the neurons.
 
     Raises:
         DataError: If there is no neuron of a name; the message names the nearest.

@@ -59,8 +59,8 @@ class Converted:
     """One session that was written.
 
     Args:
-        session_id: Its name.
-        path: Its path.
+        session_id: Name of the session.
+        path: Path that was written.
         losses: Fields that the target could not store.
         was_there: Whether the same session existed already.
     """

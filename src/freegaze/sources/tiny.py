@@ -33,14 +33,14 @@ class TinyStreams:
     """Raw streams of a session at their own rates, before they are aligned.
 
     Args:
-        spike_times: Of four units, in seconds.
+        spike_times: Spike times of four units, in seconds.
         frames: (time, 12, 16) at 60 Hz.
-        frame_times: Of the frames, and of the eye camera.
+        frame_times: Times of the frames, and of the eye camera.
         gaze: theta and phi in degrees, (time, 2); lost for some time.
-        pupil_radius: In px; lost together with gaze.
+        pupil_radius: Radius in px; lost together with gaze.
         imu_times: 300 Hz.
         imu: pitch, roll in degrees and gz in degrees per second, (time, 3).
-        speed: In cm/s, at the times of the frames.
+        speed: Speed in cm/s, at the times of the frames.
     """
 
     spike_times: tuple[np.ndarray, ...]

@@ -25,7 +25,7 @@ def fit_baseline(
 
     Args:
         run: The run folder.
-        recordings: Its sessions.
+        recordings: Sessions of the run.
         progress: Called with (description, done, total) after each step.
 
     Returns:
@@ -55,7 +55,7 @@ def baseline_config(config: RunConfig, recordings: Sequence[Recording]) -> RunCo
 
     Args:
         config: The run's configuration.
-        recordings: Its sessions.
+        recordings: Sessions of the run.
     """
     values = {
         "source": config.source.model_dump(mode="json"),

@@ -42,7 +42,7 @@ class BenchWork:
         """Fit, keep what it cost, and evaluate; or continue where this was stopped.
 
         Raises:
-            FreegazeError: As any of these.
+            FreegazeError: If the fit or the evaluation fails.
         """
         recording = self.bench.recording(fit.session_id)
         config, run = self.bench.run_config(fit, recording), fit.run
@@ -122,7 +122,7 @@ def run_bench(bench: Bench, workers: int = 0, watch: Watch = lambda _: None) -> 
     """Run the fits of a bench that are not done, and gather the scores of all.
 
     Args:
-        bench: From ``start_bench``.
+        bench: Benchmark from ``start_bench``.
         workers: Worker processes; 0 fits in this process.
         watch: Called with the progress of fits in worker processes.
 

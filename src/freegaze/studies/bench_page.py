@@ -41,7 +41,7 @@ def save_result(result: BenchResult) -> list[Path]:
     """Write the tables of a bench into its folder, as CSV, Markdown and a page.
 
     Args:
-        result: From ``freegaze.studies.bench_result.collect``.
+        result: Result of ``freegaze.studies.bench_result.collect``.
 
     Returns:
         The files.

@@ -246,7 +246,7 @@ def cluster_blocks(
 
     Args:
         recording: The recording.
-        session: Its scored bins.
+        session: Scored bins of the recording.
         annotation: Name of the annotation.
 
     Returns:

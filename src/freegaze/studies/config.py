@@ -56,7 +56,7 @@ def find_recordings(
 
     Args:
         path: A file, or a folder of recordings.
-        source: Their format, or ``auto`` to find out that of each file or folder.
+        source: Format of the recordings, or ``auto`` to detect the format of each file or folder.
         options: Options of the source.
 
     Returns:

@@ -102,7 +102,7 @@ def require_same_fits(folder: Path, configs: Sequence[RunConfig], cure: str) -> 
 
     Args:
         folder: Folder of the fits ``0``, ``1``, ...
-        configs: Their configurations.
+        configs: Configurations of the fits.
         cure: Remedy, for the message.
 
     Raises:

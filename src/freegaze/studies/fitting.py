@@ -36,7 +36,7 @@ def fit_or_resume(
         on_pass: Called with what is logged after each pass.
 
     Raises:
-        FreegazeError: As ``freegaze.training.fit.train`` and ``resume`` do.
+        FreegazeError: In the same cases as ``freegaze.training.fit.train`` and ``resume``.
     """
     if (folder / "config.yaml").is_file():
         return resume(folder, recordings, progress, on_pass)

@@ -33,8 +33,8 @@ class Bench:
     """A bench on disk; ``start_bench`` and ``open_bench`` make one.
 
     Args:
-        path: Its folder.
-        config: Its configuration.
+        path: Folder of the bench.
+        config: Configuration of the bench.
     """
 
     path: Path
@@ -69,7 +69,7 @@ def start_bench(path: Path, config: BenchConfig) -> Bench:
 
     Args:
         path: The bench's folder.
-        config: Its configuration.
+        config: Configuration of the bench.
 
     Raises:
         ConfigError: If a setting is wrong, or the folder holds a bench with other settings.

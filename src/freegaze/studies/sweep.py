@@ -55,8 +55,8 @@ class Sweep:
     """A sweep on disk; ``start_sweep`` and ``open_sweep`` make one.
 
     Args:
-        path: Its folder.
-        config: Its configuration.
+        path: Folder of the sweep.
+        config: Configuration of the sweep.
     """
 
     path: Path
@@ -154,8 +154,8 @@ def start_sweep(path: Path, config: SweepConfig) -> Sweep:
     """Begin a sweep, or continue the one in the folder, also with more trials.
 
     Args:
-        path: Its folder.
-        config: Its configuration.
+        path: Folder of the sweep.
+        config: Configuration of the sweep.
 
     Raises:
         ConfigError: If the folder holds a sweep with other settings, a setting is wrong, or Optuna
@@ -207,7 +207,7 @@ def run_sweep(
     Args:
         sweep: The sweep.
         engine: What runs them.
-        trials: Those to run; all by default.
+        trials: Trials to run; all by default.
         watch: Called with the progress of trials.
 
     Returns:

@@ -42,7 +42,7 @@ class Journal:
     """The journal of a sweep.
 
     Args:
-        path: Its file.
+        path: File of the journal.
         config: The sweep's configuration.
     """
 

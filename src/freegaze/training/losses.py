@@ -60,7 +60,7 @@ def choose_loss(
             ``poisson_sum`` is ``poisson`` until ``objective.Objective`` scales it;
             ``FILE.py:function`` is a loss that ``runs.own_code.use_loss`` made known.
         kind: Kind of the responses.
-        responses: Of all bins.
+        responses: Responses in all bins.
         training_bins: Indices of those that the weights of the Gaussian loss come from.
 
     Raises:

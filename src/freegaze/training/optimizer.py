@@ -71,12 +71,12 @@ def average_share(config: TrainingConfig, step: int) -> float:
 
 
 def update_average(average: nn.Module, encoder: nn.Module, share: Tensor) -> None:
-    """Move a running average of weights towards the weights; counters are copied.
+    """Update the exponential moving average of the weights; integer buffers are copied.
 
     Args:
         average: Changed in place.
         encoder: A module of the same weights.
-        share: Share of the weights in the average, a tensor on their device.
+        share: Share of the new weights in the average, a tensor on their device.
     """
     pairs = zip(average.state_dict().values(), encoder.state_dict().values(), strict=True)
     with torch.no_grad():

@@ -17,7 +17,7 @@ def load_core(encoder: AbstractEncoder, run_dir: Path) -> None:
     """Load the core of a finished run into an encoder.
 
     Args:
-        encoder: Its core, which sessions share, is changed in place.
+        encoder: Encoder, whose core (shared by its sessions) is changed in place.
         run_dir: The run folder; of an averaged encoder the first member's core is taken.
 
     Raises:

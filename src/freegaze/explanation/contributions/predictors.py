@@ -58,8 +58,8 @@ class Predictors:
         """Return the arrays of a regression of one neuron.
 
         Args:
-            neuron: Its number.
-            drive: What the encoder predicts for it without the groups.
+            neuron: Number of the neuron.
+            drive: Prediction of the encoder for this neuron without the groups.
             groups: Columns of behavior.
         """
         session = self.session
@@ -82,7 +82,7 @@ class Predictors:
         """Return the mean over the last bins of each window, or from further back.
 
         Args:
-            signal: Of all bins of the recording.
+            signal: Signal in all bins of the recording.
             n: Number of bins.
         """
         return _trailing_mean(signal, n, self.session.recording.segments)[self.seen]

@@ -43,7 +43,7 @@ class Contribution:
     """Contribution of one group to one neuron.
 
     Args:
-        group: Its name.
+        group: Name of the group.
         deviance: Share of the null deviance of test bins that the full model explains more than
             the one without the group.
         correlation: Single-bin correlation over test bins that it adds in the same way.
@@ -56,7 +56,7 @@ class Contribution:
         least_p: The least p that the shifts can give; NaN where it is not tested.
         p_tail: The same from a gamma distribution fitted to the shifted statistics, which can be
             smaller, but depends on the assumed tail.
-        untested: Why it is not tested; empty where it is.
+        untested: Reason why it is not tested; empty if it is tested.
     """
 
     group: str
@@ -97,7 +97,7 @@ class ContributionData:
 
     Args:
         responses: Observed responses of one neuron.
-        drive: Its visual drive: the encoder's prediction with behavior at its median.
+        drive: Visual drive of the neuron: the encoder's prediction with behavior at its median.
         groups: Columns of each group of behavior signals, by name.
         nuisance: Columns of the scene that every model has which has vision, so that behavior which
             follows the scene (the pupil follows brightness) is not taken for more.

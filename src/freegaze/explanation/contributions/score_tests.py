@@ -35,7 +35,7 @@ class NullModel:
     Args:
         responses: Observed responses of one neuron.
         mean: Expected responses of the model.
-        design: Its columns, the constant first.
+        design: Columns of the model, the constant first.
         family: ``poisson`` with a log link, or ``gaussian`` with an identity link.
         bin_width_s: Width of a bin in seconds.
         trials: Number of the trial of each bin, where the session is one of trials.
@@ -62,7 +62,7 @@ class ScoreTest:
         least_p: The least p that the shifts can give; NaN where it is not tested.
         p_tail: The same from a gamma distribution fitted to the shifted statistics, which can be
             smaller, but depends on the assumed tail.
-        untested: Why it is not tested; empty where it is.
+        untested: Reason why it is not tested; empty if it is tested.
     """
 
     statistic: float
@@ -93,7 +93,7 @@ def score_test(
         is_one_sided: Count only responses that rise with a single column.
 
     Returns:
-        The test; ``untested`` says why where there is none.
+        The test; ``untested`` gives the reason if nothing was tested.
 
     Raises:
         ConfigError: If there are fewer than two shifts.

@@ -54,9 +54,10 @@ class FieldComparison:
         table: One row per neuron and method (``linear``, ``triggered``): ``unit_id``, ``method``,
             ``correlation`` (of both fields after the common displacement), ``mismatched`` (with the
             fields of other neurons, in the mean), ``p`` (see ``FieldAgreement``).
-        fields: By method, (neuron, 2, height, width): as explained, and moved from the other.
-        about: By method ``shift_px``, ``rotation_deg``, ``mean``, ``null_mean``, ``null_95`` and
-            ``p``; and where the other recording came from.
+        fields: Fields by method, (neuron, 2, height, width): as explained, and moved from the
+            other.
+        about: For each method ``shift_px``, ``rotation_deg``, ``mean``, ``null_mean``, ``null_95``
+            and ``p``; and where the other recording came from.
     """
 
     session_id: str
@@ -72,7 +73,7 @@ def compare_with(explanation: SessionExplanation, other: Recording) -> FieldComp
     eyes, and no shifter was fitted on it. One shift and rotation for all neurons is taken out.
 
     Args:
-        explanation: Of the freely moving session.
+        explanation: Explanation of the freely moving session.
         other: Another recording with neurons of the same names.
 
     Raises:

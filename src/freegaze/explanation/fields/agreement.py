@@ -25,8 +25,9 @@ class FieldAgreement:
         shift_px: (x, y) by which the second fields were moved, after the rotation.
         rotation_deg: Rotation of the second fields, counterclockwise as displayed.
         moved: The second fields, moved.
-        correlation: Of the two fields of each neuron; NaN where one is flat.
-        mismatched: Of each neuron's first field with the second of others, in the mean.
+        correlation: Correlation of the two fields of each neuron; NaN where one is flat.
+        mismatched: Mean correlation of each neuron's first field with the second fields of other
+            neurons.
         p: Share of neurons whose second field is as close to this neuron's first, itself included.
         mean: Mean correlation of matched fields.
         null: The same for neurons paired at random, each pairing with its own best displacement.
@@ -59,9 +60,9 @@ def match_fields(
 
     Args:
         first: One picture per neuron.
-        second: Of the same neurons in the same order, of the same size.
+        second: One picture per neuron, same neurons, order and size.
         n_pairings: Random pairings.
-        seed: Of the pairings.
+        seed: Seed of the pairings.
 
     Raises:
         ShapeError: If shapes differ.

@@ -93,7 +93,7 @@ class FixedNorm:
     """Scale each picture, all bins together, to a given norm.
 
     Args:
-        norm: In units of the scaled video.
+        norm: Norm in units of the scaled video.
     """
 
     norm: float
@@ -191,11 +191,11 @@ class PaperClimb:
     """Adam with weight decay on the input, its rate cut when the loss stands still (Q35).
 
     Args:
-        learning_rate: Of Adam.
-        weight_decay: Added to gradients.
+        learning_rate: Learning rate of Adam.
+        weight_decay: Weight decay, added to gradients.
         patience: Steps without a better loss.
-        factor: Then times the learning rate.
-        min_rate: Not below this.
+        factor: Factor on the learning rate after these steps.
+        min_rate: Lowest learning rate.
     """
 
     learning_rate: float = 0.1
@@ -276,7 +276,7 @@ def ascend(
         is_retinal: Whether pictures are retinal images, which no shifter moves.
         is_behavior_optimized: Whether behavior climbs too.
         has_dropout: Whether dropout stays on (deviation Q34).
-        seed: Of dropout; the caller's random state does not change.
+        seed: Seed of dropout; the caller's random state does not change.
 
     Returns:
         The pictures at the end.

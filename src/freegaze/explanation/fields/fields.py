@@ -44,7 +44,7 @@ class FieldMethod:
     """A method for receptive fields.
 
     Args:
-        label: Name for readers.
+        label: Name as reports print it.
         unit: Unit of the field; one unit of video is one of the scaled frames.
         find: Computes ``field`` (neuron, history, height, width) and, where the method has them,
             ``pair`` (neuron, 2, height, width), ``invariance`` and ``is_energy`` (neuron,).

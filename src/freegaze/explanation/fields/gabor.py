@@ -30,11 +30,11 @@ class Gabor:
 
     Args:
         center_px: Middle (x, y) of the envelope.
-        sigma_px: Its standard deviations along the wave and across.
+        sigma_px: Standard deviations of the envelope, along the wave and across.
         orientation_deg: Direction in which the wave runs, from 0 (to the right) to 180, turning
             clockwise as displayed (y is down).
-        frequency: Of the wave, in cycles per pixel.
-        phase_deg: Of the wave at the center, for the first picture; 0 is a bright middle.
+        frequency: Frequency of the wave, in cycles per pixel.
+        phase_deg: Phase of the wave at the center, for the first picture; 0 is a bright middle.
         explained: Share of the squares of the pictures that the function explains, 0 to 1.
         pictures: The fitted function at every pixel.
     """
@@ -63,7 +63,7 @@ def energy_middle(
     the envelope's middle, and is better determined than the middle of the envelope.
 
     Args:
-        fields: Of each neuron one picture or several.
+        fields: One picture or several of each neuron.
 
     Returns:
         Pixels; (0, 0) for a field of zeros.

@@ -127,7 +127,7 @@ def fit_gabor_models(
         lag: Target bin minus the latest bin looked at.
         gain: Known factor of each expected response, apart from vision; 1 by default. Without it,
             fields of neurons that behavior drives lie where the scene depends on behavior.
-        noise: Of the responses.
+        noise: Noise model of the responses.
 
     Returns:
         The fitted models; a neuron that never responds has a field of zeros.

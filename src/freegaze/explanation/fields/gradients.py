@@ -67,7 +67,7 @@ class FieldSummary:
 
     Args:
         peak: Place in the window, from 0 for the oldest bin, at which the field is strongest.
-        at_peak: The field there.
+        at_peak: The field at the time of ``peak``.
         spatial: First singular vector in space, signed as the field at its peak, times the
             singular value.
         temporal: First singular vector in time, of norm 1.
@@ -217,7 +217,7 @@ def summarize_field(field: Float[np.ndarray, "history height width"]) -> FieldSu
     """Return a field at its peak, and as a product of a picture and a time course.
 
     Args:
-        field: In space and time, oldest bin first.
+        field: Field in space and time, oldest bin first.
 
     Returns:
         Its summary.

@@ -34,7 +34,8 @@ class LinearFields:
         fields: Weight of a frame's gray level at each place of the window in the response, (neuron,
             history, height, width), oldest bin first.
         strength: The penalty that validation chose, (neuron,); 0 for averages, which have none.
-        correlation: Of prediction and response over validation bins, (neuron,); NaN for averages.
+        correlation: Correlation of prediction and response over validation bins, (neuron,); NaN for
+            averages.
     """
 
     fields: Float[np.ndarray, "neuron history height width"]

@@ -38,7 +38,7 @@ class Probe:
     """An experiment in silico.
 
     Args:
-        label: Name for readers.
+        label: Name as reports print it.
         find: Returns tables of a ``SessionExplanation`` by name.
         tables: Names of these tables.
         settings: Settings of ``ExplainConfig`` that the result depends on.

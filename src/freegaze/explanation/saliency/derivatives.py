@@ -40,9 +40,9 @@ class BehaviorSaliency:
 
     Args:
         signals: Names of the signals, columns and derivatives.
-        partial: By each signal with the retinal image held still, in expected counts per bin, for
-            one unit of the signal (one training sd where signals are standardized), over the whole
-            window at once: (window, neuron, signal).
+        partial: Derivative by each signal with the retinal image held still, in expected counts per
+            bin, for one unit of the signal (one training sd where signals are standardized), over
+            the whole window at once: (window, neuron, signal).
         via_gaze: Additional change because the shifter moves the frame: (window, neuron, signal).
     """
 
@@ -86,7 +86,7 @@ def behavior_saliency(
         video: Frames of each window, scaled as for the fit.
         signals: Behavior signals of the same bins, scaled as for the fit.
         names: Name of each signal.
-        features: From signals to the encoder's features
+        features: Function from signals to the encoder's features
             (``freegaze.dataset.behavior.BehaviorTransform.features``); by default signals are
             the features.
         session: Session of the neurons; may be left out where there is one session.
@@ -134,12 +134,12 @@ def integrated_saliency(
     the sum over signals of both paths is the rate minus that at the baseline.
 
     Args:
-        predict: As for ``behavior_saliency``.
-        video: As there; it is not part of the line.
-        signals: As there.
-        names: As there.
-        features: As there.
-        session: As there.
+        predict: Encoder, as for ``behavior_saliency``.
+        video: Frames of the windows; they are the same at all points of the line.
+        signals: Recorded behavior in the windows, the end of the line.
+        names: Names of the signals.
+        features: Function from signals to the encoder's features.
+        session: Session of the neurons.
         baseline: Start of the line; without it, zero, the training mean of standardized signals.
         steps: Points of the Gauss-Legendre rule on the line.
         batch: Windows at a time.
@@ -185,7 +185,7 @@ def _derivatives(
         session: Session of the neurons.
         video: Frames.
         signals: Point at which to differentiate.
-        features: From signals to the encoder's features; the same if left out.
+        features: Function from signals to the encoder's features; the same if left out.
         directions: Movements of the signals, (direction, window, history, signal).
         batch: Windows at a time.
     """

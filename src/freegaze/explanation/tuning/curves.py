@@ -29,7 +29,7 @@ class TuningCurve:
     Args:
         level: Mean of the signal at each level, in its own unit.
         observed: Mean response at each level, (level, neuron).
-        observed_se: Its standard error over blocks of 20 s.
+        observed_se: Standard error of ``observed`` over blocks of 20 s.
         predicted: Mean prediction of the same bins.
         n_bins: Bins at each level.
     """

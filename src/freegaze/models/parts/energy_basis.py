@@ -37,7 +37,7 @@ def prior_scales(
     of its weight in all.
 
     Args:
-        features: Of some frames.
+        features: Features of some frames.
         energies: Module that computed them.
         set_weights: Prior variance of each set.
     """
@@ -130,7 +130,7 @@ class EnergyBasis:
     def project(
         self, frames: Float[Tensor, "row 1 height width"]
     ) -> Float[Tensor, "row component"]:
-        """Return the components of frames, those of a place side by side."""
+        """Return the components of each frame; those of the first place come first, and so on."""
         features = self.energies(frames).permute(2, 0, 1)
         found = torch.bmm(features, self.directions).transpose(0, 1).flatten(1)
         return found if self.rotation is None else found @ self.rotation

@@ -107,7 +107,7 @@ def read_windows(
     """Gather windows, each distinct frame once.
 
     Args:
-        head: Its gaze correction moves the frames.
+        head: Head whose gaze correction moves the frames.
         session: The prepared session.
         targets: Target bins of the windows, in order of time.
         folds: Fold of each window.

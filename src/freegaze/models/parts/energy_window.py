@@ -105,7 +105,7 @@ def find_window(head: LocalEnergyHead, data: FitData) -> Window:
     window then moves on with a grid of its own.
 
     Args:
-        head: Its ``energies`` give the filters.
+        head: Head whose ``energies`` give the filters.
         data: Windows of the search.
     """
     height, width = head.energies.frame_size
@@ -165,7 +165,7 @@ def find_set_weights(head: LocalEnergyHead, data: FitData) -> Float[Tensor, " se
     """Choose the prior variance of each set of features, one after the other.
 
     Args:
-        head: Its window is that of the fit.
+        head: Head whose window is already the one of the fit.
         data: Windows of the search.
     """
     kernel = head.kernel[:, 0].flip(0)

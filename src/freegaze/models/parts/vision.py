@@ -59,7 +59,8 @@ class VisionConfig(StrictConfig):
             ``whole``; ``found``, a window around the receptive fields of the population, which is
             searched on training windows before the fit; ``auto``, which is ``found`` where nothing
             is moved by gaze, and otherwise ``whole``.
-        planes: Behavior features given to the core as constant planes, in addition to the gray one.
+        planes: Behavior features that the core reads as channels of constant value, beside the gray
+            frame.
         linear_path: Whether each neuron also has a linear receptive field, added to the core.
         linear_downsample: Pixels, down and across, that the linear path averages into one.
         smoothness: Weight of the squared differences between neighboring pixels of the linear
@@ -84,7 +85,7 @@ class Vision(nn.Module):
     """Turns a session's frames into one visual drive per neuron.
 
     Args:
-        config: Its parts.
+        config: Choices of the parts.
         core: The core that sessions share; it is not part of this module.
         dims: Sizes and names of the session.
         has_bias: Whether the readout has a bias for each neuron.

@@ -43,7 +43,7 @@ def normalize_parts(
     Args:
         parts: Values of the batch, (some of the batch, channel, ...) each, or of this process's
             part within ``divided_batch``.
-        norm: Its weights, and its running statistics, which are updated.
+        norm: Batch normalization: its weights, and its running statistics, which are updated.
         gain: Factor on the result.
         is_inner: Whether nothing else reads the parts. The backward pass then writes their gradient
             over them, which saves as much memory, and PyTorch refuses a second such pass.

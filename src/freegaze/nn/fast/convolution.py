@@ -54,8 +54,8 @@ def weight_gradient(
 
     Args:
         maps: Input maps, without padding.
-        size: Of the filters: ``(channel, plane, k, l)``.
-        gradient: Of the loss by the convolution's output.
+        size: Shape of the filters, ``(channel, plane, k, l)``.
+        gradient: Gradient of the loss by the convolution's output.
         stride: Step in pixels, down and across; no more than the filters are wide.
     """
     n_out, n_in, height, width = size

@@ -59,8 +59,8 @@ class Correlations:
     """Vision alone against vision and behavior.
 
     Args:
-        version: Of the figure. ``default`` compares correlations of single bins, ``paper`` those
-            after the original's smoothing (Q29).
+        version: Version of the figure. ``default`` compares correlations of single bins, ``paper``
+            those after the original's smoothing (Q29).
         neurons: One row per neuron: ``session_id``, ``unit_id``, ``vision``, ``multimodal`` (means
             over seeds, on shared bins), ``difference``.
         tests: One row per session and, where there are several, ``all``: ``session_id``,

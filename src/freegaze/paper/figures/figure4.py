@@ -168,7 +168,7 @@ class FieldGallery(ExplainedFigure):
         """Return the pictures of one session.
 
         Args:
-            explanation: Of the session.
+            explanation: Explanation of the session.
             ranked: Names and correlations of its neurons, best first.
         """
         columns = tuple(method for method in self.methods if method in explanation.fields)
@@ -285,7 +285,7 @@ class AscentGallery(AbstractFigure):
             "Images that excite the best neurons most, sorted by the original's correlation: mean "
             f"of {_size(self.protocol)}"
             + ("" if self.protocol == original else f" (the original: {_size(original)})")
-            + f". Dropout is on, the image passes the shifter, {behavior}. "
+            + f". Dropout is on, the image is moved by the shifter, {behavior}. "
             + (smoothing if self.lowpass else "Not smoothed")
             + "; colors end at fixed gray levels."
         )
@@ -308,7 +308,7 @@ register_figure(
 
 @print_style
 def draw_gallery(gallery: SessionGallery, unit: str) -> Figure:
-    """Draw the pictures of a session, those of a neuron side by side, from the best neuron on.
+    """Draw the pictures of a session, best neuron first; pictures of one neuron are neighbors.
 
     Args:
         gallery: The pictures.

@@ -73,7 +73,7 @@ class ClassCounts:
         neurons: One row per neuron: ``session_id``, ``unit_id`` and its class, or for each variable
             whether it modulates.
         caption: Text below the figure.
-        unit: Of the saliency.
+        unit: Unit of the saliency.
         threshold: Saliency, of either sign, from which the original calls a neuron modulated.
         gaze_shifts: One row per neuron, direction and time, as in ``SessionExplanation``, with
             ``session_id``; empty in the ``paper`` version, which has no such figure.

@@ -41,7 +41,7 @@ def draw_differences(differences: Sequence[Difference], label: str, width_px: fl
     """Draw differences one below the other, with a line at no difference.
 
     Args:
-        differences: From top to bottom.
+        differences: Differences from top to bottom.
         label: Name of the difference, with its unit.
         width_px: Width in CSS pixels; the height follows from the number of rows.
     """

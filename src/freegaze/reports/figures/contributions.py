@@ -56,7 +56,7 @@ def draw_contributions(
     """Draw a row of bars for each group, neurons side by side and classes apart.
 
     Args:
-        groups: From top to bottom.
+        groups: Groups from top to bottom.
         bands: Classes of neurons from left to right, with the number of neurons in each.
         width_px: Width in CSS pixels; the height follows from the number of groups.
 

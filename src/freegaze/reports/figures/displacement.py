@@ -79,7 +79,7 @@ def draw_displacement_truth(
         truth: True displacement in each bin shown.
         fitted: Fitted displacement in the same bins.
         component: Name of the component.
-        unit: Its unit.
+        unit: Unit of the component.
         width_px: Width in CSS pixels.
         height_px: Height in CSS pixels.
 

@@ -94,7 +94,7 @@ def draw_eye_gyro_lag(
 
     Args:
         time_s: Middle of each window.
-        lag_s: Lag of the strongest correlation; NaN where there is none to speak of.
+        lag_s: Lag of the strongest correlation; NaN where no correlation is clear.
         amber_s: Lag from which the check is amber.
         red_s: Lag from which it is red.
     """

@@ -29,10 +29,10 @@ class RowScores:
 
     Args:
         label: The row.
-        values: Of each session.
+        values: Value of each session.
         lows: Lower ends of their intervals.
         highs: Upper ends.
-        printed: By the original, of each session.
+        printed: Value that the original paper prints for each session.
     """
 
     label: str
@@ -49,7 +49,7 @@ def draw_rows(
     """Draw each row's score in every session with its interval, and the mean over sessions.
 
     Args:
-        rows: From top to bottom.
+        rows: Rows from top to bottom.
         sessions: Names of the sessions, in the order of the values.
         label: Name of the score, with its unit.
         width_px: Width in CSS pixels; the height follows from the number of rows.

@@ -59,7 +59,7 @@ def draw_score_strip(
     """Draw every neuron's score with its interval, neurons in order of their score.
 
     Args:
-        scores: Of the model.
+        scores: Scores of the model.
         baselines: Scores of other models for the same neurons, by name.
         attainable: Score that the recorded inputs allow, if it is known.
         model: Name of the model.
@@ -124,8 +124,8 @@ def draw_score_pairs(
         other: Scores on the horizontal axis.
         model_label: Name of that axis.
         other_label: Name of the other.
-        color: Of the dots.
-        marker: Their shape.
+        color: Color of the dots.
+        marker: Shape of the dots.
         width_px: Width in CSS pixels.
         height_px: Height in CSS pixels.
 

@@ -19,7 +19,7 @@ def build_differences(table: pd.DataFrame, drawn: str | None = None) -> Section:
     """Draw and list differences, second minus first model, of every score and session.
 
     Args:
-        table: As in `freegaze.evaluation.compare.Comparison`.
+        table: Table of differences, as in `freegaze.evaluation.compare.Comparison`.
         drawn: The only session that is drawn; all are listed.
     """
     rows: list[dict[str, Any]] = [

@@ -31,9 +31,10 @@ class Displacement:
 
     Args:
         recording: The session.
-        bins: Which bins.
+        bins: Bins to draw.
         fitted: (x px, y px, angle deg) in each, (time, 3).
-        comparison: With the displacement that compensates the eye's movement, where it is known.
+        comparison: Comparison with the displacement that compensates the eye's movement, where it
+            is known.
     """
 
     recording: Recording
@@ -89,7 +90,8 @@ def displacement_of(
     Args:
         encoder: A fitted encoder.
         recording: A session that it was fitted on.
-        comparison: With the displacement that compensates the eye's movement, where it is known.
+        comparison: Comparison with the displacement that compensates the eye's movement, where it
+            is known.
     """
     fitted = encoder.displacement(recording)
     if fitted is None:

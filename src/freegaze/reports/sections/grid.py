@@ -52,7 +52,7 @@ def score_panel(name: str, label: str, rows: Sequence[RowScores], sessions: Sequ
     Args:
         name: Identifier of the panel within the page.
         label: Name of the score, with its unit.
-        rows: From top to bottom.
+        rows: Rows from top to bottom.
         sessions: Names of the sessions, in the order of the values.
     """
     values = "; ".join(f"{row.label}: {', '.join(map(fixed, row.values))}" for row in rows)

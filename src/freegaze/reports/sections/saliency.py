@@ -84,7 +84,7 @@ def _matrix(
 
 
 def _answers(neurons: Sequence[ExplainedNeuron], signals: Sequence[str]) -> np.ndarray:
-    """Return the answer of the test of each signal and neuron; not tested where there is none."""
+    """Return the answer of the test of each signal and neuron; "not tested" if it has none."""
     columns = []
     for neuron in neurons:
         known = {row["signal"]: row.get("answer", UNTESTED) for row in neuron.rows("saliency")}

@@ -71,7 +71,7 @@ def trace_of(session: ScoredSession, neuron: int, duration_s: float) -> Trace:
 
     Args:
         session: The scored bins.
-        neuron: Which column.
+        neuron: Column number of the neuron.
         duration_s: Seconds of test bins.
     """
     n_bins = max(2, round(duration_s / session.bin_width_s))

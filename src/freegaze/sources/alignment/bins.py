@@ -126,7 +126,7 @@ def merge_duplicates(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray,
     """Average the finite values of samples at the same time.
 
     Args:
-        times: In order, shape (n,).
+        times: Times in order, shape (n,).
         values: Shape (n,), NaN where lost.
 
     Returns:

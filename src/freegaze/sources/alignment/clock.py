@@ -114,7 +114,7 @@ def check_restart(times: np.ndarray, where: str) -> None:
     the other.
 
     Args:
-        times: Of one unit, in the order of the file.
+        times: Spike times of one unit, in the order of the file.
         where: Name of the values, for the message.
 
     Raises:

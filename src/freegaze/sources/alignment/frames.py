@@ -118,7 +118,7 @@ def plan_frames(
 def _shown_at(
     centers: np.ndarray, times: np.ndarray, max_gap_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the entry that is shown at each center, and where there is none."""
+    """Return the entry that is shown at each bin center, and at which centers no entry is shown."""
     shown = np.searchsorted(times, centers + SAME_TIME_S, side="right") - 1
     is_before, shown = shown < 0, np.maximum(shown, 0)
     steps = np.diff(times)

@@ -197,7 +197,7 @@ class PartFrames(AbstractFrameReader):
 
     Args:
         reader: The video.
-        part: Which frames.
+        part: Frames to read.
     """
 
     def __init__(self, reader: AbstractFrameReader, part: slice) -> None:

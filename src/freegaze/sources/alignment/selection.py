@@ -16,7 +16,8 @@ from freegaze.registry import require_names
 from freegaze.sources.alignment.streams import SampleStream
 
 LOST_SHARE = 0.05
-"""A warning names each neuron that alone costs a larger share of the bins."""
+"""Share of bins without a response, beyond that of the most complete neuron, above which a warning
+names a neuron: a bin is left out if any neuron has no response in it."""
 
 
 def pick_neurons(
@@ -32,7 +33,7 @@ def pick_neurons(
 
     Args:
         responses: Responses, NaN where lost.
-        names: Of the neurons.
+        names: Names of the neurons.
         is_usable: Bins that are wanted and observed.
         leave_out: Names of neurons to leave out.
         where: Name of the responses, for messages.
@@ -71,8 +72,8 @@ def to_standard_unit(
 
     Args:
         values: The signal.
-        name: Its name; only those of the dictionary have a unit to convert to.
-        unit: Its unit in the file.
+        name: Name of the signal; only columns of the data dictionary have a unit to convert to.
+        unit: Unit of the signal in the file.
         where: Stream that it is part of, for the warning.
 
     Returns:

@@ -41,7 +41,7 @@ class EventStream:
 
     Args:
         name: Name of the stream, for messages.
-        times: Of each unit, in any order.
+        times: Spike times of each unit, in any order.
         unit_ids: Name of each unit.
         extent: Start and end of the recording of all units; if ``None``, the first and the last
             event of any unit.
@@ -80,7 +80,7 @@ class SampleStream:
 
     Args:
         name: Name of the stream, for messages.
-        times: Of each sample, in order, (n,).
+        times: Time of each sample, in order, (n,).
         values: (n, column), NaN where lost.
         columns: Name of each column.
         units: Unit of each column.
@@ -119,7 +119,7 @@ class FrameStream:
     Args:
         name: Name of the stream, for messages.
         reader: The frames.
-        times: Of each frame, as they are read.
+        times: Time of each frame, as they are read.
         order: Indices that sort the times; ``None`` if they are in order.
         rule: Choice of the frame that a bin shows.
         max_gap_s: Bins within a wider gap have no video and are left out.
@@ -166,7 +166,7 @@ def make_samples(
 
     Args:
         name: Name of the stream, for messages.
-        times: As the device wrote them, (n,).
+        times: Times as the device wrote them, (n,).
         values: (n,) or (n, column), numbers; NaN, or infinite, where lost.
         columns: Name of each column.
         units: Unit of each column.
@@ -227,7 +227,7 @@ def make_frames(
 
     Args:
         name: Name of the stream, for messages.
-        times: Of each frame, or of each entry of ``shows``.
+        times: Time of each frame, or of each entry of ``shows``.
         reader: The frames.
         clock: Conversion of the times to the session's clock.
         rule: Choice of the frame that a bin shows.

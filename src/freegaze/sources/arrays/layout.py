@@ -230,11 +230,11 @@ def _cut(
     roles = np.full(len(segment), "") if split is None else split
     flags = np.zeros(len(segment), bool) if trial is None else trial
     if roles.ndim != 1 or roles.dtype.kind != "U" or flags.ndim != 1 or flags.dtype != bool:
-        raise DataError("split must be one text and trial one true or false a bin")
+        raise DataError("split must be one string per bin, and trial one true or false per bin")
     unknown = sorted(set(np.unique(roles).tolist()) - {"", *get_args(Role)})
     if unknown:
         raise DataError(
-            f"split holds {unknown[0]!r}, expected train, validation, test or an empty text"
+            f"split holds {unknown[0]!r}, expected train, validation, test or an empty string"
         )
     is_new = segment[1:] != segment[:-1]
     is_new |= (roles[1:] != roles[:-1]) | (flags[1:] != flags[:-1])

@@ -37,7 +37,7 @@ class FetchConfig(TransferConfig):
 
     Args:
         api: Address of the Open Science Framework's interface.
-        node: The project's id there.
+        node: Id of the project at this address.
         files: The files themselves; if given, no listing is read.
         only: Names of the wanted files, or patterns such as ``*.zip``; all by default.
         unpack: Whether ZIP archives are unpacked.

@@ -33,8 +33,8 @@ class RemoteFile(StrictConfig):
     """A published file.
 
     Args:
-        name: Its name on this disk.
-        url: Its address, ``http`` or ``https``.
+        name: Name of the file on this disk.
+        url: Address of the file, ``http`` or ``https``.
         size: Bytes, if known.
         sha256: Checksum, if known.
     """
@@ -97,7 +97,7 @@ def fetch_json(url: str, config: TransferConfig) -> Any:
     """Read a JSON document.
 
     Args:
-        url: Its address.
+        url: Address of the document.
         config: Timeouts and retries.
 
     Raises:

@@ -22,7 +22,7 @@ def read_caiman(config: CaimanConfig, folder: Path) -> ResponseStream:
     """Read one trace per component, (component, time) in the file.
 
     Args:
-        config: Which file and signal.
+        config: Keys that name the file and signal.
         folder: What the file's path is relative to.
 
     Returns:

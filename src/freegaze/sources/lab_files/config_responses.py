@@ -29,8 +29,8 @@ class KilosortConfig(SpikesConfig):
     """A folder of Kilosort or phy; see ``SpikesConfig``.
 
     Args:
-        folder: With ``spike_times.npy``, ``spike_clusters.npy`` (or ``spike_templates.npy``, before
-            anything was merged) and ``cluster_group.tsv``, ``cluster_info.tsv`` or
+        folder: Folder with ``spike_times.npy``, ``spike_clusters.npy`` (or ``spike_templates.npy``,
+            before anything was merged) and ``cluster_group.tsv``, ``cluster_info.tsv`` or
             ``cluster_KSLabel.tsv``.
         groups: Labels of the clusters to read; an empty list reads every cluster.
         sampling_rate_hz: Samples per second; from ``params.py`` by default.

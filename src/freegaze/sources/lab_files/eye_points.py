@@ -34,7 +34,7 @@ def read_pupil(name: str, config: PointsConfig, folder: Path) -> SampleStream:
     """Read tracked points and fit the pupil to them.
 
     Args:
-        name: Of the stream, for messages.
+        name: Name of the stream, for messages.
         config: File, and settings of the fit.
         folder: Folder that the file's path is relative to.
 
@@ -66,7 +66,7 @@ def read_points(config: PointsConfig, folder: Path) -> Points:
     """Read the tracked points of one animal.
 
     Args:
-        config: Which file.
+        config: Keys that name the file.
         folder: Folder that the file's path is relative to.
 
     Raises:
@@ -95,7 +95,8 @@ def times_of_frames(
 
     Args:
         config: Keys that state the times; by default, the times of the tracker's file are used.
-        points: With the number of each row's frame in the movie, rising from 0 or later.
+        points: Tracked points, with the number of each row's frame in the movie, rising from 0 or
+            later.
         folder: Folder that the path of the timestamps is relative to.
         file: The tracker's file, for messages.
 

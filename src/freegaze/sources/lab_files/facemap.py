@@ -19,8 +19,8 @@ def read_facemap(name: str, config: FacemapConfig, folder: Path) -> SampleStream
     """Read the pupil, the blink areas and components of the motion.
 
     Args:
-        name: Of the stream, for messages.
-        config: Which regions.
+        name: Name of the stream, for messages.
+        config: Keys that name the regions.
         folder: What the file's path is relative to.
 
     Returns:
@@ -89,7 +89,7 @@ def _regions(proc: dict[str, Any], key: str) -> list[Any]:
 
 
 def _picked(found: Any, wanted: int | None, what: str, file: Path) -> Any:
-    """Return one region by its number; the only one where none is asked for."""
+    """Return the region of a number; without a number, the only region."""
     there = dict(enumerate(found)) if isinstance(found, list) else found
     if wanted is None and len(there) == 1:
         return next(iter(there.values()))

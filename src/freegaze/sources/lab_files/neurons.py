@@ -115,9 +115,9 @@ def make_responses(
 
     Args:
         where: File, for messages.
-        times: As the device wrote them, (time,).
+        times: Times as the device wrote them, (time,).
         values: (time, neuron), NaN where lost.
-        names: Of the neurons.
+        names: Names of the neurons.
         kind: Kind of the values.
         config: Clock, gaps and order of the samples.
 

@@ -1,4 +1,4 @@
-"""Keys of the YAML of sensors from which columns are computed: eye, head, top view, lens."""
+"""YAML keys of the sensors that behavior is computed from: eye, head, top view and lens."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class TopViewConfig(TimedConfig):
 
     Args:
         file: File of the tracker.
-        tracker: Which tracker.
+        tracker: Name of the tracker.
         track: Track of SLEAP or individual of movement, if there are several.
         min_likelihood: Points below this likelihood are lost.
         point: Point whose speed is computed.

@@ -28,7 +28,7 @@ def read_imu(name: str, config: ImuConfig, folder: Path) -> SampleStream:
     """Read an accelerometer and a gyroscope and compute the posture of the head.
 
     Args:
-        name: Of the stream, for messages.
+        name: Name of the stream, for messages.
         config: Files and columns.
         folder: Folder that the file's path is relative to.
 
@@ -92,7 +92,7 @@ def gaze_columns(
     """Return theta and phi in degrees of fitted pupils, and quality numbers.
 
     Args:
-        ellipses: As ``fit_pupil`` returns them.
+        ellipses: Ellipses as ``fit_pupil`` returns them.
         n_found: Share of the points that were found in each frame, 0..1; frames with all of them
             calibrate the camera.
         config: Reference and signs.

@@ -22,7 +22,7 @@ def read_top_view(name: str, config: TopViewConfig, folder: Path) -> SampleStrea
     """Read tracked points and compute ``speed``, and ``yaw`` from two points of the head.
 
     Args:
-        name: Of the stream, for messages.
+        name: Name of the stream, for messages.
         config: File and points.
         folder: Folder that the file's path is relative to.
 

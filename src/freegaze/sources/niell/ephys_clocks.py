@@ -104,8 +104,9 @@ def estimate_board_clock(eye: SampleStream, head: SampleStream, largest_se_s: fl
     the lags is offset and drift. The eye's own delay, some 10 ms, counts as offset.
 
     Args:
-        eye: On the cameras' clock, with a column ``theta``.
-        head: On the board's own clock, with a column ``gz`` in degrees per second.
+        eye: Eye samples on the cameras' clock, with a column ``theta``.
+        head: Samples of the head sensor on the board's own clock, with a column ``gz`` in degrees
+            per second.
         largest_se_s: Largest accepted standard error anywhere in the session.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A small session, written by pandas and xarray like those of the laboratory."""
+"""A small session in the files of the Niell laboratory, written by pandas and xarray."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def write_session(
     Args:
         folder: Where, and beginning of each file's name.
         name: Beginning of each file's name.
-        streams: On the cameras' clock, from the start of the board.
+        streams: Streams on the cameras' clock, from the start of the board.
         clock: Clock of the board on the cameras' clock.
         start_s: Time of day at which the board began.
         is_head_fixed: Whether to write speed on the ball, and neither head nor top camera.

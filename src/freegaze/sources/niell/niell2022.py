@@ -45,7 +45,7 @@ class Niell2022Options(SourceOptions):
 
     Args:
         block: Freely moving (``fm1``) or head-fixed white noise (``hfwn``).
-        video: As seen by the camera, or corrected for the eyes (not in the published file).
+        video: Video as seen by the camera, or corrected for the eyes (not in the published file).
         leave_out: Behavior columns not to read.
     """
 

@@ -28,8 +28,9 @@ class NwbItem:
     """One series or table of a file.
 
     Args:
-        path: Its path in the file, such as ``processing/behavior/EyeTracking/gaze``.
-        kind: Its neurodata type.
+        path: Path of the series or table in the file, such as
+            ``processing/behavior/EyeTracking/gaze``.
+        kind: Neurodata type.
         thing: The pynwb object.
     """
 

@@ -122,7 +122,7 @@ def check_columns(table: Any, *names: str) -> Any:
 
     Args:
         table: A table of an open file; columns in memory already are not checked.
-        names: Its columns that will be read; all by default.
+        names: Columns of the table that will be read; all by default.
 
     Returns:
         The table.

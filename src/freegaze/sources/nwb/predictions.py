@@ -100,7 +100,7 @@ def read_predictions(
 
     Args:
         file: An NWB file.
-        name: Of the series.
+        name: Name of the series.
 
     Returns:
         Rates (row, neuron), the predicted bins, and the names of the neurons.

@@ -52,7 +52,7 @@ def read_streams(root: Any, options: NwbOptions, folder: Path) -> Streams:
 
     Args:
         root: The open file's root.
-        options: Which series.
+        options: Options that choose the series.
         folder: Folder that paths of external movies are relative to.
 
     Raises:

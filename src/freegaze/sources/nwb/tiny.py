@@ -14,7 +14,7 @@ def write_tiny_nwb(file: Path, seed: int) -> Path:
     """Write units, a video, eye, head and running like a laboratory.
 
     Args:
-        file: Where.
+        file: File to write.
         seed: Decides all numbers.
 
     Raises:

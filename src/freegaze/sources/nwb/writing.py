@@ -112,7 +112,7 @@ def unfinished_nwb(target: Path, overwrite: bool = False) -> Iterator[Path]:
     """Yield a file to write into, which is renamed at the end; see ``atomic_file``.
 
     Raises:
-        DataError: As ``write_nwb``.
+        DataError: In the same cases as ``write_nwb``.
     """
     require_pynwb()
     if target.suffix != ".nwb":
@@ -170,8 +170,8 @@ def make_table(name: str, description: str, columns: Mapping[str, tuple[str, lis
     """Return a DynamicTable.
 
     Args:
-        name: Of the table.
-        description: Of the table.
+        name: Name of the table.
+        description: Description of the table.
         columns: Description and values of each column.
     """
     from hdmf.common import DynamicTable, VectorData

@@ -137,7 +137,7 @@ def open_blocks(place: Path, config: TransferConfig | None = None) -> BlockFile:
     """Open a file that ``local_place`` prepared.
 
     Args:
-        place: Its path on this machine.
+        place: Path of the file on this machine.
         config: Timeouts and retries.
     """
     return BlockFile(place, config or TransferConfig())

@@ -126,7 +126,7 @@ def eye_angles(
     Args:
         pupil_x: Center of the pupil in px, to the right.
         pupil_y: Center of the pupil in px, down.
-        calibration: Of the camera.
+        calibration: Calibration of the camera.
 
     Returns:
         ``theta``, positive where the pupil is on the right of the frame, and ``phi``, positive
@@ -160,8 +160,8 @@ def ellipses_of_gaze(
 
     Args:
         gaze_rad: theta and phi in radians.
-        center_px: As in ``EyeCalibration``.
-        scale_px: As in ``EyeCalibration``.
+        center_px: Center of the pupil, as in ``EyeCalibration``.
+        scale_px: Distance to the pupil, as in ``EyeCalibration``.
         radius_px: Radius of the pupil in px.
 
     Returns:

@@ -74,7 +74,7 @@ def head_posture(
     over half a second.
 
     Args:
-        times: Of the samples, in order, in seconds.
+        times: Times of the samples, in order, in seconds.
         acceleration_g: Along forward, left and up in g; NaN where lost.
         rotation_deg_s: About forward, left and up in degrees per second; NaN where lost.
         smoothing_s: Standard deviation of the average.
@@ -168,7 +168,7 @@ def _attitudes(times: np.ndarray, rotation: np.ndarray) -> np.ndarray:
 
 
 def _running_product(turns: np.ndarray) -> np.ndarray:
-    """Multiply quaternions from first to last, keeping each product; in blocks, as vectors."""
+    """Return the cumulative product of quaternions, computed in blocks to be fast."""
     n = len(turns)
     width = max(1, int(np.sqrt(n)))
     n_blocks = -(-n // width)
@@ -214,7 +214,7 @@ class _Comparison:
     Args:
         gain: Turns of gravity per turn of the gyroscope, NaN where they are not determined.
         gain_se: Standard error of it.
-        bias: Of the gyroscope in rad/s, 0 where it is not determined.
+        bias: Bias of the gyroscope in rad/s, 0 where it is not determined.
     """
 
     gain: Float[np.ndarray, " 3"]

@@ -127,8 +127,8 @@ class UndistortedFrames(AbstractFrameReader):
     Args:
         reader: The video.
         lens: Calibration of the camera.
-        projection: Of the new frames; ``equidistant`` has the same angle per pixel along each
-            radius, as analyses in visual angle need it.
+        projection: Projection of the new frames; ``equidistant`` has the same angle per pixel along
+            each radius, as analyses in visual angle need it.
         calibrated_size: (height, width) of the frames of the calibration; the video's by default.
         where: Video, for messages.
     """

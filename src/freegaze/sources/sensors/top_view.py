@@ -23,7 +23,7 @@ def running_speed(
     point had to move faster than ``max_speed_cm_s`` both to it and from it.
 
     Args:
-        times: Of the samples, in order, in seconds.
+        times: Times of the samples, in order, in seconds.
         position_px: x and y; NaN where lost.
         px_per_cm: Scale of the view.
         smoothing_s: Half the width of the window.

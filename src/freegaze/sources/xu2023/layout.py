@@ -48,11 +48,11 @@ class SegmentFiles:
     Args:
         folder: The session's folder.
         split: Training or test.
-        number: Of the segment.
+        number: Number of the segment.
         keys: Keys to read.
 
     Attributes:
-        split: As given.
+        split: Split as given.
         files: Path of each key.
         headers: Shape and type of each key.
 

@@ -27,8 +27,8 @@ def read_movement(file: Path, config: MovementConfig) -> Points:
     point ``centroid``. Times are those of the file, where it states them in seconds.
 
     Args:
-        file: As ``Dataset.to_netcdf`` writes it.
-        config: Which individual.
+        file: File as ``Dataset.to_netcdf`` writes it.
+        config: Keys that name the individual.
 
     Raises:
         DataError: If there is no such array, or the times are of another unit.

@@ -21,12 +21,12 @@ class Points:
     """Tracked points of one animal.
 
     Args:
-        names: Of the points.
+        names: Names of the points.
         frames: Number of each row's frame in the movie, rising.
-        xy: In px, NaN where not found.
+        xy: Positions in px, NaN where not found.
         likelihood: 0..1; 0 where not found.
         z: Third coordinate, ``None`` where there are two.
-        times: Of each row in seconds, where the file states them.
+        times: Time of each row in seconds, if the file states it.
     """
 
     names: tuple[str, ...]
