@@ -142,7 +142,7 @@ FAULTS = {
     "no names": ({"behavior_names": [1, 2]}, "expected a list of names"),
     "same names": ({"behavior_names": ["a", "a"]}, "more than once"),
     "role": ({"split": ["judge"] * 8}, "split holds 'judge'"),
-    "split numbers": ({"split": np.zeros(8)}, "one text"),
+    "split numbers": ({"split": np.zeros(8)}, "one string"),
     "bin width": ({"bin_width_s": 0.0}, "must be a positive number"),
     "bin widths": ({"bin_width_s": [0.1, 0.2]}, "expected one number"),
     "gray": ({"video": np.full((8, 4, 5), 0.5)}, "expected gray values"),

@@ -25,8 +25,8 @@ class Track:
     Args:
         retina: Where receptive fields look.
         torsion_gain: Factor on eye torsion.
-        latent_strength: Mean effect of the shared latent on log rates.
-        drift_strength: Mean standard deviation of the slow drift of log rates.
+        latent_strength: Median over neurons of the effect of the shared latent on log rates.
+        drift_strength: Median over neurons of the standard deviation of slow drift of log rates.
         loss_share: Share of steps in which the eye is not tracked.
         eye_noise_deg: Noise of tracked eye angles at each 16 ms sample.
         eye_delay_steps: Delay of the eye camera behind the gyroscope in steps of 16 ms.

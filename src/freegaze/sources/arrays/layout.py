@@ -4,7 +4,7 @@
 key                        shape              meaning
 ========================== ================== ==================================================
 ``bin_width_s``            one number         width of a time bin in seconds
-``response_kind``          one text           spike_counts, inferred_spikes or fluorescence
+``response_kind``          one string         spike_counts, inferred_spikes or fluorescence
 ``responses``              (T, N)             one row per bin
 ``video``                  (T, H, W)          gray frames 0..255; or instead of it:
 ``frames``                 (K, H, W)          shared frames
