@@ -209,9 +209,9 @@ FEATURES = {
         "nn/cores.py:ConvBlock.plain",
     ),
     "devices that are absent": ("nn/device.py",),
-    "gratings shown to encoders": (
-        *("explanation/probes/", "reports/sections/gratings.py", "reports/figures/gratings.py"),
-        "reports/neuron_data.py:_gratings",
+    "stimuli shown to encoders": (
+        *("explanation/probes/", "reports/sections/probes.py", "reports/figures/probes.py"),
+        "reports/neuron_data.py:_probed",
     ),
     "templates": (
         *("paper/figures/_template.py", "reports/sections/_template.py", "models/_template.py"),

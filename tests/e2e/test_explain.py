@@ -25,9 +25,9 @@ def contents(run: Path) -> dict[str, bytes]:
     (folder,) = (run / "explanation").iterdir()
     found = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
     suffixes = [Path(name).suffix for name in found if not name.startswith("truth")]
-    assert suffixes.count(".csv") == suffixes.count(".parquet") == 8
-    assert len(suffixes) == 19, "tables, fields.npz, checksums and about.json, and nothing else"
-    assert len(found) == 19 + 6, "three tables, arrays, checksums and truth.json of the truth"
+    assert suffixes.count(".csv") == suffixes.count(".parquet") == 12
+    assert len(suffixes) == 27, "tables, fields.npz, checksums and about.json, and nothing else"
+    assert len(found) == 27 + 6, "three tables, arrays, checksums and truth.json of the truth"
     return found
 
 

@@ -276,6 +276,9 @@ def test_parts_computed_one_by_one_are_those_computed_together(tmp_path: Path) -
     assert probed.gratings["unit_id"].tolist() == list(recording.unit_ids)
     assert set(probed.grating_curves["axis"]) == {"direction", "frequency", "temporal"}
     assert probed.gratings["osi"].between(0, 1).all()
+    for name in ("squares", "patches", "scrambled"):
+        assert getattr(probed, name)["unit_id"].tolist() == list(recording.unit_ids)
+    assert set(probed.patch_curves["axis"]) == {"size", "contrast"}
     (read,) = load_explanations(folder)
     pd.testing.assert_frame_equal(read.gratings, probed.gratings)
     for name in set(TABLES) - set(LATER):

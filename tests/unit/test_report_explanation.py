@@ -15,21 +15,23 @@ from matplotlib.image import imread
 
 from freegaze.cli import report as report_command
 from freegaze.explanation.probes.gratings import GratingResponses, default_gratings
-from freegaze.explanation.probes.probes import grating_tables
+from freegaze.explanation.probes.patches import PatchGrating, PatchTuning
+from freegaze.explanation.probes.probes import grating_tables, patch_tables, scrambled_table
+from freegaze.explanation.probes.scrambled import ScrambledResponses
 from freegaze.explanation.result import is_explained, save_explanation
 from freegaze.recording.recording import ResponseKind
 from freegaze.reports import write_report
 from freegaze.reports.explained import bands_of, explained_neurons
 from freegaze.reports.figures.contributions import GroupBars, draw_class_counts, draw_contributions
-from freegaze.reports.figures.gratings import draw_gratings
+from freegaze.reports.figures.probes import draw_histograms, grating_histograms, patch_histograms
 from freegaze.reports.figures.saliency import draw_saliency
 from freegaze.reports.inputs import ReportInputs
 from freegaze.reports.neuron_data import neuron_values, session_values
 from freegaze.reports.pictures import DIVERGING, SEQUENTIAL, diverging_png, symmetric_limit
 from freegaze.reports.sections.contributions import build_contributions
 from freegaze.reports.sections.fields import build_fields, outline_of
-from freegaze.reports.sections.gratings import build_gratings
 from freegaze.reports.sections.neuron import build_neuron
+from freegaze.reports.sections.probes import build_gratings, build_patches
 from freegaze.reports.sections.saliency import build_saliency
 from freegaze.reports.style import GROUP_COLORS
 from freegaze.reports.svg import figure_to_svg
@@ -538,7 +540,54 @@ def test_gratings_have_a_section_and_a_part_of_a_neurons_page(run, explanation, 
 def test_gratings_are_drawn_at_every_width(explanation):
     table = with_gratings(explanation).gratings
     for width in (1000, 350):
-        figure = draw_gratings(table, width)
+        figure = draw_histograms(table, grating_histograms(table), width)
         figure_to_svg(figure, "a", "d")
         counts = [sum(p.get_height() for p in ax.patches) for ax in figure.axes]
         assert counts == [len(explanation.unit_ids) - 1] * 4
+
+
+def with_patches(explanation):
+    """Add patches: the first neuron is suppressed, the others have no grating."""
+    units = explanation.unit_ids
+    sizes, contrasts = np.array([4.0, 8.0, 16.0]), np.array([0.5, 1.0])
+    tuning = PatchTuning(
+        sizes, np.array([0.1, 0.4, 0.1]), contrasts, np.array([0.1, 0.4]), 7.7, 0.75, 0.6
+    )
+    none = [None] * (len(units) - 1)
+    tables = patch_tables(
+        [PatchGrating(0.0, 0.1, 0.0, 5.0, 6.0), *none], [tuning, *none], units, 1.5
+    )
+    natural = np.ones((4, len(units)))
+    natural[:, 0] = 3.0
+    rates = ScrambledResponses(natural, np.ones((4, len(units))))
+    return replace(explanation, **tables, scrambled=scrambled_table(rates, units))
+
+
+def test_patches_have_a_section_and_a_part_of_a_neurons_page(run, explanation, tmp_path):
+    probed = with_patches(explanation)
+    out = tmp_path / "r.html"
+    html = write_report(*run.arguments(), out=out, explanations=[probed]).read_text()
+    n = len(explanation.unit_ids)
+    assert "below half of the largest in 1 of 1 neuron" in html
+    assert f"above that for scrambled frames in 1 of {n} neurons" in html
+    assert build_patches([explanation]) is None
+    neurons = {neuron.unit_id: neuron for neuron in explained_neurons(inputs_of(run, probed))}
+    first, second, *_ = (neuron_values(neurons[u], [], None) for u in explanation.unit_ids)
+    assert second["patches"] is None
+    assert ["preferred diameter (°)", "11.6"] in first["patches"]["rows"]  # 7.7 px of 1.5 degrees
+    by_size, by_contrast = first["patches"]["curves"]
+    assert (by_size["axis"], by_size["unit"], by_size["level"]) == ("size", "deg", [6, 12, 24])
+    assert by_contrast["axis"] == "contrast"
+    assert probed.scrambled["modulation"].tolist() == [0.5] + [0.0] * (n - 1)
+
+
+def test_histograms_are_drawn_of_the_probes_that_there_are(explanation):
+    probed = with_patches(explanation)
+    table = probed.patches.merge(probed.scrambled, on="unit_id")
+    panels = patch_histograms(table)
+    assert [p.column for p in panels] == ["diameter_deg", "suppression", "modulation"]
+    for width in (1000, 350):
+        figure = draw_histograms(table, panels, width)
+        figure_to_svg(figure, "a", "d")
+        counts = [sum(p.get_height() for p in ax.patches) for ax in figure.axes]
+        assert counts == [1, 1, len(table), 0]

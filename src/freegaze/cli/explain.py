@@ -33,7 +33,7 @@ def command(
             metavar="PART,...",
             help="Compute these parts and keep all others as they are: fields, or one method such "
             "as fields.gradient; saliency; contributions; tuning; and, only where named, probes or "
-            "one of them such as probes.gratings (tuning to gratings shown to the encoder).",
+            "one of them such as probes.gratings (stimuli shown to the encoder).",
         ),
     ] = None,
     against: Annotated[

@@ -59,6 +59,12 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         *("temporal_hz", "phase_deg", "osi", "dsi", "f1_f0", "largest", "blank"),
     ),
     "grating_curves": ("unit_id", "axis", "unit", "level", "value"),
+    "squares": ("unit_id", "x_px", "y_px", "delay_s", "light", "dark", "polarity"),
+    "patches": ("unit_id", "x_px", "y_px", "diameter_px", "suppression", "contrast_half"),
+    "patch_curves": ("unit_id", "axis", "unit", "level", "value"),
+    "scrambled": (
+        *("unit_id", "natural", "scrambled", "natural_sd", "scrambled_sd", "modulation"),
+    ),
 }
 """Tables of an explanation with the columns that each always has."""
 
@@ -72,7 +78,7 @@ FOLDER = "explanation"
 
 TABLES = tuple(COLUMNS)
 
-LATER = ("gratings", "grating_curves")
+LATER = ("gratings", "grating_curves", "squares", "patches", "patch_curves", "scrambled")
 """Tables that earlier versions did not write; without a file they have no rows."""
 
 EXPLANATION = Artifact(
@@ -148,6 +154,16 @@ class SessionExplanation:
             uniform frame; ``frequency_cpd`` where the camera is calibrated.
         grating_curves: One row per neuron, axis (``direction``, ``frequency``, ``temporal``) and
             level: ``unit_id``, ``axis``, ``unit``, ``level``, ``value`` (response, per bin).
+        squares: One row per neuron, of the part ``probes.squares``: ``unit_id``; place ``x_px`` and
+            ``y_px`` of the responses on the retinal frame; ``delay_s`` before the predicted bin;
+            ``light`` and ``dark``, the largest rises of the rate; ``polarity``.
+        patches: One row per neuron, of the part ``probes.patches``: ``unit_id``, the place, and the
+            values of a ``freegaze.explanation.probes.patches.PatchTuning``; ``diameter_deg`` where
+            the camera is calibrated.
+        patch_curves: One row per neuron, axis (``size``, ``contrast``) and level, as for gratings.
+        scrambled: One row per neuron, of the part ``probes.scrambled``: ``unit_id``; means and
+            standard deviations over windows of the rate for ``natural`` frames and for frames with
+            ``scrambled`` phases; ``modulation``, their difference over their sum.
     """
 
     session_id: str
@@ -166,6 +182,10 @@ class SessionExplanation:
     gaze_shifts: pd.DataFrame
     gratings: pd.DataFrame = field(default_factory=lambda: empty_table("gratings"))
     grating_curves: pd.DataFrame = field(default_factory=lambda: empty_table("grating_curves"))
+    squares: pd.DataFrame = field(default_factory=lambda: empty_table("squares"))
+    patches: pd.DataFrame = field(default_factory=lambda: empty_table("patches"))
+    patch_curves: pd.DataFrame = field(default_factory=lambda: empty_table("patch_curves"))
+    scrambled: pd.DataFrame = field(default_factory=lambda: empty_table("scrambled"))
 
     def __repr__(self) -> str:
         counts = count_answers(self.contributions)

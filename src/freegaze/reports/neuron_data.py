@@ -59,6 +59,16 @@ GRATING_ROWS = (
 )
 """Rows of the table of gratings: label, column, decimals."""
 
+PATCH_ROWS = (
+    ("middle x (px)", "x_px", 1),
+    ("middle y (px)", "y_px", 1),
+    ("preferred diameter (px)", "diameter_px", 1),
+    ("preferred diameter (°)", "diameter_deg", 1),
+    ("surround suppression", "suppression", 2),
+    ("contrast with half of the response", "contrast_half", 2),
+)
+"""Rows of the table of patches."""
+
 
 def session_values(
     explanation: SessionExplanation, session: ScoredSession | None
@@ -106,7 +116,8 @@ def neuron_values(
         "gaze": _gaze(neuron),
         "saliency": _saliency(neuron),
         "contributions": _contributions(neuron),
-        "gratings": _gratings(neuron),
+        "gratings": _probed(neuron, "gratings", "grating_curves", GRATING_ROWS),
+        "patches": _probed(neuron, "patches", "patch_curves", PATCH_ROWS),
     }
 
 
@@ -273,25 +284,27 @@ def _contributions(neuron: ExplainedNeuron) -> list[dict[str, Any]]:
     ]
 
 
-def _gratings(neuron: ExplainedNeuron) -> dict[str, Any] | None:
-    """Return the tuning to gratings: curves, and numbers as words; ``None`` where none drives."""
-    row = neuron.row("gratings")
-    if not np.isfinite(row.get("orientation_deg", np.nan)):
+def _probed(
+    neuron: ExplainedNeuron, table: str, curves: str, labels: Sequence[tuple[str, str, int]]
+) -> dict[str, Any] | None:
+    """Return responses to probes: curves, and numbers as words; ``None`` where none drives."""
+    row = neuron.row(table)
+    cells = [[words, _cell(row, (column,), 1.0, digits)] for words, column, digits in labels]
+    if all(words == NO_VALUE for _, words in cells):
         return None
-    cells = [[words, _cell(row, (column,), 1.0, digits)] for words, column, digits in GRATING_ROWS]
-    curves = [
+    lines = [
         {
             "axis": axis,
             "unit": str(rows[0]["unit"]),
             "level": [_rounded(point["level"]) for point in rows],
             "value": [_rounded(neuron.per_s * point["value"]) for point in rows],
         }
-        for axis, rows in _grouped(neuron.rows("grating_curves"), "axis").items()
+        for axis, rows in _grouped(neuron.rows(curves), "axis").items()
     ]
     return {
-        "response": str(row["response"]),
-        "rows": [row for row in cells if row[1] != NO_VALUE],
-        "curves": curves,
+        "response": str(row.get("response", "")),
+        "rows": [cell for cell in cells if cell[1] != NO_VALUE],
+        "curves": lines,
     }
 
 

@@ -20,8 +20,8 @@ from freegaze.reports.sections.displacement import build_displacement, displacem
 from freegaze.reports.sections.fields import build_fields
 from freegaze.reports.sections.fit import build_fit
 from freegaze.reports.sections.glossary import build_glossary
-from freegaze.reports.sections.gratings import build_gratings
 from freegaze.reports.sections.neuron import SCRIPTS, STYLES, build_neuron
+from freegaze.reports.sections.probes import build_gratings, build_patches
 from freegaze.reports.sections.quality import build_quality
 from freegaze.reports.sections.saliency import build_saliency
 from freegaze.reports.sections.scores import build_scores, median_of
@@ -126,6 +126,7 @@ def _build_explained(inputs: ReportInputs) -> list[Section | None]:
         build_contributions(neurons),
         build_saliency(neurons),
         build_gratings(inputs.explanations),
+        build_patches(inputs.explanations),
         build_neuron(inputs, neurons),
     ]
 

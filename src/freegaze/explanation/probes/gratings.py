@@ -9,8 +9,14 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from freegaze.errors import ConfigError, ShapeError
-from freegaze.models.callables import Predict, rates_of, seen_by_retina, undisturbed
+from freegaze.errors import ConfigError
+from freegaze.explanation.probes.stimuli import (
+    LEAST_CHANGE,
+    drifting_waves,
+    rates_for,
+    typical_level,
+)
+from freegaze.models.callables import Predict
 
 N_DIRECTIONS, N_PHASES = 16, 8
 """Directions of drift, 22.5 degrees apart (with 30 degrees, narrow tuning errs by 2 degrees), and
@@ -28,9 +34,6 @@ TEMPORAL_HZ = (0.0, 1.5, 3.0, 6.0)
 
 HIGHEST_CYCLES = 0.4
 """Highest temporal frequency in cycles per bin."""
-
-LEAST_CHANGE = 1e-5
-"""Share of the largest rate below which a response counts as none: the precision of a rate."""
 
 MEAN, FIRST, NONE = "mean", "first harmonic", "none"
 """Values of ``GratingTuning.response``."""
@@ -202,68 +205,35 @@ def show_gratings(
         >>> round(describe_gratings(found, 0).orientation_deg, 3) % 180
         0.0
     """
-    if video.shape[:2] != behavior.shape[:2] or not len(video):
-        raise ShapeError(
-            f"expected video and behavior of the same windows and bins, got {tuple(video.shape)} "
-            f"and {tuple(behavior.shape)}"
-        )
-    if not contrast > 0:
-        raise ConfigError(f"the contrast of gratings must be positive, got {contrast}")
+    level, sd = typical_level(video, behavior, contrast)
     height, width = video.shape[-2:]
     gratings = gratings or default_gratings((height, width), bin_width_s)
-    level = float(video.mean())
-    sd = float(video.flatten(-2).std(-1, correction=0).median())
-    amplitude = np.sqrt(2) * contrast * sd
-    call, state = rates_of(predict, session), behavior[:1]
-    stimuli = _Stimuli(gratings, bin_width_s, video.shape[1], (height, width))
-    rates = []
-    with torch.no_grad(), undisturbed(predict), seen_by_retina(predict):
-        blank = call(torch.full_like(video[:1], level), state)[0].double().cpu().numpy()
-        for first in range(0, stimuli.n, batch):
-            waves = stimuli.waves(range(first, min(first + batch, stimuli.n)))
-            shown = (level + amplitude * waves).to(video)[:, :, None]
-            rates.append(call(shown, state.expand(len(shown), -1, -1)).double().cpu())
-    by_phase = torch.cat(rates).numpy().T.reshape(-1, *gratings.shape, gratings.n_phases)
+    shape = (*gratings.shape, gratings.n_phases)
+
+    def windows(numbers: range) -> Tensor:
+        direction, frequency, temporal, phase = np.unravel_index(np.array(numbers), shape)
+        waves = drifting_waves(
+            gratings.directions_deg[direction],
+            gratings.frequencies_cpp[frequency],
+            gratings.temporal_hz[temporal],
+            phase / gratings.n_phases,
+            history=video.shape[1],
+            bin_width_s=bin_width_s,
+            x=torch.arange(width, dtype=torch.float64) - (width - 1) / 2,
+            y=torch.arange(height, dtype=torch.float64) - (height - 1) / 2,
+        )
+        return (level + np.sqrt(2) * sd * waves).to(video)[:, :, None]
+
+    options = {"session": session, "batch": batch}
+    uniform = torch.full_like(video[:1], level)
+    (blank,) = rates_for(predict, lambda _: uniform, 1, behavior[:1], **options)
+    rates = rates_for(predict, windows, int(np.prod(shape)), behavior[:1], **options)
+    by_phase = rates.T.reshape(-1, *shape)
     turn = np.exp(2j * np.pi * np.arange(gratings.n_phases) / gratings.n_phases)
     highest = np.maximum(np.abs(by_phase).max((1, 2, 3, 4)), np.abs(blank))
     return GratingResponses(
         gratings, by_phase.mean(-1), 2 * (by_phase * turn).mean(-1), blank, highest
     )
-
-
-class _Stimuli:
-    """Windows of gratings, numbered by direction, spatial, temporal frequency and phase."""
-
-    def __init__(
-        self, gratings: Gratings, bin_width_s: float, history: int, frame_size: tuple[int, int]
-    ) -> None:
-        height, width = frame_size
-        self._shape = (*gratings.shape, gratings.n_phases)
-        self._gratings = gratings
-        self._ago_s = torch.arange(1 - history, 1, dtype=torch.float64) * bin_width_s
-        self._x = torch.arange(width, dtype=torch.float64) - (width - 1) / 2
-        self._y = torch.arange(height, dtype=torch.float64) - (height - 1) / 2
-
-    @property
-    def n(self) -> int:
-        """Number of windows."""
-        return int(np.prod(self._shape))
-
-    def waves(self, numbers: range) -> Float[Tensor, "window history height width"]:
-        """Return cosines between -1 and 1; ``phase`` is that of the middle of the latest frame."""
-        place = np.unravel_index(np.array(numbers), self._shape)
-        angle = torch.from_numpy(np.deg2rad(self._gratings.directions_deg[place[0]]))
-        cycles = torch.from_numpy(self._gratings.frequencies_cpp[place[1]])
-        temporal = torch.from_numpy(self._gratings.temporal_hz[place[2]])
-        phase = torch.from_numpy(place[3] / self._gratings.n_phases)
-        along = (
-            torch.cos(angle)[:, None, None] * self._x
-            + torch.sin(angle)[:, None, None] * self._y[:, None]
-        )
-        turned = phase[:, None] - temporal[:, None] * self._ago_s
-        return torch.cos(
-            2 * torch.pi * ((cycles[:, None, None] * along)[:, None] + turned[:, :, None, None])
-        )
 
 
 def describe_gratings(found: GratingResponses, neuron: int) -> GratingTuning:

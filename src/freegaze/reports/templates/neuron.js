@@ -87,6 +87,7 @@ function draw() {
     tuningPanel(neuron, session, width),
     gazePanel(neuron, session, width),
     gratingsPanel(neuron, session, width),
+    patchesPanel(neuron, session, width),
   ];
   detail.replaceChildren(head(neuron), ...panels.filter(Boolean));
 }

@@ -324,19 +324,43 @@ function gazePanel(neuron, session, width) {
   );
 }
 
-const GRATING_AXES = {
+const PROBE_AXES = {
   direction: "direction of drift",
   frequency: "spatial frequency",
   temporal: "temporal frequency",
+  size: "diameter of the patch",
+  contrast: "contrast",
 };
 
 /* Responses of the encoder to gratings, through the best one. */
 function gratingsPanel(neuron, session, width) {
   if (!neuron.gratings) return null;
-  const { response, rows, curves } = neuron.gratings;
+  const words =
+    neuron.gratings.response === "mean"
+      ? "the mean rate above that of a uniform frame"
+      : "the first harmonic of the rate (the rate follows the stripes)";
+  return probePanel(neuron, session, width, neuron.gratings, {
+    title: "Gratings shown to the encoder",
+    lead: `Curves through the grating that drives the predicted rate most; the response is ${words}. No grating was recorded.`,
+    header: "preferred",
+  });
+}
+
+/* Responses of the encoder to patches of the best grating. */
+function patchesPanel(neuron, session, width) {
+  if (!neuron.patches) return null;
+  return probePanel(neuron, session, width, neuron.patches, {
+    title: "Patches shown to the encoder",
+    lead: "Patches of the grating that drives the predicted rate most, at the place where squares change it most. Contrast is relative to typical frames. No patch was recorded.",
+    header: "patches",
+  });
+}
+
+/* Curves of a probe, and its numbers. */
+function probePanel(neuron, session, width, { rows, curves }, { title, lead, header }) {
   const y = extent([...curves.map((curve) => curve.value), [0]]);
   const draw = (curve, each) => {
-    const name = GRATING_AXES[curve.axis];
+    const name = PROBE_AXES[curve.axis];
     const chart = newChart({
       width: each,
       height: 185,
@@ -344,22 +368,12 @@ function gratingsPanel(neuron, session, width) {
       y,
       xLabel: `${name} (${curve.unit})`,
       yLabel: session.responseUnit,
-      label: `Response of neuron ${neuron.unit} to gratings by ${name}`,
+      label: `${title}: response of neuron ${neuron.unit} by ${name}`,
     });
     chart.add("path", { class: "line", d: linePath(curve.level, curve.value, chart) });
     return chart.root;
   };
-  const words =
-    response === "mean"
-      ? "the mean rate above that of a uniform frame"
-      : "the first harmonic of the rate (the rate follows the stripes)";
-  return block(
-    "Gratings shown to the encoder",
-    `Curves through the grating that drives the predicted rate most; the response is ${words}. ` +
-      "No grating was recorded.",
-    chartGrid(width, 200, draw, curves),
-    gaborTable({ header: ["preferred"], rows }),
-  );
+  return block(title, lead, chartGrid(width, 200, draw, curves), gaborTable({ header: [header], rows }));
 }
 
 /* Bars from a line at zero, a row each: {name, value, note, draw marks with `more`}. */
