@@ -20,13 +20,14 @@ from freegaze.evaluation.evaluation import Evaluation
 from freegaze.explanation.result import SessionExplanation
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
+from freegaze.recording.responses import response_label
 from freegaze.registry import require_name
 from freegaze.reports.explained import method_unit
 from freegaze.reports.figures.contributions import GroupBars, plot_group_bars
 from freegaze.reports.figures.displacement import plot_displacement
 from freegaze.reports.figures.scores import Scores, plot_score_pairs, plot_score_strip
 from freegaze.reports.figures.traces import plot_trace
-from freegaze.reports.inputs import matching_column, response_label, score_label
+from freegaze.reports.inputs import matching_column, score_label
 from freegaze.reports.pictures import DIVERGING, symmetric_limit
 from freegaze.reports.sections.displacement import (
     COMPONENTS,

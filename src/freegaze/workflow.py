@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from freegaze.evaluation.evaluation import Evaluation
 from freegaze.evaluation.multiplicity import correct_evaluation
 from freegaze.evaluation.prediction_files import save_predicted_recording, save_predictions
 from freegaze.evaluation.storage import is_evaluated, load_evaluation, save_evaluation
+from freegaze.evaluation.timeline import save_timeline
 from freegaze.explanation.config import ExplainConfig
 from freegaze.explanation.explain import explain as explain_session
 from freegaze.explanation.fields.against import compare_with, pick_other, save_comparison
@@ -111,7 +113,8 @@ def evaluate(
 ) -> Evaluation:
     """Score every neuron on held-out bins, with intervals, baselines and chance.
 
-    Scores of test bins are written into the run folder, as by ``freegaze evaluate``.
+    Scores of test bins are written into the run folder, as by ``freegaze evaluate``, with the
+    predictions of all bins for ``freegaze view``.
 
     Args:
         run: The run folder, or its encoder.
@@ -159,6 +162,8 @@ def evaluate(
         evaluation = cross_validate(_folder_of(encoder), sessions, folds, **how)
     else:
         how |= {"role": role, "predictions": predictions, "controls": controls}
+        if encoder.run is not None and role == "test":
+            how["keep"] = partial(save_timeline, encoder.run, encoder)
         evaluation = score_encoder(encoder, sessions, **how)
     if correct_across is not None:
         evaluation = correct_evaluation(evaluation, correct_across)

@@ -32,6 +32,7 @@ from freegaze.cli import (
     sweep,
     train,
     verify,
+    view,
     watch,
 )
 from freegaze.errors import DataWarning, FreegazeError
@@ -49,6 +50,7 @@ VERBS = (
     bench,
     sweep,
     watch,
+    view,
     fetch,
     convert,
     verify,

@@ -58,7 +58,8 @@ def command(
     """Score every neuron on held-out bins, with intervals and null baselines.
 
     Writes `evaluation/scores.csv`, `scores.parquet`, `summary.json` and `predictions.npz` into the
-    run folder. With `--folds`, the fits and the scores are in its folder `folds`.
+    run folder, and predictions of all bins into `timeline/`, which `freegaze view RUN` shows. With
+    `--folds`, the fits and the scores are in its folder `folds`.
 
     For example:
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from freegaze.dataset.splits import Split
 from freegaze.errors import DataError
 from freegaze.evaluation.condition_mean import ConditionMeans, condition_means
 from freegaze.evaluation.controls import control_rates
@@ -21,6 +22,9 @@ from freegaze.fitted.encoder import FittedEncoder, Prediction
 from freegaze.metrics.bootstrap import DRAWS
 from freegaze.progress import Progress
 from freegaze.recording.recording import Recording, as_list
+
+Keep = Callable[[Recording, Prediction, Split], object]
+"""Receives a session, its predictions and the roles of its bins."""
 
 CONDITION_MEAN = "condition_mean"
 """Name of the reference that is the mean training response to each condition."""
@@ -38,6 +42,7 @@ def evaluate(
     controls: Sequence[str] = (),
     extra_score: ExtraScore | None = None,
     progress: Progress | None = None,
+    keep: Keep | None = None,
 ) -> Evaluation:
     """Score every neuron on held-out bins.
 
@@ -58,6 +63,7 @@ def evaluate(
         extra_score: Computes further scores of each session, such as
             ``freegaze.paper.scores.paper_scores``.
         progress: Called with (description, done, total) after each session's prediction and scores.
+        keep: Called with each session, its predictions and the roles of its bins.
 
     Returns:
         Table, summary and the scored bins.
@@ -72,7 +78,7 @@ def evaluate(
     for recording in sessions:
         report(f"predicting {recording.session_id}", len(scored), 2 * len(sessions))
         made_before = made.get(recording.session_id)
-        scored.append(_score_with(encoder, recording, role, made_before, condition, controls))
+        scored.append(_score_with(encoder, recording, role, made_before, condition, controls, keep))
     report("scoring", len(sessions), 2 * len(sessions))
     found = score_sessions(scored, draws=draws, seed=seed, extra_score=extra_score, role=role)
     report("scoring", 2 * len(sessions), 2 * len(sessions))
@@ -124,9 +130,12 @@ def _score_with(
     prediction: Prediction | None,
     condition: str | None,
     controls: Sequence[str],
+    keep: Keep | None,
 ) -> ScoredSession:
     recording = encoder.match_neurons(recording)
     prediction, split = prediction or encoder.predict(recording), encoder.split(recording)
+    if keep is not None:
+        keep(recording, prediction, split)
     session = scored_session(
         recording,
         prediction,

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,7 @@ from jaxtyping import Float
 
 from freegaze.explanation.contributions.answers import count_answers
 from freegaze.explanation.contributions.groups import UNTESTED
-from freegaze.files.artifact import Artifact, Content
+from freegaze.files.artifact import Artifact, Content, folder_name
 
 T = TypeVar("T")
 
@@ -207,10 +206,7 @@ class SessionExplanation:
 
 def session_folder(run_folder: Path | str, session_id: str) -> Path:
     """Return the folder of a session's explanation; special characters of its name are escaped."""
-    name = quote(session_id, safe=" ")
-    if not name.strip("."):  # nothing, "." and ".." are other folders
-        name = name.replace(".", "%2E") or "%"
-    return Path(run_folder) / FOLDER / name
+    return Path(run_folder) / FOLDER / folder_name(session_id)
 
 
 def save_explanation(

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -219,6 +220,19 @@ def write_sealed(
     except OSError as error:
         raise cannot_write(folder, error) from None
     return [folder / name for name in files]
+
+
+def folder_name(name: str) -> str:
+    """Return a name as that of a folder; special characters are escaped.
+
+    Example:
+        >>> folder_name("mouse/1"), folder_name("..")
+        ('mouse%2F1', '%2E%2E')
+    """
+    quoted = quote(name, safe=" ")
+    if not quoted.strip("."):  # nothing, "." and ".." are other folders
+        quoted = quoted.replace(".", "%2E") or "%"
+    return quoted
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray], is_compressed: bool = True) -> bytes:

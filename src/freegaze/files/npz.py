@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -77,6 +79,25 @@ class NpzReader:
             if file.read(1):  # reading to the end makes zipfile compare the checksum
                 raise ValueError(f"{name} is longer than its header says")
             return array
+
+    def rows(self, name: str) -> Iterator[np.ndarray]:
+        """Read an array piece by piece along its first axis, for arrays larger than memory.
+
+        Args:
+            name: Its name, without ``.npy``; the last axis varies fastest.
+
+        Raises:
+            DataError: If it is not there, or damaged.
+        """
+        if name not in self.headers:
+            raise DataError(f"{self.path} holds no array {name!r}")
+        with parsing(self.path), self._open(self._members[name]) as file:
+            header = parse_header(file)
+            if header.is_fortran:
+                raise ValueError(f"{name} is not stored row by row")
+            row = replace(header, shape=header.shape[1:])
+            for _ in range(header.shape[0]):
+                yield read_data(file, row, f"{self.path}: {name}")
 
     def _open(self, member: zipfile.ZipInfo) -> io.BufferedIOBase:
         return cast(io.BufferedIOBase, self._zip.open(member))  # a ZipExtFile, which is one

@@ -16,7 +16,8 @@ from freegaze.explanation.contributions.answers import with_answers
 from freegaze.explanation.fields.fields import METHODS
 from freegaze.explanation.result import CLASSES, SessionExplanation
 from freegaze.explanation.stability import NOT_TESTED
-from freegaze.reports.inputs import ReportInputs, per_second, response_unit
+from freegaze.recording.responses import per_second, response_unit
+from freegaze.reports.inputs import ReportInputs
 from freegaze.reports.sections.traces import rank_neurons
 
 

@@ -17,7 +17,7 @@ from freegaze.explanation.result import SessionExplanation
 from freegaze.explanation.stability import Stability
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.metrics.metric import METRICS
-from freegaze.recording.recording import Recording, ResponseKind
+from freegaze.recording.recording import Recording
 from freegaze.reports.figures.scores import Scores
 from freegaze.runs.run_folder import RunFolder
 
@@ -109,24 +109,3 @@ def score_label(metric: str) -> str:
     known = METRICS.get(metric)
     unit = known.unit if known.unit and known.unit not in ("bits/spike",) else ""
     return f"{known.label} ({unit})" if unit else known.label
-
-
-def response_label(kind: str) -> str:
-    """Return what responses are, with their unit, for an axis."""
-    return {
-        ResponseKind.SPIKE_COUNTS: "firing rate (spikes/s)",
-        ResponseKind.INFERRED_SPIKES: "inferred activity (1/s)",
-    }.get(ResponseKind(kind), "fluorescence (a.u.)")
-
-
-def response_unit(kind: str) -> str:
-    """Return the unit alone."""
-    return {
-        ResponseKind.SPIKE_COUNTS: "spikes/s",
-        ResponseKind.INFERRED_SPIKES: "1/s",
-    }.get(ResponseKind(kind), "a.u.")
-
-
-def per_second(kind: str, bin_width_s: float) -> float:
-    """Return the factor from responses per bin to responses per second; 1 for fluorescence."""
-    return 1.0 if ResponseKind(kind) is ResponseKind.FLUORESCENCE else 1 / bin_width_s

@@ -17,8 +17,8 @@ from freegaze.explanation.contributions.groups import UNTESTED
 from freegaze.explanation.fields.fields import METHODS
 from freegaze.explanation.result import SessionExplanation
 from freegaze.metrics.correlation import boxcar_bins, smooth_boxcar
+from freegaze.recording.responses import response_label, response_unit
 from freegaze.reports.explained import ExplainedNeuron, method_label, method_unit
-from freegaze.reports.inputs import response_label, response_unit
 from freegaze.reports.pictures import diverging_png, symmetric_limit
 from freegaze.reports.sections.fields import outline_of
 from freegaze.reports.sections.traces import SMOOTHING_S

@@ -12,9 +12,10 @@ from freegaze.evaluation.evaluation import Evaluation
 from freegaze.files.atomic import write_file
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.recording.recording import Recording
+from freegaze.recording.responses import response_label
 from freegaze.reports.figures.overview import OverviewPair, OverviewShift, draw_overview
 from freegaze.reports.figures.traces import Trace
-from freegaze.reports.inputs import ReportInputs, response_label, score_label, scores_of
+from freegaze.reports.inputs import ReportInputs, score_label, scores_of
 from freegaze.reports.sections.displacement import (
     Displacement,
     component_labels,

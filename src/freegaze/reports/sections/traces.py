@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 
 from freegaze.evaluation.scored_session import ScoredSession
 from freegaze.metrics.correlation import boxcar_bins, smooth_boxcar
+from freegaze.recording.responses import per_second, response_label
 from freegaze.reports.figures.traces import Trace, draw_trace
-from freegaze.reports.inputs import ReportInputs, per_second, response_label, score_label
+from freegaze.reports.inputs import ReportInputs, score_label
 from freegaze.reports.page import NARROW_PX, Panel, Section, wide_panel
 from freegaze.reports.wording import fixed
 

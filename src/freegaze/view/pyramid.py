@@ -1,0 +1,124 @@
+"""Signals at coarser and coarser time: smallest, mean and largest value of 8, 64, 512 ... bins."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from freegaze.files.arrays import write_npy
+from freegaze.view.rows import MappedRows
+
+FACTOR = 8
+"""Bins of a level that become one of the next. All levels together take 3/7 of the original."""
+
+PIECE_BYTES = 1 << 22
+"""Bytes that are reduced at a time."""
+
+
+class Pyramid:
+    """A signal of many bins, of which any range is read with about as many points as asked for.
+
+    Levels are written when they are first needed. The time and memory of a read depend on the
+    number of points, and not on the length of the range.
+
+    Args:
+        rows: The signal, (time, column); NaN where it is missing.
+        folder: Existing folder for the levels.
+        name: Beginning of their file names.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> np.save(folder / "x.npy", np.arange(128.0)[:, None])
+        >>> signal = Pyramid(MappedRows(folder / "x.npy"), folder, "x")
+        >>> signal.read(0, 128, 2)[:, :, 0].tolist()
+        [[0.0, 64.0], [31.5, 95.5], [63.0, 127.0]]
+    """
+
+    def __init__(self, rows: MappedRows, folder: Path, name: str) -> None:
+        self.rows = rows
+        self._folder, self._name = folder, name
+        self._levels: list[MappedRows] = []
+        self._lock = threading.Lock()
+
+    def read(
+        self, start: int, stop: int, n_points: int, column: int | None = None
+    ) -> Float[np.ndarray, "3 point column"]:
+        """Return smallest, mean and largest value in equal parts of a range.
+
+        Where parts are longer than the bins of a level, their ends are rounded to it.
+
+        Args:
+            start: First bin.
+            stop: One past the last bin.
+            n_points: Number of parts; with fewer bins, each bin is one.
+            column: The only column to read.
+
+        Raises:
+            DataError: If a file cannot be read or written.
+        """
+        n_points = min(n_points, stop - start)
+        depth = 0
+        while FACTOR ** (depth + 1) * n_points <= stop - start:
+            depth += 1
+        width = FACTOR**depth
+        first, last = start // width, -(-stop // width)
+        if depth:
+            level = self._level(depth)
+            low, mean, high = level.read(first, last, column).swapaxes(0, 1)
+        else:
+            low = mean = high = self.rows.read(first, last, column).astype(np.float32)
+        edges = np.linspace(start, stop, n_points + 1)[:-1]
+        return _reduce(low, mean, high, (edges / width).astype(np.int64) - first)
+
+    def ends(self) -> Float[np.ndarray, "2 column"]:
+        """Return the smallest and the largest mean of 8 bins of each column, NaN for none."""
+        level = self._level(1)
+        rows = max(1, PIECE_BYTES // level.row_bytes)
+        low = high = np.full(self.rows.row_shape, np.nan, np.float32)
+        for start in range(0, level.n_rows, rows):
+            mean = level.read(start, start + rows)[:, 1]
+            low = np.fmin(low, np.fmin.reduce(mean))
+            high = np.fmax(high, np.fmax.reduce(mean))
+        return np.stack([low, high])
+
+    def _level(self, depth: int) -> MappedRows:
+        with self._lock:
+            while len(self._levels) < depth:
+                self._levels.append(self._write(len(self._levels) + 1))
+            return self._levels[depth - 1]
+
+    def _write(self, depth: int) -> MappedRows:
+        path = self._folder / f"{self._name}_{depth}.npy"
+        below = self._levels[-1] if self._levels else self.rows
+        n_rows, columns = -(-below.n_rows // FACTOR), self.rows.row_shape
+        write_npy(path, _coarser(below), (n_rows, 3, *columns), np.dtype(np.float32))
+        return MappedRows(path)
+
+
+def _coarser(below: MappedRows) -> Iterator[np.ndarray]:
+    """Give the next level, piece by piece: (row, 3, column) each."""
+    n = FACTOR * max(1, PIECE_BYTES // (FACTOR * below.row_bytes))
+    for start in range(0, below.n_rows, n):
+        rows = below.read(start, min(start + n, below.n_rows)).astype(np.float32)
+        low, mean, high = rows.swapaxes(0, 1) if rows.ndim == 3 else (rows, rows, rows)
+        starts = np.arange(0, len(rows), FACTOR)
+        yield np.ascontiguousarray(_reduce(low, mean, high, starts).swapaxes(0, 1))
+
+
+def _reduce(
+    low: np.ndarray, mean: np.ndarray, high: np.ndarray, starts: np.ndarray
+) -> Float[np.ndarray, "3 part column"]:
+    """Reduce parts of rows that begin at ``starts``; what is missing is left out."""
+    is_known = np.isfinite(mean)
+    n_known = np.add.reduceat(is_known, starts, axis=0, dtype=np.float32)
+    total = np.add.reduceat(np.where(is_known, mean, 0), starts, axis=0, dtype=np.float32)
+    with np.errstate(invalid="ignore"):
+        middle = np.where(n_known > 0, total / np.maximum(n_known, 1), np.nan)
+    return np.stack(
+        [np.fmin.reduceat(low, starts, axis=0), middle, np.fmax.reduceat(high, starts, axis=0)]
+    ).astype(np.float32)
