@@ -18,6 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FEATURES = {
+    "explorer": (
+        *("view/", "cli/view.py", "evaluation/timeline.py"),
+        *("files/npz.py:NpzReader.rows", "evaluation/evaluate.py:_score_with"),
+    ),
     "intervals of dependent blocks": ("metrics/block_dependence.py",),
     "whether an encoder follows trials": ("evaluation/trial_to_trial.py",),
     "windows and calibrated gaze of networks": (

@@ -61,6 +61,8 @@ def command(
         with explorer:
             try:
                 serve(explorer, scratch / "open.html", port, announce)
+            except KeyboardInterrupt:
+                typer.echo("explorer closed")
             except OSError as error:
                 raise ConfigError(
                     f"cannot listen on port {port}: {error.strerror or error}"

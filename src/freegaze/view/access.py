@@ -40,6 +40,7 @@ HEADERS = {
 
 _REDIRECT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>freegaze view</title>
+<link rel="icon" href="data:,">
 <form method="post" action="{action}">
 <input type="hidden" name="token" value="{token}">
 <button>Open the explorer</button>
@@ -50,6 +51,7 @@ _REDIRECT = """<!doctype html>
 
 _ENTERED = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>freegaze view</title>
+<link rel="icon" href="data:,">
 <meta http-equiv="refresh" content="0; url=/">
 <p><a href="/">Continue to the explorer</a></p>
 </html>

@@ -13,7 +13,7 @@ from freegaze.files.arrays import write_npy
 from freegaze.view.rows import MappedRows
 
 FACTOR = 8
-"""Bins of a level that become one of the next. All levels together take 3/7 of the original."""
+"""Bins of a level that become one of the next. All levels together take 4/7 of the original."""
 
 PIECE_BYTES = 1 << 22
 """Bytes that are reduced at a time."""
@@ -67,13 +67,10 @@ class Pyramid:
             depth += 1
         width = FACTOR**depth
         first, last = start // width, -(-stop // width)
-        if depth:
-            level = self._level(depth)
-            low, mean, high = level.read(first, last, column).swapaxes(0, 1)
-        else:
-            low = mean = high = self.rows.read(first, last, column).astype(np.float32)
-        edges = np.linspace(start, stop, n_points + 1)[:-1]
-        return _reduce(low, mean, high, (edges / width).astype(np.int64) - first)
+        read = self._level(depth).read if depth else self.rows.read
+        starts = (np.linspace(start, stop, n_points + 1)[:-1] / width).astype(np.int64) - first
+        low, total, n_known, high = _reduce(read(first, last, column), starts)
+        return np.stack([low, _mean(total, n_known), high])
 
     def ends(self) -> Float[np.ndarray, "2 column"]:
         """Return the smallest and the largest mean of 8 bins of each column, NaN for none."""
@@ -81,7 +78,8 @@ class Pyramid:
         rows = max(1, PIECE_BYTES // level.row_bytes)
         low = high = np.full(self.rows.row_shape, np.nan, np.float32)
         for start in range(0, level.n_rows, rows):
-            mean = level.read(start, start + rows)[:, 1]
+            planes = level.read(start, start + rows)
+            mean = _mean(planes[:, 1], planes[:, 2])
             low = np.fmin(low, np.fmin.reduce(mean))
             high = np.fmax(high, np.fmax.reduce(mean))
         return np.stack([low, high])
@@ -96,29 +94,40 @@ class Pyramid:
         path = self._folder / f"{self._name}_{depth}.npy"
         below = self._levels[-1] if self._levels else self.rows
         n_rows, columns = -(-below.n_rows // FACTOR), self.rows.row_shape
-        write_npy(path, _coarser(below), (n_rows, 3, *columns), np.dtype(np.float32))
+        write_npy(path, _coarser(below), (n_rows, 4, *columns), np.dtype(np.float32))
         return MappedRows(path)
 
 
 def _coarser(below: MappedRows) -> Iterator[np.ndarray]:
-    """Give the next level, piece by piece: (row, 3, column) each."""
+    """Give the next level, piece by piece: (row, 4, column) each."""
     n = FACTOR * max(1, PIECE_BYTES // (FACTOR * below.row_bytes))
     for start in range(0, below.n_rows, n):
-        rows = below.read(start, min(start + n, below.n_rows)).astype(np.float32)
-        low, mean, high = rows.swapaxes(0, 1) if rows.ndim == 3 else (rows, rows, rows)
-        starts = np.arange(0, len(rows), FACTOR)
-        yield np.ascontiguousarray(_reduce(low, mean, high, starts).swapaxes(0, 1))
+        rows = below.read(start, min(start + n, below.n_rows))
+        planes = _reduce(rows, np.arange(0, len(rows), FACTOR))
+        yield np.ascontiguousarray(planes.swapaxes(0, 1))
 
 
-def _reduce(
-    low: np.ndarray, mean: np.ndarray, high: np.ndarray, starts: np.ndarray
-) -> Float[np.ndarray, "3 part column"]:
-    """Reduce parts of rows that begin at ``starts``; what is missing is left out."""
-    is_known = np.isfinite(mean)
-    n_known = np.add.reduceat(is_known, starts, axis=0, dtype=np.float32)
-    total = np.add.reduceat(np.where(is_known, mean, 0), starts, axis=0, dtype=np.float32)
-    with np.errstate(invalid="ignore"):
-        middle = np.where(n_known > 0, total / np.maximum(n_known, 1), np.nan)
-    return np.stack(
-        [np.fmin.reduceat(low, starts, axis=0), middle, np.fmax.reduceat(high, starts, axis=0)]
-    ).astype(np.float32)
+def _reduce(rows: np.ndarray, starts: np.ndarray) -> Float[np.ndarray, "4 part column"]:
+    """Reduce parts of rows to smallest, sum, number and largest; what is missing is left out.
+
+    Args:
+        rows: The signal, (row, column), or one of its levels, (row, 4, column).
+        starts: First row of each part.
+    """
+    if rows.ndim == 3:
+        low, total, n_known, high = rows.swapaxes(0, 1)
+    else:
+        low = high = rows
+        is_known = np.isfinite(rows)
+        total, n_known = np.where(is_known, rows, 0), is_known
+    planes = [
+        np.fmin.reduceat(low, starts, axis=0),
+        np.add.reduceat(total, starts, axis=0, dtype=np.float32),
+        np.add.reduceat(n_known, starts, axis=0, dtype=np.float32),
+        np.fmax.reduceat(high, starts, axis=0),
+    ]
+    return np.stack(planes).astype(np.float32)
+
+
+def _mean(total: np.ndarray, n_known: np.ndarray) -> np.ndarray:
+    return np.where(n_known > 0, total / np.maximum(n_known, 1), np.nan).astype(np.float32)

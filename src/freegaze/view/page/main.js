@@ -267,7 +267,7 @@ function play(isOn = playing === null) {
     if (state.bin >= state.info.bins - 1) state.bin = 0;
     playing = requestAnimationFrame(advance);
   }
-  find("play").textContent = playing === null ? "Play" : "Stop";
+  find("play").textContent = playing === null ? "Play" : "Pause";
   find("play").setAttribute("aria-pressed", playing !== null);
   draw();
 }

@@ -96,18 +96,27 @@ const known = (value) => value !== undefined && Number.isFinite(value);
 export function drawBody(canvas, values, ranges) {
   const ratio = window.devicePixelRatio || 1;
   const width = canvas.clientWidth || 260;
-  const height = Math.round(width * 0.75);
-  if (canvas.width !== Math.round(width * ratio)) {
+  const isFlat = width > 320; // a phone, where height is scarce
+  const height = Math.round(isFlat ? 150 : width * 0.86);
+  canvas.style.height = `${height}px`;
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
   }
   const context = canvas.getContext("2d");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
-  drawEye(context, 0.3 * width, 0.36 * height, 0.27 * height, values, ranges);
-  drawHead(context, 0.74 * width, 0.24 * height, 0.15 * height, values, "pitch");
-  drawHead(context, 0.74 * width, 0.66 * height, 0.15 * height, values, "roll");
-  drawBars(context, 0.06 * width, 0.76 * height, 0.48 * width, values, ranges);
+  if (isFlat) {
+    drawEye(context, 0.14 * width, 60, 46, values, ranges);
+    drawHead(context, 0.4 * width, 60, 26, values, "pitch");
+    drawHead(context, 0.6 * width, 60, 26, values, "roll");
+    drawBars(context, 0.74 * width, 40, 0.24 * width, values, ranges);
+  } else {
+    drawEye(context, 0.3 * width, 0.33 * height, 0.26 * height, values, ranges);
+    drawHead(context, 0.77 * width, 0.19 * height, 0.11 * height, values, "pitch");
+    drawHead(context, 0.77 * width, 0.58 * height, 0.11 * height, values, "roll");
+    drawBars(context, 0.06 * width, 0.82 * height, 0.88 * width, values, ranges);
+  }
 }
 
 function label(context, words, x, y, align = "center") {
@@ -158,7 +167,7 @@ function drawEye(context, x, y, radius, values, ranges) {
 function drawHead(context, x, y, size, values, name) {
   const value = values[name];
   const words = name in values ? `${name} ${rounded(value)}` : `no ${name}`;
-  label(context, words, x, y + size + 18);
+  label(context, words, x, y + 1.1 * size + 18);
   context.save();
   context.translate(x, y);
   context.rotate(((known(value) ? value : 0) * Math.PI) / (name === "pitch" ? -180 : 180));
@@ -189,7 +198,7 @@ function drawHead(context, x, y, size, values, name) {
 function drawBars(context, x, y, width, values, ranges) {
   const rows = [["speed", "#e69f00"], ["gz", "#d55e00"]].filter(([name]) => name in values);
   rows.forEach(([name, color], i) => {
-    const top = y + i * 24;
+    const top = y + i * 26;
     const [low, high] = ranges[name] ?? [0, 1];
     const zero = low < 0 ? Math.max(-low, high) : 0;
     const most = Math.max(Math.abs(low), Math.abs(high)) || 1;
