@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from e2e_options import SMALL_EXPLANATION
+from interrupted_commands import tree
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,31 @@ def test_an_explained_run_is_read_and_shown(freegaze, explained: Path) -> None:
     page = (explained / "report.html").read_text()
     for text in ("Receptive fields", "What behavior adds", "Sensitivity to behavior"):
         assert text in page
+
+
+def copied(run: Path, place: Path) -> Path:
+    """Copy a run without its explanation."""
+    return shutil.copytree(run, place, ignore=shutil.ignore_patterns("explanation", "report.html"))
+
+
+def test_parts_share_the_neurons_of_a_session(freegaze, explained: Path, tmp_path: Path) -> None:
+    run = copied(explained, tmp_path / "run")
+    for number in (2, 1):
+        freegaze("explain", run, "--part", f"{number}/2", *SMALL_EXPLANATION)
+    (session,) = (run / "explanation").iterdir()
+    pieces = {path.stem for path in session.rglob("pieces/*/*.npz")}
+    neurons = {f"{name}_{neuron:04d}" for name in ("ascent", "contribution") for neuron in range(5)}
+    assert pieces >= neurons | {"gradient", "gabor", "linear", "triggered", "saliency"}
+    assert not (session / "about.json").exists()  # nothing is put together yet
+    freegaze("explain", run, "--parts", 2, *SMALL_EXPLANATION)
+    assert tree(run / "explanation") == tree(explained / "explanation")
+
+
+@pytest.mark.slow
+def test_worker_processes_share_the_neurons(freegaze, explained: Path, tmp_path: Path) -> None:
+    run = copied(explained, tmp_path / "run")
+    freegaze("explain", run, "--workers", 2, "--parts", 2, *SMALL_EXPLANATION)
+    assert tree(run / "explanation") == tree(explained / "explanation")
 
 
 def test_unknown_settings_and_unfinished_runs_are_one_line(

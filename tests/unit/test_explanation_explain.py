@@ -302,7 +302,7 @@ def test_only_parts_with_changed_settings_are_computed_again(tmp_path: Path) -> 
     explain(encoder, recording, tmp_path, other, progress, only=["tuning"])
     assert told == []
     found = explain(encoder, recording, tmp_path, other, progress)
-    assert set(told) == {"saliency", "visual drive", "test of speed"}
+    assert set(told) == {"saliency", "visual drive", "tests of signals"}
     tests = {"n_shifts": 4, "false_discovery_rate": 0.02}
     assert found.parts["saliency"] == {"seed": 0, "n_saliency_windows": 9, **tests}
 

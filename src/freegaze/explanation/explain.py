@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,60 @@ def explain(
         >>> len(explain(encoder, recording, "runs/glm", quick).neurons["class"])
         6
     """
+    plan = plan_explanation(encoder, recording, run_folder, config, only)
+    folder, kept, pieces = plan.folder, plan.kept, Pieces(plan.pieces)
+    if kept is not None and not plan.missing:
+        pieces.remove()  # left by a process that was killed at the very end
+        return kept
+    session = ExplainedSession(encoder, recording, pieces, progress)
+    found = compute_parts(session, plan)
+    explanation = replace(
+        _merged(session, kept, found), parts={p: plan.parts[p] for p in PARTS if p in plan.parts}
+    )
+    if {f"{FIELDS}.{method}" for method in COMPARED} & set(plan.missing):
+        (folder / COMPARISON.about).unlink(missing_ok=True)  # it belongs to other fields
+    (folder / TRUTH.about).unlink(missing_ok=True)
+    save_explanation(run_folder, explanation, plan.settings)
+    pieces.remove(others=not set(DEFAULT) & set(missing_parts(explanation)))
+    return explanation
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be computed of a session's explanation.
+
+    Args:
+        config: Settings.
+        settings: Settings, with the version of freegaze and a checksum of weights and data.
+        folder: Folder of the session's explanation.
+        pieces: Folder of pieces of long computations; its name depends on all that they depend on.
+        missing: Names of the parts to compute, see ``PARTS``.
+        parts: Settings of each part of the whole explanation.
+        kept: Explanation with the parts that are there; ``None`` where none can be kept.
+    """
+
+    config: ExplainConfig
+    settings: Mapping[str, Any]
+    folder: Path
+    pieces: Path
+    missing: Sequence[str]
+    parts: Mapping[str, Mapping[str, Any]]
+    kept: SessionExplanation | None
+
+
+def plan_explanation(
+    encoder: FittedEncoder,
+    recording: Recording,
+    run_folder: Path | str,
+    config: ExplainConfig | None = None,
+    only: Sequence[str] | None = None,
+) -> Plan:
+    """Return what ``explain`` has to compute; see there for the arguments.
+
+    Raises:
+        ConfigError: If there is no such part.
+        DataError: If kept parts belong to other weights, data or another version.
+    """
     asked = named_parts(only)
     config = config or ExplainConfig()
     own = {"version": version("freegaze"), "fingerprint": _fingerprint(encoder, recording)}
@@ -113,24 +167,16 @@ def explain(
         )
     wanted = {part: values for part, values in _all_parts(settings).items() if part in asked}
     known = {} if kept is None or before is None else kept.parts or _all_parts(before, DEFAULT)
-    missing = [p for p in asked if known.get(p) != wanted[p]]
     mark = hashlib.sha256(json.dumps([settings, asked], sort_keys=True).encode()).hexdigest()[:12]
-    pieces = Pieces(folder / "pieces" / mark)
-    if kept is not None and not missing:
-        pieces.remove()  # left by a process that was killed at the very end
-        return kept
-    session = ExplainedSession(encoder, recording, pieces, progress)
-    found = _compute(session, config, missing, kept)
-    parts = {**known, **wanted}
-    explanation = replace(
-        _merged(session, kept, found), parts={p: parts[p] for p in PARTS if p in parts}
+    return Plan(
+        config,
+        settings,
+        folder,
+        folder / "pieces" / mark,
+        [p for p in asked if known.get(p) != wanted[p]],
+        {**known, **wanted},
+        kept,
     )
-    if {f"{FIELDS}.{method}" for method in COMPARED} & set(missing):
-        (folder / COMPARISON.about).unlink(missing_ok=True)  # it belongs to other fields
-    (folder / TRUTH.about).unlink(missing_ok=True)
-    save_explanation(run_folder, explanation, settings)
-    pieces.remove(others=not set(DEFAULT) & set(missing_parts(explanation)))
-    return explanation
 
 
 def named_parts(names: Sequence[str] | None) -> list[str]:
@@ -165,13 +211,14 @@ def _all_parts(
     return {part: {key: settings[key] for key in PARTS[part]} for part in parts}
 
 
-def _compute(
-    session: ExplainedSession,
-    config: ExplainConfig,
-    parts: Sequence[str],
-    kept: SessionExplanation | None,
-) -> list[dict[str, Any]]:
-    """Return what each question found, by attributes of ``SessionExplanation``."""
+def compute_parts(session: ExplainedSession, plan: Plan) -> list[dict[str, Any]]:
+    """Return what each question found, by attributes of ``SessionExplanation``.
+
+    Args:
+        session: The session.
+        plan: What is to be computed.
+    """
+    config, parts, kept = plan.config, plan.missing, plan.kept
     found = []
     methods = [p.removeprefix(f"{FIELDS}.") for p in parts if p.startswith(f"{FIELDS}.")]
     if methods:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from freegaze.dataset.batches import sequence_chunks
 from freegaze.dataset.behavior import fit_behavior_transform
 from freegaze.dataset.features import unroll_circular
 from freegaze.dataset.windows import input_bins
-from freegaze.files.pieces import Arrays, Pieces
+from freegaze.files.pieces import Arrays, ElsewhereError, Pieces
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.metrics.blocks import TimeBlocks, blocks_of_bins
 from freegaze.models.callables import gaze_given, undisturbed
@@ -53,26 +53,67 @@ class ExplainedSession:
         self.behavior = encoder.session(recording).preparation.behavior
         self.history, self.lag = encoder.data.history, encoder.data.lag
         self.pieces, self.progress = pieces, progress or (lambda *_: None)
+        self._n_kept = 0
 
-    def keep(self, name: str, compute: Callable[[], Arrays], label: str | None = None) -> Arrays:
+    def keep(
+        self,
+        name: str,
+        compute: Callable[[], Arrays],
+        label: str | None = None,
+        *,
+        is_common: bool = False,
+    ) -> Arrays:
         """Return arrays from the disk, or compute and keep them.
 
         Args:
             name: Name of the piece.
             compute: Computes its arrays.
             label: Description for the progress; the name by default.
+            is_common: Whether all processes that share the pieces need this one, so that each of
+                them computes it where it is missing.
+
+        Raises:
+            ElsewhereError: If it is missing and belongs to the share of another process.
         """
         self.progress(label or name, 0, 1)
-        return compute() if self.pieces is None else self.pieces.get(name, compute)
+        if self.pieces is None:
+            return compute()
+        if is_common:
+            return self.pieces.get(name, compute)
+        self._n_kept += 1
+        return self.pieces.get(name, compute, self._n_kept - 1)
+
+    def keep_each(
+        self, names: Sequence[str], compute: Callable[[int], Arrays], label: str
+    ) -> list[Arrays]:
+        """Return several groups of arrays, each from the disk or computed and kept.
+
+        Args:
+            names: Names of the pieces.
+            compute: Computes the arrays of a piece from its number, from 0.
+            label: Description for the progress.
+
+        Raises:
+            ElsewhereError: If some are missing and belong to the shares of other processes; those
+                of this share are then on the disk.
+        """
+        kept: list[Arrays] = []
+        missing: ElsewhereError | None = None
+        for number, name in enumerate(names):
+            find = partial(compute, number)
+            try:
+                kept.append(find() if self.pieces is None else self.pieces.get(name, find, number))
+            except ElsewhereError as error:
+                missing = error
+            self.progress(label, number + 1, len(names))
+        if missing is not None:
+            raise missing
+        return kept
 
     def keep_by_neuron(self, name: str, compute: Callable[[int], Arrays]) -> list[Arrays]:
         """Return one group of arrays per neuron, each from the disk or computed and kept."""
-        kept, n = [], self.recording.n_neurons
-        for neuron in range(n):
-            piece, find = f"{name}_{neuron:04d}", lambda neuron=neuron: compute(neuron)
-            kept.append(find() if self.pieces is None else self.pieces.get(piece, find))
-            self.progress(name, neuron + 1, n)
-        return kept
+        names = [f"{name}_{neuron:04d}" for neuron in range(self.recording.n_neurons)]
+        return self.keep_each(names, compute, name)
 
     @property
     def has_counts(self) -> bool:
@@ -191,7 +232,10 @@ class ExplainedSession:
     @cached_property
     def drive(self) -> Float[np.ndarray, "window neuron"]:
         """Visual drive in every window of ``targets[None]``, computed once and kept."""
-        return self.keep("drive", lambda: {"drive": self.visual_drive()}, "visual drive")["drive"]
+        found = self.keep(
+            "drive", lambda: {"drive": self.visual_drive()}, "visual drive", is_common=True
+        )
+        return found["drive"]
 
     def visual_drive(self) -> Float[np.ndarray, "window neuron"]:
         """Predict every window with recorded gaze and all other behavior at its median."""

@@ -7,6 +7,7 @@ import io
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +21,48 @@ Arrays = Mapping[str, np.ndarray]
 MARK_BYTES = hashlib.sha256().digest_size
 
 
+class ElsewhereError(Exception):
+    """A piece belongs to the share of another process, which has not computed it yet."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """One of several shares of numbered pieces, which are dealt out in turn.
+
+    Args:
+        number: Number of the share, from 0.
+        of: Number of shares.
+
+    Example:
+        >>> [index for index in range(5) if Share(1, 2).has(index)]
+        [1, 3]
+    """
+
+    number: int = 0
+    of: int = 1
+
+    def has(self, index: int) -> bool:
+        """Return whether a piece belongs to this share."""
+        return index % self.of == self.number
+
+
 class Pieces:
     """Named groups of arrays in a folder, each computed once.
 
     Args:
         folder: Folder of the pieces. Its last name is a fingerprint of all that pieces depend on,
             so that those of other settings are never used.
+        share: Pieces that this process computes; all by default.
+
+    Attributes:
+        own: Files of the pieces of the share that are on the disk, once they were asked for.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, share: Share | None = None) -> None:
+        self.folder, self.share = folder, share or Share()
+        self.own: list[Path] = []
 
-    def get(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
+    def get(self, name: str, compute: Callable[[], Arrays], index: int | None = None) -> Arrays:
         """Return a piece from disk, or compute and keep it.
 
         A file that has changed since it was written counts as missing.
@@ -39,15 +70,21 @@ class Pieces:
         Args:
             name: Name of the piece.
             compute: Makes its arrays.
+            index: Number by which it belongs to a share; ``None`` for a piece of every share.
 
         Raises:
             DataError: If the disk refuses; existing pieces then stay.
+            ElsewhereError: If it is missing and belongs to another share.
         """
         path = self.folder / f"{name}.npz"
-        arrays = load_piece(path)
+        arrays, is_own = load_piece(path), index is None or self.share.has(index)
+        if arrays is None and not is_own:
+            raise ElsewhereError(name)
         if arrays is None:
             arrays = dict(compute())
             save_piece(path, arrays)
+        if is_own:
+            self.own.append(path)
         return arrays
 
     def remove(self, others: bool = True) -> None:

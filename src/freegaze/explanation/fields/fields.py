@@ -80,11 +80,9 @@ def receptive_fields(
         method ``gradient`` the table ``neurons``.
     """
     recording, methods = session.recording, [m for m in METHODS if m in set(methods)]
-    reads_video = session.encoder.encoder.inputs in ("video", "both")
     found = {
-        name: METHODS[name].find(session, config)
-        for name in methods
-        if reads_video or not METHODS[name].is_of_encoder
+        name: method.find(session, config)
+        for name, method in possible_methods(session, methods).items()
     }
     parts: dict[str, Any] = {
         "fields": {name: arrays["field"] for name, arrays in found.items()},
@@ -114,6 +112,21 @@ def receptive_fields(
     if tables:
         parts["receptive_fields"] = pd.concat(tables, ignore_index=True)
     return parts
+
+
+def possible_methods(session: ExplainedSession, methods: Iterable[str]) -> dict[str, FieldMethod]:
+    """Return those of some methods that the session's encoder has, by name and in order.
+
+    Args:
+        session: The session.
+        methods: Names of methods, see ``METHODS``.
+    """
+    reads_video, asked = session.encoder.encoder.inputs in ("video", "both"), set(methods)
+    return {
+        name: method
+        for name, method in METHODS.items()
+        if name in asked and (reads_video or not method.is_of_encoder)
+    }
 
 
 def _describe(session: ExplainedSession, found: Arrays, by_pair: np.ndarray, neuron: int) -> Arrays:

@@ -41,7 +41,7 @@ def saliency_table(session: ExplainedSession, config: ExplainConfig) -> pd.DataF
     Returns:
         ``SessionExplanation.saliency``.
     """
-    arrays = session.keep("saliency", lambda: _derivatives(session, config))
+    arrays = saliency_arrays(session, config)
     # The sd in the unit that the encoder is given: derivatives are for one of that unit.
     scale = session.training_signals.std(0)
     names, recorded = session.behavior.signal_names, session.recording.behavior_names
@@ -55,6 +55,16 @@ def saliency_table(session: ExplainedSession, config: ExplainConfig) -> pd.DataF
         table[key] = (arrays[key] * scale).ravel()
     table["integrated"] = arrays["integrated"].ravel()  # counts already, whatever the unit
     return pd.concat([table, signal_tests(session, config)], axis=1)
+
+
+def saliency_arrays(session: ExplainedSession, config: ExplainConfig) -> Arrays:
+    """Return the means of derivatives over windows and their intervals, (neuron, signal) each.
+
+    Args:
+        session: The session.
+        config: Number of test windows, and the seed.
+    """
+    return session.keep("saliency", lambda: _derivatives(session, config))
 
 
 def _derivatives(session: ExplainedSession, config: ExplainConfig) -> Arrays:

@@ -59,10 +59,8 @@ def signal_tests(session: ExplainedSession, config: ExplainConfig) -> pd.DataFra
             "untested": np.array([one.untested for one in found], dtype=str),
         }
 
-    kept = [
-        session.keep(f"saliency_test_{i:03d}", lambda i=i: test(i), f"test of {name}")
-        for i, name in enumerate(names)
-    ]
+    pieces = [f"saliency_test_{i:03d}" for i in range(len(names))]
+    kept = session.keep_each(pieces, test, "tests of signals")
     p = np.stack([arrays["p"] for arrays in kept], 1) if kept else np.empty((n_neurons, 0, 2))
     is_real = discoveries(p[..., 0], config.false_discovery_rate)
     answers = np.where(np.isnan(p[..., 0]), UNTESTED, np.where(is_real, YES, NO))
