@@ -75,8 +75,8 @@ def process_of(record: JobRecord) -> int:
 class Grid:
     """A grid under way on a cluster."""
 
-    def __init__(self, out: Path, cluster: Cluster) -> None:
-        self.out, self.cluster = out, cluster
+    def __init__(self, out: Path, cluster: Cluster, driver: subprocess.Popen[str]) -> None:
+        self.out, self.cluster, self.driver = out, cluster, driver
 
     def begun(self, node: str, without: set[str]) -> dict[str, JobRecord]:
         """Fits of a node that have a run folder and no end, by name, but some."""
@@ -97,8 +97,15 @@ class Grid:
         return self.out / "fits" / name / "encoder.safetensors"
 
     def pick(self, node: str, without: set[str]) -> tuple[str, JobRecord]:
-        wait_for(lambda: bool(self.begun(node, without)), f"fit on {node}")
-        return next(iter(self.begun(node, without).items()))
+        found: dict[str, JobRecord] = {}
+
+        def is_found() -> bool:
+            assert self.driver.poll() is None, f"the grid ended before a fit on {node} was caught"
+            found.update(self.begun(node, without))
+            return bool(found)
+
+        wait_for(is_found, f"fit on {node}")
+        return next(iter(found.items()))
 
     def signal(self, node: str) -> str:
         """Send the signal that SLURM sends before the time limit, and return the fit's name.
@@ -126,12 +133,14 @@ def test_signals_kills_and_lost_nodes_change_nothing(
     """The array ends as two workers of this machine do, and no finished fit runs twice."""
     words = ("reproduce", "table2", "--source", "simulation", mouse, *TABLE)
     words += tuple(word for row in rows for word in ("--row", row))
-    words += ("--set", "training.max_passes=3", "--set", "training.batch_windows=16")
+    # Fits are long enough that a look at the queue finds each of them at work.
+    words += ("--set", "training.max_passes=12", "--set", "training.patience=12")
+    words += ("--set", "training.batch_windows=16")
     whole, out = tmp_path / "whole", tmp_path / "grid"
     on_cluster(*words, "--out", whole, "--workers", 2)
     command = [sys.executable, "-m", "freegaze", *map(str, (*words, "--out", out, *OPTIONS))]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    grid = Grid(out, cluster)
+    grid = Grid(out, cluster, driver)
 
     requeued = grid.signal("n1")
     wait_for(lambda: (r := read_record(job_file(out, requeued))) is not None and r.end != "", "end")
