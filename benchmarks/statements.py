@@ -42,6 +42,8 @@ FEATURES = {
         *("training/search.py", "cli/engines.py"),
     ),
     "trackers": ("training/tracking.py",),
+    "explanations in parts": ("explanation/shares.py", "cli/explain.py:_run_parts"),
+    "joint fits whose sessions processes share": ("training/sharing.py",),
     "watch": ("jobs/looking.py", "cli/watch.py"),
     "array jobs of SLURM": (
         *("jobs/slurm.py", "jobs/states.py", "jobs/records.py", "jobs/stopping.py"),

@@ -154,6 +154,19 @@ def prepare_sessions(
     Raises:
         DataError: If there is none, two share an id, or their bins or responses differ in kind.
     """
+    check_together(recordings)
+    return {r.session_id: prepare_session(r, data, split_config, required) for r in recordings}
+
+
+def check_together(recordings: Sequence[Recording]) -> None:
+    """Check that sessions can be fitted together.
+
+    Args:
+        recordings: The sessions.
+
+    Raises:
+        DataError: If there is none, two share an id, or their bins or responses differ in kind.
+    """
     if not recordings:
         raise DataError("there is no recording to fit")
     first = recordings[0]
@@ -166,7 +179,6 @@ def prepare_sessions(
     ids = [recording.session_id for recording in recordings]
     if len(set(ids)) < len(ids):
         raise DataError(f"two recordings share a session id: {', '.join(ids)}; rename one")
-    return {r.session_id: prepare_session(r, data, split_config, required) for r in recordings}
 
 
 def _check_windows(session: PreparedSession) -> None:

@@ -67,6 +67,17 @@ class AbstractEncoder(nn.Module, ABC):
         """
         return self.heads[session_key(self.session_name(session))]
 
+    def keep_sessions(self, names: Sequence[str]) -> None:
+        """Remove the heads of all other sessions, for a process that holds some sessions only.
+
+        Args:
+            names: The sessions that stay, in their order.
+        """
+        self.sessions = {name: self.sessions[name] for name in names}
+        kept = {session_key(name) for name in names}
+        for key in [key for key in self.heads if key not in kept]:
+            del self.heads[key]
+
     @classmethod
     def reads(cls, config: Any) -> Sequence[str | Sequence[str]]:
         """Return the behavior features that each part reads, by set or by name.

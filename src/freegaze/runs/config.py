@@ -62,6 +62,9 @@ class TrainingConfig(StrictConfig):
             ``batches`` of ``batch_windows`` windows in order of time, the last one of which is
             smaller (Q23).
         batch_windows: Windows of a batch.
+        sessions_per_step: Sessions that each step has a batch of; the mean over these batches is
+            minimized. With 2 or more, processes that share the fit read and hold their own
+            sessions only, and there may be as many processes.
         stretch_windows: Consecutive windows that share frames; 1 draws every window by itself.
         learning_rate: Highest learning rate.
         weight_decay: Weight decay of weight matrices and filters (AdamW); 0 is plain Adam.
@@ -96,6 +99,7 @@ class TrainingConfig(StrictConfig):
     monitor: Literal["loss", "correlation"] = "loss"
     validation_mean: Literal["windows", "batches"] = "windows"
     batch_windows: PositiveInt = 64
+    sessions_per_step: PositiveInt = 1
     stretch_windows: PositiveInt = 8
     learning_rate: PositiveFloat = 2e-3
     weight_decay: float = Field(default=0.01, ge=0)

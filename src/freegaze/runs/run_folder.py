@@ -17,7 +17,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -102,6 +102,7 @@ class RunFolder:
         config: RunConfig,
         recordings: Sequence[Recording],
         n_fitted: Mapping[str, int] | None = None,
+        checksums: Mapping[str, str] | None = None,
     ) -> None:
         """Write configuration and manifest before the first step.
 
@@ -109,6 +110,7 @@ class RunFolder:
             config: Everything the run depends on.
             recordings: The sessions.
             n_fitted: Number of neurons that are fitted, by session.
+            checksums: Checksum of each session, where they are known.
 
         Raises:
             CheckpointError: If the folder holds another run, or cannot be written.
@@ -116,7 +118,7 @@ class RunFolder:
         self.make()
         for part, code in own_code_of(config).items():
             write_atomically(copy_of(self.path, part), code.source)
-        manifest = describe_run(config, recordings)
+        manifest = describe_run(config, recordings, checksums)
         if n_fitted is not None:
             recorded = {r.session_id: r.n_neurons for r in recordings}
             manifest["neurons"] = {
@@ -163,8 +165,14 @@ class RunFolder:
         sums = {file.relative_to(self.path).as_posix(): file_sha256(file) for file in written}
         write_atomically(self.path / CHECKSUMS, checksum_lines(sums))
 
-    def check_data(self, recordings: Sequence[Recording]) -> None:
+    def check_data(
+        self, recordings: Sequence[Recording], only: Collection[str] | None = None
+    ) -> None:
         """Make sure that the data are still those the run was started on.
+
+        Args:
+            recordings: The sessions.
+            only: Sessions to read; all by default. Of others the names are compared.
 
         Raises:
             CheckpointError: Naming the session that changed, or if the manifest is broken.
@@ -172,7 +180,10 @@ class RunFolder:
         before = self.manifest().get("data")
         if not isinstance(before, dict):
             raise CheckpointError(f"{self.path / 'manifest.json'} names no data; restore it")
-        now = {r.session_id: recording_checksum(r) for r in recordings}
+        names = {r.session_id for r in recordings}
+        read = names if only is None else set(only)
+        now = {name: before.get(name) for name in names - read}
+        now |= {r.session_id: recording_checksum(r) for r in recordings if r.session_id in read}
         for session in sorted(before.keys() | now.keys()):
             if before.get(session) != now.get(session):
                 raise CheckpointError(
@@ -268,8 +279,19 @@ class RunFolder:
         return claimed(self.path / CLAIM, wait_s)
 
 
-def describe_run(config: RunConfig, recordings: Sequence[Recording]) -> dict[str, Any]:
-    """Return the manifest: everything needed to repeat a run."""
+def describe_run(
+    config: RunConfig,
+    recordings: Sequence[Recording],
+    checksums: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the manifest: everything needed to repeat a run.
+
+    Args:
+        config: Everything the run depends on.
+        recordings: The sessions.
+        checksums: Checksum of each session, where they are known.
+    """
+    known = checksums or {}
     return {
         "config_hash": config_hash(config),
         "commit": _commit(),
@@ -277,7 +299,9 @@ def describe_run(config: RunConfig, recordings: Sequence[Recording]) -> dict[str
         "machine": f"{platform.system()} {platform.machine()}",
         "n_threads": torch.get_num_threads(),
         "packages": {name: version(name) for name in PACKAGES},
-        "data": {r.session_id: recording_checksum(r) for r in recordings},
+        "data": {
+            r.session_id: known.get(r.session_id) or recording_checksum(r) for r in recordings
+        },
         "own_code": {
             part: {"name": code.name, "sha256": code.sha256}
             for part, code in own_code_of(config).items()

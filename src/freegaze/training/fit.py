@@ -26,10 +26,12 @@ from freegaze.recording.recording import Recording
 from freegaze.runs.checkpoint import save_tensors, write_atomically
 from freegaze.runs.config import RunConfig, model_config, resolve_config
 from freegaze.runs.own_code import Loss, Model, own_code_of, require_loss, require_model
-from freegaze.runs.run_folder import RunFolder
+from freegaze.runs.run_folder import RunFolder, recording_checksum
 from freegaze.training.loop import Fit
+from freegaze.training.optimizer import parameter_order
 from freegaze.training.processes import make_accelerator
 from freegaze.training.search import combinations, trial_folder, with_settings
+from freegaze.training.sharing import Sharing
 from freegaze.training.transfer import load_core
 
 
@@ -65,13 +67,18 @@ def train(
     if config.training.device != "auto":
         pick_device(config.training.device)  # accelerate would compute on the CPU instead
     own_code_of(config)  # code that cannot be recorded is refused before anything is written
-    sessions = prepare_sessions(recordings, config)
+    sharing, own = _share(recordings, config)
+    sessions = prepare_sessions(own, config)
     run = RunFolder(Path(folder))
     with _at_work(run, config, is_new=True) as accelerator:
+        n_fitted = {name: session.recording.n_neurons for name, session in sessions.items()}
+        checksums = None
+        if sharing.is_apart:
+            n_fitted = sharing.gather(n_fitted)
+            checksums = sharing.gather({r.session_id: recording_checksum(r) for r in own})
         if accelerator.is_main_process:
-            n_fitted = {name: session.recording.n_neurons for name, session in sessions.items()}
-            run.create(config, recordings, n_fitted)
-        _fit_or_search(run, config, recordings, sessions, progress, accelerator, on_pass)
+            run.create(config, recordings, n_fitted, checksums)
+        _fit_or_search(run, config, recordings, sessions, progress, accelerator, on_pass, sharing)
     return run
 
 
@@ -105,11 +112,14 @@ def resume(
     config = run.config()
     require_model(run, config.model["name"], model, accept_changed_model)
     require_loss(run, config.training.loss, loss, accept_changed_model)
-    run.check_data(recordings)
+    sharing, own = _share(recordings, config)
+    run.check_data(recordings, sharing.own)
     with _at_work(run, config, is_new=False) as accelerator:
         if not run.is_finished:
-            sessions = prepare_sessions(recordings, config)
-            _fit_or_search(run, config, recordings, sessions, progress, accelerator, on_pass)
+            sessions = prepare_sessions(own, config)
+            _fit_or_search(
+                run, config, recordings, sessions, progress, accelerator, on_pass, sharing
+            )
         elif not run.is_sealed and accelerator.is_main_process:
             run.seal()  # it was killed between the encoder and the checksums
     return run
@@ -131,6 +141,19 @@ def prepare_sessions(
     encoder = MODELS.get(config.model["name"])
     required = partial(encoder.required_features, model_config(config))
     return dataset.prepare_sessions(recordings, config.data, config.split, required)
+
+
+def _share(recordings: Sequence[Recording], config: RunConfig) -> tuple[Sharing, list[Recording]]:
+    """Return the division of the sessions among processes, and the sessions of this one."""
+    dataset.check_together(recordings)
+    names = [recording.session_id for recording in recordings]
+    sharing = Sharing.among_processes(names, config.training.sessions_per_step)
+    encoder = MODELS.get(config.model["name"])
+    if sharing.is_apart and encoder.solve is not AbstractEncoder.solve:
+        raise ConfigError(
+            f"{config.model['name']} is fitted without steps, in one process; start it alone"
+        )
+    return sharing, [r for r in recordings if r.session_id in sharing.own]
 
 
 @contextmanager
@@ -166,9 +189,10 @@ def _fit_or_search(
     progress: Progress | None,
     accelerator: Accelerator,
     on_pass: PassHook | None,
+    sharing: Sharing,
 ) -> None:
     if not config.search:
-        _fit(run, config, recordings, sessions, progress, accelerator, on_pass)
+        _fit(run, config, recordings, sessions, progress, accelerator, on_pass, sharing)
         return
     trials = [
         (trial_folder(run, number), with_settings(config, options, number))
@@ -194,16 +218,18 @@ def _fit(
     progress: Progress | None,
     accelerator: Accelerator | None = None,
     on_pass: PassHook | None = None,
+    sharing: Sharing | None = None,
 ) -> None:
     """Fit one encoder, or the several that become one, and keep it in the run folder."""
     if config.training.seeds > 1:
         encoder = _fit_members(run, config, recordings, sessions, progress)
     else:
         accelerator = accelerator or make_accelerator(config.training)
-        encoder = _fit_one(run, config, sessions, progress, accelerator, on_pass=on_pass).kept
-        if not accelerator.is_main_process:
-            return
-    _keep(run, config, encoder, sessions)
+        found = _fit_one(
+            run, config, sessions, progress, accelerator, on_pass=on_pass, sharing=sharing
+        )
+        encoder = found.kept
+    _keep(run, config, encoder, sessions, accelerator, sharing)
 
 
 def _keep(
@@ -211,6 +237,8 @@ def _keep(
     config: RunConfig,
     encoder: AbstractEncoder,
     sessions: Mapping[str, PreparedSession],
+    accelerator: Accelerator | None = None,
+    sharing: Sharing | None = None,
 ) -> None:
     fitted = {
         name: FittedSession(
@@ -222,8 +250,12 @@ def _keep(
         )
         for name, session in sessions.items()
     }
-    save_tensors(run.encoder, encoder.state_dict(), describe_encoder(config, fitted))
-    run.seal()
+    weights = encoder.state_dict()
+    if sharing is not None:
+        fitted, weights = sharing.gather(fitted), sharing.collect(weights)
+    if accelerator is None or accelerator.is_main_process:
+        save_tensors(run.encoder, weights, describe_encoder(config, fitted))
+        run.seal()
 
 
 @dataclass(frozen=True)
@@ -247,6 +279,7 @@ def _fit_one(
     accelerator: Accelerator | None = None,
     first: _Fitted | None = None,
     on_pass: PassHook | None = None,
+    sharing: Sharing | None = None,
 ) -> _Fitted:
     """Fit one encoder, or continue its fit; with the gaze correction of another, if given.
 
@@ -255,15 +288,17 @@ def _fit_one(
     """
     is_refitted = config.training.is_refitted
     report = _within(progress, "", 0, 2) if is_refitted else progress
-    encoder = _first_encoder(run, config, sessions, first and first.validated)
-    fit = Fit(encoder, sessions, config.training, run, accelerator)
+    sharing = sharing or Sharing(tuple(sessions), config.training.sessions_per_step)
+    encoder, order = _first_encoder(run, config, sessions, sharing, first and first.validated)
+    shared = {"sharing": sharing, "order": order}
+    fit = Fit(encoder, sessions, config.training, run, accelerator, **shared)
     _continue(fit, report, on_pass)
     if not (is_refitted and fit.is_trainable):
         return _Fitted(encoder, encoder)
     run.refit.path.mkdir(exist_ok=True)
-    kept = _first_encoder(run.refit, config, sessions, first and first.kept, encoder)
+    kept, _ = _first_encoder(run.refit, config, sessions, sharing, first and first.kept, encoder)
     passes = fit.state.best_pass
-    again = Fit(kept, sessions, config.training, run.refit, fit.accelerator, passes)
+    again = Fit(kept, sessions, config.training, run.refit, fit.accelerator, passes, **shared)
     _continue(again, _within(progress, "", 1, 2))
     return _Fitted(encoder, kept)
 
@@ -272,15 +307,23 @@ def _first_encoder(
     folder: RunFolder,
     config: RunConfig,
     sessions: Mapping[str, PreparedSession],
+    sharing: Sharing,
     first: AbstractEncoder | None,
     prepared: AbstractEncoder | None = None,
-) -> AbstractEncoder:
+) -> tuple[AbstractEncoder, list[str]]:
     """Build the encoder with the weights that a fit starts from, unless it has a checkpoint.
 
     The gaze correction is that of ``first``, if given. What ``prepared`` has found is taken over.
+    Initial weights are drawn for all sessions; then those that other processes hold are removed.
+
+    Returns:
+        The encoder, and the order of the parameters of all sessions in the optimizer.
     """
-    dims = {name: session.dims for name, session in sessions.items()}
+    dims = sharing.gather({name: session.dims for name, session in sessions.items()})
     encoder = build_encoder(config.model["name"], model_config(config), dims, config.training.seed)
+    order = parameter_order(encoder)
+    if sharing.is_apart:
+        encoder.keep_sessions(sharing.own)
     if not folder.checkpoint.exists():
         encoder.load_pretrained()
         if config.training.core_from is not None:
@@ -291,7 +334,7 @@ def _first_encoder(
             encoder.prepare(name, session, prepared or first)
     if first is not None:
         share_gaze(encoder, first)
-    return encoder
+    return encoder, order
 
 
 def _continue(fit: Fit, progress: Progress | None, on_pass: PassHook | None = None) -> None:

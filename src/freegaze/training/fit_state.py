@@ -6,6 +6,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from freegaze.training.optimizer import (
+    PLATEAU_FACTOR,
+    PLATEAU_LOWEST,
+    PLATEAU_PATIENCE,
+    PLATEAU_THRESHOLD,
+)
+
 
 @dataclass
 class FitState:
@@ -36,3 +43,20 @@ class FitState:
     plateau_best: float = math.inf
     plateau_waited: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def lower_rate_on_plateau(state: FitState, monitored: float, learning_rate: float) -> None:
+    """Lower the factor on the learning rate when the monitored value no longer falls.
+
+    Args:
+        state: Progress of the fit, changed in place.
+        monitored: Value after a pass.
+        learning_rate: Highest learning rate.
+    """
+    if monitored < state.plateau_best - PLATEAU_THRESHOLD:
+        state.plateau_best, state.plateau_waited = monitored, 0
+        return
+    state.plateau_waited += 1
+    if state.plateau_waited > PLATEAU_PATIENCE:
+        lowest = min(1.0, PLATEAU_LOWEST / learning_rate)
+        state.rate, state.plateau_waited = max(PLATEAU_FACTOR * state.rate, lowest), 0

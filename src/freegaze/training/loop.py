@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -26,22 +26,21 @@ from freegaze.recording.recording import Role
 from freegaze.runs.checkpoint import load_tensors, save_tensors
 from freegaze.runs.config import TrainingConfig
 from freegaze.runs.run_folder import RunFolder
-from freegaze.training.fit_state import FitState
+from freegaze.training.fit_state import FitState, lower_rate_on_plateau
+from freegaze.training.fit_tensors import fit_tensors, load_fit_tensors
 from freegaze.training.losses import Loss, choose_loss
 from freegaze.training.objective import Objective
 from freegaze.training.optimizer import (
-    PLATEAU_FACTOR,
-    PLATEAU_LOWEST,
-    PLATEAU_PATIENCE,
-    PLATEAU_THRESHOLD,
     average_share,
     make_optimizer,
+    parameter_places,
     rate_factor,
     set_rate,
     update_average,
 )
 from freegaze.training.processes import is_divided, make_accelerator, own_part
-from freegaze.training.validation import Validation
+from freegaze.training.sharing import SessionBatch, SharedStep, Sharing, Turn
+from freegaze.training.validation import Validation, joint_validation
 from freegaze.weights import load_weights
 
 
@@ -60,6 +59,9 @@ class Fit:
         accelerator: Device, precision and processes; without it, those of the recipe.
         refit_passes: Passes of a fit to training and validation windows together, whose last
             weights are kept; ``None`` fits to training windows, and validates.
+        sharing: Division of the sessions among processes, where each holds its own ones only.
+        order: Names of the parameters of all sessions, where other processes hold some of them;
+            see ``freegaze.training.optimizer.parameter_order``.
     """
 
     def __init__(
@@ -70,9 +72,12 @@ class Fit:
         folder: RunFolder,
         accelerator: Accelerator | None = None,
         refit_passes: int | None = None,
+        sharing: Sharing | None = None,
+        order: Sequence[str] | None = None,
     ) -> None:
         self.config, self.folder = config, folder
         self.accelerator = accelerator or make_accelerator(config)
+        self.sharing = sharing or Sharing(tuple(sessions), config.sessions_per_step)
         device = self.accelerator.device
         self.encoder = encoder.to(device)
         set_fast(self.encoder, config.fast)
@@ -94,20 +99,23 @@ class Fit:
         self.average = copy.deepcopy(self.encoder) if is_averaged else self.encoder
         self._average_share = torch.zeros((), device=device)  # a tensor: steps may be recorded
         self.optimizer = make_optimizer(self.encoder, config, device)
+        self._places = parameter_places(self.encoder, order)
         n_windows = {k: len(targets) for k, targets in self.train_targets.items()}
         is_summed = config.loss == "poisson_sum"
         objective = Objective(
             self.encoder, self.losses, n_windows if is_summed else None, config.compile
         )
         self.objective = (
-            self.accelerator.prepare_model(objective) if self.is_trainable else objective
+            self.accelerator.prepare_model(objective, evaluation_mode=self.sharing.is_apart)
+            if self.is_trainable
+            else objective
         )
         core = getattr(self.encoder, "core", None) if config.core_from is not None else None
         self._taken_over = [] if core is None else [p for p in core.parameters() if p.requires_grad]
         self._learn: Step = self._make_step()
         self.best: dict[str, Tensor] = {}
         self.state = FitState()
-        self._saved_at = time.monotonic()
+        self._saved_at, self._is_due = time.monotonic(), False
 
     def run(self, progress: Progress | None = None, on_pass: PassHook | None = None) -> None:
         """Train until the last pass, or until patience runs out; then load the best weights.
@@ -144,22 +152,23 @@ class Fit:
 
         See ``freegaze.training.validation.Validation``.
         """
-        found = list(self.validation(self.average))
+        found = list(
+            joint_validation(self.sharing.gather(self.validation.of_sessions(self.average)))
+        )
         # Processes decide alike when to stop, also where they compute on unlike machines.
         loss, correlation = found if self._is_alone else broadcast_object_list(found)
         return loss, correlation
 
     def save(self) -> None:
         """Write a checkpoint from which ``restore`` continues bit for bit."""
-        self._saved_at = time.monotonic()
-        if not self.accelerator.is_main_process:
+        self._saved_at, self._is_due = time.monotonic(), False
+        is_first = self.accelerator.is_main_process
+        if not (is_first or self.sharing.is_apart):
             return
-        tensors = {f"weights/{k}": v for k, v in self.encoder.state_dict().items()}
-        tensors |= {f"best/{k}": v for k, v in self.best.items()}
-        if self.average is not self.encoder:
-            tensors |= {f"average/{k}": v for k, v in self.average.state_dict().items()}
-        for index, entry in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{k}": v for k, v in entry.items()}
+        parts = (self.encoder, self.average, self.best, self.optimizer, self._places)
+        tensors = self.sharing.collect(fit_tensors(*parts))
+        if not is_first:
+            return
         save_tensors(self.folder.checkpoint, tensors, asdict(self.state))
         self.folder.write_metrics(self.state.history)
 
@@ -170,21 +179,12 @@ class Fit:
             CheckpointError: If it is missing, broken, or of another encoder.
         """
         tensors, state = load_tensors(self.folder.checkpoint, needs_sum=True)
-        parts: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            part, _, rest = name.partition("/")
-            parts.setdefault(part, {})[rest] = tensor
-        where = str(self.folder.checkpoint)
-        load_weights(self.encoder, parts.get("weights", {}), where)
-        if self.average is not self.encoder:
-            load_weights(self.average, parts.get("average", {}), where)
-        optimizer = self.optimizer.state_dict()
-        for key, tensor in parts.get("optimizer", {}).items():
-            index, _, name = key.partition("/")
-            optimizer["state"].setdefault(int(index), {})[name] = tensor
-        self.optimizer.load_state_dict(optimizer)
-        self.best = parts.get("best", {})
+        parts = (self.encoder, self.average, self.optimizer, self._places)
+        where, is_apart = str(self.folder.checkpoint), self.sharing.is_apart
+        self.best = load_fit_tensors(tensors, *parts, where, is_of_all=is_apart)
         self.state = FitState(**state)
+        if is_apart and not self.accelerator.is_main_process:
+            self.state.sums = {}  # the first process goes on from the sums of all
 
     def _solve(self, progress: Progress | None) -> None:
         """Fit weights that no step of an optimizer finds, as one pass."""
@@ -198,41 +198,52 @@ class Fit:
             self.best = self._weights_on_cpu(self.encoder)
 
     def _run_pass(self, progress: Progress | None) -> None:
-        batches = self._batches(self.state.passes)
+        turns = self._turns(self.state.passes)
         self._free_core(self.state.passes >= self.config.frozen_passes)
         began = time.monotonic()
         self.encoder.train()
         sums = {k: torch.tensor(v, dtype=torch.float64) for k, v in self.state.sums.items()}
-        for step in range(self.state.step, len(batches)):
-            for name, value in self._step(*batches[step], step, len(batches)).items():
+        for step in range(self.state.step, len(turns)):
+            for name, value in self._step(turns[step], step, len(turns)).items():
                 sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64)) + value
             self.state.step = step + 1
-            if time.monotonic() - self._saved_at > self.config.checkpoint_every_s:
+            if self._is_due if self.sharing.is_apart else self._is_late():
                 self._save_within_pass(sums)
             if progress is not None:
-                done = self.state.passes * len(batches) + step + 1
+                done = self.state.passes * len(turns) + step + 1
                 try:
                     n_passes = self.refit_passes or self.config.max_passes
-                    progress(self._headline(), done, n_passes * len(batches))
+                    progress(self._headline(), done, n_passes * len(turns))
                 except StopRequestError:
                     self._save_within_pass(sums)
                     raise
-        logged = {f"train_{k}": float(v) / len(batches) for k, v in sums.items()}
+        total = self.sharing.sums({k: float(v) for k, v in sums.items()})
+        logged = {f"train_{k}": v / len(turns) for k, v in total.items()}
         self._finish_pass(logged, time.monotonic() - began)
 
     def _save_within_pass(self, sums: Mapping[str, Tensor]) -> None:
-        self.state.sums = {k: float(v) for k, v in sums.items()}
+        self.state.sums = self.sharing.sums({k: float(v) for k, v in sums.items()})
         self.save()
 
-    def _step(self, session: str, firsts: Tensor, step: int, n_steps: int) -> dict[str, Tensor]:
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._saved_at > self.config.checkpoint_every_s
+
+    def _step(self, turn: Turn, step: int, n_steps: int) -> dict[str, Tensor]:
         """Take one step; return the loss and the penalties, still on the device."""
         number = self.state.passes * n_steps + step
-        rank = self.accelerator.process_index if is_divided(firsts, self.accelerator) else 0
-        torch.manual_seed(int(_seeds(self.config.seed, 1, number, *([rank] if rank else []))))
         factor = rate_factor(self.config, number, self.config.max_passes * n_steps)
         set_rate(self.optimizer, self.config.learning_rate * factor * self.state.rate)
         self._average_share.fill_(average_share(self.config, number))
+        if self.sharing.n_groups > 1:
+            return self._learn_together(turn, number)
+        ((session, firsts),) = turn.batches.values()
+        rank = self.accelerator.process_index if is_divided(firsts, self.accelerator) else 0
+        self._seed_step(number, rank)
         return self._learn(session, firsts)
+
+    def _seed_step(self, number: int, part: int) -> None:
+        """Fix what a part of a step draws, such as dropout."""
+        torch.manual_seed(int(_seeds(self.config.seed, 1, number, *([part] if part else []))))
 
     def _free_core(self, is_free: bool) -> None:
         """Let steps change a core that was taken over, or leave it as it is."""
@@ -257,14 +268,36 @@ class Fit:
             self.accelerator.backward(minimized)
         if self.config.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), self.config.gradient_clip)
+        self._change_weights()
+        if self._is_alone:
+            return logged
+        return {k: self.accelerator.reduce(v, "mean") for k, v in logged.items()}  # type: ignore[misc]
+
+    def _learn_together(self, turn: Turn, number: int) -> dict[str, Tensor]:
+        """Take a step on a batch from each group; return this process's part of what is logged."""
+        n_windows, logged = self.config.stretch_windows, {}
+        self.optimizer.zero_grad(set_to_none=True)
+        step = SharedStep(self.encoder, self.sharing, turn.n_batches)
+        for group, (session, firsts) in turn.batches.items():
+            self._seed_step(number, group)
+            batch = self.tensors[session].gather(firsts, n_windows)
+            minimized, found = self.objective(batch, 1.0, len(firsts) * n_windows)
+            self.accelerator.backward(minimized / turn.n_batches)
+            step.end_batch()
+            for name, value in found.items():
+                logged[name] = logged.get(name, 0.0) + value / turn.n_batches
+        self._is_due = step.finish(self.accelerator, self._is_late())
+        if self.config.gradient_clip is not None:
+            step.clip(self.accelerator, self.config.gradient_clip)
+        self._change_weights()
+        return logged
+
+    def _change_weights(self) -> None:
         self.optimizer.step()
         with torch.no_grad():
             self.encoder.constrain()
         if self.average is not self.encoder:
             update_average(self.average, self.encoder, self._average_share)
-        if self._is_alone:
-            return logged
-        return {k: self.accelerator.reduce(v, "mean") for k, v in logged.items()}  # type: ignore[misc]
 
     def _finish_pass(self, logged: dict[str, float], seconds: float) -> None:
         if self.refit_passes is not None:
@@ -289,7 +322,7 @@ class Fit:
             }
         )
         if self.config.schedule == "plateau":
-            self._lower_rate_on_plateau(monitored)
+            lower_rate_on_plateau(self.state, monitored, self.config.learning_rate)
         if self._has_lost_patience() and self.state.round < self.config.rounds:
             load_weights(self.encoder, self.best, "best weights")
             load_weights(self.average, self.best, "best weights")
@@ -316,30 +349,24 @@ class Fit:
         since = max(self.state.best_pass, self.state.round_start)
         return self.state.passes - since >= self.config.patience
 
-    def _lower_rate_on_plateau(self, monitored: float) -> None:
-        state = self.state
-        if monitored < state.plateau_best - PLATEAU_THRESHOLD:
-            state.plateau_best, state.plateau_waited = monitored, 0
-            return
-        state.plateau_waited += 1
-        if state.plateau_waited > PLATEAU_PATIENCE:
-            lowest = min(1.0, PLATEAU_LOWEST / self.config.learning_rate)
-            state.rate, state.plateau_waited = max(PLATEAU_FACTOR * state.rate, lowest), 0
-
-    def _batches(self, pass_number: int) -> list[tuple[str, Tensor]]:
-        """Return the pass's batches in a random order, each from one session."""
+    def _turns(self, pass_number: int) -> list[Turn]:
+        """Return the steps of a pass: batches of each group in a random order."""
         n_windows = self.config.stretch_windows
         n_sequences = max(1, self.config.batch_windows // n_windows)
         device = self.accelerator.device
-        batches: list[tuple[str, Tensor]] = []
-        for i, (name, targets) in enumerate(self.train_targets.items()):
+        groups: dict[int, list[SessionBatch]] = {group: [] for group in self.sharing.own_groups}
+        for name, targets in self.train_targets.items():
+            i = self.sharing.names.index(name)
             seed = int(_seeds(self.config.seed, 2, pass_number, i))
-            batches += [
+            groups[self.sharing.group(name)] += [
                 (name, firsts)
                 for firsts in shuffled_sequences(targets, n_windows, n_sequences, seed, device)
             ]
-        order = np.random.default_rng(_seeds(self.config.seed, 3, pass_number))
-        return [batches[i] for i in order.permutation(len(batches))]
+        for group, batches in groups.items():
+            seeds = _seeds(self.config.seed, 3, pass_number, *([group] if group else []))
+            order = np.random.default_rng(seeds).permutation(len(batches))
+            groups[group] = [batches[i] for i in order]
+        return self.sharing.turns(groups)
 
     def _weights_on_cpu(self, encoder: AbstractEncoder) -> dict[str, Tensor]:
         return {k: v.detach().cpu().clone() for k, v in encoder.state_dict().items()}

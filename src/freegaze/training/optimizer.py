@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,25 @@ def make_optimizer(
     # A recorded step reads the rate from the device.
     rate = torch.tensor(config.learning_rate, device=device)
     return torch.optim.AdamW(groups, lr=rate, fused=fused, capturable=True)
+
+
+def parameter_order(encoder: nn.Module) -> list[str]:
+    """Return the names of an encoder's parameters, in the order of its optimizer."""
+    is_matrix = {name: p.ndim > 1 for name, p in encoder.named_parameters()}
+    return sorted(is_matrix, key=lambda name: not is_matrix[name])
+
+
+def parameter_places(encoder: nn.Module, order: Sequence[str] | None = None) -> list[int]:
+    """Return the place of each parameter of an encoder in the optimizer of all sessions.
+
+    Args:
+        encoder: The encoder, with the heads of some sessions.
+        order: Names of the parameters of all sessions, see ``parameter_order``; those of
+            ``encoder`` by default.
+    """
+    own = parameter_order(encoder)
+    places = {name: place for place, name in enumerate(order or own)}
+    return [places[name] for name in own]
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

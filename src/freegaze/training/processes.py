@@ -21,7 +21,7 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
             here: by NCCL on GPUs, one each, otherwise by gloo.
     """
     AcceleratorState._reset_state(reset_partial_state=True)  # it refuses a second precision
-    is_divided = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    is_divided = own_rank()[1] > 1
     # Heads of sessions that a batch is not from take no part in a step.
     divided = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
     with warnings.catch_warnings():
@@ -35,7 +35,12 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
 
 def is_first_process() -> bool:
     """Return whether this process, among those started together, writes and prints."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return own_rank()[0] == 0
+
+
+def own_rank() -> tuple[int, int]:
+    """Return the number of this process, and the number of processes that were started together."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def own_part(batch: Tensor, accelerator: Accelerator) -> tuple[Tensor, float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from freegaze.dataset.batches import SessionTensors
@@ -16,6 +17,33 @@ from freegaze.metrics.correlation import single_bin_correlation
 from freegaze.models.encoder import AbstractEncoder
 from freegaze.runs.config import TrainingConfig
 from freegaze.training.losses import Loss
+
+
+@dataclass(frozen=True)
+class SessionValidation:
+    """Validation of one session.
+
+    Args:
+        losses: Mean losses of parts, and their weights in the mean.
+        correlations: Single-bin correlation of each neuron; none where predictions are not finite.
+    """
+
+    losses: list[tuple[float, int]]
+    correlations: Float[np.ndarray, " neuron"]
+
+
+def joint_validation(sessions: Mapping[str, SessionValidation]) -> tuple[float, float]:
+    """Return the mean loss over windows or batches, and the mean correlation over neurons.
+
+    Args:
+        sessions: Validation of each session, in their order.
+    """
+    losses = [loss for session in sessions.values() for loss in session.losses]
+    known = np.concatenate([session.correlations for session in sessions.values()])
+    known = known[np.isfinite(known)]
+    values, weights = zip(*losses, strict=True)
+    correlation = float(known.mean()) if len(known) else math.nan
+    return float(np.average(values, weights=weights)), correlation
 
 
 @dataclass(frozen=True)
@@ -44,20 +72,22 @@ class Validation:
             The mean loss over windows or batches, and the mean over all neurons of the single-bin
             correlation, without neurons whose responses or predictions never change.
         """
-        losses, correlations = [], []
+        return joint_validation(self.of_sessions(encoder))
+
+    def of_sessions(self, encoder: AbstractEncoder) -> dict[str, SessionValidation]:
+        """Return the losses and correlations of each session; see the call for the argument."""
         encoder.eval()
+        found = {}
         for name, targets in self.targets.items():
             predicted = predict_windows(encoder, self.tensors[name], targets)
             observed = self.tensors[name].responses[torch.from_numpy(targets)]
-            losses += self._losses(name, predicted, observed)
+            correlations = np.empty(0)
             if torch.isfinite(predicted).all():
                 pair = predicted.cpu().numpy(), observed.cpu().numpy()
-                correlations.append(single_bin_correlation(*pair))
-        known = np.concatenate([*correlations, np.empty(0)])
-        known = known[np.isfinite(known)]
-        values, weights = zip(*losses, strict=True)
-        correlation = float(known.mean()) if len(known) else math.nan
-        return float(np.average(values, weights=weights)), correlation
+                correlations = single_bin_correlation(*pair)
+            losses = self._losses(name, predicted, observed)
+            found[name] = SessionValidation(losses, correlations)
+        return found
 
     def _losses(self, session: str, predicted: Tensor, observed: Tensor) -> list[tuple[float, int]]:
         """Return losses and their weights in the mean."""
