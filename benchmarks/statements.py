@@ -80,6 +80,11 @@ FEATURES = {
         *("nn/fold_ridge.py", "nn/gained_response.py", "dataset/folds.py"),
         *("training/loop.py:Fit._solve", "reports/sections/scores.py:_warnings"),
     ),
+    "encoder blend": (
+        *("models/blend.py", "runs/blends.py", "training/loop.py:Fit.complete"),
+        *("models/local_energy.py:LocalEnergy.take_window", "models/encoder.py:HeldOut"),
+        "models/encoder.py:AbstractEncoder.complete",
+    ),
     "averaged seeds, cores of other runs": (
         *("models/averaged.py", "training/transfer.py", "training/fit.py:_fit_members"),
         *("training/fit.py:_within", "training/loop.py:Fit._free_core"),

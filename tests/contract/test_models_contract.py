@@ -29,6 +29,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "cnn_gru": {
         "linear": {"core": SMALL_CORE, "readout": "linear", "kernels": False},
         "sensorium_core": {"core": "separable", "readout": "gaussian", "planes": ["roll"]},
+        "recurrent": {"core": SMALL_CORE, "n_hidden": 4},
         "products": {"features": "all_prod", "normalize_streams": True, "normalize_behavior": True},
     },
     "autoencoder": {"paper_like": {"core": SMALL_CORE, "target": "raw", "rectify": True}},

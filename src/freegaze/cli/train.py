@@ -85,6 +85,7 @@ def command(
 
         torchrun --nproc-per-node 2 -m freegaze train data/mouse --out runs/by_two
     """
+    from freegaze.runs.blends import blends_in_words
     from freegaze.runs.own_code import configure_run
     from freegaze.runs.recordings import open_run_recordings, open_source
     from freegaze.runs.run_folder import RunFolder
@@ -143,6 +144,8 @@ def command(
         tried = ", ".join(f"{name} = {value}" for name, value in values.items())
         typer.echo(f"tried {tried}: validation loss {trial.kept_pass()['validation_loss']:.4f}")
     typer.echo(f"{run.path}: validation loss {best['validation_loss']:.4f} {how}{then}")
+    for sentence in blends_in_words(run):
+        typer.echo(sentence)
 
 
 def _loss_to_resume(given: Mapping[str, Any], settings: dict[str, Any]) -> str | None:

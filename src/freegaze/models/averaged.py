@@ -40,7 +40,7 @@ class AveragedEncoder(AbstractEncoder):
         session: str | None = None,
     ) -> Float[Tensor, "batch time hidden"]:
         """Return the features of each frame by each member, one after the other."""
-        encoded = [member.encode(video, behavior, session) for member in self._encoders()]
+        encoded = [member.encode(video, behavior, session) for member in self.encoders()]
         return torch.cat(encoded, -1)
 
     def respond(
@@ -48,14 +48,15 @@ class AveragedEncoder(AbstractEncoder):
     ) -> Float[Tensor, "batch neuron"]:
         """Return the mean over members of the responses to each window."""
         parts = features.chunk(len(self.members), -1)
-        pairs = zip(self._encoders(), parts, strict=True)
+        pairs = zip(self.encoders(), parts, strict=True)
         return torch.stack([member.respond(part, session) for member, part in pairs]).mean(0)
 
     def gaze(self, session: str | None = None) -> GazeCorrection | None:
         """Return the gaze correction that members share."""
-        return self._encoders()[0].gaze(session)
+        return self.encoders()[0].gaze(session)
 
-    def _encoders(self) -> list[AbstractEncoder]:
+    def encoders(self) -> list[AbstractEncoder]:
+        """Return the members as encoders."""
         return [member for member in self.members if isinstance(member, AbstractEncoder)]
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, model_validator
 from torch import Tensor, nn
 
 from freegaze.dataset.dims import EncoderDims
@@ -21,6 +22,9 @@ from freegaze.nn.readouts import LinearReadoutConfig
 from freegaze.nn.recurrent import GatedRecurrentUnit
 from freegaze.nn.shifter import NoShifterConfig, ShifterConfig
 from freegaze.nn.temporal import TemporalKernels
+
+N_HIDDEN = 16
+"""Hidden units of the recurrent unit by default."""
 
 
 class CNNGRUConfig(VisionConfig):
@@ -38,7 +42,9 @@ class CNNGRUConfig(VisionConfig):
             one scale for all neurons.
         kernels: Whether each neuron also weighs its own streams over the window by temporal
             kernels, in addition to the recurrent unit that mixes all neurons.
-        n_hidden: Hidden units of the recurrent unit.
+        n_hidden: Hidden units of the recurrent unit; 0 for none. ``auto`` is 16, and 0 where a
+            window is one bin and there are ``kernels``: without a past, the unit only mixes
+            neurons.
         encode_per_frame: Whether training normalizes the frames of each bin of the window by
             themselves.
     """
@@ -50,8 +56,20 @@ class CNNGRUConfig(VisionConfig):
     behavior_l1: float = Field(default=0.01, ge=0)
     normalize_streams: bool = False
     kernels: bool = True
-    n_hidden: int = Field(default=16, ge=1)
+    n_hidden: Literal["auto"] | NonNegativeInt = "auto"
     encode_per_frame: bool = False
+
+    @model_validator(mode="after")
+    def _has_an_output(self) -> CNNGRUConfig:
+        if self.n_hidden == 0 and not self.kernels:
+            raise ValueError("n_hidden: 0 needs kernels: true, or nothing reaches the output")
+        return self
+
+    def hidden_units(self, history: int) -> int:
+        """Return the hidden units of the recurrent unit for windows of ``history`` bins."""
+        if self.n_hidden != "auto":
+            return self.n_hidden
+        return 0 if history == 1 and self.kernels else N_HIDDEN
 
     @classmethod
     def paper(
@@ -94,7 +112,8 @@ class CNNGRUHead(Head):
     """One session's part: vision, behavior encoder, recurrent unit, kernels, output."""
 
     def __init__(self, config: CNNGRUConfig, core: AbstractCore, dims: EncoderDims) -> None:
-        super().__init__(dims, config.positive_link, has_bias=False)
+        n_hidden = config.hidden_units(dims.history)
+        super().__init__(dims, config.positive_link, has_bias=not n_hidden)
         n_neurons = dims.n_neurons
         self.columns = Columns(dims, config.features, "the behavior encoder")
         n_features = self.columns.n_features
@@ -107,8 +126,10 @@ class CNNGRUHead(Head):
             self.behavior = nn.Sequential(OrderedDict(norm=norm, linear=linear))
         self.n_streams = 3 if n_features else 1
         self.norm = BatchNorm1d(self.n_streams) if config.normalize_streams else None
-        self.gru = GatedRecurrentUnit(self.n_streams * n_neurons, config.n_hidden)
-        self.output = nn.Linear(config.n_hidden, n_neurons)
+        self.gru = None
+        if n_hidden:
+            self.gru = GatedRecurrentUnit(self.n_streams * n_neurons, n_hidden)
+            self.output = nn.Linear(n_hidden, n_neurons)
         self.kernels = (
             TemporalKernels(dims.history, self.n_streams, n_neurons) if config.kernels else None
         )
@@ -116,7 +137,9 @@ class CNNGRUHead(Head):
     def start_from(self, mean_response: Float[Tensor, " neuron"]) -> None:
         """Start from each neuron's mean response, with little effect of behavior."""
         super().start_from(mean_response)
-        if self.kernels is not None:  # the recurrent unit adds to the kernels' drive
+        if (
+            self.gru is not None and self.kernels is not None
+        ):  # the recurrent unit adds to the kernels' drive
             self.output.weight.data.zero_()
         if self.behavior is not None:  # most neurons depend little on most features
             self.behavior.get_parameter("linear.weight").data.mul_(0.1)
@@ -137,7 +160,7 @@ class CNNGRU(VisionEncoder):
 
     Each frame is moved by gaze and reduced to one visual drive per neuron. The behavior of its bin
     gives one drive that is added and one that multiplies. All three enter a recurrent unit and, by
-    default, temporal kernels of each neuron.
+    default, temporal kernels of each neuron. By default, windows of one bin have no recurrent unit.
 
     Source: Xu et al. (2023), Tables 2 and 3.
     """
@@ -178,10 +201,12 @@ class CNNGRU(VisionEncoder):
     ) -> Float[Tensor, "batch neuron"]:
         """Read each window's streams and apply the response link."""
         head = self.head(session)
-        drive = head.output(head.gru(features))
+        drives = []
+        if head.gru is not None:
+            drives.append(head.output(head.gru(features)))
         if head.kernels is not None:
-            drive = drive + head.kernels(features.unflatten(2, (head.n_streams, -1)))
-        return head.link_response(drive)
+            drives.append(head.kernels(features.unflatten(2, (head.n_streams, -1))))
+        return head.link_response(sum(drives))
 
     def penalties(self, session: str | None = None) -> dict[str, Tensor]:
         """Return the penalties of vision, and that on behavior weights (Q20)."""

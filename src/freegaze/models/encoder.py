@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,19 @@ from freegaze.progress import Progress
 from freegaze.registry import Registry
 
 Inputs = Literal["video", "behavior", "both", "none"]
+
+
+@runtime_checkable
+class HeldOut(Protocol):
+    """Validation windows of all sessions, with the loss of the fit."""
+
+    def predict(self, encoder: AbstractEncoder, session: str) -> Float[Tensor, "window neuron"]:
+        """Return what an encoder predicts for the windows of a session."""
+        ...
+
+    def loss(self, session: str, predicted: Float[Tensor, "window neuron"]) -> float:
+        """Return the loss of predictions for the windows of a session."""
+        ...
 
 
 class AbstractEncoder(nn.Module, ABC):
@@ -207,6 +220,31 @@ class AbstractEncoder(nn.Module, ABC):
         Args:
             sessions: The prepared sessions by id.
         """
+
+    @property
+    def trained(self) -> AbstractEncoder:
+        """Return the part whose weights an optimizer fits: by default the whole encoder."""
+        return self
+
+    def complete(
+        self,
+        sessions: Mapping[str, PreparedSession],
+        held_out: HeldOut,
+        like: AbstractEncoder | None = None,
+    ) -> dict[str, Any]:
+        """Fit all but ``trained``, once that is fitted; by default a no-op.
+
+        Args:
+            sessions: The prepared sessions by id.
+            held_out: Validation windows, on which choices are made.
+            like: Encoder of the same class and configuration that was completed on training
+                windows. Its choices are taken over, and the fit is to training and validation
+                windows.
+
+        Returns:
+            What is to be kept beside the passes of the fit, as plain values by name.
+        """
+        return {}
 
     def initialize(self, session: str, mean_response: Float[Tensor, " neuron"]) -> None:
         """Start a session's biases from the mean training responses, if ``start_at_mean``.

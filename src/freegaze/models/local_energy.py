@@ -118,9 +118,8 @@ class LocalEnergy(AbstractEncoder):
         step = progress or (lambda *_: None)
         for i, (name, session) in enumerate(sessions.items()):
             step("find window", 2 * i, 2 * len(sessions))
-            head = self.head(name)
-            data = search_session(head, session, self.n_folds)
-            head.set_weights.copy_(find_set_weights(head, data))
+            self.head(name).gaze.start_from_camera(session)
+            self.search(name, session)
             step("fit weights", 2 * i + 1, 2 * len(sessions))
             self._fits[name] = self._fit(name, session)
         step("fit weights", 2 * len(sessions), 2 * len(sessions))
@@ -132,6 +131,44 @@ class LocalEnergy(AbstractEncoder):
             found = self._fits.pop(name, None) or self._fit(name, session)
             with torch.no_grad():
                 found.refit()
+
+    def n_encoded(self, session: str | None = None) -> int:
+        """Return the number of values that ``encode`` returns for each frame."""
+        head = self.head(session)
+        return head.kernel.shape[1] + head.columns.n_features
+
+    def take_window(self, name: str, like: LocalEnergy) -> None:
+        """Take over the window and the weights of sets that another encoder has found.
+
+        Args:
+            name: The session.
+            like: Encoder of the same configuration for the same session.
+        """
+        own, found = self.head(name), like.head(name)
+        own.energies.load_state_dict(found.energies.state_dict())
+        own.window_sd.copy_(found.window_sd)
+        own.set_weights.copy_(found.set_weights)
+
+    @torch.no_grad()
+    def search(self, name: str, session: PreparedSession) -> None:
+        """Find a session's window and weights of sets of features, under its gaze correction.
+
+        Args:
+            name: The session.
+            session: The prepared session; training windows are used.
+        """
+        head = self.head(name)
+        data = search_session(head, session, self.n_folds)
+        head.set_weights.copy_(find_set_weights(head, data))
+
+    def fit_weights(self, sessions: Mapping[str, PreparedSession]) -> None:
+        """Fit the weights to training windows, in windows that were found before.
+
+        Args:
+            sessions: The prepared sessions by id.
+        """
+        for name, session in sessions.items():
+            self._fit(name, session)
 
     @torch.no_grad()
     def _fit(self, name: str, session: PreparedSession) -> SessionFit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Integer
@@ -36,7 +37,18 @@ class FoldSums:
         self, fold: int
     ) -> tuple[Float[Tensor, "feature feature"], Float[Tensor, "feature neuron"]]:
         """Return both sums over all folds but one."""
-        return self.gram.sum(0) - self.gram[fold], self.cross.sum(0) - self.cross[fold]
+        gram, cross = self._totals
+        return gram - self.gram[fold], cross - self.cross[fold]
+
+    def of_features(self, kept: Integer[Tensor, " kept"]) -> FoldSums:
+        """Return the sums of some of the features."""
+        if len(kept) == self.gram.shape[1]:
+            return self
+        return FoldSums(self.gram[:, kept[:, None], kept], self.cross[:, kept])
+
+    @cached_property
+    def _totals(self) -> tuple[Tensor, Tensor]:
+        return self.gram.sum(0), self.cross.sum(0)
 
 
 def sum_folds(
@@ -141,11 +153,16 @@ def held_out_ridge(
         Sum of squared errors in the folds held out, for each penalty, less the power of the
         responses; and the weights.
     """
+    kept = kept_by(prior)[0]
+    part = sums.of_features(kept)
     folds = [
-        solve_under_prior(*sums.without(fold), prior, penalties) for fold in range(len(sums.gram))
+        solve_under_prior(*part.without(fold), prior[kept], penalties)
+        for fold in range(len(part.gram))
     ]
-    weights = torch.stack(folds, 1)
-    return held_out_errors(sums, weights), weights
+    found = torch.stack(folds, 1)
+    weights = found.new_zeros(*found.shape[:2], *sums.cross.shape[1:])
+    weights[:, :, kept] = found
+    return held_out_errors(part, found), weights
 
 
 def held_out_errors(

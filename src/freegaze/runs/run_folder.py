@@ -215,13 +215,13 @@ class RunFolder:
         return passes
 
     def seconds(self) -> float:
-        """Return the seconds of all passes, those of the refit included.
+        """Return the seconds of all passes, of the refit, and of what was fitted after passes.
 
         Raises:
             CheckpointError: If a file of passes is broken.
         """
         lines = self.metrics() + self.refit.metrics(is_validated=False)
-        return sum(line["seconds"] for line in lines)
+        return sum(line["seconds"] + line.get("completion_s", 0.0) for line in lines)
 
     def kept_pass(self) -> dict[str, Any]:
         """Return the pass whose weights were kept: the best in what the recipe monitors.

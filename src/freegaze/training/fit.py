@@ -291,15 +291,19 @@ def _fit_one(
     sharing = sharing or Sharing(tuple(sessions), config.training.sessions_per_step)
     encoder, order = _first_encoder(run, config, sessions, sharing, first and first.validated)
     shared = {"sharing": sharing, "order": order}
-    fit = Fit(encoder, sessions, config.training, run, accelerator, **shared)
+    fit = Fit(encoder.trained, sessions, config.training, run, accelerator, **shared)
     _continue(fit, report, on_pass)
+    fit.complete(encoder)
     if not (is_refitted and fit.is_trainable):
         return _Fitted(encoder, encoder)
     run.refit.path.mkdir(exist_ok=True)
     kept, _ = _first_encoder(run.refit, config, sessions, sharing, first and first.kept, encoder)
     passes = fit.state.best_pass
-    again = Fit(kept, sessions, config.training, run.refit, fit.accelerator, passes, **shared)
+    again = Fit(
+        kept.trained, sessions, config.training, run.refit, fit.accelerator, passes, **shared
+    )
     _continue(again, _within(progress, "", 1, 2))
+    again.complete(kept, like=encoder)
     return _Fitted(encoder, kept)
 
 

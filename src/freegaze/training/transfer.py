@@ -26,8 +26,9 @@ def load_core(encoder: AbstractEncoder, run_dir: Path) -> None:
     """
     source = load_encoder(run_dir, "cpu").encoder
     if isinstance(source, AveragedEncoder):
-        source = source.members[0]
-    there, here = _core_of(source, f"the encoder of {run_dir}"), _core_of(encoder, "this encoder")
+        source = next(iter(source.encoders()))
+    there = _core_of(source.trained, f"the encoder of {run_dir}")
+    here = _core_of(encoder.trained, "this encoder")
     try:
         load_weights(here, there.state_dict(), f"the core of {run_dir}")
     except CheckpointError as error:

@@ -76,11 +76,9 @@ class Validation:
 
     def of_sessions(self, encoder: AbstractEncoder) -> dict[str, SessionValidation]:
         """Return the losses and correlations of each session; see the call for the argument."""
-        encoder.eval()
         found = {}
-        for name, targets in self.targets.items():
-            predicted = predict_windows(encoder, self.tensors[name], targets)
-            observed = self.tensors[name].responses[torch.from_numpy(targets)]
+        for name in self.targets:
+            predicted, observed = self.predict(encoder, name), self._observed(name)
             correlations = np.empty(0)
             if torch.isfinite(predicted).all():
                 pair = predicted.cpu().numpy(), observed.cpu().numpy()
@@ -88,6 +86,19 @@ class Validation:
             losses = self._losses(name, predicted, observed)
             found[name] = SessionValidation(losses, correlations)
         return found
+
+    def predict(self, encoder: AbstractEncoder, session: str) -> Tensor:
+        """Return what an encoder, put into evaluation mode, predicts for a session's windows."""
+        return predict_windows(encoder.eval(), self.tensors[session], self.targets[session])
+
+    def loss(self, session: str, predicted: Tensor) -> float:
+        """Return the loss of predictions for a session's windows."""
+        observed = self._observed(session)
+        values, weights = zip(*self._losses(session, predicted, observed), strict=True)
+        return float(np.average(values, weights=weights))
+
+    def _observed(self, session: str) -> Tensor:
+        return self.tensors[session].responses[torch.from_numpy(self.targets[session])]
 
     def _losses(self, session: str, predicted: Tensor, observed: Tensor) -> list[tuple[float, int]]:
         """Return losses and their weights in the mean."""

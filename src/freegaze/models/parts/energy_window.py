@@ -73,18 +73,16 @@ Window = tuple[float, float, int]
 
 @torch.no_grad()
 def search_session(head: LocalEnergyHead, session: PreparedSession, n_folds: int) -> FitData:
-    """Start the gaze correction, and find the window by the error in held-out folds.
+    """Find the window by the error in held-out folds.
 
     Args:
-        head: The head; its gaze correction, ``energies`` and ``window_sd`` are overwritten.
+        head: The head, with its gaze correction; ``energies`` and ``window_sd`` are overwritten.
         session: The prepared session; training windows are used.
         n_folds: Folds of the training windows.
 
     Returns:
         Windows of the search.
     """
-    if head.gaze is not None:
-        head.gaze.start_from_camera(session)
     targets = session.targets("train")
     folds = assign_folds(session.recording, session.split, targets, n_folds)
     some = _some(session, targets)

@@ -52,7 +52,24 @@ def place_window(window: Window, session: PreparedSession, shifter: ShifterChoic
         N_ORIENTATIONS,
         PLACES,
     )
+    if head.gaze is not None:
+        head.gaze.start_from_camera(session)
     search_session(head, session, N_FOLDS)
-    wanted = HEIGHT_IN_SD * float(head.window_sd) + GAZE_MARGIN * height * is_moved
+    place_around(window, head)
+
+
+def place_around(window: Window, head: LocalEnergyHead) -> None:
+    """Place the window of an encoder around the Gaussian window of a head.
+
+    Args:
+        window: Changed in place; it remains the whole frame where the frame is no higher than
+            ``LEAST_HEIGHT_PX``.
+        head: Its window has been found.
+    """
+    height = window.frame_size[0]
+    if height <= LEAST_HEIGHT_PX:
+        return
+    margin = 0.0 if head.shifter is None else GAZE_MARGIN * height
+    wanted = HEIGHT_IN_SD * float(head.window_sd) + margin
     x, y = head.energies.center.tolist()
     window.place((x, y), height / min(max(wanted, LEAST_HEIGHT_PX), height))

@@ -12,6 +12,7 @@ from freegaze.reports.figures.training import draw_training
 from freegaze.reports.inputs import ReportInputs
 from freegaze.reports.page import NARROW_PX, Section, wide_panel
 from freegaze.reports.wording import duration, number
+from freegaze.runs.blends import blends_in_words
 
 
 def build_training(inputs: ReportInputs) -> Section | None:
@@ -46,6 +47,7 @@ def build_training(inputs: ReportInputs) -> Section | None:
             " The encoder of this report was then fitted anew to training and validation data "
             f"together, with {best['pass']} {'pass' if best['pass'] == 1 else 'passes'}."
         )
+    lead = " ".join([lead, *blends_in_words(run)])
     curve = wide_panel(
         partial(_draw, inputs, passes, passes.index(best)),
         "training",
