@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from freegaze.errors import DataError
-from freegaze.files.kinds import describe_kind
+from freegaze.files.kinds import describe_kind, describe_missing
 
 CHUNK_BYTES = 1 << 24
 """Arrays are hashed and written in pieces of 16 MiB, so that memory use does not depend on size."""
@@ -271,7 +271,8 @@ def parsing(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist; check the path, or restore the file") from None
+        what = describe_missing(path) or "does not exist; check the path, or restore the file"
+        raise DataError(f"{path} {what}") from None
     except UNREADABLE as error:
         raise unreadable(path, error) from None
 

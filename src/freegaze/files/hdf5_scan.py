@@ -16,6 +16,7 @@ from pathlib import Path
 
 from freegaze.errors import DataError
 from freegaze.files.arrays import parsing, unreadable
+from freegaze.files.kinds import describe_kind
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -102,9 +103,9 @@ def look_through(path: Path, scan: Scan = LOCAL) -> tuple[str, ...]:
             crashes.
     """
     if not _has_signature(path):
-        raise DataError(
-            f"{path} is no HDF5 file (wrong first bytes); check the path, or copy it again"
-        )
+        wrong = "no HDF5 file (wrong first bytes); check the path, or copy it again"
+        what = describe_kind(path) or wrong
+        raise DataError(f"{path} is {what}")
     if scan is not LOCAL:
         return _scan(path, scan)
     state = path.stat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _N_BYTES = 256
@@ -32,3 +33,14 @@ def describe_kind(path: Path) -> str | None:
     if not head:
         return "empty; copy or write it again"
     return next((kind for start, kind in _KINDS if head.lower().startswith(start.lower())), None)
+
+
+def describe_missing(path: Path) -> str | None:
+    """Return what a link is whose file is not there, and the remedy; ``None`` if it is no link."""
+    try:
+        target = os.readlink(path)
+    except OSError:
+        return None
+    if ".git/annex" in target.replace("\\", "/"):
+        return "is a link of git-annex to content that is not here; run `git annex get`"
+    return f"is a link to {target}, which does not exist; restore it"

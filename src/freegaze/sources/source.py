@@ -13,11 +13,14 @@ from pydantic import Field
 from freegaze.config import StrictConfig, build_config
 from freegaze.errors import DataError
 from freegaze.files.atomic import atomic_folder, visible_folders
+from freegaze.files.kinds import describe_missing
 from freegaze.recording.recording import Recording, keep_active_neurons
 from freegaze.registry import Registry, require_names
 from freegaze.sources.conversion import errors_name, safe_name
 from freegaze.sources.remote.addresses import as_address, shown_address
 from freegaze.sources.remote.blocks import address_of, local_place
+
+_NOT_THERE = "does not exist; give the path of a file or folder to open"
 
 PROBABLY_MS = (5.0, 1000.0)
 """Bin widths in this range were probably given in milliseconds instead of seconds."""
@@ -220,7 +223,7 @@ def open_recordings(source: str, path: Path | str, **options: Any) -> list[Recor
         )
     where = local_place(path)
     if not where.exists():
-        raise DataError(f"{where} does not exist; give the path of a file or folder to open")
+        raise DataError(f"{where} {describe_missing(where) or _NOT_THERE}")
     recordings = opener.open(where, chosen)
     _check_sessions(recordings, where)
     if not chosen.slow_bins:
@@ -244,7 +247,7 @@ def detect_source(path: Path | str) -> str:
     """
     where = local_place(path)
     if not where.exists():
-        raise DataError(f"{where} does not exist; give the path of a file or folder to open")
+        raise DataError(f"{where} {describe_missing(where) or _NOT_THERE}")
     fitting = [name for name in SOURCES if SOURCES.get(name)().looks_like(where)]
     if len(fitting) == 1:
         return fitting[0]

@@ -26,7 +26,13 @@ from freegaze.sources.alignment.bins import (
 )
 from freegaze.sources.alignment.clock import check_restart, typical_interval
 from freegaze.sources.alignment.frames import plan_frames, read_pictures
-from freegaze.sources.alignment.selection import lost_values_of, pick_neurons, to_standard_unit
+from freegaze.sources.alignment.selection import (
+    lost_values_of,
+    pick_neurons,
+    to_standard_unit,
+    warn_of_late_spikes,
+    warn_of_wrapping,
+)
 from freegaze.sources.alignment.streams import (
     EventStream,
     FrameStream,
@@ -227,6 +233,7 @@ def _responses(
             if not stream.is_sorting:
                 for name, times in zip(stream.unit_ids, stream.times, strict=True):
                     check_restart(times, f"{stream.name}, unit {name}")
+            warn_of_late_spikes(stream)
             counts = count_events(stream.times, bins)
             if not counts.any():
                 raise DataError(
@@ -304,7 +311,10 @@ def _behavior(
         for name, unit, signal in zip(stream.columns, stream.units, stream.values.T, strict=True):
             values, unit_kept = to_standard_unit(signal, name, unit, stream.name)
             units.append(unit_kept)
-            between = interpolate_angle if find_column(name).is_circular else interpolate
+            is_circular = find_column(name).is_circular
+            if not is_circular:
+                warn_of_wrapping(values, name, unit_kept, stream.name)
+            between = interpolate_angle if is_circular else interpolate
             at = hold if stream.is_stepping else between
             column = at(stream.times, values, centers, stream.max_gap_s)
             with np.errstate(over="ignore"):
@@ -315,8 +325,8 @@ def _behavior(
                 raise DataError(
                     f"{stream.name}: {name!r} is lost in every bin (it lasts from {start:.6g} to "
                     f"{stop:.6g} s, the bins from {centers[0]:.6g} to {centers[-1]:.6g} s; gaps "
-                    f"wider than {stream.max_gap_s:.3g} s are not filled); check its clock and "
-                    "`max_gap_s`, or leave it out"
+                    f"wider than {stream.max_gap_s:.3g} s are not filled); check its clock, that "
+                    "of the responses, and `max_gap_s`, or leave it out"
                 )
             columns.append(column)
     if not columns:

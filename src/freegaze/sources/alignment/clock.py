@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
 from freegaze.config import StrictConfig
-from freegaze.errors import DataError, ShapeError
+from freegaze.errors import DataError, DataWarning, ShapeError
 
 _RESTART_S = 1.0
 """Clocks jitter by less than this, and spikes that are merely out of order go back often."""
+_MANY_FRAMES, _MANY_SPIKES = 100, 20
+"""So many times in a row that are whole numbers are not whole seconds by chance."""
+_DAYS = ((30_000.0, 60_000.0), (650_000.0, 800_000.0))
+"""Days of our time in spreadsheets, which count from 1900, and in MATLAB, which counts from 0."""
+_MOST_HZ = 10_000.0
+"""Rate of no signal of behavior and no camera of an experiment that lasts for hours."""
 
 
 class ClockConfig(StrictConfig):
@@ -49,15 +58,15 @@ def read_times(times: np.ndarray, where: str) -> Float[np.ndarray, " n"]:
     """Check times, and return them as float64.
 
     Args:
-        times: Shape (n,) or (n, 1), numbers.
+        times: Shape (n,), (n, 1) or (1, n), numbers.
         where: Name of the values, for messages.
 
     Raises:
         ShapeError: If there is not one time per row.
         DataError: If they are not finite numbers.
     """
-    if times.ndim == 2 and times.shape[1] == 1:
-        times = times[:, 0]
+    if times.ndim == 2 and 1 in times.shape:
+        times = times.reshape(-1)
     if times.ndim != 1:
         raise ShapeError(f"{where}: expected one time a row, got shape {times.shape}")
     if times.dtype.kind not in "iuf":
@@ -104,6 +113,45 @@ def _reason(step_s: float) -> str:
     if abs(step_s + 3600) < 60:
         return "; a step back by an hour is the end of daylight saving, write times in UTC"
     return "; if a counter began again at its largest number state `wraps_at` of the clock"
+
+
+def warn_of_units(times: np.ndarray, where: str) -> None:
+    """Warn of times that are probably no seconds: numbers of frames, or days.
+
+    Args:
+        times: Of samples or frames as their file gives them, (n,), taken for seconds.
+        where: Name of the values, for the message.
+    """
+    steps = np.diff(times)
+    if len(times) >= _MANY_FRAMES and (steps == 1).all() and times[0] == np.round(times[0]):
+        _warn(
+            f"{where}: its times are {times[0]:.0f}, {times[1]:.0f}, {times[2]:.0f} ... s, as "
+            "numbers of frames are; if so state `scale_to_s` of the clock (1 / rate)"
+        )
+    are_days = any(low < times.min() <= times.max() < high for low, high in _DAYS)
+    if are_days and len(times) > 2 and 0 < np.median(steps) < 1 / _MOST_HZ:
+        _warn(
+            f"{where}: its times are {times[0]:.6f}, {times[1]:.6f} ... s, as dates in days are "
+            "(MATLAB's datenum, spreadsheets); if so state `scale_to_s: 86400` of the clock"
+        )
+
+
+def warn_of_samples(trains: Sequence[np.ndarray], where: str) -> None:
+    """Warn of spike times that are whole numbers, as numbers of samples are.
+
+    Args:
+        trains: Spike times of each unit as the file gives them, taken for seconds.
+        where: Name of the values, for the message.
+    """
+    if sum(map(len, trains)) >= _MANY_SPIKES and all((t == np.round(t)).all() for t in trains):
+        _warn(
+            f"{where}: all spike times are whole numbers, as numbers of samples are; if so state "
+            "`scale_to_s` of the clock (1 / rate of samples)"
+        )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, DataWarning, stacklevel=4)
 
 
 def check_restart(times: np.ndarray, where: str) -> None:

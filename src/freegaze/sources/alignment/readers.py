@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer
 
-from freegaze.errors import DataError, ShapeError
+from freegaze.errors import DataError, DataWarning, ShapeError
 from freegaze.files.arrays import unreadable
+from freegaze.files.kinds import describe_missing
 from freegaze.sources.alignment.frames import AbstractFrameReader
 from freegaze.sources.conversion import is_file, to_gray
 
@@ -29,6 +31,11 @@ _FEW = 20
 
 _OWN_START = ("avi", "h264", "hevc", "m4v", "mjpeg", "mpegts", "mpeg")
 """Formats whose first time has no meaning: they have none, or start anywhere."""
+
+_PICTURES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+_TO_MOVIE = "`ffmpeg -framerate RATE -i NAME%04d.png -c:v ffv1 movie.mkv`"
+_MISSING_S = 1.0
+"""A movie whose frames end earlier than stated by this, and by a tenth, may be cut short."""
 
 
 class ArrayFrames(AbstractFrameReader):
@@ -249,11 +256,21 @@ def scan_movie(file: Path) -> MovieScan:
         stamps, decoding = [p.pts for p in packets], [p.dts for p in packets]
         unit, n_announced = float(stream.time_base or 0), int(stream.frames)
         name = container.format.name
+        stated_s = (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
+        n_videos = len(container.streams.video)
+    if n_videos > 1:
+        _warn(f"{file} holds {n_videos} videos, of which the first is read; extract another one")
     if not stamps or None in stamps or not unit:
         return MovieScan(sum(1 for _ in _decode(file)), None)
     times = np.sort(np.array(stamps, np.float64)) * unit  # packets come in the order of decoding
     if any(kind in _OWN_START for kind in name.split(",")):
         times = times - times[0]
+    missing_s = stated_s - times[-1] - np.diff(times, append=times[-1]).max()
+    if missing_s > max(_MISSING_S, 0.1 * stated_s):
+        _warn(
+            f"{file} states a duration of {stated_s:.6g} s but its frames end at "
+            f"{times[-1]:.6g} s; is it complete?"
+        )
     places = None
     if name == "avi" and None not in decoding:  # counts its frames, the empty ones too
         places = np.sort(np.array(decoding, np.int64))
@@ -285,8 +302,23 @@ def _is_zero_or_one(values: np.ndarray) -> bool:
 
 
 def _check_is_there(file: Path) -> None:
+    if file.is_dir():
+        raise DataError(
+            f"{file} is a folder; give the movie in it, or make one of its pictures: {_TO_MOVIE}"
+        )
     if not is_file(file):  # never an address: FFmpeg would open one
-        raise DataError(f"{file} does not exist; check the path of the movie")
+        what = describe_missing(file) or "does not exist; check the path of the movie"
+        raise DataError(f"{file} {what}")
+    if file.suffix.lower() in _PICTURES:
+        raise DataError(
+            f"{file} is a picture, or a stack of which only the first would be shown; save a stack "
+            "as an array (`np.save('stack.npy', tifffile.imread(...))`, `kind: npy`), or make a "
+            f"movie of pictures: {_TO_MOVIE}"
+        )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, DataWarning, stacklevel=4)
 
 
 @contextmanager

@@ -13,11 +13,14 @@ from freegaze.quality.sentinels import Sentinel, find_sentinel
 from freegaze.recording.columns import find_column
 from freegaze.recording.units import conversion_factor, is_stated
 from freegaze.registry import require_names
-from freegaze.sources.alignment.streams import SampleStream
+from freegaze.sources.alignment.bins import SAME_TIME_S
+from freegaze.sources.alignment.streams import EventStream, SampleStream
 
 LOST_SHARE = 0.05
 """Share of bins without a response, beyond that of the most complete neuron, above which a warning
 names a neuron: a bin is left out if any neuron has no response in it."""
+_JUMP_DEG, _STEP_DEG = 270.0, 30.0
+"""A heading jumps by about 360 deg where it wraps, and turns by less between other samples."""
 
 
 def pick_neurons(
@@ -92,6 +95,46 @@ def to_standard_unit(
         )
         return values, unit
     return (values if factor == 1 else values * factor), wanted
+
+
+def warn_of_late_spikes(stream: EventStream) -> None:
+    """Warn of spikes before the start or after the end that is stated for the recording."""
+    if stream.extent is None:
+        return
+    start, stop = stream.extent
+    n_outside = sum(
+        int(((t < start - SAME_TIME_S) | (t > stop + SAME_TIME_S)).sum()) for t in stream.times
+    )
+    if n_outside:
+        _warn(
+            f"{stream.name}: {n_outside} of {sum(map(len, stream.times))} spikes lie outside the "
+            f"recording, which lasts from {start:.6g} to {stop:.6g} s, and are not counted; are "
+            "rate and `duration_s` right?"
+        )
+
+
+def warn_of_wrapping(values: np.ndarray, name: str, unit: str, where: str) -> None:
+    """Warn of a signal that jumps as an angle does where it begins again at 0 or -180 deg.
+
+    Between the samples at such a jump, a signal that is no angle passes through all values.
+
+    Args:
+        values: The signal, NaN where lost.
+        name: Its name.
+        unit: Its unit; a signal in another unit than one of angles is not checked.
+        where: Stream that it is part of, for the warning.
+    """
+    factor = conversion_factor(unit, "deg") if is_stated(unit) else 1.0
+    known = values[np.isfinite(values)]
+    if factor is None or len(known) < 2:
+        return
+    steps, extent = np.abs(np.diff(known)) * factor, np.ptp(known) * factor
+    n_jumps = int((steps > _JUMP_DEG).sum())
+    if n_jumps and extent <= 360.0 and np.median(steps) < _STEP_DEG:
+        _warn(
+            f"{where}: {name!r} jumps {n_jumps} times by about 360 deg, as an angle does that "
+            "begins again; if it is the heading call it `yaw`, which is interpolated the short way"
+        )
 
 
 def lost_values_of(stream: SampleStream) -> Iterator[tuple[str, Sentinel]]:

@@ -18,6 +18,7 @@ from freegaze.sources.alignment.clock import (
     read_times,
     time_step,
     typical_interval,
+    warn_of_units,
 )
 from freegaze.sources.alignment.frames import AbstractFrameReader, FrameRule
 from freegaze.sources.conversion import kept_columns
@@ -379,7 +380,11 @@ def regular_times(n: int, rate_hz: float, start_s: float = 0.0) -> Float[np.ndar
 def _session_times(
     name: str, times: np.ndarray, clock: ClockConfig | None, is_sorting: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    times = (clock or ClockConfig()).to_session(read_times(times, name))
-    if not len(times):
+    own = read_times(times, name)
+    if not len(own):
         raise DataError(f"{name}: is empty; leave this stream out, or check the file")
+    clock = clock or ClockConfig()
+    if clock.scale_to_s == 1:
+        warn_of_units(own, name)
+    times = clock.to_session(own)
     return times, order_of(times, name, is_sorting)

@@ -32,7 +32,8 @@ class KilosortConfig(SpikesConfig):
         folder: Folder with ``spike_times.npy``, ``spike_clusters.npy`` (or ``spike_templates.npy``,
             before anything was merged) and ``cluster_group.tsv``, ``cluster_info.tsv`` or
             ``cluster_KSLabel.tsv``.
-        groups: Labels of the clusters to read; an empty list reads every cluster.
+        groups: Labels of the clusters to read; an empty list reads every cluster. ``unsorted`` also
+            stands for clusters without a label.
         sampling_rate_hz: Samples per second; from ``params.py`` by default.
     """
 

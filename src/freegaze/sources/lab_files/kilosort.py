@@ -37,6 +37,12 @@ _SAMPLE_RATE = re.compile(
 """As phy and spikeinterface write it; the latter as ``np.float64(30000.0)`` with numpy 2."""
 
 
+_MOST_SAMPLES = 2.0**53
+"""Larger numbers are negative ones that were stored without their sign."""
+_UNSORTED = "unsorted"
+"""Label of clusters without a label in files that list only those with one, as phy writes them."""
+
+
 def read_kilosort(config: KilosortConfig, folder: Path) -> EventStream:
     """Read the spikes of the clusters with the wanted labels.
 
@@ -69,9 +75,10 @@ def _check_samples(samples: np.ndarray, rate_hz: float, file: Path) -> None:
             "are seconds state `sampling_rate_hz: 1`"
         )
     early = samples[samples < 0]
-    if len(early) and early.min() < -rate_hz:
+    if (len(early) and early.min() < -rate_hz) or (samples > _MOST_SAMPLES).any():
+        row = int(samples.argmin() if len(early) else samples.argmax())
         raise DataError(
-            f"{file}: row {int(samples.argmin())} is {samples.min():.6g}, long before the first "
+            f"{file}: row {row} is {samples[row]:.6g}, long before the first or after the last "
             "sample, as where a number has overflowed; export the spikes as int64"
         )
     if len(early):
@@ -102,15 +109,17 @@ def _wanted_clusters(root: Path, groups: tuple[str, ...], clusters: np.ndarray) 
         return np.unique(clusters).tolist()
     for name, columns in _LABEL_FILES:
         if is_file(root / name):
-            return _labeled(root / name, columns, groups)
+            return _labeled(root / name, columns, groups, clusters)
     raise DataError(
         f"{root} holds neither {' nor '.join(n for n, _ in _LABEL_FILES)}; state `groups: []` to "
         "take every cluster"
     )
 
 
-def _labeled(file: Path, columns: tuple[str, ...], groups: tuple[str, ...]) -> list[int]:
-    """Return the clusters with a wanted label; rows without an id or a label are ignored."""
+def _labeled(
+    file: Path, columns: tuple[str, ...], groups: tuple[str, ...], clusters: np.ndarray
+) -> list[int]:
+    """Return the clusters with a wanted label; those without an id or a label are ``unsorted``."""
     table = read_table(file, TableFormat())
     label = next((c for c in columns if c in table.names), None)
     key = next((c for c in ("cluster_id", "id") if c in table.names), None)
@@ -124,11 +133,13 @@ def _labeled(file: Path, columns: tuple[str, ...], groups: tuple[str, ...]) -> l
     names = [str(text).strip() for text in labels[is_row].tolist()]
     numbers = to_index(ids[is_row], where).tolist()
     picked = sorted({c for c, text in zip(numbers, names, strict=True) if text in groups})
+    if _UNSORTED in groups:
+        picked = sorted({*picked, *(set(np.unique(clusters).tolist()) - set(numbers))})
     if not picked:
+        there = nearest_names(groups[0], sorted(set(names))) if names else "none has a label"
         raise DataError(
-            f"{file}: no cluster is labeled {' or '.join(groups)} "
-            f"({nearest_names(groups[0], sorted(set(names)))}); state `groups` (`[]` takes every "
-            "cluster)"
+            f"{file}: no cluster is labeled {' or '.join(groups)} ({there}); state `groups` (`[]` "
+            "takes every cluster)"
         )
     return picked
 

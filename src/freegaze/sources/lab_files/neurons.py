@@ -12,7 +12,7 @@ from freegaze.errors import DataError, DataWarning, ShapeError
 from freegaze.files.npz import NpzReader
 from freegaze.recording.recording import ResponseKind
 from freegaze.registry import require_name
-from freegaze.sources.alignment.clock import ClockConfig, read_times
+from freegaze.sources.alignment.clock import ClockConfig, read_times, warn_of_samples
 from freegaze.sources.alignment.streams import EventStream, ResponseStream, make_samples
 from freegaze.sources.lab_files.arrays import read_array
 from freegaze.sources.lab_files.config_responses import (
@@ -45,7 +45,10 @@ def read_spike_table(config: SpikeTableConfig, folder: Path) -> EventStream:
     seconds = parse_times(times[~is_blank])
     if seconds is None:
         raise DataError(f"{where} holds no times")
-    seconds = config.clock.to_session(read_times(seconds, where))
+    seconds = read_times(seconds, where)
+    if config.clock.scale_to_s == 1:
+        warn_of_samples([seconds], where)
+    seconds = config.clock.to_session(seconds)
     labels = to_labels(units[~is_blank], f"{file}, column {config.unit!r}")
     names, units = np.unique(np.array(labels, dtype=np.str_), return_inverse=True)
     by_unit = spikes_by_unit(units, seconds, list(range(len(names))))
@@ -65,10 +68,10 @@ def read_spike_trains(config: SpikeTrainsConfig, folder: Path) -> EventStream:
         with NpzReader(file) as reader:
             arrays = {name: reader.read(name) for name in reader.headers}
     trains = arrays if config.variable is None else _cells_of(arrays, config.variable, file)
-    times = [
-        config.clock.to_session(read_times(np.ravel(train), f"{file}: unit {name}"))
-        for name, train in trains.items()
-    ]
+    own = [read_times(np.ravel(t), f"{file}: unit {name}") for name, t in trains.items()]
+    if config.clock.scale_to_s == 1:
+        warn_of_samples(own, str(file))
+    times = [config.clock.to_session(train) for train in own]
     return EventStream(str(file), times, tuple(trains), extent_of(config))
 
 

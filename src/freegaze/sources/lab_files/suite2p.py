@@ -61,6 +61,11 @@ def read_suite2p(config: Suite2pConfig, folder: Path) -> ResponseStream:
 
 def _planes(root: Path, config: Suite2pConfig) -> dict[str, Path]:
     """Return the folders to read, by the prefix of the names of their neurons."""
+    if root.suffix.lower() == ".mat":
+        raise DataError(
+            f"{root} is a file for MATLAB; give its folder, or read one variable of it with `kind: "
+            "array`, `variable: spks` and `axes: neuron_time` (all regions, not only cells)"
+        )
     if is_file(root / f"{config.signal}.npy"):
         found = _PLANE.fullmatch(root.name)
         if config.plane not in (None, int(found[1]) if found else None):
@@ -80,6 +85,15 @@ def _planes(root: Path, config: Suite2pConfig) -> dict[str, Path]:
         if config.plane not in numbered:
             raise DataError(f"{root} has no plane {config.plane} (there are {sorted(numbered)})")
         return {"": numbered[config.plane]}
+    empty = [n for n in sorted(numbered) if not is_file(numbered[n] / f"{config.signal}.npy")]
+    if empty and len(empty) < len(numbered):  # of the flyback, which suite2p skips
+        there = ", ".join(map(str, empty))
+        warnings.warn(
+            f"{root}: planes {there} have no {config.signal}.npy and are left out",
+            DataWarning,
+            stacklevel=3,
+        )
+        numbered = {n: place for n, place in numbered.items() if n not in empty}
     is_one = len(numbered) == 1
     return {"" if is_one else f"plane{n}_": numbered[n] for n in sorted(numbered)}
 

@@ -25,7 +25,7 @@ _SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 _MOST_COLUMNS = 64
 """A matrix with more columns is read as an array."""
 _COMMENTS = ("#", "%")
-_LOST = ("-", "--")
+_LOST = ("-", "--", "1.#INF", "-1.#INF", "#DIV/0!", "#NUM!", "#VALUE!", "#REF!")
 """Texts of fields without a value, in addition to those of pandas (empty, NA, NaN, None ...)."""
 _ENCODINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -114,6 +114,8 @@ def to_numbers(column: np.ndarray, where: str) -> np.ndarray:
         return column.astype(np.float64)
     series: Any = pd.Series(column)
     numbers: Any = pd.to_numeric(series, errors="coerce")
+    if (numbers.isna() & series.notna()).any():
+        numbers = pd.to_numeric(series.map(_plain), errors="coerce")
     wrong = np.flatnonzero(numbers.isna() & series.notna())
     if len(wrong):
         text = str(column[wrong[0]])
@@ -123,13 +125,18 @@ def to_numbers(column: np.ndarray, where: str) -> np.ndarray:
     return numbers.to_numpy(np.float64)
 
 
+def _plain(value: Any) -> Any:
+    """Return text without blanks around it and with the hyphen as its minus sign."""
+    return value.strip().replace("\u2212", "-") if isinstance(value, str) else value
+
+
 def _hint(text: str, row: int) -> str:
     """Return the remedy for text among numbers."""
     if "," in text and "." in text:
         return "; write numbers without a sign between thousands"
     if "," in text:
         return "; where numbers have a comma, state `decimal`"
-    if row == 0:
+    if row == 0 and not any(letter.isdigit() for letter in text):
         return (
             "; where a row of units stands below the header, state `header: false` and skip both "
             "by `skip_lines` (columns are 0, 1, 2 ...)"

@@ -23,6 +23,12 @@ from freegaze.sources.lab_files.timed import TimedConfig
 _DAY_S = 86_400.0
 _DATE_AND_TIME = re.compile(r"(\d{4}[-/]\d{2}[-/]\d{2})[ \t]+(\d{1,2}:\d{2})")
 """A date and a time of day with a blank between them; they are one time."""
+_ZONE = re.compile(
+    r"(\d{4}[-/]\d{2}[-/]\d{2}T[\d:.]+)[ \t]+(?:(UTC|GMT|Z)|([+-]\d{2}:\d{2}))(?=\s|$)"
+)
+"""A time zone behind a date and a time, with a blank before it."""
+_TWELVE = re.compile(r"(\d{1,2})(:\d{2}(?::\d{2}(?:\.\d+)?)?)[ \t]*([AP])M\b", re.IGNORECASE)
+"""A time of day that counts to twelve."""
 _OTHER_DATE = re.compile(r"\s*\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")
 """A date that begins with the day or the month."""
 _DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
@@ -157,13 +163,32 @@ def parse_times(column: np.ndarray) -> np.ndarray | None:
         return column.astype(np.float64)
     series: Any = pd.Series(column)
     if column.dtype.kind == "O":
-        series = series.map(lambda text: text.strip() if isinstance(text, str) else text)
+        series = series.map(lambda text: _plain_time(text) if isinstance(text, str) else text)
     for parse in _PARSERS:
         try:
             return parse(series).to_numpy(np.float64)
         except (ValueError, TypeError, OverflowError, AttributeError):
             continue
     return None
+
+
+def _plain_time(text: str) -> str:
+    """Return a time without blanks inside, its zone as an offset, and hours that count to 24.
+
+    Example:
+        >>> _plain_time("2021-07-09 2:03:21 PM UTC"), _plain_time("12:30:00 am")
+        ('2021-07-09T14:03:21Z', '00:30:00')
+    """
+    text = text.strip()
+    if " " not in text and "\t" not in text and text[-1:] not in ("M", "m"):
+        return text
+    joined = _DATE_AND_TIME.sub(r"\1T\2", _TWELVE.sub(_to_24_hours, text))
+    return _ZONE.sub(lambda found: found[1] + (found[3] or "Z"), joined)
+
+
+def _to_24_hours(found: re.Match[str]) -> str:
+    is_afternoon = found[3].upper() == "P"
+    return f"{int(found[1]) % 12 + 12 * is_afternoon:02d}{found[2]}"
 
 
 def _first_wrong(column: np.ndarray) -> str:
@@ -177,8 +202,10 @@ def _first_wrong(column: np.ndarray) -> str:
 
 
 def _npy_column(array: np.ndarray, file: Path, column: str | int | None) -> np.ndarray:
-    if array.ndim != 2 or array.shape[1] == 1:
-        return array.reshape(-1) if array.ndim == 2 else array
+    if array.ndim != 2:
+        return array
+    if 1 in array.shape and column is None:  # MATLAB's vectors are columns or rows
+        return array.reshape(-1)
     if not isinstance(column, int) or not 0 <= column < array.shape[1]:
         raise DataError(
             f"{file} has shape {array.shape}; state `timestamps_column`, a number from 0 to "
@@ -233,7 +260,7 @@ def _read_texts(file: Path) -> np.ndarray:
             separator = r"\s+"
             if _OTHER_DATE.match(last):
                 raise DataError(f"{file}: {_first_wrong(np.array([last], object))}")
-            lines = [_DATE_AND_TIME.sub(r"\1T\2", line) for line in lines]
+            lines = [_plain_time(line) for line in lines]
         table = pd.read_csv(
             io.StringIO("\n".join(lines)),
             header=None,

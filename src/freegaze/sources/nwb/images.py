@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
-from freegaze.errors import DataError
+from freegaze.errors import DataError, DataWarning
 from freegaze.files.hdf5 import read_whole
 from freegaze.sources.alignment.frames import AbstractFrameReader
 from freegaze.sources.alignment.readers import ArrayFrames, JoinedFrames, MovieFrames, scan_movie
@@ -106,7 +108,7 @@ def _read_series(
     item: NwbItem, folder: Path, options: NwbOptions
 ) -> tuple[AbstractFrameReader, np.ndarray]:
     series = item.thing
-    files = [folder / str(f) for f in series.external_file or ()]
+    files = [_find_movie(str(f), folder, item.path) for f in series.external_file or ()]
     if not files:
         is_turned = options.video_order == "width_height"
         reader = ArrayFrames(series.data, item.path, options.gray_range, is_turned)
@@ -116,9 +118,6 @@ def _read_series(
         raise DataError(
             f"`{refused[0]}` does not apply to {item.path}, which is a movie; leave it out"
         )
-    for file in files:
-        if not is_file(file):
-            raise DataError(f"{item.path}: its movie {file} does not exist; put it there")
     lengths: list[int] = []
     if series.timestamps is not None:
         times = series_times(series)
@@ -142,6 +141,33 @@ def _read_series(
         stated = lengths  # several writers put 0 for each file; the movies follow one another
     parts = [MovieFrames(f, int(n)) for f, n in zip(files, stated, strict=True)]
     return JoinedFrames(parts), times
+
+
+def _find_movie(text: str, folder: Path, where: str) -> Path:
+    """Return the file of a movie: at its path, else beside the NWB file, with a warning.
+
+    Paths of Windows, and paths in which blanks are written ``%20``, are understood.
+    """
+    if "://" in text:
+        raise DataError(
+            f"{where}: its movie is at {text}, and movies are not read from addresses; download it "
+            "into the folder of the NWB file"
+        )
+    plain = text.replace("\\", "/")
+    for path in (text, plain, unquote(plain)):
+        if is_file(folder / path):
+            return folder / path
+    for name in (PurePosixPath(plain).name, unquote(PurePosixPath(plain).name)):
+        if name and is_file(folder / name):
+            warnings.warn(
+                f"{where}: its movie {text} does not exist; {name} beside the NWB file is read",
+                DataWarning,
+                stacklevel=4,
+            )
+            return folder / name
+    raise DataError(
+        f"{where}: its movie {folder / text} does not exist; put it there, or beside the NWB file"
+    )
 
 
 def _fits(starts: Sequence[int], lengths: Sequence[int], n_files: int) -> bool:

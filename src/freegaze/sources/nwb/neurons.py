@@ -13,7 +13,7 @@ from jaxtyping import Float
 from freegaze.errors import DataError, DataWarning, ShapeError
 from freegaze.files.hdf5 import read_whole
 from freegaze.registry import require_name
-from freegaze.sources.alignment.clock import ClockConfig, read_times
+from freegaze.sources.alignment.clock import ClockConfig, read_times, warn_of_samples
 from freegaze.sources.alignment.streams import EventStream
 from freegaze.sources.nwb.opening import check_columns
 
@@ -53,10 +53,10 @@ def read_units(
     names = [_text(v) for v in (table[named][:] if named else table.id[:])]
     probes = [_text(v) for v in table[probe][:]] if probe else [""] * len(names)
     index = table["spike_times"]
-    times = [
-        clock.to_session(_spike_times(np.asarray(index[i]), f"{where}, unit {names[i]}"))
-        for i in picked
-    ]
+    own = [_spike_times(np.asarray(index[i]), f"{where}, unit {names[i]}") for i in picked]
+    if clock.scale_to_s == 1:
+        warn_of_samples(own, where)
+    times = [clock.to_session(train) for train in own]
     ids = name_neurons([names[i] for i in picked], [probes[i] for i in picked])
     if "obs_intervals" in table.colnames:
         spans = [np.asarray(table["obs_intervals"][i], np.float64) for i in picked]

@@ -20,6 +20,7 @@ from freegaze.sources.remote.blocks import BlockFile, address_of, open_blocks
 from freegaze.sources.remote.hdf5 import check_remote_hdf5
 
 _NO_NAMESPACE = re.compile(r"'([^']+)' not a namespace")
+_NO_TYPE = "No data_type found for builder root"
 _MOST_LEFT_OUT = 20
 """A file with more objects that pynwb refuses counts as damaged."""
 
@@ -90,6 +91,11 @@ def _refused(path: Path, error: Exception) -> Exception:
         return DataError(
             f"{path} needs the NWB extension {extension[1]}, which is neither in the file nor "
             f"installed; install it, usually by `pip install {extension[1]}`"
+        )
+    if _NO_TYPE in str(error):
+        return DataError(
+            f"{path} is an HDF5 file, but none of NWB 2, as its root has no neurodata type; write "
+            "it again with pynwb if it is of NWB 1"
         )
     return unreadable(path, error)
 

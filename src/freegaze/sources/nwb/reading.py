@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from freegaze.errors import DataError, ShapeError
+from freegaze.errors import DataError, DataWarning, ShapeError
 from freegaze.files.hdf5 import read_whole
 from freegaze.recording.recording import ResponseKind, Role
 from freegaze.registry import nearest_names, require_names
@@ -86,6 +87,9 @@ def read_wanted_segments(root: Any, options: NwbOptions) -> list[SegmentConfig] 
     item = pick_item(tables, options.segments, "segments")
     check_columns(item.thing, "start_time", "stop_time", "role", "split")
     start, stop = (np.asarray(item.thing[name][:]) for name in ("start_time", "stop_time"))
+    is_whole = np.isfinite(start) & np.isfinite(stop)
+    if not is_whole.all():
+        _warn(f"{item.path}: {int((~is_whole).sum())} intervals without an end are left out")
     roles: list[Role | None] = [None] * len(start)
     for name in ("role", "split"):
         if name in item.thing.colnames:
@@ -94,7 +98,8 @@ def read_wanted_segments(root: Any, options: NwbOptions) -> list[SegmentConfig] 
     is_trial = item.name == "trials"
     return [
         SegmentConfig(start_s=float(a), stop_s=float(b), role=role, trial=is_trial)
-        for a, b, role in zip(start, stop, roles, strict=True)
+        for a, b, role, kept in zip(start, stop, roles, is_whole, strict=True)
+        if kept
     ]
 
 
@@ -231,6 +236,10 @@ class _Reader:
         data = item.thing.data
         data = data if hasattr(data, "dtype") else np.asarray(data)
         shape, dtype = np.shape(data), data.dtype
+        if core_kind(item.thing.parent) == "BehavioralEvents":
+            _warn(f"{item.path} holds events, no signal, and is left out; name it in `behavior`")
+            return False
+        _warn_if_turned(item, shape)
         n_columns = 1 if len(shape) == 1 else shape[1] if len(shape) == 2 else 0
         return dtype.kind in "biuf" and 0 < n_columns <= _MOST_COLUMNS and shape[0] > 1
 
@@ -300,6 +309,20 @@ class _Reader:
         fitting = [n for n in names if path == n or path.endswith("/" + n)]
         self.asked.update(fitting)
         return fitting[0] if fitting else None
+
+
+def _warn_if_turned(item: NwbItem, shape: tuple[int, ...]) -> None:
+    """Warn of a series whose second axis has as many entries as there are timestamps."""
+    n_times = None if item.thing.timestamps is None else len(item.thing.timestamps)
+    if len(shape) == 2 and n_times == shape[1] != shape[0]:
+        _warn(
+            f"{item.path}: its data have shape {shape} but there are {n_times} timestamps: time "
+            "must be the first axis; write the series again"
+        )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, DataWarning, stacklevel=4)
 
 
 def _values(item: NwbItem, lost: tuple[float, ...] = ()) -> np.ndarray:

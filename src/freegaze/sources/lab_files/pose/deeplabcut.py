@@ -186,7 +186,10 @@ def _frames(index: np.ndarray, file: Path) -> np.ndarray:
             f"{file}: rows are named {_text(index[0])!r} ..., expected frame numbers; labels for "
             "training are no tracked movie (`frame_numbers: false` takes rows as frames 0, 1 ...)"
         ) from None
-    return to_frame_numbers(numbers, where)
+    try:
+        return to_frame_numbers(numbers, where)
+    except DataError as error:
+        raise DataError(f"{error} (`frame_numbers: false` takes rows as frames 0, 1 ...)") from None
 
 
 def _text(value: Any) -> str:

@@ -11,7 +11,12 @@ import numpy as np
 from freegaze.errors import DataError, ShapeError
 from freegaze.files.hdf5 import opened_hdf5, read_whole
 from freegaze.sources.lab_files.config_points import MovementConfig
-from freegaze.sources.lab_files.pose.points import Points, certain_by_hand, pick_animal
+from freegaze.sources.lab_files.pose.points import (
+    Points,
+    certain_by_hand,
+    pick_animal,
+    to_frame_numbers,
+)
 
 _AXES = ("time", "individuals", "keypoints", "space")
 _SINGULAR = {"keypoint": "keypoints", "individual": "individuals"}
@@ -24,7 +29,8 @@ def read_movement(file: Path, config: MovementConfig) -> Points:
     """Read ``position`` and ``confidence`` of one individual.
 
     netCDF 4 is HDF5, so movement itself is not needed. Boxes without key points are read as one
-    point ``centroid``. Times are those of the file, where it states them in seconds.
+    point ``centroid``. Times are those of the file, where it states them in seconds; otherwise
+    frames have the numbers of the file. A confidence per individual is that of all its points.
 
     Args:
         file: File as ``Dataset.to_netcdf`` writes it.
@@ -47,18 +53,31 @@ def read_movement(file: Path, config: MovementConfig) -> Points:
         if "confidence" in store:
             confidence, _ = _labeled(store, "confidence", file)
         times = _times(store, file)
+        numbers = _frame_numbers(store, file)
     space = tuple(labels.get("space", ()))
     if space not in _SPACES:
         raise ShapeError(f"{file}: coordinates are {', '.join(space) or 'unnamed'}, expected x, y")
     animals = labels.get("individuals", ["0"])
     chosen = animals.index(pick_animal(animals, config.individual, file))
     xyz = xyz[:, chosen]
-    likelihood = certain_by_hand(xyz, None if confidence is None else confidence[:, chosen])
+    if confidence is not None:
+        confidence = confidence[:, chosen]
+        if confidence.shape not in (xyz.shape[:2], (len(xyz), 1)):
+            raise ShapeError(
+                f"{file}: confidence has shape {confidence.shape}, position {xyz.shape}"
+            )
+        confidence = np.broadcast_to(confidence, xyz.shape[:2])
+    likelihood = certain_by_hand(xyz, confidence)
+    frames = np.arange(len(xyz)) if numbers is None else numbers
+    if len(frames) != len(xyz):
+        raise ShapeError(f"{file}: {len(frames)} numbers of frames, position {xyz.shape}")
+    order = np.argsort(frames, kind="stable")
+    xyz = xyz[order]
     return Points(
         tuple(labels.get("keypoints", ["centroid"])),
-        np.arange(len(xyz)),
+        frames[order],
         xyz[..., :2],
-        likelihood,
+        likelihood[order],
         xyz[..., 2] if len(space) == 3 else None,
         times,
     )
@@ -125,6 +144,13 @@ def _times(store: h5py.File, file: Path) -> np.ndarray | None:
     if unit not in _SECONDS:
         raise DataError(f"{file}: times are in {unit!r}, expected seconds; state `timestamps`")
     return _unpacked(dataset)
+
+
+def _frame_numbers(store: h5py.File, file: Path) -> np.ndarray | None:
+    """Return the numbers of the frames, ``None`` where the file states times in seconds."""
+    if "time" not in store or _text(store.attrs.get("time_unit", "")) != "frames":
+        return None
+    return to_frame_numbers(_unpacked(store["time"]), f"{file}: time")
 
 
 def _text(value: Any) -> str:
