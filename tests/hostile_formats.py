@@ -134,6 +134,80 @@ def write_tracker_files(folder: Path) -> Path:
     return folder / "session.yaml"
 
 
+def write_array_files(folder: Path) -> Path:
+    """Files of suite2p, SLEAP and Anipose, arrays and an IMU of one session."""
+    import h5py
+    import pandas as pd
+
+    rng, n = np.random.default_rng(0), 120
+    for plane in ("plane0", "plane1"):
+        place = folder / "suite2p" / plane
+        place.mkdir(parents=True)
+        for name in ("F", "Fneu", "spks"):
+            np.save(place / f"{name}.npy", rng.gamma(1, 1, (4, n)).astype(np.float32))
+        np.save(place / "iscell.npy", np.column_stack([[1, 0, 1, 1], rng.uniform(size=4)]))
+        settings: Any = {"fs": 30.0, "badframes": np.arange(n) == 7}
+        np.save(place / "ops.npy", settings)
+    angle = np.linspace(0, 2 * np.pi, 6, endpoint=False)
+    pupil = rng.uniform(30, 40, (n, 1, 2)) + 8 * np.stack([np.cos(angle), np.sin(angle)], -1)
+    with h5py.File(folder / "eye.h5", "w") as store:
+        store["tracks"] = pupil.transpose(2, 1, 0)[None]
+        store["point_scores"] = np.full((1, 6, n), 0.9)
+        store["node_names"] = np.array([f"p{i}".encode() for i in range(6)])
+        store["track_names"] = np.array([b"mouse"])
+    body = {f"nose_{axis}": rng.uniform(0, 9, n) for axis in ("x", "y", "z", "score")}
+    pd.DataFrame({**body, "fnum": np.arange(n)}).to_csv(folder / "body.csv", index=False)
+    head = np.column_stack([np.arange(n) / 30, np.tile([0, 0, 1], (n, 1)), np.zeros((n, 3))])
+    head[:, 1:] += rng.normal(0, 1e-3, (n, 6))
+    sensors = {"acceleration": ["ax", "ay", "az"], "rotation": ["gx", "gy", "gz"]}
+    names = ["t", *sensors["acceleration"], *sensors["rotation"]]
+    pd.DataFrame(head, columns=names).to_csv(folder / "head.csv", index=False)
+    frames = rng.integers(0, 256, (n, 5, 6)).astype(np.uint8)
+    np.savez(folder / "video.npz", frames=frames, times=np.arange(n) / 30)
+    np.save(folder / "pulses.npy", np.cumsum(rng.uniform(0.1, 0.3, 15)))
+    clock = {"kind": "pulses", "own": "pulses.npy", "session": "pulses.npy"}
+    video = {"kind": "array", "file": "video.npz", "variable": "frames", "clock": clock}
+    session = {
+        "responses": {"kind": "suite2p", "folder": "suite2p", "rate_hz": 30},
+        "video": {**video, "timestamps": "video.npz", "timestamps_column": "times"},
+        "behavior": {
+            "eye": {"kind": "sleap", "file": "eye.h5", "rate_hz": 30},
+            "body": {"kind": "anipose", "file": "body.csv", "rate_hz": 30, "shape": "points"},
+            "head": {"kind": "imu", "file": "head.csv", "time": "t", **sensors},
+        },
+    }
+    (folder / "session.yaml").write_text(yaml.safe_dump(session))
+    return folder / "session.yaml"
+
+
+def write_matlab_files(folder: Path) -> Path:
+    """Variables of MATLAB, a table of events and one of spikes of one session."""
+    import pandas as pd
+    import scipy.io
+
+    rng, n = np.random.default_rng(0), 120
+    cells = np.empty(3, object)
+    for i in range(3):
+        cells[i] = np.sort(rng.uniform(0, 4, 40))
+    gaze = {"t": np.arange(n) / 30, "theta": rng.normal(size=n)}
+    scipy.io.savemat(folder / "spikes.mat", {"units": cells})
+    scipy.io.savemat(folder / "gaze.mat", {"gaze": gaze, "speed": rng.uniform(0, 9, (n, 1))})
+    starts = np.arange(0.2, 3.8, 0.4)
+    events = {"start": starts, "stop": starts + 0.2, "kind": ["lick", "run", "lick"] * 3}
+    pd.DataFrame(events).to_csv(folder / "events.tsv", index=False, sep="\t")
+    columns = {"theta": "gaze.theta", "speed": "speed"}
+    licks = {"file": "events.tsv", "stop": "stop", "label": "kind", "columns": {"lick": None}}
+    session = {
+        "responses": {"kind": "spike_trains", "file": "spikes.mat", "variable": "units"},
+        "behavior": {
+            "gaze": {"kind": "table", "file": "gaze.mat", "time": "gaze.t", "columns": columns},
+            "licks": {"kind": "events", **licks},
+        },
+    }
+    (folder / "session.yaml").write_text(yaml.safe_dump(session))
+    return folder / "session.yaml"
+
+
 def write_nwb_zarr(folder: Path) -> Path:
     """Write the example of NWB with hdmf-zarr."""
     import pynwb
@@ -297,6 +371,8 @@ def read_archive(path: Path) -> None:
 FORMATS: dict[str, Format] = {f"source {name}": of_source(name) for name in SOURCES.names()} | {
     "files with h5": Format(write_files_with_h5, lambda p: read_source("files", p)),
     "files of trackers": Format(write_tracker_files, lambda p: read_source("files", p)),
+    "files of arrays": Format(write_array_files, lambda p: read_source("files", p)),
+    "files of MATLAB": Format(write_matlab_files, lambda p: read_source("files", p)),
     "nwb of ours": Format(
         lambda folder: write_nwb(make_tiny_recording(0), folder / "own.nwb"),
         lambda p: read_source("nwb", p),

@@ -19,6 +19,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+import scipy.io
 import torch
 import yaml
 from safetensors import safe_open
@@ -90,6 +91,12 @@ def mutate_array(array: np.ndarray, rng: Random) -> np.ndarray:
         lambda: np.asfortranarray(array),
         lambda: array.astype(array.dtype.newbyteorder(">")),
         lambda: np.full(array.shape, 0.5),
+        lambda: array[None],
+        lambda: array.T,
+        lambda: array.reshape(-1)[0] if array.size else np.array(0.0),
+        lambda: np.stack([array, array], axis=-1),
+        lambda: np.concatenate([array, array]) if array.ndim else array[None, None],
+        lambda: array[:1] if array.ndim else array[None],
     ]
     return changes[int(rng.integers(len(changes)))]()
 
@@ -237,6 +244,22 @@ def mutate_hdf5(file: Path, rng: Random) -> None:
             stream[name].attrs.update(attributes)
 
 
+def mutate_mat(file: Path, rng: Random) -> None:
+    """Change a variable of MATLAB, also a field of a structure or a cell."""
+    variables = {k: v for k, v in scipy.io.loadmat(file).items() if not k.startswith("__")}
+
+    def change(array: np.ndarray) -> Any:
+        if array.dtype.names:
+            fields = {name: array[name].flat[0] for name in array.dtype.names}
+            mutate_named(fields, rng, change)
+            return fields
+        changed = mutate_array(array, rng)
+        return "text" if changed.dtype.kind in "MOV" else changed
+
+    mutate_named(variables, rng, change)
+    scipy.io.savemat(file, variables)
+
+
 def mutate_parquet(file: Path, rng: Random) -> None:
     table = pd.read_parquet(file)
     columns = {str(name): table[name].to_numpy() for name in table}
@@ -343,6 +366,7 @@ MUTATORS: dict[str, Callable[[Path, Random], None]] = {
     ".yaml": mutate_yaml,
     **dict.fromkeys((".csv", ".tsv", ".sha256", ".txt"), mutate_lines),
     **dict.fromkeys((".h5", ".hdf5", ".nwb", ".nc"), mutate_hdf5),
+    ".mat": mutate_mat,
     ".parquet": mutate_parquet,
     ".safetensors": mutate_safetensors,
     ".pth": mutate_pth,
