@@ -109,7 +109,9 @@ def _read_plane(root: Path, config: Suite2pConfig) -> tuple[np.ndarray, np.ndarr
     cells = np.arange(len(traces))
     if config.only_cells:
         is_cell = read_npy(root / "iscell.npy")
-        if is_cell.shape[:1] != traces.shape[:1] or is_cell.dtype.kind not in "biuf":
+        is_table = is_cell.ndim == 1 or (is_cell.ndim == 2 and is_cell.shape[1] > 0)
+        is_table = is_table and len(is_cell) == len(traces)
+        if not is_table or is_cell.dtype.kind not in "biuf":
             raise ShapeError(
                 f"{root / 'iscell.npy'}: shape {is_cell.shape} of {is_cell.dtype}, expected one "
                 f"row for each of {len(traces)} regions"
