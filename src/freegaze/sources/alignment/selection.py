@@ -19,6 +19,8 @@ from freegaze.sources.alignment.streams import EventStream, SampleStream
 LOST_SHARE = 0.05
 """Share of bins without a response, beyond that of the most complete neuron, above which a warning
 names a neuron: a bin is left out if any neuron has no response in it."""
+_OUTSIDE_SHARE, _OUTSIDE_S = 0.02, 10.0
+"""Clocks that stop at different moments leave fewer and nearer spikes outside the recording."""
 _JUMP_DEG, _STEP_DEG = 270.0, 30.0
 """A heading jumps by about 360 deg where it wraps, and turns by less between other samples."""
 
@@ -98,18 +100,21 @@ def to_standard_unit(
 
 
 def warn_of_late_spikes(stream: EventStream) -> None:
-    """Warn of spikes before the start or after the end that is stated for the recording."""
+    """Warn of many or distant spikes outside the start and end that are stated for the recording.
+
+    Few spikes close to its ends are usual: clocks of devices do not stop together.
+    """
     if stream.extent is None:
         return
     start, stop = stream.extent
-    n_outside = sum(
-        int(((t < start - SAME_TIME_S) | (t > stop + SAME_TIME_S)).sum()) for t in stream.times
-    )
-    if n_outside:
+    pooled = np.concatenate([np.empty(0), *stream.times])
+    distance = np.maximum(start - pooled, pooled - stop)
+    n_outside = int((distance > SAME_TIME_S).sum())
+    if n_outside > _OUTSIDE_SHARE * len(pooled) or (distance > _OUTSIDE_S).any():
         _warn(
-            f"{stream.name}: {n_outside} of {sum(map(len, stream.times))} spikes lie outside the "
-            f"recording, which lasts from {start:.6g} to {stop:.6g} s, and are not counted; are "
-            "rate and `duration_s` right?"
+            f"{stream.name}: {n_outside} of {len(pooled)} spikes lie outside the recording, which "
+            f"lasts from {start:.6g} to {stop:.6g} s, and are not counted; are rate and "
+            "`duration_s` right?"
         )
 
 
