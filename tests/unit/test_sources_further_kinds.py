@@ -80,6 +80,14 @@ def test_numbers_of_frames_as_times_are_asked_about(tmp_path: Path):
     np.testing.assert_allclose(found, COUNTED, atol=1e-4)
 
 
+def test_a_stated_rate_of_one_hertz_is_believed(tmp_path: Path):
+    np.save(tmp_path / "v.npy", np.arange(N, dtype=float))
+    stream = {"kind": "npy", "file": "v.npy", "columns": ["v"], "rate_hz": 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        opened(tmp_path, behavior={"x": stream})
+
+
 READ_TIMES = {
     "twelve hours": ("11:59:59.5 AM\n12:00:00.5 PM\n01:00:00 pm\n", [43_199.5, 43_200.5, 46_800]),
     "midnight of twelve hours": ("12:00:01 AM\n12:00:02AM\n", [1, 2]),

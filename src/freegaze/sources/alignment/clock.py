@@ -115,13 +115,18 @@ def _reason(step_s: float) -> str:
     return "; if a counter began again at its largest number state `wraps_at` of the clock"
 
 
-def warn_of_units(times: np.ndarray, where: str) -> None:
+def warn_of_units(times: np.ndarray, clock: ClockConfig, where: str) -> None:
     """Warn of times that are probably no seconds: numbers of frames, or days.
 
     Args:
-        times: Of samples or frames as their file gives them, (n,), taken for seconds.
+        times: Of samples or frames as their file gives them, (n,).
+        clock: Their clock; where it states a unit, nothing is checked.
         where: Name of the values, for the message.
     """
+    is_plain = times.ndim == 1 and times.size > 2 and times.dtype.kind in "iuf"
+    if clock.scale_to_s != 1 or not is_plain or not np.isfinite(times).all():
+        return  # what is no time is refused elsewhere
+    times = times.astype(np.float64)
     steps = np.diff(times)
     if len(times) >= _MANY_FRAMES and (steps == 1).all() and times[0] == np.round(times[0]):
         _warn(
@@ -129,20 +134,23 @@ def warn_of_units(times: np.ndarray, where: str) -> None:
             "numbers of frames are; if so state `scale_to_s` of the clock (1 / rate)"
         )
     are_days = any(low < times.min() <= times.max() < high for low, high in _DAYS)
-    if are_days and len(times) > 2 and 0 < np.median(steps) < 1 / _MOST_HZ:
+    if are_days and 0 < np.median(steps) < 1 / _MOST_HZ:
         _warn(
             f"{where}: its times are {times[0]:.6f}, {times[1]:.6f} ... s, as dates in days are "
             "(MATLAB's datenum, spreadsheets); if so state `scale_to_s: 86400` of the clock"
         )
 
 
-def warn_of_samples(trains: Sequence[np.ndarray], where: str) -> None:
+def warn_of_samples(trains: Sequence[np.ndarray], clock: ClockConfig, where: str) -> None:
     """Warn of spike times that are whole numbers, as numbers of samples are.
 
     Args:
-        trains: Spike times of each unit as the file gives them, taken for seconds.
+        trains: Spike times of each unit as the file gives them.
+        clock: Their clock; where it states a unit, nothing is checked.
         where: Name of the values, for the message.
     """
+    if clock.scale_to_s != 1:
+        return
     if sum(map(len, trains)) >= _MANY_SPIKES and all((t == np.round(t)).all() for t in trains):
         _warn(
             f"{where}: all spike times are whole numbers, as numbers of samples are; if so state "

@@ -18,7 +18,6 @@ from freegaze.sources.alignment.clock import (
     read_times,
     time_step,
     typical_interval,
-    warn_of_units,
 )
 from freegaze.sources.alignment.frames import AbstractFrameReader, FrameRule
 from freegaze.sources.conversion import kept_columns
@@ -383,8 +382,5 @@ def _session_times(
     own = read_times(times, name)
     if not len(own):
         raise DataError(f"{name}: is empty; leave this stream out, or check the file")
-    clock = clock or ClockConfig()
-    if clock.scale_to_s == 1:
-        warn_of_units(own, name)
-    times = clock.to_session(own)
+    times = (clock or ClockConfig()).to_session(own)
     return times, order_of(times, name, is_sorting)

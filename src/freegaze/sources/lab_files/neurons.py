@@ -46,8 +46,7 @@ def read_spike_table(config: SpikeTableConfig, folder: Path) -> EventStream:
     if seconds is None:
         raise DataError(f"{where} holds no times")
     seconds = read_times(seconds, where)
-    if config.clock.scale_to_s == 1:
-        warn_of_samples([seconds], where)
+    warn_of_samples([seconds], config.clock, where)
     seconds = config.clock.to_session(seconds)
     labels = to_labels(units[~is_blank], f"{file}, column {config.unit!r}")
     names, units = np.unique(np.array(labels, dtype=np.str_), return_inverse=True)
@@ -69,8 +68,7 @@ def read_spike_trains(config: SpikeTrainsConfig, folder: Path) -> EventStream:
             arrays = {name: reader.read(name) for name in reader.headers}
     trains = arrays if config.variable is None else _cells_of(arrays, config.variable, file)
     own = [read_times(np.ravel(t), f"{file}: unit {name}") for name, t in trains.items()]
-    if config.clock.scale_to_s == 1:
-        warn_of_samples(own, str(file))
+    warn_of_samples(own, config.clock, str(file))
     times = [config.clock.to_session(train) for train in own]
     return EventStream(str(file), times, tuple(trains), extent_of(config))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from freegaze.errors import DataError
 from freegaze.registry import nearest_names, require_names
-from freegaze.sources.alignment.clock import read_times
+from freegaze.sources.alignment.clock import read_times, warn_of_units
 from freegaze.sources.alignment.streams import SampleStream, make_samples
 from freegaze.sources.lab_files.arrays import read_array
 from freegaze.sources.lab_files.config import ArrayConfig, EventsConfig, TableConfig
@@ -60,7 +60,9 @@ def read_array_stream(name: str, config: ArrayConfig, folder: Path) -> SampleStr
         raise DataError(f"{file}: give `time`, `timestamps` or `rate_hz`, not two of them")
     require_names([config.time], columns, f"{file}: `time` must be one of `columns`, got")
     at = columns.index(config.time)
-    times = read_times(values[:, at], f"{file}, column {config.time!r}")
+    where = f"{file}, column {config.time!r}"
+    times = read_times(values[:, at], where)
+    warn_of_units(times, config.clock, where)
     kept = [i for i in range(len(columns)) if i != at]
     return _samples(name, config, times, values[:, kept], tuple(columns[i] for i in kept))
 

@@ -15,7 +15,7 @@ import pandas as pd
 from freegaze.errors import DataError, DataWarning
 from freegaze.files.arrays import parsing, read_npy
 from freegaze.registry import require_name
-from freegaze.sources.alignment.clock import read_times
+from freegaze.sources.alignment.clock import read_times, warn_of_units
 from freegaze.sources.alignment.streams import regular_times
 from freegaze.sources.lab_files.tabular import PARQUET, Table, read_table, text_encoding
 from freegaze.sources.lab_files.timed import TimedConfig
@@ -108,7 +108,9 @@ def times_of_table(
         return times_of(config, len(table), folder, str(table.file))
     if config.timestamps is not None or config.rate_hz is not None:
         raise DataError(f"{table.file}: give `time`, `timestamps` or `rate_hz`, not two of them")
-    return time_column(table, time), slice(None)
+    times = time_column(table, time)
+    warn_of_units(times, config.clock, f"{table.file}, column {time!r}")
+    return times, slice(None)
 
 
 def time_column(table: Table, name: str) -> np.ndarray:
@@ -132,6 +134,7 @@ def match_times(
     Raises:
         DataError: If the numbers differ and ``surplus`` is ``refuse``.
     """
+    warn_of_units(times, config.clock, str(file))
     more = len(times) - n
     if not more:
         return times, slice(0, n)

@@ -54,8 +54,7 @@ def read_units(
     probes = [_text(v) for v in table[probe][:]] if probe else [""] * len(names)
     index = table["spike_times"]
     own = [_spike_times(np.asarray(index[i]), f"{where}, unit {names[i]}") for i in picked]
-    if clock.scale_to_s == 1:
-        warn_of_samples(own, where)
+    warn_of_samples(own, clock, where)
     times = [clock.to_session(train) for train in own]
     ids = name_neurons([names[i] for i in picked], [probes[i] for i in picked])
     if "obs_intervals" in table.colnames:

@@ -16,7 +16,7 @@ from freegaze.files.hdf5 import read_whole
 from freegaze.recording.recording import ResponseKind, Role
 from freegaze.registry import nearest_names, require_names
 from freegaze.sources.alignment.assembly import SegmentConfig, Streams
-from freegaze.sources.alignment.clock import ClockConfig, read_times
+from freegaze.sources.alignment.clock import ClockConfig, read_times, warn_of_units
 from freegaze.sources.alignment.streams import (
     EventStream,
     FrameStream,
@@ -294,7 +294,10 @@ class _Reader:
 
     def _clock(self, item: NwbItem | None) -> ClockConfig:
         found = self._named(self.options.clocks, item)
-        return ClockConfig() if found is None else self.options.clocks[found]
+        clock = ClockConfig() if found is None else self.options.clocks[found]
+        if item is not None and item.thing.timestamps is not None:
+            warn_of_units(read_whole(item.thing.timestamps), clock, item.path)
+        return clock
 
     def _lost(self, item: NwbItem) -> tuple[float, ...]:
         found = self._named(self.options.lost_values, item)
