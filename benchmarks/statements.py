@@ -141,6 +141,10 @@ FEATURES = {
             "metrics/blocks.py:blocks_of_bins",
         ),
     ),
+    "virtual mouse VM-2": (
+        *("simulation/vm2/", "simulation/rotation.py:tilt_up"),
+        *("simulation/tracks.py:SimulationConfig._violations_suffix",),
+    ),
     "shapes of a truth": ("simulation/truth.py:_check_shapes",),
     "tests against chance": (
         *(

@@ -299,7 +299,11 @@ def test_standard_sessions_are_as_long_and_large_as_the_real_ones():
         ({"n_segments": 0}, "at least 1"),
         ({"minutes": 0.5, "n_segments": 100}, "10 bins or more"),
         ({"spiking": "bursty"}, "'poisson', 'refractory'"),
-        ({"version": "VM-2"}, "'VM-1'"),
+        ({"mouse": "VM-3"}, "'VM-1' or 'VM-2'"),
+        ({"violations": ("history",)}, "`violations` must be empty for VM-1"),
+        ({"mouse": "VM-2", "track": "hard"}, "'standard' for VM-2"),
+        ({"mouse": "VM-2", "spiking": "refractory"}, "'poisson' for VM-2"),
+        ({"mouse": "VM-2", "violations": ("histry",)}, "unknown violation 'histry'"),
     ],
 )
 @unchecked()

@@ -17,6 +17,19 @@ def command(
     neurons: Annotated[int, typer.Option(help="Number of neurons.")] = 60,
     seed: Annotated[int, typer.Option(help="Fixes the whole simulation.")] = 0,
     track: Annotated[str, typer.Option(help="affine, standard, hard or null.")] = "standard",
+    mouse: Annotated[
+        str,
+        typer.Option(
+            help="VM-1, or VM-2: neurons and instruments that no encoder describes exactly."
+        ),
+    ] = "VM-1",
+    violations: Annotated[
+        str,
+        typer.Option(
+            help="Of VM-2: all, none, or names with commas, such as history,eye_drift: each is "
+            "something that encoders assume and VM-2 does not keep."
+        ),
+    ] = "all",
     layout: Annotated[str, typer.Option(help="store, or xu2023: the original's files.")] = "store",
     redraws: Annotated[int, typer.Option(help="Further spike draws of the same rates.")] = 0,
     stimulus: Annotated[
@@ -40,10 +53,13 @@ def command(
 
         freegaze simulate --seed 1 --card --out data/mouse
 
+        freegaze simulate --mouse VM-2 --seed 1 --violations history,lens --out data/mouse_2
+
         freegaze simulate --seed 1 --stimulus white_noise --out data/noise
     """
     from freegaze.sources.simulation import simulate
 
+    chosen = [name.strip() for name in violations.split(",") if name.strip() != "none"]
     with progress_bar(quiet) as progress:
         recording = simulate(
             out,
@@ -51,6 +67,8 @@ def command(
             n_neurons=neurons,
             seed=seed,
             track=track,
+            mouse=mouse,
+            violations=None if violations == "all" else chosen,
             redraws=redraws,
             layout=layout,
             stimulus=stimulus,

@@ -25,7 +25,7 @@ from freegaze.files.artifact import Artifact, Content
 from freegaze.fitted.encoder import FittedEncoder
 from freegaze.nn.warp import affine_matrix, rotation_center, warp_frames
 from freegaze.recording.recording import Recording
-from freegaze.simulation.group_shares import GROUPS, group_shares, true_saliency
+from freegaze.simulation.group_shares import group_shares, signal_groups, true_saliency
 from freegaze.simulation.truth import Truth
 from freegaze.sources.simulation import load_truth
 
@@ -249,7 +249,7 @@ def compare_contributions(
     shares = group_shares(truth, session.targets["test"])
     found = explanation.contributions.set_index(["group", "unit_id"])
     tables = [pd.DataFrame(columns=["unit_id", "group", "is_real", "share", "is_found", "p"])]
-    for group, signals in GROUPS.items():
+    for group, signals in signal_groups(truth).items():
         if group in found.index.get_level_values("group"):
             own = found.loc[group].loc[list(explanation.unit_ids)]
             is_real = np.any([truth.behavior_coefficients[s] != 0 for s in signals], axis=0)
@@ -281,7 +281,8 @@ def compare_saliency(
     training = session.encoder.split(recording).bins("train")
     table = explanation.saliency.set_index(["signal", "unit_id"])["signed"]
     tables = [pd.DataFrame(columns=["unit_id", "signal", "true", "found"])]
-    for signal in (signal for signals in GROUPS.values() for signal in signals):
+    signals_of = signal_groups(truth).values()
+    for signal in dict.fromkeys(signal for signals in signals_of for signal in signals):
         if signal in table.index.get_level_values("signal"):
             sd = float(np.nanstd(recording.column(signal)[training]))
             true = true_saliency(truth, session.targets["test"], signal, sd)

@@ -118,11 +118,20 @@ def attainable_counts(
     drives = FilterBank(population).see_frames(seen)
     held = {name: np.repeat(signal, STEPS_PER_BIN) for name, signal in behavior.items()}
     raw, _ = expected_counts(population, drives, held, None, normalization)
-    return _calibrate(raw, oracle, train)
+    return calibrate(raw, oracle, train)
 
 
-def _calibrate(raw: np.ndarray, oracle: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Regress the true rate on the guess over training bins, neuron by neuron."""
+def calibrate(raw: np.ndarray, oracle: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Regress the true rate on the guess over training bins, neuron by neuron.
+
+    Args:
+        raw: Guessed counts, (time, n_neurons).
+        oracle: True expected counts, the same shape; only training bins are looked at.
+        train: Numbers of the training bins.
+
+    Returns:
+        Calibrated counts, at least 1 % of the mean of each neuron.
+    """
     guess, true = raw[train], oracle[train]
     centered = guess - guess.mean(axis=0)
     variance = (centered**2).mean(axis=0)

@@ -77,13 +77,20 @@ class Renderer:
     Args:
         world: World that the camera sees.
         frame_size: (height, width) of the frames.
+        points_px: Points of an ideal frame that the pixels see, (height * width, 2), relative to
+            its center; each pixel sees its own by default.
     """
 
-    def __init__(self, world: World, frame_size: tuple[int, int]) -> None:
+    def __init__(
+        self, world: World, frame_size: tuple[int, int], points_px: np.ndarray | None = None
+    ) -> None:
         self.world = world
         self.frame_size = frame_size
         self.scale_deg = deg_per_px(frame_size)
-        rays = rays_of_pixels(pixel_grid(frame_size), self.scale_deg)
+        points_px = pixel_grid(frame_size) if points_px is None else points_px
+        rays = rays_of_pixels(points_px, self.scale_deg)
+        rows = torch.arange(frame_size[0], dtype=torch.float32) / frame_size[0]
+        self._time_of_row = rows.repeat_interleave(frame_size[1])
         self._rays = torch.from_numpy(rays.T.astype(np.float32)).contiguous()
         self._size = torch.tensor(world.size_cm, dtype=torch.float32)[:, None, None]
 
@@ -91,6 +98,7 @@ class Renderer:
         self,
         position: Float[np.ndarray | torch.Tensor, "frames 3"],
         rotation: Float[np.ndarray | torch.Tensor, "frames 3 3"],
+        rotation_at_end: Float[np.ndarray, "frames 3 3"] | None = None,
     ) -> Float[torch.Tensor, "frames height width"]:
         """Render frames from inside the box.
 
@@ -101,6 +109,8 @@ class Renderer:
         Args:
             position: Position of the camera in cm, inside the box.
             rotation: Columns are the camera's right, down and forward axes in the world.
+            rotation_at_end: The same when a rolling shutter has passed the last row; each row has
+                its own rotation in between. By default all rows are taken at once.
 
         Returns:
             Brightness in 0..1, float32.
@@ -108,6 +118,12 @@ class Renderer:
         n_frames = len(position)
         axes, place = (torch.as_tensor(a, dtype=torch.float32) for a in (rotation, position))
         rays = (axes.permute(1, 0, 2).reshape(-1, 3) @ self._rays).view(3, n_frames, -1)
+        if rotation_at_end is not None:
+            ends = torch.as_tensor(rotation_at_end, dtype=torch.float32)
+            last = (ends.permute(1, 0, 2).reshape(-1, 3) @ self._rays).view(3, n_frames, -1)
+            # Not of unit length (off by less than 1 % where a row turns by 10 degrees), which
+            # matters to the level of blur alone.
+            rays += last.sub_(rays).mul_(self._time_of_row)
         origin = place.T[:, :, None]
         # 1 / distance to the plane ahead on each axis; the largest of the three is met first.
         nearness = torch.maximum(rays * (1 / (self._size - origin)), rays * (-1 / origin))

@@ -45,20 +45,26 @@ class Eye:
     is_saccade: np.ndarray
 
 
-def make_eye(body: Body, rng: np.random.Generator, torsion_gain: float = 1.0) -> Eye:
+def make_eye(
+    body: Body,
+    rng: np.random.Generator,
+    torsion_gain: float = 1.0,
+    yaw_gain: np.ndarray | float = YAW_GAIN,
+) -> Eye:
     """Move the eye with the head.
 
     Args:
         body: The head's movements.
         rng: Randomness of the eye.
         torsion_gain: Factor on torsion (the track ``hard`` has more).
+        yaw_gain: Share of head yaw that the eye counters, one for all steps or (n_steps,).
 
     Returns:
         The eye's position at each step.
     """
     pitch, roll = body.pitch_deg - PITCH_MEAN_DEG, body.roll_deg - ROLL_MEAN_DEG
     horizontal, vertical, is_saccade = _counter_and_jump(
-        np.diff(body.yaw_deg, prepend=body.yaw_deg[:1]), rng
+        np.diff(body.yaw_deg, prepend=body.yaw_deg[:1]), yaw_gain, rng
     )
     theta = REST_THETA_DEG + THETA_ON_PITCH * pitch + THETA_ON_ROLL * roll + horizontal
     phi = REST_PHI_DEG + _soft_floor(PHI_ON_PITCH * pitch + PHI_ON_ROLL * roll + vertical)
@@ -73,12 +79,13 @@ def _soft_floor(angle: np.ndarray) -> np.ndarray:
 
 
 def _counter_and_jump(
-    turn_deg: np.ndarray, rng: np.random.Generator
+    turn_deg: np.ndarray, yaw_gain: np.ndarray | float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Counter yaw between saccades; jump back past the middle when the eye has gone too far.
 
     Args:
         turn_deg: Head yaw a step, in degrees.
+        yaw_gain: Share of it that the eye counters.
         rng: Randomness of thresholds, landing points and spontaneous saccades.
 
     Returns:
@@ -93,14 +100,14 @@ def _counter_and_jump(
     horizontal, vertical = 0.0, verticals[-1]
     limit, jump, remaining = limits[-1], (0.0, 0.0), 0
     out: list[tuple[float, float, bool]] = []
-    for i, turn in enumerate(turn_deg.tolist()):
+    for i, countered in enumerate((yaw_gain * turn_deg).tolist()):
         if remaining:
             remaining -= 1
-            horizontal += jump[0] - YAW_GAIN * turn
+            horizontal += jump[0] - countered
             vertical += jump[1]
             out.append((horizontal, vertical, True))
             continue
-        horizontal -= YAW_GAIN * turn + leak * horizontal
+        horizontal -= countered + leak * horizontal
         out.append((horizontal, vertical, False))
         if abs(horizontal) > limit or spontaneous[i]:
             side = 1.0 if horizontal > 0 else -1.0

@@ -12,7 +12,9 @@ from freegaze.recording.columns import GROUP_COLORS, find_column
 from freegaze.simulation.population import GAIN_SIGNALS, POSITION_SIGNALS
 from freegaze.simulation.processes import BIN_S, bin_mean
 from freegaze.simulation.rates import position_tuning, scaled_signals
+from freegaze.simulation.tracks import VERSION
 from freegaze.simulation.truth import Truth
+from freegaze.simulation.vm2 import behavior
 
 SIGNALS = (*GAIN_SIGNALS, *POSITION_SIGNALS)
 
@@ -20,7 +22,12 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     group: tuple(name for name in SIGNALS if find_column(name).group == group)
     for group in GROUP_COLORS
 }
-"""Signals of each group that neurons of the virtual mouse can depend on."""
+"""Signals of each group that neurons of VM-1 can depend on."""
+
+
+def signal_groups(truth: Truth) -> Mapping[str, tuple[str, ...]]:
+    """Return the signals of each group that neurons of a truth's virtual mouse can depend on."""
+    return GROUPS if truth.version == VERSION else behavior.GROUPS
 
 
 def group_shares(
@@ -39,7 +46,7 @@ def group_shares(
     Returns:
         By group, 0 for neurons that do not depend on it; NaN where nothing is attainable.
     """
-    signals = scaled_signals({name: truth.path[f"true_{name}"] for name in SIGNALS})
+    signals = _signals(truth)
     full = _parts(truth, signals, None)
     gain, position = (part[bins] for part in full)
     share = truth.position_share
@@ -49,13 +56,13 @@ def group_shares(
     visual = np.maximum(rate - added, 0.0)
     whole = _deviance(rate, np.broadcast_to(rate.mean(0), rate.shape))
     shares = {}
-    for group in GROUPS:
+    for group, names in signal_groups(truth).items():
         gain_without, position_without = (part[bins] for part in _parts(truth, signals, group))
         changed = visual * gain_without / gain
         changed *= visual.mean(0) / np.maximum(changed.mean(0), 1e-12)
         without = np.maximum(changed + scale * share * position_without, 1e-9)
         lost = _deviance(rate, without)
-        depends = np.any([truth.behavior_coefficients[s] != 0 for s in GROUPS[group]], axis=0)
+        depends = np.any([truth.behavior_coefficients[s] != 0 for s in names], axis=0)
         shares[group] = np.where(depends, lost / np.where(whole > 1e-9, whole, np.nan), 0.0)
     return shares
 
@@ -75,16 +82,16 @@ def true_saliency(
     Returns:
         Expected counts per bin for one step.
     """
-    path = {name: truth.path[f"true_{name}"] for name in SIGNALS}
+    path = _signals(truth)
     share = truth.position_share
-    here = _parts(truth, scaled_signals(path), None)
+    here = _parts(truth, path, None)
     scale = truth.mean_rate_hz * BIN_S / ((1 - share) * here[0].mean(0) + share)
     rate = truth.attainable.astype(np.float64)
     visual = np.maximum(rate - scale * share * here[1], 0.0)[bins]
-    norm = _position_mean(truth, scaled_signals(path))
+    norm = _gain_and_position(truth, path, truth.behavior_coefficients)[1].mean(0)
     sides = []
     for sign in (-0.5, 0.5):
-        moved = scaled_signals({**path, signal: path[signal] + sign * step})
+        moved = {**path, signal: path[signal] + sign * step}
         gain, position = _parts(truth, moved, None, norm)
         sides.append(visual * gain[bins] / here[0][bins] + scale * share * position[bins])
     return (sides[1] - sides[0]).mean(0)
@@ -100,18 +107,30 @@ def _parts(
 
     Position tuning is divided by its own mean, or by one that is given.
     """
-    left_out = GROUPS[without] if without else ()
+    left_out = signal_groups(truth)[without] if without else ()
     coefficients = {
         name: value * (name not in left_out) for name, value in truth.behavior_coefficients.items()
     }
-    log_gain = sum(signals[s][:, None] * coefficients[s] for s in GAIN_SIGNALS)
-    position = position_tuning(coefficients, signals)
+    gain, position = _gain_and_position(truth, signals, coefficients)
     mean = position.mean(0) if position_mean is None else position_mean
-    return bin_mean(np.exp(log_gain)), bin_mean(position / mean)
+    return bin_mean(gain), bin_mean(position / mean)
 
 
-def _position_mean(truth: Truth, signals: Mapping[str, np.ndarray]) -> np.ndarray:
-    return position_tuning(truth.behavior_coefficients, signals).mean(0)
+def _signals(truth: Truth) -> dict[str, np.ndarray]:
+    """Return the true signals at each step that neurons can depend on."""
+    names = SIGNALS if truth.version == VERSION else behavior.BEHAVIOR_SIGNALS
+    return {name: truth.path[f"true_{name}"] for name in names}
+
+
+def _gain_and_position(
+    truth: Truth, signals: Mapping[str, np.ndarray], coefficients: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return gain and position tuning at each step, by the law of the truth's virtual mouse."""
+    if truth.version != VERSION:
+        return behavior.gain_and_position(coefficients, truth.traits, signals)
+    scaled = scaled_signals(signals)
+    log_gain = sum(scaled[s][:, None] * coefficients[s] for s in GAIN_SIGNALS)
+    return np.exp(log_gain), position_tuning(coefficients, scaled)
 
 
 def _deviance(rate: np.ndarray, other: np.ndarray) -> np.ndarray:

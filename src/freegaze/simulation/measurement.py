@@ -35,8 +35,22 @@ def tracking_lost(eye: Eye, body: Body, share: float, rng: np.random.Generator) 
     """
     speed = np.abs(np.gradient(body.yaw_deg)) + np.abs(np.gradient(eye.theta_deg))
     hazard = 1.0 + 4.0 * np.minimum(speed / max(np.quantile(speed, 0.95), 1e-9), 1.0)
+    return runs_of_loss(hazard, share, rng)
+
+
+def runs_of_loss(hazard: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw runs of lost steps that start more often where a hazard is high.
+
+    Args:
+        hazard: Relative chance that a run starts, shape (n_steps,).
+        share: Expected share of steps lost.
+        rng: Source of randomness.
+
+    Returns:
+        Booleans, shape (n_steps,).
+    """
     # A run starts only outside others: starts a step = share / length, divided by the free share.
-    hazard *= share / LOSS_RUN_STEPS / (1 - share) / hazard.mean()
+    hazard = hazard * (share / LOSS_RUN_STEPS / (1 - share) / hazard.mean())
     starts = np.flatnonzero(rng.random(len(hazard)) < hazard)
     lengths = rng.geometric(1 / LOSS_RUN_STEPS, len(starts))
     lost = np.zeros(len(hazard), dtype=bool)

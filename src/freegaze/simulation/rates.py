@@ -77,7 +77,7 @@ class FilterBank:
         receptive = population.receptive_field
         self._n, _, height, width = receptive.shape
         self._has_sine = np.flatnonzero(receptive[:, 1].any(axis=(1, 2)))
-        self._has_pool = np.flatnonzero(population.pool_strength)
+        self._has_pool = np.flatnonzero(population.pool.any(axis=(1, 2)))
         linear = np.concatenate(
             [
                 a.reshape(len(a), height * width)
@@ -101,7 +101,8 @@ class FilterBank:
         Returns:
             Drives of shape (n_steps, n_neurons).
         """
-        return Drives.joined([self.see(part) for part in frames], STEPS_PER_BIN)
+        parts = [self.see(part) for part in frames]
+        return type(parts[0]).joined(parts, STEPS_PER_BIN)
 
     def see(self, pictures: torch.Tensor) -> Drives:
         """Filter frames.
@@ -112,15 +113,27 @@ class FilterBank:
         Returns:
             Drives of shape (time, n_neurons).
         """
+        cosine, sine, contrast, _ = self.filter(pictures)
+        return Drives(cosine, sine, contrast)
+
+    def filter(
+        self, pictures: torch.Tensor
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return cosine, sine, local contrast and local mean of frames, (time, n_neurons) each.
+
+        Args:
+            pictures: Brightness minus ``MEAN_GRAY``, shape (time, height, width).
+        """
         flat = pictures.reshape(len(pictures), -1)
         linear = (flat @ self._linear).numpy()
         square = (flat.square() @ self._pool).numpy()
         n, n_sine = self._n, len(self._has_sine)
-        sine, contrast = np.zeros((2, len(flat), n), dtype=np.float32)
+        sine, contrast, mean = np.zeros((3, len(flat), n), dtype=np.float32)
         sine[:, self._has_sine] = linear[:, n : n + n_sine]
         local_mean = linear[:, n + n_sine :]
         contrast[:, self._has_pool] = np.sqrt(np.maximum(square - local_mean**2, 0.0))
-        return Drives(linear[:, :n].copy(), sine, contrast)
+        mean[:, self._has_pool] = local_mean
+        return linear[:, :n].copy(), sine, contrast, mean
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,9 @@ def retinal_pictures(
         camera's frame is 0.
     """
     height, width = truth.receptive_field.shape[2:]
-    renderer = Renderer(make_world(random_streams(truth.seed)["world"]), (height, width))
+    renderer = Renderer(
+        make_world(random_streams(truth.seed, truth.version)["world"]), (height, width)
+    )
     steps = np.asarray(bins) * STEPS_PER_BIN + STEPS_PER_BIN // 2
     path = {name: np.asarray(signal, np.float64)[steps] for name, signal in truth.path.items()}
     position = np.column_stack([path[f"true_{axis}_cm"] for axis in "xyz"])

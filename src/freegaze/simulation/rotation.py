@@ -60,6 +60,11 @@ def camera_rotation(yaw_deg: np.ndarray, pitch_deg: np.ndarray, roll_deg: np.nda
     return head_rotation(yaw_deg, pitch_deg, roll_deg) @ camera_mount()
 
 
+def tilt_up(angle_deg: float) -> np.ndarray:
+    """Return a rotation of camera axes that turns the line of sight up, shape (3, 3)."""
+    return _axis_rotation(2, 1, -np.asarray(angle_deg))
+
+
 def eye_rotation(theta_deg: np.ndarray, phi_deg: np.ndarray, torsion_deg: np.ndarray) -> np.ndarray:
     """Return the eye's axes (right, down, forward) as columns in camera axes, shape (..., 3, 3).
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from freegaze.progress import Progress
-from freegaze.recording.recording import Recording, ResponseKind, Segment
+from freegaze.recording.recording import Recording
 from freegaze.simulation.attainable import attainable_counts, fill_lost, recorded_affine
 from freegaze.simulation.body import Body, make_body
-from freegaze.simulation.camera import Renderer, deg_per_px
-from freegaze.simulation.eye import Eye, make_eye, pupil_radius
-from freegaze.simulation.measurement import (
-    BEHAVIOR_NAMES,
-    BEHAVIOR_UNITS,
-    measure,
-    to_bins,
-    tracking_lost,
-)
-from freegaze.simulation.population import Population, make_population, unit_names
+from freegaze.simulation.camera import Renderer
+from freegaze.simulation.eye import Eye, make_eye
+from freegaze.simulation.measurement import BEHAVIOR_NAMES, to_bins, tracking_lost
+from freegaze.simulation.population import Population, make_population
 from freegaze.simulation.processes import (
     BIN_S,
     STEPS_PER_BIN,
@@ -27,19 +22,18 @@ from freegaze.simulation.processes import (
     ornstein_uhlenbeck,
 )
 from freegaze.simulation.rates import SIGNAL_SCALE, FilterBank, Normalization, expected_counts
+from freegaze.simulation.recorded import make_recording, make_segments, measured_path
 from freegaze.simulation.spiking import draw_spikes
 from freegaze.simulation.streams import random_streams
-from freegaze.simulation.tracks import TRACKS, SimulationConfig, Track
+from freegaze.simulation.tracks import TRACKS, VERSION, SimulationConfig, Track
 from freegaze.simulation.truth import Truth
-from freegaze.simulation.views import Views, look, single_threaded
+from freegaze.simulation.views import Views, glance_of_mouse, look, single_threaded
+from freegaze.simulation.vm2.session import simulate_vm2
 from freegaze.simulation.world import make_world
 from freegaze.standard_scores import standardize
 
 LATENT_S, DRIFT_S = 1.5, 300.0
 """Time constants of the shared latent and of the drift of each neuron's rate."""
-
-TRAIN_SHARE = 0.7
-"""Of each segment; the rest is test, as in the original."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,8 @@ def simulate(config: SimulationConfig, progress: Progress | None = None) -> tupl
         (625, (625, 3))
     """
     with single_threaded() as n_workers:
-        return _simulate(config, n_workers, progress)
+        make = _simulate if config.mouse == VERSION else simulate_vm2
+        return make(config, n_workers, progress)
 
 
 def _simulate(
@@ -78,16 +73,18 @@ def _simulate(
     track, streams = TRACKS[config.track], random_streams(config.seed)
     animal = _draw_animal(config, track, streams)
     bank = FilterBank(animal.population)
+    glance = partial(glance_of_mouse, animal.renderer, animal.body, animal.eye, track.retina)
     views = look(
-        renderer=animal.renderer,
+        glance=glance,
         bank=bank,
-        body=animal.body,
-        eye=animal.eye,
-        retina=track.retina,
+        n_bins=config.n_bins,
+        frame_size=config.frame_size,
         n_workers=n_workers,
         progress=progress,
     )
-    path = _measure(animal, views, track, streams)
+    body, eye = animal.body, animal.eye
+    lost = tracking_lost(eye, body, track.loss_share, streams["loss"])
+    path = measured_path(body, eye, views.brightness, lost, track, streams["noise"])
     recorded = {name: to_bins(path[name]) for name in BEHAVIOR_NAMES}
     segments = make_segments(config.n_bins, config.n_segments)
     frames = views.mean_frames if config.frame_binning == "mean" else views.middle_frames
@@ -98,28 +95,10 @@ def _simulate(
     attainable = _attainable(animal, track, views, frames, recorded, constants, oracle, train)
     rates = {"oracle": oracle, "attainable": attainable}
     spikes = draw_spikes(oracle, BIN_S, config.spiking, streams["spikes"])
-    recording = _recording(config, frames, recorded, spikes, rates, segments)
+    recording = make_recording(config, frames, recorded, spikes, rates, segments)
     truth = _truth(config, animal, views, rates, latent, recorded, path, streams["redraws"])
     report("rates", 1, 1)
     return recording, truth
-
-
-def make_segments(n_bins: int, n_segments: int) -> tuple[Segment, ...]:
-    """Cut a session into equal segments of 70 % training then 30 % test.
-
-    Args:
-        n_bins: Length of the session.
-        n_segments: Number of segments.
-
-    Returns:
-        Twice as many segments, training and test in turn.
-    """
-    edges = np.linspace(0, n_bins, n_segments + 1).round().astype(int)
-    segments: list[Segment] = []
-    for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        border = start + round(TRAIN_SHARE * (stop - start))
-        segments += [Segment(start, border, "train"), Segment(border, stop, "test")]
-    return tuple(segments)
 
 
 def draw_population(config: SimulationConfig) -> Population:
@@ -142,38 +121,6 @@ def _draw_animal(
     eye = make_eye(body, streams["eye"], track.torsion_gain)
     renderer = Renderer(make_world(streams["world"]), config.frame_size)
     return _Animal(body, eye, draw_population(config), renderer)
-
-
-def _measure(
-    animal: _Animal, views: Views, track: Track, streams: dict[str, np.random.Generator]
-) -> dict[str, np.ndarray]:
-    """Return the signals at every step, measured by name and true as ``true_*``."""
-    body, eye = animal.body, animal.eye
-    pupil = pupil_radius(body, views.brightness, track.pupil_brightness_px)
-    lost = tracking_lost(eye, body, track.loss_share, streams["loss"])
-    measured = measure(
-        body=body,
-        eye=eye,
-        pupil_px=pupil,
-        lost=lost,
-        eye_noise_deg=track.eye_noise_deg,
-        eye_delay_steps=track.eye_delay_steps,
-        rng=streams["noise"],
-    )
-    return measured | {
-        "true_x_cm": body.position_cm[:, 0],
-        "true_y_cm": body.position_cm[:, 1],
-        "true_z_cm": body.position_cm[:, 2],
-        "true_yaw": body.yaw_deg,
-        "true_pitch": body.pitch_deg,
-        "true_roll": body.roll_deg,
-        "true_speed": body.speed_cm_s,
-        "true_theta": eye.theta_deg,
-        "true_phi": eye.phi_deg,
-        "true_torsion": eye.torsion_deg,
-        "true_pupil_radius": pupil,
-        "true_saccade": eye.is_saccade,
-    }
 
 
 def _true_rates(
@@ -219,32 +166,6 @@ def _attainable(
     return attainable_counts(animal.population, constants, frames, affine, filled, oracle, train)
 
 
-def _recording(
-    config: SimulationConfig,
-    frames: np.ndarray,
-    recorded: dict[str, np.ndarray],
-    spikes: np.ndarray,
-    rates: dict[str, np.ndarray],
-    segments: tuple[Segment, ...],
-) -> Recording:
-    return Recording(
-        session_id=config.session_id,
-        bin_width_s=BIN_S,
-        frames=frames,
-        frame_index=np.arange(config.n_bins),
-        behavior=np.column_stack([recorded[n] for n in BEHAVIOR_NAMES]).astype(np.float32),
-        behavior_names=BEHAVIOR_NAMES,
-        behavior_units=BEHAVIOR_UNITS,
-        responses=spikes,
-        response_kind=ResponseKind.SPIKE_COUNTS,
-        unit_ids=unit_names(config.n_neurons),
-        segments=segments,
-        reference_rates=rates,
-        deg_per_px=deg_per_px(config.frame_size),
-        provenance={"source": "simulation", "options": asdict(config)},
-    )
-
-
 def _truth(
     config: SimulationConfig,
     animal: _Animal,
@@ -288,5 +209,5 @@ def _truth(
         spiking=config.spiking,
         seed=config.seed,
         track=config.track,
-        version=config.version,
+        version=config.mouse,
     )

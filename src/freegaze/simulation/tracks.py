@@ -6,13 +6,19 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from freegaze.errors import ConfigError
-from freegaze.registry import require_name
+from freegaze.registry import require_name, require_names
 from freegaze.simulation.processes import BIN_S
 from freegaze.simulation.retina import RetinaKind
 from freegaze.simulation.spiking import Spiking
+from freegaze.simulation.vm2.violations import VIOLATIONS
 
 VERSION = "VM-1"
-"""Frozen: the same version, configuration and seed give the same session."""
+"""Frozen: the same mouse, configuration and seed give the same session."""
+
+VERSION_2 = "VM-2"
+"""The mouse whose neurons and instruments no encoder describes exactly."""
+
+Mouse = Literal["VM-1", "VM-2"]
 
 TrackName = Literal["affine", "standard", "hard", "null"]
 Binning = Literal["mean", "middle"]
@@ -66,7 +72,7 @@ class SimulationConfig:
         n_neurons: Number of neurons before any rate filter.
         seed: The same seed gives the same body, world, neurons and spikes. The path does not
             depend on the number of neurons.
-        track: "affine", "standard", "hard" or "null".
+        track: "affine", "standard", "hard" or "null"; ``VM-2`` has "standard" only.
         frame_size: (height, width) with a ratio of 3 to 4; the field of view stays 90 x 120
             degrees.
         frame_binning: "mean" of a bin's three frames, with its motion blur, or the "middle" one.
@@ -74,8 +80,11 @@ class SimulationConfig:
         redraws: Number of further draws of spikes from the same rates, kept in the truth.
         n_segments: Number of segments, each 70 % training then 30 % test.
         session_id: Name of the session; made of the other fields by default.
-        spiking: "poisson", "refractory" or "gamma_poisson".
-        version: Version of the virtual mouse; only ``VM-1`` exists.
+        spiking: "poisson", "refractory" or "gamma_poisson"; ``VM-2`` has "poisson" only, and the
+            violation "history".
+        mouse: "VM-1" or "VM-2".
+        violations: Names of ``VIOLATIONS``, which ``VM-2`` takes; by default all of them, for
+            ``VM-1`` none.
 
     Raises:
         ConfigError: If a value is impossible.
@@ -91,15 +100,26 @@ class SimulationConfig:
     n_segments: int = 10
     session_id: str = ""
     spiking: Spiking = "poisson"
-    version: str = VERSION
+    mouse: Mouse = VERSION
+    violations: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        if self.violations is None:
+            chosen = tuple(VIOLATIONS) if self.mouse == VERSION_2 else ()
+            object.__setattr__(self, "violations", chosen)
         _check_config(self)
         if not self.session_id:
             name = (
-                f"{self.version}_{self.track}_{self.minutes:g}min_{self.n_neurons}n_seed{self.seed}"
+                f"{self.mouse}_{self.track}_{self.minutes:g}min_{self.n_neurons}n_seed{self.seed}"
             )
-            object.__setattr__(self, "session_id", name)
+            object.__setattr__(self, "session_id", name + self._violations_suffix())
+
+    def _violations_suffix(self) -> str:
+        """Return an ending for the name of sessions that do not have all violations."""
+        violations = self.violations or ()
+        if self.mouse == VERSION or len(violations) == len(VIOLATIONS):
+            return ""
+        return "_" + ("-".join(violations[:3]) or "plain") + ("-more" if violations[3:] else "")
 
     @property
     def n_bins(self) -> int:
@@ -149,7 +169,13 @@ def _check_config(config: SimulationConfig) -> None:
         "spiking",
         "'poisson', 'refractory' or 'gamma_poisson'",
     )
-    demand(config.version == VERSION, "version", repr(VERSION))
+    demand(config.mouse in (VERSION, VERSION_2), "mouse", f"{VERSION!r} or {VERSION_2!r}")
+    if config.mouse == VERSION_2:
+        demand(config.track == "standard", "track", f"'standard' for {VERSION_2}")
+        demand(config.spiking == "poisson", "spiking", f"'poisson' for {VERSION_2}")
+    else:
+        demand(not config.violations, "violations", f"empty for {VERSION}")
+    require_names(config.violations or (), VIOLATIONS, "unknown violation", ConfigError)
 
 
 STANDARD_SESSIONS: dict[str, SimulationConfig] = {

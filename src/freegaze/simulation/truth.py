@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from freegaze.errors import DataError, ShapeError
-from freegaze.simulation.spiking import Spiking
 from freegaze.simulation.tracks import Binning
 
 
@@ -44,10 +43,11 @@ class Truth:
         path: Signals at every 16 ms step by name, true (``true_*``) and measured.
         redraws: Further draws of spikes, (n_redraws, time, n_neurons), uint8.
         deg_per_px: Scale of frames and receptive fields.
-        spiking: Law by which spikes were drawn.
+        spiking: Law by which spikes were drawn: that of the configuration, or "history".
         seed: Seed of the session.
         track: Track of the session.
         version: Version of the virtual mouse.
+        traits: Further properties of the neurons of ``VM-2`` by name, (n_neurons,) each.
     """
 
     kind: np.ndarray
@@ -70,10 +70,11 @@ class Truth:
     path: Mapping[str, np.ndarray]
     redraws: np.ndarray
     deg_per_px: float
-    spiking: Spiking
+    spiking: str
     seed: int
     track: str
     version: str = field(default="VM-1")
+    traits: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return everything as a flat dictionary of plain arrays, for any file format.
@@ -113,7 +114,7 @@ class Truth:
             elif f.name in arrays:
                 value = np.asarray(arrays[f.name])
                 values[f.name] = value.item() if value.ndim == 0 else value
-            else:
+            elif f.default_factory is MISSING:
                 raise DataError(
                     f"truth of a simulation: field {f.name!r} is missing; simulate again"
                 )
@@ -135,11 +136,13 @@ class Truth:
         chosen = {name: getattr(self, name)[keep] for name in first}
         chosen |= {name: getattr(self, name)[..., keep] for name in last}
         coefficients = {name: value[keep] for name, value in self.behavior_coefficients.items()}
-        return replace(self, behavior_coefficients=coefficients, **chosen)
+        traits = {name: value[keep] for name, value in self.traits.items()}
+        return replace(self, behavior_coefficients=coefficients, traits=traits, **chosen)
 
 
 _AXES = {
     **dict.fromkeys(("kind", "modulation", "latency_s", "behavior_coefficients"), "neuron"),
+    "traits": "neuron",
     **dict.fromkeys(("position_share", "mean_rate_hz", "latent_coefficient"), "neuron"),
     "receptive_field": "neuron phase height width",
     "temporal_kernel": "neuron tap",
@@ -163,7 +166,7 @@ _LENGTHS = {"phase": 2, "angle": 3, "part": 3}
 def _check_shapes(values: Mapping[str, Any]) -> None:
     known = dict(_LENGTHS)
     for name, axes in _AXES.items():
-        value = values[name]
+        value = values.get(name, {})
         parts = value if isinstance(value, Mapping) else {"": value}
         for key, part in parts.items():
             where = f"{name}/{key}" if key else name

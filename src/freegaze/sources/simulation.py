@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
@@ -45,6 +46,8 @@ def simulate(
     n_neurons: int | None = None,
     seed: int | None = None,
     track: str | None = None,
+    mouse: str | None = None,
+    violations: Sequence[str] | None = None,
     redraws: int | None = None,
     config: SimulationConfig | None = None,
     layout: str = "store",
@@ -60,6 +63,9 @@ def simulate(
         n_neurons: Number of neurons.
         seed: Fixes the whole simulation.
         track: Difficulty of the task: ``affine``, ``standard``, ``hard`` or ``null``.
+        mouse: Virtual mouse: ``VM-1``, or ``VM-2``, of which no encoder is the truth.
+        violations: Violations of what encoders assume, for ``VM-2`` (names of
+            ``freegaze.simulation.VIOLATIONS``); all of them by default.
         redraws: Number of further draws of spikes from the same rates.
         config: All settings of a simulation; the arguments above override its own.
         layout: ``store``, or ``xu2023`` for files like those of Xu et al. (2023).
@@ -84,7 +90,8 @@ def simulate(
     from freegaze import simulation
 
     given = {"minutes": minutes, "n_neurons": n_neurons, "seed": seed, "track": track}
-    given["redraws"] = redraws
+    given |= {"redraws": redraws, "mouse": mouse}
+    given["violations"] = None if violations is None else tuple(violations)
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if config is None:
         config = simulation.SimulationConfig(**chosen)

@@ -1,0 +1,1 @@
+"""The second virtual mouse, VM-2: neurons and instruments that no encoder describes exactly."""
