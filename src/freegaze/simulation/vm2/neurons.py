@@ -35,9 +35,9 @@ MODULATION_SHARES = {
     "multiplicative": 30,
     "additive": 12,
     "mixed": 14,
-    "visual_only": 33,
-    "behavior_only": 6,
-    "untuned": 5,
+    "visual_only": 36,
+    "behavior_only": 5,
+    "untuned": 3,
 }
 """Percent of the neurons by how behavior acts on them."""
 
@@ -46,6 +46,10 @@ GAIN_MEAN, GAIN_SD = 0.16, 0.14
 
 POSITION_SHARE = (0.08, 0.25)
 """Share of the mean rate that comes from position tuning and gaze shifts."""
+
+LUMINANCE_DRIVE = (0.2, 1.2)
+"""Weight of local brightness in the drive of neurons with two phases, of either sign, where the
+energy has 1. Fields of neurons with one phase have brightness in themselves."""
 
 TAPS = 60
 """Length of the temporal kernel: 0.96 s."""
@@ -211,6 +215,11 @@ def _traits(
         "luminance_adaptation_s": rng.choice([1.0, 2.5, 6.0], n),
         "contrast_adaptation": adapts * rng.uniform(0.1, 1.0, n),
         "contrast_adaptation_s": rng.choice([1.0, 2.5, 6.0], n),
+        "luminance_drive": np.where(
+            np.isin(family, ("complex", "direction")),
+            rng.uniform(*LUMINANCE_DRIVE, n) * rng.choice([-1.0, 1.0], n),
+            0.0,
+        ),
         "saturation": rng.uniform(4.0, 10.0, n),
         "refractory": np.full(n, remembers),
         "burst": remembers * np.where(rng.random(n) < 0.25, rng.uniform(1.0, 4.0, n), 0.0),

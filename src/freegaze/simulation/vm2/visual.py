@@ -53,12 +53,16 @@ class VisualScale:
         drive_mean: Mean of the drive before the nonlinearity.
         drive_sd: Its standard deviation.
         contrast_mean: Mean contrast of the pool.
+        luminance_mean: Mean of local brightness in time, of neurons that it drives.
+        luminance_sd: Its standard deviation.
         visual_mean: Mean after the nonlinearity.
     """
 
     drive_mean: np.ndarray
     drive_sd: np.ndarray
     contrast_mean: np.ndarray
+    luminance_mean: np.ndarray
+    luminance_sd: np.ndarray
     visual_mean: np.ndarray
 
 
@@ -79,13 +83,18 @@ def visual_part(
     drive, contrast_mean = _drive(neurons, drives, scale)
     mean = drive.mean(axis=0) if scale is None else scale.drive_mean
     sd = np.maximum(drive.std(axis=0), 1e-12) if scale is None else scale.drive_sd
-    scaled = _contrast_adapted(neurons, (drive - mean) / sd)
+    energy = (drive - mean) / sd
+    brightness, luminance_mean, luminance_sd = _brightness(neurons, drives, scale)
+    weight = neurons.traits["luminance_drive"]
+    joint = (energy + weight * brightness) / np.sqrt(1 + weight**2)
+    scaled = _contrast_adapted(neurons, joint)
     soft = np.logaddexp(0.0, 2.5 * (scaled - neurons.threshold)) / 2.5
     visual = soft**neurons.steepness
     visual = visual / (1 + visual / neurons.traits["saturation"])
     visual_mean = visual.mean(axis=0) if scale is None else scale.visual_mean
     part = neurons.baseline + (1 - neurons.baseline) * visual / visual_mean
-    return part, VisualScale(mean, sd, contrast_mean, visual_mean)
+    constants = (mean, sd, contrast_mean, luminance_mean, luminance_sd, visual_mean)
+    return part, VisualScale(*constants)
 
 
 def low_pass_each(
@@ -127,6 +136,18 @@ def _drive(
     mean = contrast.mean(axis=0) if scale is None else scale.contrast_mean
     relative = contrast / np.where(mean > 0, mean, 1.0)
     return drive / (1.0 + neurons.pool_strength * relative), mean
+
+
+def _brightness(
+    neurons: Neurons, drives: LitDrives, scale: VisualScale | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return local brightness in time in standard deviations, where it drives a neuron, else 0."""
+    driven = neurons.traits["luminance_drive"] != 0
+    out = np.zeros(drives.luminance.shape, dtype=np.float32)
+    out[:, driven] = filter_in_time(drives.luminance[:, driven], neurons.temporal_kernel[driven])
+    mean = out.mean(axis=0) if scale is None else scale.luminance_mean
+    sd = out.std(axis=0) if scale is None else scale.luminance_sd
+    return (out - mean) / np.where(sd > 0, sd, 1.0), mean, sd
 
 
 def _luminance_adapted(neurons: Neurons, drives: LitDrives) -> tuple[np.ndarray, np.ndarray]:
