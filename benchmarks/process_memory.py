@@ -10,9 +10,14 @@ from pathlib import Path
 SAMPLING_S = 0.002
 
 
-def process_bytes(field: str) -> int:
-    """Read a field of this process's status; ``ru_maxrss`` would hold its parent's peak too."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+def process_bytes(field: str, process: int | str = "self") -> int:
+    """Read a field of a process's status; ``ru_maxrss`` would hold its parent's peak too.
+
+    Args:
+        field: Its name.
+        process: Number of the process; this one by default.
+    """
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
     (line,) = [line for line in lines if line.startswith(f"{field}:")]
     return int(line.split()[1]) * 1024
 

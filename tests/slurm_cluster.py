@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from freegaze.jobs.records import JobRecord
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "srun")
 MISSING = [p for p in PROGRAMS if shutil.which(p, path=f"{os.environ['PATH']}:/usr/sbin") is None]
@@ -92,6 +95,18 @@ class Cluster:
         daemon.kill()
         daemon.wait()
 
+    def lose(self, name: str) -> None:
+        """Kill the daemon of a node and all that it has started."""
+        self.kill(name)
+        for process in _left(self, f"SLURMD_NODENAME={name}"):
+            with suppress(OSError):  # ended meanwhile
+                parent = int(
+                    Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1]
+                )
+                if Path(f"/proc/{parent}/comm").read_text().strip() == "slurmstepd":
+                    os.kill(parent, signal.SIGKILL)
+                os.kill(process, signal.SIGKILL)
+
     def call(self, *words: str) -> str:
         """Run a command of SLURM and return what it prints."""
         environment = {**os.environ, **self.environment}
@@ -165,13 +180,39 @@ def _end(cluster: Cluster) -> None:
             os.kill(process, signal.SIGKILL)
 
 
-def _left(cluster: Cluster) -> list[int]:
-    """Processes that were started with this cluster's configuration and still run."""
-    mark = f"SLURM_CONF={cluster.folder}/slurm.conf".encode()
+def wait_for(is_so: Callable[[], bool], what: str, seconds: float = 300) -> None:
+    """Wait until something is so.
+
+    Args:
+        is_so: Returns whether it is.
+        what: What is waited for, for the message.
+        seconds: Longest time to wait.
+    """
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, f"no {what} within {seconds:g} s"
+        time.sleep(0.05)
+
+
+def process_of(record: JobRecord) -> int:
+    """Return the number of the process that a record is of."""
+    found = re.match(r"process (\d+) on", record.process)
+    assert found is not None
+    return int(found[1])
+
+
+def _left(cluster: Cluster, *more: str) -> list[int]:
+    """Processes that were started with this cluster's configuration and still run.
+
+    Args:
+        cluster: The cluster.
+        more: What their environment has beside, such as ``NAME=VALUE``.
+    """
+    marks = {text.encode() for text in (f"SLURM_CONF={cluster.folder}/slurm.conf", *more)}
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # ended, or of another user
-            if mark in path.read_bytes().split(b"\0"):
+            if marks <= set(path.read_bytes().split(b"\0")):
                 found.append(int(path.parent.name))
     return [process for process in found if process != os.getpid()]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import pytest
 from e2e_options import SMALL, SMALL_CORE
 from freegaze.cli.app import run as run_command
 from interrupted_commands import Verb, make_verbs, start_command
+from slurm_cluster import REASON, Cluster, slurm_cluster
 
 
 class Result(NamedTuple):
@@ -105,3 +107,22 @@ def undisturbed(verbs, tmp_path_factory) -> Callable[[str], tuple[float, dict[st
         return time.monotonic() - begin, verbs[name].results(place)
 
     return run
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A SLURM of two nodes on this machine."""
+    if REASON:
+        if "slurm" in os.environ.get("FREEGAZE_REQUIRE", ""):
+            pytest.fail(f"FREEGAZE_REQUIRE asks for SLURM, but: {REASON}")
+        pytest.skip(REASON)
+    with slurm_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def on_cluster(cluster: Cluster, freegaze: Freegaze, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """Run the command line where this SLURM is."""
+    for name, value in cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    return freegaze

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from freegaze.runs.run_folder import RunFolder
 from freegaze.sources.arrays.layout import write_arrays
 from freegaze.training.sharing import Sharing
 from interrupted_commands import fitted
+from slurm_cluster import Cluster, wait_for
 
 # As in `test_several_processes.py`, no batch normalization behind a bias.
 SETTINGS = (
@@ -32,6 +36,10 @@ SETTINGS = (
     "training.sessions_per_step=2",
 )
 OPTIONS = ("--quiet", *(part for setting in SETTINGS for part in ("--set", setting)))
+LONG = (
+    *("--set", "training.max_passes=12", "--set", "training.patience=12"),
+    *("--set", "training.checkpoint_every_s=0.01"),
+)
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
@@ -60,8 +68,8 @@ def by_two(*arguments: str | Path) -> list[str]:
     return [sys.executable, *TWO, "-m", "freegaze", "train", *map(str, arguments)]
 
 
-def start(command: list[str]) -> subprocess.Popen[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def start(command: list[str], more: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    environment = {**os.environ, **(more or {}), "OMP_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command, stdout=pipe, stderr=pipe, text=True, env=environment, start_new_session=True
@@ -106,8 +114,7 @@ def test_sessions_belong_to_groups_and_groups_to_processes() -> None:
 @pytest.mark.slow
 def test_kills_at_random_moments_change_nothing(three_sessions: Path, tmp_path: Path) -> None:
     """A fit of two processes that is killed ten times has the bytes of its undisturbed run."""
-    options = (*OPTIONS, "--set", "training.checkpoint_every_s=0.01")
-    options += ("--set", "training.max_passes=12", "--set", "training.patience=12")
+    options = (*OPTIONS, *LONG)
     began = time.monotonic()
     process = start(by_two(three_sessions, "--out", tmp_path / "whole", *options))
     _, errors = process.communicate(timeout=600)
@@ -129,3 +136,49 @@ def test_kills_at_random_moments_change_nothing(three_sessions: Path, tmp_path: 
         assert n_kills < 10 or process.returncode in (0, -signal.SIGKILL), errors
     assert n_kills >= 2
     assert fitted(killed) == fitted(tmp_path / "whole")
+
+
+def over_nodes(*arguments: str | Path) -> list[str]:
+    """Return the command of ``freegaze train`` on two nodes of a cluster, a process on each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    python = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    python += ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    train = ["-m", "freegaze", "train", *map(str, arguments)]
+    script = f"exec {shlex.join(python)} --node-rank=$SLURM_NODEID {shlex.join(train)}"
+    return [
+        "srun",
+        "--nodes=2",
+        "--ntasks-per-node=1",
+        "--kill-on-bad-exit=1",
+        "bash",
+        "-c",
+        script,
+    ]
+
+
+@pytest.mark.slow
+def test_two_nodes_end_with_the_weights_of_one_and_continue_after_a_loss(
+    cluster: Cluster, three_sessions: Path, alone: RunFolder, tmp_path: Path
+) -> None:
+    def finish(process: subprocess.Popen[str]) -> None:
+        _, errors = process.communicate(timeout=600)
+        assert process.returncode == 0, errors
+
+    environment = cluster.environment
+    finish(start(over_nodes(three_sessions, "--out", tmp_path / "nodes", *OPTIONS), environment))
+    assert_alike(alone, RunFolder(tmp_path / "nodes"))
+    options = (*OPTIONS, *LONG)
+    finish(start(over_nodes(three_sessions, "--out", tmp_path / "whole", *options), environment))
+    lost = RunFolder(tmp_path / "lost")
+    process = start(over_nodes(three_sessions, "--out", lost.path, *options), environment)
+    wait_for(lost.checkpoint.exists, "checkpoint")
+    cluster.lose("n2")
+    process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert not lost.is_finished
+    cluster.start_node("n2")
+    cluster.wait_until_idle(120)
+    finish(start(over_nodes("--resume", lost.path, "--quiet"), environment))
+    assert fitted(lost.path) == fitted(tmp_path / "whole")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -17,27 +14,10 @@ import pytest
 from e2e_options import SMALL, SMALL_CORE
 from freegaze.jobs.records import JobRecord, read_record
 from interrupted_commands import fitted, tree
-from slurm_cluster import REASON, Cluster, slurm_cluster
+from slurm_cluster import Cluster, process_of, wait_for
 
 OPTIONS = ("--on", "slurm", "--set", "slurm.poll_s=0.5", "--set", "slurm.partition=main")
 TABLE = ("--scale", "tiny", *SMALL, *SMALL_CORE, "--set", "split.gap_s=0.5")
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    if REASON:
-        if "slurm" in os.environ.get("FREEGAZE_REQUIRE", ""):
-            pytest.fail(f"FREEGAZE_REQUIRE asks for SLURM, but: {REASON}")
-        pytest.skip(REASON)
-    with slurm_cluster() as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def on_cluster(cluster: Cluster, freegaze, monkeypatch: pytest.MonkeyPatch) -> Callable:
-    for name, value in cluster.environment.items():
-        monkeypatch.setenv(name, value)
-    return freegaze
 
 
 def test_an_array_makes_the_table(on_cluster, cluster: Cluster, asked, tmp_path: Path) -> None:
@@ -57,19 +37,6 @@ def test_an_array_makes_the_table(on_cluster, cluster: Cluster, asked, tmp_path:
     again = on_cluster("reproduce", "table2", "--out", out, *OPTIONS, "--again", "failed")
     assert "table.csv" in again.stdout
     assert cluster.call("squeue", "--noheader", "--states=all").count("\n") == 2  # and no more
-
-
-def wait_for(is_so: Callable[[], bool], what: str, seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, f"no {what} within {seconds:g} s"
-        time.sleep(0.05)
-
-
-def process_of(record: JobRecord) -> int:
-    found = re.match(r"process (\d+) on", record.process)
-    assert found is not None
-    return int(found[1])
 
 
 class Grid:

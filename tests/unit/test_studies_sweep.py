@@ -6,6 +6,9 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 
 pytest.importorskip("optuna", reason="sweeps need the extra `sweep`")
 
+from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
 from freegaze.config import build_config
@@ -220,11 +224,50 @@ def test_two_processes_that_are_killed_twice_run_each_trial_once(
                 n_kills += 1
                 task.join()
     assert n_kills >= 2
+    check_once(sweep)
+
+
+@pytest.mark.slow
+def test_forty_fits_by_two_workers_that_are_killed_twice_run_once_each(
+    mouse: Path, tmp_path: Path
+) -> None:
+    sweep = start_sweep(tmp_path, config(mouse, trials=40))
+    command = [sys.executable, "-m", "freegaze", "sweep", "--out", str(tmp_path)]
+    command += ["--workers", "2", "--quiet"]
+
+    def n_ended() -> int:
+        return sum(trial.end is not None for trial in sweep.trials)
+
+    for _ in range(2):
+        enough = n_ended() + 8
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+        while n_ended() < enough:
+            assert process.poll() is None, "it ended before it was killed"
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert n_ended() < 40
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    check_once(sweep)
+    assert (sweep.best.path / "evaluation" / "summary.json").is_file()
+
+
+def check_once(sweep: Sweep) -> None:
+    """Check that all trials have ended, and each of them once."""
+    n_trials = sweep.config.trials
     trials = sweep.journal.study().get_trials()
     assert [trial.number for trial in trials] == list(range(n_trials))
     assert all(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
     ends = [trial.end for trial in sweep.trials]
     assert sorted(end["number"] for end in ends if end is not None) == list(range(n_trials))
+    entries = [json.loads(line) for line in sweep.journal.path.read_text().splitlines()]
+    finished = [
+        entry["trial_id"]
+        for entry in entries
+        if entry["op_code"] == JournalOperation.SET_TRIAL_STATE_VALUES
+        and TrialState(entry["state"]).is_finished()
+    ]
+    assert sorted(finished) == list(range(n_trials))
 
 
 def test_half_a_line_of_a_killed_process_is_removed(mouse: Path, tmp_path: Path) -> None:

@@ -100,6 +100,28 @@ def test_a_stopped_fit_goes_on_bit_for_bit(tmp_path: Path, stop_at: int, model: 
         assert {**a, "seconds": 0} == {**b, "seconds": 0}
 
 
+def test_steps_of_two_sessions_go_on_bit_for_bit(tmp_path: Path):
+    """Of unlike length: in the last steps of a pass, one group has no batch left."""
+    recordings = [
+        make_recording(n_bins=360 + 90 * i, seed=i, frame_size=(10, 12), session_id=f"mouse{i}")
+        for i in range(3)
+    ]
+    extra = ("training.checkpoint_every_s=1e-9", "training.sessions_per_step=2")
+    extra += ("training.refit=false",)
+    config = small_config(*extra, *_with_gaze(CONVOLUTIONAL))
+    undisturbed = train(recordings, config, tmp_path / "undisturbed")
+
+    def stop(what: str, done: int, total: int) -> None:
+        if done == 6:
+            raise StopError
+
+    with pytest.raises(StopError):
+        train(recordings, config, tmp_path / "stopped", stop)
+    assert_same_weights(undisturbed, resume(tmp_path / "stopped", recordings))
+    with pytest.raises(ConfigError, match="only 3 sessions"):
+        train(recordings, small_config("training.sessions_per_step=4"), tmp_path / "many")
+
+
 def test_every_step_has_a_number_of_its_own(tmp_path: Path, monkeypatch):
     """Dropout and learning rate follow from it, also across passes."""
     numbers = []

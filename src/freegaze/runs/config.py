@@ -64,7 +64,8 @@ class TrainingConfig(StrictConfig):
         batch_windows: Windows of a batch.
         sessions_per_step: Sessions that each step has a batch of; the mean over these batches is
             minimized. With 2 or more, processes that share the fit read and hold their own
-            sessions only, and there may be as many processes.
+            sessions only, and there may be as many processes; such steps are not recorded
+            (``capture``).
         stretch_windows: Consecutive windows that share frames; 1 draws every window by itself.
         learning_rate: Highest learning rate.
         weight_decay: Weight decay of weight matrices and filters (AdamW); 0 is plain Adam.
