@@ -169,7 +169,8 @@ def describe_squares(found: SquareResponses, neuron: int) -> SquareTuning:
     if not size > LEAST_CHANGE * max(abs(found.blank[neuron]), size):
         return SquareTuning(*[np.nan] * 6)
     energy = by_bin.sum(0)
-    parts, _ = label(energy >= HALF * energy.max())
+    parts = np.zeros(energy.shape, dtype=np.int64)
+    label(energy >= HALF * energy.max(), output=parts)
     is_center = parts == parts.flat[int(energy.argmax())]
     weights = np.where(is_center, energy, 0.0)
     rise, fall = max(float(light.max()), 0.0), max(float(dark.max()), 0.0)
