@@ -12,6 +12,7 @@ def blends_in_words(run: RunFolder) -> list[str]:
         run: A run of the encoder ``blend``; of any other there are no sentences.
 
     Example:
+        >>> from pathlib import Path
         >>> blends_in_words(RunFolder(Path("runs/first")))
         []
     """

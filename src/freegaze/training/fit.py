@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -293,7 +294,7 @@ def _fit_one(
     shared = {"sharing": sharing, "order": order}
     fit = Fit(encoder.trained, sessions, config.training, run, accelerator, **shared)
     _continue(fit, report, on_pass)
-    fit.complete(encoder)
+    _complete(fit, encoder)
     if not (is_refitted and fit.is_trainable):
         return _Fitted(encoder, encoder)
     run.refit.path.mkdir(exist_ok=True)
@@ -303,8 +304,26 @@ def _fit_one(
         kept.trained, sessions, config.training, run.refit, fit.accelerator, passes, **shared
     )
     _continue(again, _within(progress, "", 1, 2))
-    again.complete(kept, like=encoder)
+    _complete(again, kept, like=encoder)
     return _Fitted(encoder, kept)
+
+
+def _complete(fit: Fit, whole: AbstractEncoder, like: AbstractEncoder | None = None) -> None:
+    """Fit the rest of an encoder whose trained part is fitted, and note what it took.
+
+    Args:
+        fit: Fit of the encoder's ``trained`` part.
+        whole: The encoder.
+        like: See ``AbstractEncoder.complete``.
+    """
+    if whole is fit.encoder:
+        return
+    began = time.monotonic()
+    found = whole.to(fit.accelerator.device).complete(fit.sessions, fit.validation, like)
+    # It is computed again after an interruption; checkpoints are of the trained part alone.
+    fit.state.history[-1] |= {"completion_s": time.monotonic() - began, **found}
+    if fit.accelerator.is_main_process:
+        fit.folder.write_metrics(fit.state.history)
 
 
 def _first_encoder(

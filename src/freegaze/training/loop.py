@@ -138,22 +138,6 @@ class Fit:
                     on_pass(self.state.history[-1])
         load_weights(self.encoder, self.best, "best weights")
 
-    def complete(self, whole: AbstractEncoder, like: AbstractEncoder | None = None) -> None:
-        """Fit the rest of an encoder whose trained part is fitted, and note what it took.
-
-        Args:
-            whole: The encoder; its ``trained`` part is the encoder of this fit.
-            like: See ``AbstractEncoder.complete``.
-        """
-        if whole is self.encoder:
-            return
-        began = time.monotonic()
-        found = whole.to(self.accelerator.device).complete(self.sessions, self.validation, like)
-        # It is computed again after an interruption; checkpoints are of the trained part alone.
-        self.state.history[-1] |= {"completion_s": time.monotonic() - began, **found}
-        if self.accelerator.is_main_process:
-            self.folder.write_metrics(self.state.history)
-
     def is_over(self) -> bool:
         """Return whether all passes are done, or patience has run out in the last round."""
         if self.refit_passes is not None:

@@ -1,4 +1,4 @@
-"""Open a run or a recording for the explorer; what is no store yet is copied into one.
+"""Open a run or a recording for the explorer, as stores that are read in parts.
 
 Recordings are read, converted and checked in a process of their own, so that the memory of the
 server does not depend on formats and lengths.

@@ -94,7 +94,7 @@ def show_scrambled(
         >>> video, behavior = torch.randn(4, 2, 1, 16, 16), torch.zeros(4, 2, 1)
         >>> def contrast(video, behavior):  # of which scrambling changes nothing
         ...     return video[:, -1, 0].var((1, 2))[:, None]
-        >>> abs(show_scrambled(contrast, video, behavior).modulation[0]) < 1e-6
+        >>> bool(abs(show_scrambled(contrast, video, behavior).modulation[0]) < 1e-6)
         True
     """
     typical_level(video, behavior)
