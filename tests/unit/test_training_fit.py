@@ -322,9 +322,9 @@ def test_the_average_of_weights_follows_each_step(tmp_path: Path, decay: float):
     run = RunFolder(tmp_path)
     fit = loop.Fit(encoder, sessions, config.training, run)
     expected = {k: v.clone() for k, v in encoder.state_dict().items()}
-    for step, (session, firsts) in enumerate(fit._batches(0)):
+    for step, turn in enumerate(fit._turns(0)):
         encoder.n_steps += 1
-        fit._step(session, firsts, step, 10)
+        fit._step(turn, step, 10)
         now_decay = min(decay, (1 + step) / (10 + step))
         for name, now in encoder.state_dict().items():
             if now.is_floating_point():

@@ -76,10 +76,10 @@ def test_a_refit_is_a_fit_whose_training_bins_are_both(tmp_path: Path):
     fit.train_targets = {"s": merged}
     encoder.train()
     for number in range(int(run.kept_pass()["pass"])):
-        batches = fit._batches(number)
+        turns = fit._turns(number)
         fit.state.passes = number
-        for step, (name, firsts) in enumerate(batches):
-            fit._step(name, firsts, step, len(batches))
+        for step, turn in enumerate(turns):
+            fit._step(turn, step, len(turns))
     assert are_equal(weights_of(run), dict(encoder.state_dict()))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from freegaze.runs.checkpoint import save_tensors, write_atomically
 from freegaze.runs.config import RunConfig, model_config, resolve_config
 from freegaze.runs.own_code import Loss, Model, own_code_of, require_loss, require_model
 from freegaze.runs.run_folder import RunFolder, recording_checksum
+from freegaze.training.completion import complete
 from freegaze.training.loop import Fit
 from freegaze.training.optimizer import parameter_order
 from freegaze.training.processes import make_accelerator
@@ -294,7 +294,7 @@ def _fit_one(
     shared = {"sharing": sharing, "order": order}
     fit = Fit(encoder.trained, sessions, config.training, run, accelerator, **shared)
     _continue(fit, report, on_pass)
-    _complete(fit, encoder)
+    complete(fit, encoder)
     if not (is_refitted and fit.is_trainable):
         return _Fitted(encoder, encoder)
     run.refit.path.mkdir(exist_ok=True)
@@ -304,26 +304,8 @@ def _fit_one(
         kept.trained, sessions, config.training, run.refit, fit.accelerator, passes, **shared
     )
     _continue(again, _within(progress, "", 1, 2))
-    _complete(again, kept, like=encoder)
+    complete(again, kept, like=encoder)
     return _Fitted(encoder, kept)
-
-
-def _complete(fit: Fit, whole: AbstractEncoder, like: AbstractEncoder | None = None) -> None:
-    """Fit the rest of an encoder whose trained part is fitted, and note what it took.
-
-    Args:
-        fit: Fit of the encoder's ``trained`` part.
-        whole: The encoder.
-        like: See ``AbstractEncoder.complete``.
-    """
-    if whole is fit.encoder:
-        return
-    began = time.monotonic()
-    found = whole.to(fit.accelerator.device).complete(fit.sessions, fit.validation, like)
-    # It is computed again after an interruption; checkpoints are of the trained part alone.
-    fit.state.history[-1] |= {"completion_s": time.monotonic() - began, **found}
-    if fit.accelerator.is_main_process:
-        fit.folder.write_metrics(fit.state.history)
 
 
 def _first_encoder(
@@ -344,8 +326,14 @@ def _first_encoder(
     """
     dims = sharing.gather({name: session.dims for name, session in sessions.items()})
     encoder = build_encoder(config.model["name"], model_config(config), dims, config.training.seed)
-    order = parameter_order(encoder)
+    order = parameter_order(encoder.trained)
     if sharing.is_apart:
+        if encoder.trained is not encoder:
+            raise ConfigError(
+                f"the encoder {config.model['name']} is fitted in two steps, of which the second "
+                "needs all sessions in one process: start one process, or set "
+                "training.sessions_per_step to 1"
+            )
         encoder.keep_sessions(sharing.own)
     if not folder.checkpoint.exists():
         encoder.load_pretrained()
