@@ -283,6 +283,8 @@ def test_pictures_are_no_movie(tmp_path: Path):
             scan_movie(tmp_path / name)
     with pytest.raises(DataError, match="is a folder; give the movie in it, or make one"):
         scan_movie(tmp_path)
+    with pytest.raises(DataError, match="does not exist; check the path"):
+        scan_movie(tmp_path / ("x" * 300))
 
 
 def test_a_movie_that_was_cut_short(tmp_path: Path):

@@ -39,7 +39,7 @@ def describe_missing(path: Path) -> str | None:
     """Return what a link is whose file is not there, and the remedy; ``None`` if it is no link."""
     try:
         target = os.readlink(path)
-    except OSError:
+    except (OSError, ValueError):
         return None
     if ".git/annex" in target.replace("\\", "/"):
         return "is a link of git-annex to content that is not here; run `git annex get`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -302,7 +303,7 @@ def _is_zero_or_one(values: np.ndarray) -> bool:
 
 
 def _check_is_there(file: Path) -> None:
-    if file.is_dir():
+    if os.path.isdir(file):  # false for a name that is too long
         raise DataError(
             f"{file} is a folder; give the movie in it, or make one of its pictures: {_TO_MOVIE}"
         )
