@@ -423,6 +423,50 @@ def test_an_interval_of_nwb_without_an_end(tmp_path: Path):
         assert read_nwb(tmp_path / "a.nwb", segments="trials").n_bins == 59
 
 
+def write_poses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write points of a type like that of ndx-pose, which is kept in the file."""
+    pynwb = pytest.importorskip("pynwb")
+    spec = pynwb.spec
+    monkeypatch.chdir(folder)  # the builder writes into the current folder
+    builder = spec.NWBNamespaceBuilder("x", "ndx-points", version="0.1.0", author="a", contact="c")
+    builder.include_type("SpatialSeries", namespace="core")
+    confidence = spec.NWBDatasetSpec("c", "float", shape=(None,), dims=("t",), name="confidence")
+    series = spec.NWBGroupSpec(
+        "points",
+        neurodata_type_def="TrackedSeries",
+        neurodata_type_inc="SpatialSeries",
+        datasets=[confidence],
+    )
+    builder.add_spec("points.extensions.yaml", series)
+    builder.export("points.namespace.yaml")
+    pynwb.load_namespaces("points.namespace.yaml")
+    tracked = pynwb.get_class("TrackedSeries", "ndx-points")
+
+    def fill(pynwb: Any, nwb: Any, module: Any) -> None:
+        sure = np.where((TIMES >= 4) & (TIMES < 6), 0.1, 0.9).astype(np.float32)
+        xy, about = np.column_stack([WAVE, WAVE]), {"unit": "px", "reference_frame": "eye"}
+        module.add(tracked(name="pupil", data=xy, confidence=sure, rate=100.0, **about))
+        add_speed(pynwb, nwb, module)
+
+    write_nwb(folder / "a.nwb", fill)
+    return folder / "a.nwb"
+
+
+def test_points_of_low_confidence_in_nwb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = write_poses(tmp_path, monkeypatch)
+    columns = {"pupil_x": "pupil[0]"}
+    with pytest.warns(DataWarning, match="200 of 1000 samples have a `confidence` below 0.5"):
+        read_nwb(file, behavior=columns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        found = read_nwb(file, behavior=columns, min_confidence=0.5)
+    time = found.annotations["time_s"]
+    is_lost = np.isnan(found.column("pupil_x"))
+    np.testing.assert_array_equal(is_lost, (time > 4) & (time < 5.99))
+    with pytest.raises(DataError, match="`min_confidence` does not apply"):
+        read_nwb(file, behavior={"speed": "speed"}, min_confidence=0.5)
+
+
 MOVIES = {
     "path of Windows": ("videos\\cam.mkv", "videos/cam.mkv", None),
     "blank as %20": ("my%20cam.mkv", "my cam.mkv", None),

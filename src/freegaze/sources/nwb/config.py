@@ -50,6 +50,8 @@ class NwbOptions(SourceOptions):
             columns). Without it, every series of behavior is read under its own name.
         lost_values: Numbers, as they are stored, that stand for a lost sample of a series of
             behavior: ``{pupil_radius: [-1]}``.
+        min_confidence: Samples of tracked points (types of ndx-pose) with a lower ``confidence``
+            are lost; without it, all count as certain.
         max_gap_s: Wider gaps between samples are not filled; by default three typical intervals.
         clocks: Clock of a series (or of ``units``): offset, drift and unit of its times.
         sort: Series whose samples may be out of order.
@@ -73,6 +75,7 @@ class NwbOptions(SourceOptions):
     frame_size: tuple[int, int] | None = None
     behavior: dict[str, str] | None = None
     lost_values: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    min_confidence: float | None = Field(default=None, ge=0, le=1)
     max_gap_s: float | None = Field(default=None, gt=0)
     clocks: dict[str, ClockConfig] = Field(default_factory=dict)
     sort: tuple[str, ...] = ()

@@ -44,6 +44,7 @@ UNITS = "units"
 _OF_VIDEO = ("video_order", "gray_range", "frames", "frame_size")
 _BEHAVIOR_KINDS = ("TimeSeries", "SpatialSeries")
 _MOST_COLUMNS = 4  # a plain series with more is no signal of behavior, unless asked for
+_LOW_CONFIDENCE = 0.5
 _AXES = "xyz"
 _PREDICTIONS = f"processing/{MODULE}/"
 
@@ -151,6 +152,7 @@ class _Reader:
     def __init__(self, items: Sequence[NwbItem], options: NwbOptions) -> None:
         self.items, self.options = items, options
         self.series = [i for i in items if hasattr(i.thing, "timestamps")]
+        self.has_confidence = False
         self.asked: set[str] = set()
         self.known: set[str] = set()
 
@@ -225,6 +227,8 @@ class _Reader:
             signals = [i for i in self.series if self._is_signal(i, used)]
             short = short_names(signals)
             streams = [self._signals(i, short[i.path]) for i in signals]
+        if self.options.min_confidence is not None and not self.has_confidence:
+            raise DataError("`min_confidence` does not apply: no series in use has a `confidence`")
         streams = _with_units(streams, self.options.units)
         return without_columns(streams, self.options.leave_out)
 
@@ -243,8 +247,31 @@ class _Reader:
         n_columns = 1 if len(shape) == 1 else shape[1] if len(shape) == 2 else 0
         return dtype.kind in "biuf" and 0 < n_columns <= _MOST_COLUMNS and shape[0] > 1
 
-    def _signals(self, item: NwbItem, name: str) -> SampleStream:
+    def _certain_values(self, item: NwbItem) -> np.ndarray:
+        """Return the values of a signal, NaN where lost or where a tracker had no confidence."""
         values = _values(item, self._lost(item))
+        if getattr(item.thing, "confidence", None) is None:
+            return values
+        confidence, least = read_whole(item.thing.confidence), self.options.min_confidence
+        if confidence.shape != values.shape[:1] or confidence.dtype.kind not in "biuf":
+            raise ShapeError(
+                f"{item.path}: confidence has shape {confidence.shape}, its data {values.shape}"
+            )
+        self.has_confidence = True
+        if least is None:
+            n_low = int((confidence < _LOW_CONFIDENCE).sum())
+            if n_low:
+                _warn(
+                    f"{item.path}: {n_low} of {len(values)} samples have a `confidence` below "
+                    f"{_LOW_CONFIDENCE:g} and count as certain; state `min_confidence`"
+                )
+            return values
+        values = values.astype(np.float64)
+        values[confidence < least] = np.nan  # what a person has labeled has no confidence
+        return values
+
+    def _signals(self, item: NwbItem, name: str) -> SampleStream:
+        values = self._certain_values(item)
         values = values[:, None] if values.ndim == 1 else values
         n = values.shape[1]
         is_place = core_kind(item.thing) == "SpatialSeries" and n <= len(_AXES)
@@ -258,7 +285,7 @@ class _Reader:
         parts = re.fullmatch(r"(.+?)(?:\[(\d+)\])?", text)
         wanted, number = parts.groups() if parts else (text, None)
         item = pick_item(self.series, wanted, f"behavior.{name}")
-        values = _values(item, self._lost(item))
+        values = self._certain_values(item)
         if values.ndim == 2:
             if number is None and values.shape[1] != 1:
                 raise DataError(
