@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -42,6 +45,31 @@ def make_viewed_run(
     fields = make_explanation(recording, frame_size=recording.frame_size)
     save_explanation(run, fields, {})
     return run, recording
+
+
+class Served:
+    """A running ``freegaze view`` with the file that opens its page."""
+
+    def __init__(self, path: Path) -> None:
+        command = [sys.executable, "-u", "-m", "freegaze", "view", str(path), "--no-browser", "-q"]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.lines = []
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if found := re.search(r"file://\S+", line):
+                self.address = found[0]
+                return
+        raise AssertionError("".join(self.lines))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(20)
+        self.process.stdout.close()
 
 
 def units(n: int) -> tuple[str, ...]:

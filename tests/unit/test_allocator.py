@@ -11,9 +11,11 @@ import pytest
 PROGRAM = """
 import resource, sys
 import numpy as np
-from freegaze.allocator import keep_freed_memory
+from freegaze.allocator import keep_freed_memory, return_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
+elif sys.argv[1] == "return":
+    assert keep_freed_memory() and return_freed_memory()
 def faults():
     np.ones(32 << 20, dtype=np.uint8)  # 8,192 pages, freed at once
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

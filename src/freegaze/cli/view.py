@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from freegaze.allocator import return_freed_memory
 from freegaze.cli.arguments import Quiet, SourceName, SourceOptions, read_settings
 from freegaze.cli.progress import progress_bar
 from freegaze.errors import ConfigError
@@ -47,6 +48,8 @@ def command(
         from freegaze.view.server import serve
     except ImportError as error:
         raise ConfigError(f"`freegaze view` needs the extra `view` ({error})") from None
+
+    return_freed_memory()
 
     def announce(file: Path, at: int) -> None:
         typer.echo(f"explorer of {path} on port {at} of this machine; Ctrl-C ends it")

@@ -28,7 +28,7 @@ from freegaze.sources.remote.addresses import as_address
 from freegaze.sources.remote.blocks import local_place
 from freegaze.sources.simulation import RECORDING
 from freegaze.view.flags import write_flags
-from freegaze.view.rows import MappedRows
+from freegaze.view.rows import ArrayRows
 from freegaze.view.session import ViewedSession
 
 REPORT, FLAGS = "quality.json", "flags.npy"
@@ -44,7 +44,7 @@ class Quality:
     """
 
     checks: Mapping[str, Any]
-    flags: MappedRows
+    flags: ArrayRows
 
 
 class Explorer:
@@ -117,7 +117,7 @@ class Explorer:
         if not self._checks[number].ready():
             return None
         self._checks[number].get()  # raises what was raised there
-        return Quality(json.loads(report.read_text("utf-8")), MappedRows(flags))
+        return Quality(json.loads(report.read_text("utf-8")), ArrayRows(flags))
 
     def _of_run(self) -> list[ViewedSession]:
         timelines, found = load_timelines(self.path), []

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from freegaze.files.arrays import write_npy
-from freegaze.view.rows import MappedRows
+from freegaze.view.rows import ArrayRows
 
 FACTOR = 8
 """Bins of a level that become one of the next. All levels together take 4/7 of the original."""
@@ -34,15 +34,15 @@ class Pyramid:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> np.save(folder / "x.npy", np.arange(128.0)[:, None])
-        >>> signal = Pyramid(MappedRows(folder / "x.npy"), folder, "x")
+        >>> signal = Pyramid(ArrayRows(folder / "x.npy"), folder, "x")
         >>> signal.read(0, 128, 2)[:, :, 0].tolist()
         [[0.0, 64.0], [31.5, 95.5], [63.0, 127.0]]
     """
 
-    def __init__(self, rows: MappedRows, folder: Path, name: str) -> None:
+    def __init__(self, rows: ArrayRows, folder: Path, name: str) -> None:
         self.rows = rows
         self._folder, self._name = folder, name
-        self._levels: list[MappedRows] = []
+        self._levels: list[ArrayRows] = []
         self._lock = threading.Lock()
 
     def read(
@@ -84,21 +84,21 @@ class Pyramid:
             high = np.fmax(high, np.fmax.reduce(mean))
         return np.stack([low, high])
 
-    def _level(self, depth: int) -> MappedRows:
+    def _level(self, depth: int) -> ArrayRows:
         with self._lock:
             while len(self._levels) < depth:
                 self._levels.append(self._write(len(self._levels) + 1))
             return self._levels[depth - 1]
 
-    def _write(self, depth: int) -> MappedRows:
+    def _write(self, depth: int) -> ArrayRows:
         path = self._folder / f"{self._name}_{depth}.npy"
         below = self._levels[-1] if self._levels else self.rows
         n_rows, columns = -(-below.n_rows // FACTOR), self.rows.row_shape
         write_npy(path, _coarser(below), (n_rows, 4, *columns), np.dtype(np.float32))
-        return MappedRows(path)
+        return ArrayRows(path)
 
 
-def _coarser(below: MappedRows) -> Iterator[np.ndarray]:
+def _coarser(below: ArrayRows) -> Iterator[np.ndarray]:
     """Give the next level, piece by piece: (row, 4, column) each."""
     n = FACTOR * max(1, PIECE_BYTES // (FACTOR * below.row_bytes))
     for start in range(0, below.n_rows, n):

@@ -1,39 +1,41 @@
-"""Rows of arrays on disk, read in pieces that leave memory after use."""
+"""Rows of arrays on disk, of which a few are in memory at a time."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from freegaze.errors import DataError
 from freegaze.files.arrays import parsing, read_npy_header
 
+PIECE_BYTES = 1 << 20
+"""Bytes that are read at a time where one column is kept."""
 
-class MappedRows:
+
+class ArrayRows:
     """A ``.npy`` file of which some rows are read at a time.
-
-    The file is mapped anew for each read and released at once, so that pages that were read do not
-    add up in memory.
 
     Args:
         path: The file.
 
     Raises:
-        DataError: If it is missing or damaged.
+        DataError: If it is missing or damaged, or not stored row by row.
 
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "a.npy"
         >>> np.save(path, np.arange(6).reshape(3, 2))
-        >>> MappedRows(path).read(1, 3).tolist()
+        >>> ArrayRows(path).read(1, 3).tolist()
         [[2, 3], [4, 5]]
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._header = read_npy_header(path)
+        if self._header.is_fortran and len(self._header.shape) > 1:
+            raise DataError(f"{path} is not stored row by row; write the store again")
 
     @property
     def n_rows(self) -> int:
@@ -51,21 +53,28 @@ class MappedRows:
         return max(1, math.prod(self.row_shape) * self._header.dtype.itemsize)
 
     def read(self, start: int, stop: int, column: int | None = None) -> np.ndarray:
-        """Return a copy of contiguous rows.
+        """Return contiguous rows.
 
         Args:
             start: First row.
             stop: One past the last row.
-            column: The only place along the last axis to read, which stays as an axis of length 1.
+            column: The only place along the last axis to keep, as an axis of length 1.
 
         Raises:
             DataError: If the file cannot be read any more.
         """
-        columns = slice(None) if column is None else slice(column, column + 1)
-        return self._copy((slice(start, stop), ..., columns))
+        stop = min(stop, self.n_rows)
+        if column is None:
+            return self._rows(start, stop)
+        n = max(1, PIECE_BYTES // self.row_bytes)
+        pieces = [
+            self._rows(first, min(first + n, stop))[..., column : column + 1].copy()
+            for first in range(start, stop, n)
+        ]
+        return np.concatenate(pieces)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Return a copy of some rows, in the order given.
+        """Return some rows, in the order given.
 
         Args:
             rows: Numbers of the rows, (n,).
@@ -73,13 +82,17 @@ class MappedRows:
         Raises:
             DataError: If the file cannot be read any more.
         """
-        return self._copy(rows)
-
-    def _copy(self, where: Any) -> np.ndarray:
         header = self._header
         if not header.n_bytes:
-            return np.zeros(header.shape, header.dtype)[where]
-        order = "F" if header.is_fortran else "C"
+            return np.zeros(header.shape, header.dtype)[rows]
         with parsing(self.path):
-            mapped = np.memmap(self.path, header.dtype, "r", header.offset, header.shape, order)
-            return np.array(mapped[where], header.dtype.newbyteorder("="))
+            mapped = np.memmap(self.path, header.dtype, "r", header.offset, header.shape)
+            return np.array(mapped[rows], header.dtype.newbyteorder("="))
+
+    def _rows(self, start: int, stop: int) -> np.ndarray:
+        header, n = self._header, math.prod(self.row_shape)
+        with parsing(self.path), self.path.open("rb") as file:
+            file.seek(header.offset + start * n * header.dtype.itemsize)
+            flat = np.fromfile(file, header.dtype, (stop - start) * n)
+            rows = flat.reshape(stop - start, *self.row_shape)
+        return rows.astype(header.dtype.newbyteorder("="), copy=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from freegaze.view.session import ViewedSession
 
 MOST_POINTS = 4000
 """Points along time that one request may ask for; screens have fewer pixels."""
+
+AT_ONCE = 4
+"""Requests that are answered at the same time, which bounds memory."""
 
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
@@ -136,7 +140,16 @@ def make_app(explorer: Explorer) -> Starlette:
         "/api/quality": quality,
         "/api/flags": flags,
     }
-    routes = [Route(path, answer, methods=["GET"]) for path, answer in answers.items()]
+    few = threading.BoundedSemaphore(AT_ONCE)
+
+    def in_turn(answer: Callable[[Request], Response]) -> Callable[[Request], Response]:
+        def answer_in_turn(request: Request) -> Response:
+            with few:
+                return answer(request)
+
+        return answer_in_turn
+
+    routes = [Route(path, in_turn(answer), methods=["GET"]) for path, answer in answers.items()]
     return Starlette(routes=routes, exception_handlers={FreegazeError: _explain})
 
 

@@ -21,7 +21,7 @@ from freegaze.recording.responses import per_second, response_label, response_un
 from freegaze.view.fields import Fields, field_methods, read_fields
 from freegaze.view.moments import Moment, find_moments
 from freegaze.view.pyramid import Pyramid
-from freegaze.view.rows import MappedRows
+from freegaze.view.rows import ArrayRows
 from freegaze.view.scores import NeuronScore, neuron_scores
 
 FRAME_BYTES = 1 << 20
@@ -58,19 +58,19 @@ class ViewedSession:
         scratch.mkdir(parents=True, exist_ok=True)
         files = {name: store / entry.file for name, entry in manifest.arrays.items()}
         self.session_id = manifest.session_id if timeline is None else timeline.session_id
-        self.frames = MappedRows(files["frames"])
+        self.frames = ArrayRows(files["frames"])
         self.frame_index = read_npy(files["frame_index"])
         self.n_bins = len(self.frame_index)
-        self.behavior = Pyramid(MappedRows(files["behavior"]), scratch, "behavior")
-        self.responses = Pyramid(MappedRows(files["responses"]), scratch, "responses")
+        self.behavior = Pyramid(ArrayRows(files["behavior"]), scratch, "behavior")
+        self.responses = Pyramid(ArrayRows(files["responses"]), scratch, "responses")
         self.unit_ids = manifest.unit_ids if timeline is None else timeline.unit_ids
         self.columns = self._columns()
         self.rates: Pyramid | None = None
-        self.displacement: MappedRows | None = None
+        self.displacement: ArrayRows | None = None
         if timeline is not None:
-            self.rates = Pyramid(MappedRows(timeline.rates), scratch, "rates")
+            self.rates = Pyramid(ArrayRows(timeline.rates), scratch, "rates")
             if timeline.displacement is not None:
-                self.displacement = MappedRows(timeline.displacement)
+                self.displacement = ArrayRows(timeline.displacement)
             if self.rates.rows.n_rows != self.n_bins:
                 raise DataError(
                     f"session {self.session_id!r} has {self.n_bins} bins, and the run predicts "

@@ -56,7 +56,7 @@ export function arrange(width, info, flags) {
   let top = 20;
   const add = (kind, height, values = {}) => {
     lanes.push({ kind, top, height, ...values });
-    top += height + (kind === "flag" ? 2 : 8);
+    top += height + (kind === "flag" ? 2 : 13);
   };
   flags.forEach((name, row) => add("flag", isNarrow ? 9 : 8, { name, row }));
   if (flags.length) top += 8;
@@ -122,7 +122,7 @@ function drawName(context, lane, place, state) {
     context.fillText(words, 0, y, place.left - 34);
     if (lane.kind === "raster") {
       context.fillStyle = MUTED;
-      context.fillText(`best ${state.sortLabel} on top`, 0, y + 15, place.left - 8);
+      context.fillText(state.sortLabel, 0, y + 15, place.left - 8);
     }
   }
   const ends = lane.kind === "trace" ? state.traceEnds : [lane.low, lane.high];
@@ -232,9 +232,29 @@ function drawTrace(context, lane, array, across, state) {
   const ends = state.traceEnds;
   context.fillStyle = HAIRLINE;
   context.fillRect(0, lane.top + lane.height, 1e4, 1);
-  drawSignal(context, lane, array, across, { at: 0, stride: n }, ends, RECORDED, "#8a90992b");
+  const binPx = across(1) - across(0);
+  if (binPx < 1.5) {
+    drawSignal(context, lane, array, across, { at: 0, stride: n }, ends, RECORDED, "#8a90992b");
+  } else {
+    drawBars(context, lane, array, across, ends);
+  }
   if (nTraces > 1) {
     drawSignal(context, lane, array, across, { at: 3 * n, stride: n }, ends, MODEL, "#0072b22b");
+  }
+}
+
+/* Draw the response of each bin as a bar from zero. */
+function drawBars(context, lane, { shape, numbers, start, stop }, across, [low, high]) {
+  const n = shape[shape.length - 1];
+  const step = (stop - start) / n;
+  const up = (value) => lane.top + lane.height - ((value - low) / (high - low || 1)) * lane.height;
+  context.fillStyle = "#c3c8ce";
+  for (let i = 0; i < n; i += 1) {
+    const value = numbers[n + i];
+    if (!value || !Number.isFinite(value)) continue;
+    const [from, to] = [across(start + i * step), across(start + (i + 1) * step)];
+    const [top, bottom] = [Math.min(up(value), up(0)), Math.max(up(value), up(0))];
+    context.fillRect(from, top, Math.max(1, to - from - (to - from > 4 ? 1 : 0)), bottom - top);
   }
 }
 

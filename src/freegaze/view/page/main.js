@@ -220,7 +220,8 @@ function sort(name) {
   state.score = scores.find((score) => score.name === name) ?? scores[0];
   const { values: of, isAscending } = state.score;
   const sign = isAscending ? 1 : -1;
-  state.sortLabel = state.score.label.replace(/ \(.*\)$/, "");
+  const label = state.score.label.replace(/ \(.*\)$/, "");
+  state.sortLabel = `${isAscending ? "smallest" : "largest"} ${label} on top`;
   state.order = units.map((_, i) => i).sort((a, b) => {
     if (of[a] === null || of[b] === null) return (of[a] === null) - (of[b] === null) || a - b;
     return sign * (of[a] - of[b]) || a - b;

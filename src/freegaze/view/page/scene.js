@@ -96,8 +96,8 @@ const known = (value) => value !== undefined && Number.isFinite(value);
 export function drawBody(canvas, values, ranges) {
   const ratio = window.devicePixelRatio || 1;
   const width = canvas.clientWidth || 260;
-  const isFlat = width > 320; // a phone, where height is scarce
-  const height = Math.round(isFlat ? 150 : width * 0.86);
+  const isFlat = width > 0.6 * document.documentElement.clientWidth; // a phone: height is scarce
+  const height = Math.round(isFlat ? 132 : Math.min(300, width * 0.86));
   canvas.style.height = `${height}px`;
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
     canvas.width = Math.round(width * ratio);
@@ -107,10 +107,10 @@ export function drawBody(canvas, values, ranges) {
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
   if (isFlat) {
-    drawEye(context, 0.14 * width, 60, 46, values, ranges);
-    drawHead(context, 0.4 * width, 60, 26, values, "pitch");
-    drawHead(context, 0.6 * width, 60, 26, values, "roll");
-    drawBars(context, 0.74 * width, 40, 0.24 * width, values, ranges);
+    drawEye(context, 0.165 * width, 56, 46, values, ranges);
+    drawHead(context, 0.43 * width, 56, 26, values, "pitch");
+    drawHead(context, 0.62 * width, 56, 26, values, "roll");
+    drawBars(context, 0.75 * width, 40, 0.24 * width, values, ranges);
   } else {
     drawEye(context, 0.3 * width, 0.33 * height, 0.26 * height, values, ranges);
     drawHead(context, 0.77 * width, 0.19 * height, 0.11 * height, values, "pitch");
