@@ -1,4 +1,4 @@
-"""Allocator settings: whether freed memory stays with the process or returns to the system."""
+"""Allocator settings: freed memory is kept for the next step, or returned to the system."""
 
 from __future__ import annotations
 

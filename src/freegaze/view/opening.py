@@ -1,4 +1,4 @@
-"""Open a run or a recording for the explorer, as stores that are read in parts.
+"""Open a run or a recording for the explorer, with other formats copied into stores.
 
 Recordings are read, converted and checked in a process of their own, so that the memory of the
 server does not depend on formats and lengths.
