@@ -13,8 +13,11 @@ from freegaze.simulation import (
     VIOLATIONS,
     SimulationConfig,
     Truth,
+    affine_of_gaze,
     retinal_pictures,
+    show_white_noise,
     simulate,
+    warp,
 )
 from freegaze.simulation.body import make_body
 from freegaze.simulation.camera import Renderer, deg_per_px, pixel_grid
@@ -38,6 +41,7 @@ from freegaze.simulation.vm2.neurons import BEHAVIOR_DELAYS_S, TAPS, make_neuron
 from freegaze.simulation.vm2.rates import recorded_counts, true_rates
 from freegaze.simulation.vm2.scene_fields import place_patch, scene_basis
 from freegaze.simulation.vm2.visual import LitDrives, low_pass_each, visual_part
+from freegaze.simulation.white_noise import SCREEN_ROLL_DEG
 from freegaze.simulation.world import make_world, world_from_faces
 
 SIZE = (12, 16)
@@ -439,3 +443,33 @@ def test_latents_are_of_the_size_of_their_coefficients():
     variance = variance + full.drift_coefficient**2
     np.testing.assert_allclose(log_latents.var(axis=0), variance, rtol=0.6)
     assert fast.std() == pytest.approx(1)
+
+
+def test_white_noise_is_seen_by_a_moving_eye_on_a_rolled_screen():
+    config = replace(SMALL, n_neurons=30, frame_size=(24, 32), session_id="", violations=())
+    rolled = replace(config, session_id="", violations=("camera_pitch",))
+    straight, turned = (show_white_noise(c, minutes=8) for c in (config, rolled))
+    np.testing.assert_array_equal(straight.behavior, turned.behavior)
+    assert straight.column("theta").std() == pytest.approx(np.hypot(3.0, 1.0), rel=0.3)
+    simple = make_neurons(30, (24, 32), (), random_streams(5, "VM-2")["population"])
+    theta, phi = (straight.column(name) for name in ("theta", "phi"))
+    scores = {}
+    for name, recording in (("straight", straight), ("turned", turned)):
+        for roll in (0.0, SCREEN_ROLL_DEG):
+            # Fields on the screen are those on the retina, moved back by gaze and roll.
+            gaze = affine_of_gaze(theta, phi, np.full(len(theta), roll), 90 / 24)
+            seen = warp(torch.from_numpy(recording.frames / np.float32(255) - 0.5), gaze)
+            match = np.einsum("thw,nhw->tn", seen.numpy(), simple.receptive_field[:, 0])
+            one = (simple.kind == "simple") & simple.receptive_field.any(axis=(1, 2, 3))
+            lagged = [
+                np.mean(
+                    [
+                        np.corrcoef(match[:-lag, i], recording.responses[lag:, i])[0, 1]
+                        for i in np.flatnonzero(one)
+                    ]
+                )
+                for lag in (2, 3)
+            ]
+            scores[name, roll] = max(lagged)
+    assert scores["straight", 0.0] > scores["straight", SCREEN_ROLL_DEG]
+    assert scores["turned", SCREEN_ROLL_DEG] > scores["turned", 0.0]

@@ -41,10 +41,10 @@ MODULATION_SHARES = {
 }
 """Percent of the neurons by how behavior acts on them."""
 
-GAIN_MEAN, GAIN_SD = 0.16, 0.14
+GAIN_MEAN, GAIN_SD = 0.2, 0.16
 """What a standard deviation of speed or pupil adds to the log gain."""
 
-POSITION_SHARE = (0.08, 0.25)
+POSITION_SHARE = (0.1, 0.3)
 """Share of the mean rate that comes from position tuning and gaze shifts."""
 
 LUMINANCE_DRIVE = (0.2, 1.2)

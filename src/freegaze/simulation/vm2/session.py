@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -112,6 +112,34 @@ def simulate_vm2(
         redraws[i] = simulate_spikes(rate, history, streams["redraws"])[0]
     report("rates", 1, 1)
     return recording, replace(truth, redraws=redraws)
+
+
+def respond_to_screen(
+    config: SimulationConfig,
+    seen: Iterable[torch.Tensor],
+    signals: Mapping[str, np.ndarray],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Let the neurons of a session see other frames, with latents and drift of their own.
+
+    Args:
+        config: Configuration with ``mouse="VM-2"``.
+        seen: Retinal frames minus gray, some at a time, (time, height, width) each.
+        signals: Behavior at each step, that of VM-1; the head does not turn.
+        rng: Source of randomness.
+
+    Returns:
+        Counts, (time, n_neurons).
+    """
+    population = random_streams(config.seed, config.mouse)["population"]
+    chosen = (config.n_neurons, config.frame_size, config.violations or ())
+    neurons = make_neurons(*chosen, population)
+    drives = LitFilterBank(neurons).see_frames(seen)
+    n_steps = len(drives.cosine)
+    whole = {name: np.zeros(n_steps) for name in BEHAVIOR_SIGNALS} | dict(signals)
+    log_latents, _ = draw_latents(neurons, n_steps, rng)
+    rate, _ = true_rates(neurons, drives, whole, log_latents, rng)
+    return simulate_spikes(rate, History.from_traits(neurons.traits), rng)[0]
 
 
 def _frames(views: Views) -> tuple[np.ndarray, np.ndarray]:

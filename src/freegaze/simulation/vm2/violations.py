@@ -20,7 +20,8 @@ INSTRUMENTS: dict[str, str] = {
     "lens": "The camera's projection is not equidistant.",
     "exposure": "The camera adjusts its exposure to the brightness of the scene.",
     "rolling_shutter": "Rows of a frame are taken one after the other.",
-    "camera_pitch": "The camera is mounted 8 degrees higher than is assumed.",
+    "camera_pitch": "The camera is mounted 8 degrees higher than is assumed, and a screen of white "
+    "noise is rolled by 10 degrees.",
     "behavior_loss": "Tracking is lost most while the mouse runs or the eye is turned far.",
 }
 
