@@ -18,10 +18,13 @@ import pandas as pd
 from freegaze.evaluation.storage import load_evaluation
 from freegaze.explanation.truth import load_truth_comparison
 from freegaze.runs.recordings import open_run_recordings
-from freegaze.simulation import VIOLATIONS
+from freegaze.simulation import VIOLATIONS, SimulationConfig
+from freegaze.sources.simulation import simulate
 
 HALF = 0.5
 """Only neurons above this share of their attainable score count for receptive fields."""
+
+CHOICES = {"none": (), "all": tuple(VIOLATIONS)}
 
 CARRIES = 0.05
 """A group that carries this share of the attainable deviance should be found."""
@@ -34,6 +37,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--neurons", type=int, default=60)
+    parser.add_argument("--height", type=int, default=60, help="of the frames in pixels")
     parser.add_argument("--models", nargs="+", default=["local_energy", "cnn_gru"])
     parser.add_argument("--sessions", nargs="+", default=["none", *VIOLATIONS, "all"])
     options = parser.parse_args()
@@ -41,11 +45,15 @@ def main() -> None:
     for violations in options.sessions:
         data = options.out / f"data_{violations}"
         if not data.exists():
-            freegaze(
-                *("simulate", "--mouse", "VM-2", "--violations", violations, "--quiet"),
-                *("--minutes", options.minutes, "--neurons", options.neurons),
-                *("--seed", options.seed, "--out", data),
+            config = SimulationConfig(
+                minutes=options.minutes,
+                n_neurons=options.neurons,
+                seed=options.seed,
+                frame_size=(options.height, options.height * 4 // 3),
+                mouse="VM-2",
+                violations=CHOICES.get(violations, (violations,)),
             )
+            simulate(data, config=config)
         for model in options.models:
             run = options.out / f"{model}_{violations}"
             fit(run, data, model)

@@ -8,13 +8,13 @@ from jaxtyping import Float
 from freegaze.simulation.camera import deg_per_px, pixel_grid
 from freegaze.simulation.vm2.scene_fields import place_patch, scene_basis
 
-FREQUENCY_CPD, SIGMA_DEG = (0.015, 0.06), (5.0, 16.0)
+FREQUENCY_CPD, SIGMA_DEG = (0.01, 0.05), (7.0, 20.0)
 """Spatial frequencies and envelopes; fields in mouse V1 are 10 to 40 degrees across."""
 
 PATCH_DEG = (30.0, 70.0)
 """Side of the patch that a learned field fills."""
 
-LUMINANCE_WEIGHT = (0.2, 1.6)
+LUMINANCE_WEIGHT = (0.5, 2.0)
 """Height of the envelope that is added to the field of a neuron of one phase, of either sign."""
 
 NORMALIZED_SHARE, SURROUND_SHARE = 0.35, 0.35

@@ -47,9 +47,8 @@ GAIN_MEAN, GAIN_SD = 0.2, 0.16
 POSITION_SHARE = (0.1, 0.3)
 """Share of the mean rate that comes from position tuning and gaze shifts."""
 
-LUMINANCE_DRIVE = (0.2, 1.2)
-"""Weight of local brightness in the drive of neurons with two phases, of either sign, where the
-energy has 1. Fields of neurons with one phase have brightness in themselves."""
+LUMINANCE_DRIVE = (0.5, 1.6)
+"""Weight of brightness over the pool in the drive, of either sign, where the field has 1."""
 
 TAPS = 60
 """Length of the temporal kernel: 0.96 s."""
@@ -215,11 +214,7 @@ def _traits(
         "luminance_adaptation_s": rng.choice([1.0, 2.5, 6.0], n),
         "contrast_adaptation": adapts * rng.uniform(0.1, 1.0, n),
         "contrast_adaptation_s": rng.choice([1.0, 2.5, 6.0], n),
-        "luminance_drive": np.where(
-            np.isin(family, ("complex", "direction")),
-            rng.uniform(*LUMINANCE_DRIVE, n) * rng.choice([-1.0, 1.0], n),
-            0.0,
-        ),
+        "luminance_drive": rng.uniform(*LUMINANCE_DRIVE, n) * rng.choice([-1.0, 1.0], n),
         "saturation": rng.uniform(4.0, 10.0, n),
         "refractory": np.full(n, remembers),
         "burst": remembers * np.where(rng.random(n) < 0.25, rng.uniform(1.0, 4.0, n), 0.0),
