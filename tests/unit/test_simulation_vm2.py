@@ -30,6 +30,7 @@ from freegaze.simulation.vm2.behavior import gain_and_position
 from freegaze.simulation.vm2.gaze_shifts import GAZE_EVENTS, draw_gain, find_turns, read_events
 from freegaze.simulation.vm2.history import History, average_counts, simulate_spikes
 from freegaze.simulation.vm2.instruments import (
+    EYE_DRIFT_SD_DEG,
     EYE_SCALES,
     HeadCamera,
     distorted,
@@ -352,7 +353,7 @@ def test_eye_angles_are_misread_by_scale_offset_and_drift():
     assert np.ptp(offset) < 1e-9
     assert offset[0] != 0
     drift = read("eye_drift")["phi"] - path["phi"]
-    assert drift.std() == pytest.approx(2.5)
+    assert drift.std() == pytest.approx(EYE_DRIFT_SD_DEG)
     assert np.abs(np.diff(drift)).max() < 0.2
 
 

@@ -34,7 +34,7 @@ DARKEST = 0.02
 EYE_SCALES = ((1.15, 0.85), (0.85, 1.15))
 """Factors on theta and phi; one pair is drawn per session."""
 
-EYE_OFFSET_SD_DEG, EYE_DRIFT_SD_DEG, EYE_DRIFT_S = 4.0, 2.5, 150.0
+EYE_OFFSET_SD_DEG, EYE_DRIFT_SD_DEG, EYE_DRIFT_S = 4.0, 4.0, 60.0
 """Size of constant and drifting errors of eye angles, and the time constant of the drift."""
 
 BEHAVIOR_LOSS_SHARE = 0.12

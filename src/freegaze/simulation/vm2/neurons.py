@@ -35,9 +35,9 @@ MODULATION_SHARES = {
     "multiplicative": 30,
     "additive": 12,
     "mixed": 14,
-    "visual_only": 36,
-    "behavior_only": 5,
-    "untuned": 3,
+    "visual_only": 39,
+    "behavior_only": 3,
+    "untuned": 2,
 }
 """Percent of the neurons by how behavior acts on them."""
 
@@ -124,7 +124,7 @@ def make_neurons(
         latency_s=latency,
         threshold=rng.uniform(-0.6, 0.4, n),
         steepness=rng.uniform(1.0, 1.6, n),
-        baseline=rng.uniform(0.2, 0.7, n),
+        baseline=rng.uniform(0.15, 0.55, n),
         mean_rate_hz=np.clip(RATE_MEDIAN_HZ * np.exp(RATE_LOG_SD * quantiles), *RATE_RANGE_HZ),
         latent_coefficient=has_latents * LATENT_MEAN[0] * _of_mixed_sign(n, rng),
         slow_latent_coefficient=has_latents * LATENT_MEAN[1] * _of_mixed_sign(n, rng),
