@@ -79,8 +79,8 @@ def show_white_noise(
         moved = {name: _gaze(n_bins, rng) for name in ("theta", "phi")}
         roll = SCREEN_ROLL_DEG if "camera_pitch" in (config.violations or ()) else 0.0
         eyes |= {name: eyes[name] + angle for name, angle in moved.items()}
-        gaze = (SIGNAL_CENTER[name] + angle for name, angle in moved.items())
-        affine = affine_of_gaze(*gaze, np.full(n_bins, roll), deg_per_px(config.frame_size))
+        theta, phi = (SIGNAL_CENTER[name] + moved[name] for name in ("theta", "phi"))
+        affine = affine_of_gaze(theta, phi, np.full(n_bins, roll), deg_per_px(config.frame_size))
         spikes = respond_to_screen(config, _seen(frames, affine), still, rng)
     return Recording(
         session_id=config.session_id,
