@@ -38,7 +38,7 @@ from freegaze.training.optimizer import (
     set_rate,
     update_average,
 )
-from freegaze.training.processes import is_divided, make_accelerator, own_part
+from freegaze.training.processes import device_of, is_divided, make_accelerator, own_part
 from freegaze.training.sharing import SessionBatch, SharedStep, Sharing, Turn
 from freegaze.training.validation import Validation, joint_validation
 from freegaze.weights import load_weights
@@ -78,7 +78,7 @@ class Fit:
         self.config, self.folder = config, folder
         self.accelerator = accelerator or make_accelerator(config)
         self.sharing = sharing or Sharing(tuple(sessions), config.sessions_per_step)
-        device = self.accelerator.device
+        device = self.device = device_of(self.accelerator)
         self.encoder = encoder.to(device)
         set_fast(self.encoder, config.fast)
         self.tensors = {k: s.tensors(device) for k, s in sessions.items()}
@@ -130,7 +130,7 @@ class Fit:
         """
         if not self.is_trainable:
             self._solve(progress)
-        device = self.accelerator.device
+        device = self.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             while self.is_trainable and not self.is_over():
                 self._run_pass(progress)
@@ -253,7 +253,7 @@ class Fit:
             self._learn = self._make_step()  # a recorded step would go on as before
 
     def _make_step(self) -> Step:
-        config, device = self.config, self.accelerator.device
+        config, device = self.config, self.device
         is_captured = config.fast and config.capture and device.type == "cuda" and self._is_alone
         return CapturedSteps(self._learn_eagerly, device) if is_captured else self._learn_eagerly
 
@@ -353,7 +353,7 @@ class Fit:
         """Return the steps of a pass: batches of each group in a random order."""
         n_windows = self.config.stretch_windows
         n_sequences = max(1, self.config.batch_windows // n_windows)
-        device = self.accelerator.device
+        device = self.device
         groups: dict[int, list[SessionBatch]] = {group: [] for group in self.sharing.own_groups}
         for name, targets in self.train_targets.items():
             i = self.sharing.names.index(name)

@@ -33,6 +33,19 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
         )
 
 
+def device_of(accelerator: Accelerator) -> torch.device:
+    """Return the device that this process computes on.
+
+    Accelerate numbers the CPU where several processes share a fit, and tensors that are moved to a
+    numbered CPU are copied, mapped frames of a whole session too.
+
+    Args:
+        accelerator: The processes.
+    """
+    device = accelerator.device
+    return torch.device("cpu") if device.type == "cpu" else device
+
+
 def is_first_process() -> bool:
     """Return whether this process, among those started together, writes and prints."""
     return own_rank()[0] == 0

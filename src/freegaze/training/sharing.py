@@ -20,7 +20,7 @@ from torch import Tensor, distributed, nn
 
 from freegaze.errors import ConfigError
 from freegaze.models.encoder import AbstractEncoder
-from freegaze.training.processes import own_rank
+from freegaze.training.processes import device_of, own_rank
 
 T = TypeVar("T")
 SessionBatch = tuple[str, Tensor]
@@ -233,7 +233,7 @@ class SharedStep:
         named = [(n, p) for n, p in self.encoder.named_parameters() if p.grad is not None]
         heads = [p.grad for name, p in named if name.startswith(HEADS) and p.grad is not None]
         shared = [p.grad for name, p in named if not name.startswith(HEADS) and p.grad is not None]
-        nothing = torch.zeros((), device=accelerator.device)
+        nothing = torch.zeros((), device=device_of(accelerator))
         of_heads = nn.utils.get_total_norm(heads) ** 2 if heads else nothing
         total = accelerator.reduce(of_heads, "sum")
         assert isinstance(total, Tensor), "a tensor is reduced to a tensor"
@@ -243,7 +243,7 @@ class SharedStep:
 
     def _sum_over_processes(self, accelerator: Accelerator, is_due: bool) -> bool:
         """Sum in one message; a weight without a gradient in all processes keeps none."""
-        device, is_first = accelerator.device, self.sharing.process == 0
+        device, is_first = device_of(accelerator), self.sharing.process == 0
         gradients = [torch.zeros_like(w) if w.grad is None else w.grad for w in self._weights]
         has_gradient = [float(w.grad is not None) for w in self._weights]
         flags = torch.tensor([float(is_due and is_first), *has_gradient], device=device)
