@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -77,17 +78,16 @@ class Grid:
     def signal(self, node: str) -> str:
         """Send the signal that SLURM sends before the time limit, and return the fit's name.
 
-        SLURM refuses it for a task that is about to end; then another fit gets it.
+        SLURM refuses it for a task that has just begun or is about to end; it is sent again then.
         """
-        refused: set[str] = set()
         while True:
-            name, record = self.pick(node, refused)
+            name, record = self.pick(node, set())
             try:
                 self.cluster.call("scancel", "--batch", "--signal=USR1", record.task)
             except AssertionError as error:
                 if "Job can not be altered now" not in str(error):
                     raise
-                refused.add(name)
+                time.sleep(0.2)
             else:
                 return name
 
