@@ -132,10 +132,12 @@ def draw(points: Sequence[dict[str, Any]], path: Path) -> None:
     left.plot(n, seconds, "o-", color="#4269d0")
     left.plot(n, [seconds[0] / n[0] * k for k in n], ":", color="#888888", label="in proportion")
     left.set(xscale="log", yscale="log", xlabel="sessions", ylabel="seconds of a pass")
+    left.set_yticks(seconds, [f"{value:.0f}" for value in seconds])
     left.legend(frameon=False)
-    right.plot(n, [max(p["own_peak_bytes"]) / 1e6 for p in points], "o-", color="#4269d0")
+    memory = [max(p["own_peak_bytes"]) / 1e6 for p in points]
+    right.plot(n, memory, "o-", color="#4269d0")
     right.set(xscale="log", xlabel="sessions", ylabel="memory of a process (MB)")
-    right.set_ylim(0)
+    right.set_ylim(0, 1.2 * max(memory))
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_xticks(n, [str(k) for k in n])
