@@ -81,7 +81,7 @@ FEATURES = {
         *("training/loop.py:Fit._solve", "reports/sections/scores.py:_warnings"),
     ),
     "encoder blend": (
-        *("models/blend.py", "runs/blends.py", "training/loop.py:Fit.complete"),
+        *("models/blend.py", "runs/blends.py", "training/completion.py"),
         *("models/local_energy.py:LocalEnergy.take_window", "models/encoder.py:HeldOut"),
         "models/encoder.py:AbstractEncoder.complete",
     ),

@@ -79,7 +79,8 @@ def runs(mouse: Path, freegaze: Freegaze) -> dict[str, Path]:
     folder = mouse.parent
     small = ("--set", "split.gap_s=0.5", *SMALL)
     freegaze("train", mouse, "--model", "behavior_only", "--out", folder / "behavior", *small)
-    freegaze("train", mouse, "--out", folder / "cnn_gru", *small, *SMALL_CORE)
+    network = ("--model", "cnn_gru", *SMALL_CORE)
+    freegaze("train", mouse, "--out", folder / "cnn_gru", *small, *network)
     paths = {name: folder / name for name in ("behavior", "cnn_gru")}
     for path in paths.values():
         freegaze("evaluate", path, "--draws", 50)

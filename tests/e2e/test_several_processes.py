@@ -18,6 +18,7 @@ from freegaze.sources.arrays.layout import write_arrays
 # No batch normalization behind a bias here: such a bias has no gradient but rounding, which Adam
 # makes as large as any other.
 SETTINGS = (
+    "model.name=cnn_gru",
     *("model.core.channels=[4]", "model.core.kernels=[3]", "model.core.strides=[2]"),
     *("model.core.downsample=1", "model.core.dropout=0", "model.n_hidden=8"),
     *("model.shifter.columns=[theta,phi]", "model.shifter.linear=false"),

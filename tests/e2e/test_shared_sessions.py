@@ -27,6 +27,7 @@ from slurm_cluster import Cluster, wait_for
 
 # As in `test_several_processes.py`, no batch normalization behind a bias.
 SETTINGS = (
+    "model.name=cnn_gru",
     *("model.core.channels=[4]", "model.core.kernels=[3]", "model.core.strides=[2]"),
     *("model.core.downsample=1", "model.core.dropout=0.2", "model.n_hidden=8"),
     *("model.shifter.columns=[theta,phi]", "model.shifter.linear=false"),

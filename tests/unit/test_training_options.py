@@ -15,6 +15,7 @@ from freegaze.training.fit import train
 from type_checks import unchecked
 
 SMALL = (
+    "model.name=cnn_gru",
     *("data.history=2", "data.min_rate_hz=0", "split.gap_s=0.1", "training.max_passes=2"),
     *("training.batch_windows=32", "training.stretch_windows=4", "training.device=cpu"),
     *("model.shifter.columns=[theta, phi]", "model.core.channels=[4]", "model.core.kernels=[3]"),

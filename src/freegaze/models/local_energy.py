@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
@@ -121,16 +122,18 @@ class LocalEnergy(AbstractEncoder):
             self.head(name).gaze.start_from_camera(session)
             self.search(name, session)
             step("fit weights", 2 * i + 1, 2 * len(sessions))
-            self._fits[name] = self._fit(name, session)
+            with self._on_cpu():
+                self._fits[name] = self._fit(name, session)
         step("fit weights", 2 * len(sessions), 2 * len(sessions))
 
     def refit(self, sessions: Mapping[str, PreparedSession]) -> None:
         """Fit the weights again to training and validation windows, in the windows found."""
-        for name, session in sessions.items():
-            # After an interruption the fit of ``solve`` is made again.
-            found = self._fits.pop(name, None) or self._fit(name, session)
-            with torch.no_grad():
-                found.refit()
+        with self._on_cpu():
+            for name, session in sessions.items():
+                # After an interruption the fit of ``solve`` is made again.
+                found = self._fits.pop(name, None) or self._fit(name, session)
+                with torch.no_grad():
+                    found.refit()
 
     def n_encoded(self, session: str | None = None) -> int:
         """Return the number of values that ``encode`` returns for each frame."""
@@ -158,8 +161,9 @@ class LocalEnergy(AbstractEncoder):
             session: The prepared session; training windows are used.
         """
         head = self.head(name)
-        data = search_session(head, session, self.n_folds)
-        head.set_weights.copy_(find_set_weights(head, data))
+        with self._on_cpu():
+            data = search_session(head, session, self.n_folds)
+            head.set_weights.copy_(find_set_weights(head, data))
 
     def fit_weights(self, sessions: Mapping[str, PreparedSession]) -> None:
         """Fit the weights to training windows, in windows that were found before.
@@ -167,8 +171,19 @@ class LocalEnergy(AbstractEncoder):
         Args:
             sessions: The prepared sessions by id.
         """
-        for name, session in sessions.items():
-            self._fit(name, session)
+        with self._on_cpu():
+            for name, session in sessions.items():
+                self._fit(name, session)
+
+    @contextmanager
+    def _on_cpu(self) -> Iterator[None]:
+        """Compute on the CPU, where the choices of a fit are made; then return to the device."""
+        device = next(self.parameters()).device
+        self.cpu()
+        try:
+            yield
+        finally:
+            self.to(device)
 
     @torch.no_grad()
     def _fit(self, name: str, session: PreparedSession) -> SessionFit:

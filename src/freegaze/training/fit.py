@@ -331,8 +331,8 @@ def _first_encoder(
         if encoder.trained is not encoder:
             raise ConfigError(
                 f"the encoder {config.model['name']} is fitted in two steps, of which the second "
-                "needs all sessions in one process: start one process, or set "
-                "training.sessions_per_step to 1"
+                "needs all sessions in one process: start one process, set "
+                "training.sessions_per_step to 1, or fit the network alone with --model cnn_gru"
             )
         encoder.keep_sessions(sharing.own)
     if not folder.checkpoint.exists():
