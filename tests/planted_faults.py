@@ -242,7 +242,7 @@ FAULTS = (
     Fault(
         "a resumed fit draws other dropout",
         "training/loop.py",
-        "torch.manual_seed(int(_seeds(self.config.seed, 1, number, *([rank] if rank else []))))",
+        "torch.manual_seed(int(_seeds(self.config.seed, 1, number, *([part] if part else []))))",
         "torch.manual_seed(self.config.seed) if number == 0 else None",
         "tests/unit/test_training_fit.py tests/unit/test_training_options.py",
     ),
@@ -255,15 +255,15 @@ FAULTS = (
     ),
     Fault(
         "a resumed fit forgets its optimizer",
-        "training/loop.py",
-        "self.optimizer.load_state_dict(optimizer)",
+        "training/fit_tensors.py",
+        "optimizer.load_state_dict(state)",
         "pass",
         "tests/unit/test_training_fit.py",
     ),
     Fault(
         "losses of a pass under way are lost when it is resumed",
         "training/loop.py",
-        "self.state.sums = {k: float(v) for k, v in sums.items()}",
+        "self.state.sums = self.sharing.sums({k: float(v) for k, v in sums.items()})",
         "self.state.sums = {}",
         "tests/unit/test_training_fit.py",
     ),

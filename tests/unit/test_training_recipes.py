@@ -23,7 +23,7 @@ from freegaze.recording.recording import ResponseKind
 from freegaze.runs.checkpoint import load_tensors
 from freegaze.runs.config import RunConfig, model_config
 from freegaze.runs.run_folder import RunFolder
-from freegaze.training import loop
+from freegaze.training import fit_state
 from freegaze.training.fit import prepare_sessions, resume, train
 from freegaze.training.loop import Fit
 from freegaze.training.losses import choose_loss, poisson_loss
@@ -128,7 +128,7 @@ def test_the_monitored_correlation_decides_what_is_kept(tmp_path):
 @pytest.mark.parametrize("stop_at", [3, 21, 22, 25, 26])
 def test_a_stopped_fit_with_rounds_and_plateau_goes_on_bit_for_bit(tmp_path, monkeypatch, stop_at):
     """The first new round and the first lower rate come after step 20."""
-    monkeypatch.setattr(loop, "PLATEAU_PATIENCE", 0)
+    monkeypatch.setattr(fit_state, "PLATEAU_PATIENCE", 0)
     recording = make_recording()
     recipe = (
         *("training.schedule=plateau", "training.monitor=correlation", "training.rounds=3"),
