@@ -102,11 +102,11 @@ def seek_ms(page, share: float) -> float:
 @pytest.mark.slow
 @pytest.mark.browser
 def test_an_hour_opens_and_seeks_fast_in_little_memory(browser, run):
+    context = browser.new_context(viewport={"width": WIDE[0], "height": WIDE[1]})
+    page = context.new_page()  # in a browser that is open already
     start = time.perf_counter()
     with Served(run) as served:
         listening_s = time.perf_counter() - start
-        context = browser.new_context(viewport={"width": WIDE[0], "height": WIDE[1]})
-        page = context.new_page()
         page.goto(served.address)
         page.wait_for_function(OPEN)
         page.wait_for_function(DRAWN)

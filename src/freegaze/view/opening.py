@@ -27,7 +27,6 @@ from freegaze.sources import SOURCES, detect_source, open_recordings
 from freegaze.sources.remote.addresses import as_address
 from freegaze.sources.remote.blocks import local_place
 from freegaze.sources.simulation import RECORDING
-from freegaze.view.flags import write_flags
 from freegaze.view.rows import ArrayRows
 from freegaze.view.session import ViewedSession
 
@@ -113,7 +112,7 @@ class Explorer:
         report, flags = session.scratch / REPORT, session.scratch / FLAGS
         if number not in self._checks:
             arguments = (session.store, report, flags)
-            self._checks[number] = self._pool.apply_async(write_flags, arguments)
+            self._checks[number] = self._pool.apply_async(_check_quality, arguments)
         if not self._checks[number].ready():
             return None
         self._checks[number].get()  # raises what was raised there
@@ -194,6 +193,13 @@ def _own_stores(source: str, path: Path, options: Mapping[str, Any]) -> dict[str
     stores = [next(filter(is_store, (found[n], found[n] / RECORDING)), None) for n in wanted]
     named = {read_manifest(store).session_id: store for store in stores if store is not None}
     return named if len(named) == len(wanted) > 0 else None
+
+
+def _check_quality(store: Path, report_file: Path, flags_file: Path) -> None:
+    """Write the quality of a store; its checks are only imported where they are made."""
+    from freegaze.view.flags import write_flags
+
+    write_flags(store, report_file, flags_file)
 
 
 def _quiet_worker() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from freegaze.files.arrays import write_npy
+from freegaze.files.arrays import parsing
 from freegaze.view.rows import ArrayRows
 
 FACTOR = 8
@@ -93,8 +93,14 @@ class Pyramid:
     def _write(self, depth: int) -> ArrayRows:
         path = self._folder / f"{self._name}_{depth}.npy"
         below = self._levels[-1] if self._levels else self.rows
-        n_rows, columns = -(-below.n_rows // FACTOR), self.rows.row_shape
-        write_npy(path, _coarser(below), (n_rows, 4, *columns), np.dtype(np.float32))
+        shape = (-(-below.n_rows // FACTOR), 4, *self.rows.row_shape)
+        with parsing(path):
+            level = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+            done = 0
+            for piece in _coarser(below):
+                level[done : done + len(piece)] = piece
+                done += len(piece)
+            del level  # unmapped, so that its pages are not in memory
         return ArrayRows(path)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import uvicorn
@@ -47,7 +47,6 @@ def make_app(explorer: Explorer) -> Starlette:
         The application; put ``freegaze.view.access.Access`` around it.
     """
     page = _page_files()
-    described: dict[int, dict[str, Any]] = {}
 
     def number_of(request: Request) -> int:
         number = _whole(request, "session", 0)
@@ -69,10 +68,7 @@ def make_app(explorer: Explorer) -> Starlette:
         return JSONResponse({"title": explorer.path.resolve().name, "sessions": names})
 
     def session(request: Request) -> Response:
-        number = number_of(request)
-        if number not in described:
-            described[number] = explorer.sessions[number].describe()
-        return JSONResponse(described[number])
+        return JSONResponse(session_of(request).describe())
 
     def frames(request: Request) -> Response:
         own = session_of(request)
@@ -182,8 +178,15 @@ def serve(
             server_header=False,
             timeout_graceful_shutdown=1,
         )
+        threading.Thread(target=_prepare, args=[explorer.sessions[0]], daemon=True).start()
         on_start(token_file, port)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _prepare(session: ViewedSession) -> None:
+    """Prepare a session while the browser starts; what fails is reported to its requests."""
+    with suppress(FreegazeError):
+        session.prepare()
 
 
 def _page_files() -> dict[str, bytes]:

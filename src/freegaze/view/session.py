@@ -113,8 +113,17 @@ class ViewedSession:
         unit = response_unit(self.manifest.response_kind)
         return [*found, NeuronScore("mean_response", f"mean response ({unit})", self._means())]
 
+    def prepare(self) -> None:
+        """Compute what a page asks for first: the description, and coarse times of all signals."""
+        self.describe()
+        for is_predicted in (False, True):
+            self.raster(0, self.n_bins, 1, is_predicted)
+
     def describe(self) -> dict[str, Any]:
         """Return all that a page needs before it asks for bins, as plain values."""
+        return self._keep("description", self._describe)
+
+    def _describe(self) -> dict[str, Any]:
         m, (height, width) = self.manifest, self.frame_size
         colors = [GROUP_COLORS.get(find_column(n).group or "", "") for n in m.behavior_names]
         known = zip(m.behavior_names, m.behavior_units, colors, self._ranges(), strict=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
-from scipy.stats import gamma
+from scipy.special import gammaincc
 
 from freegaze.errors import ConfigError
 from freegaze.explanation.contributions.correlator import Correlator
@@ -223,4 +223,4 @@ def p_values(statistics: Float[np.ndarray, " statistic"]) -> tuple[float, float,
     mean, variance = float(null.mean()), float(null.var())
     if mean <= 0 or variance <= 0:  # a constant drive moves nothing: there is no tail to fit
         return bound, least, bound
-    return bound, least, float(gamma.sf(own, mean**2 / variance, scale=variance / mean))
+    return bound, least, float(gammaincc(mean**2 / variance, max(own, 0.0) * mean / variance))

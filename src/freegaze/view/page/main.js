@@ -518,9 +518,9 @@ async function open(session, given = new URLSearchParams()) {
   const at = Number(given.get("t") ?? 0) / info.binWidth;
   go(Number.isFinite(at) ? at : 0);
   const neuron = choose(named < 0 ? state.order[0] : named);
-  askQuality(session).catch(fail);
   await neuron;
   document.body.dataset.ready = session;
+  setTimeout(() => askQuality(session).catch(fail), 1000); // when the page is there
 }
 
 async function start() {
