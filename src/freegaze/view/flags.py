@@ -31,7 +31,7 @@ def write_flags(store: Path, report_file: Path, flags_file: Path) -> None:
     Args:
         store: The store.
         report_file: JSON file for the checks and the names of the flags; written last.
-        flags_file: ``.npy`` file for the flags, (time, flag).
+        flags_file: ``.npy`` file for the flags that concern any bin, (time, flag).
 
     Raises:
         DataError: If the store or a file cannot be read or written.
@@ -39,7 +39,9 @@ def write_flags(store: Path, report_file: Path, flags_file: Path) -> None:
     recording = open_store(store)
     report = check_quality(recording)
     flags = flagged_bins(recording, report)
-    np.save(flags_file, np.stack(list(flags.values()), axis=1))
+    flags = {name: flagged for name, flagged in flags.items() if flagged.any()}
+    columns = [np.zeros((recording.n_bins, 0), dtype=bool), *(f[:, None] for f in flags.values())]
+    np.save(flags_file, np.ascontiguousarray(np.concatenate(columns, axis=1)))
     write_file(report_file, strict_json(describe_quality(report) | {"flags": list(flags)}))
 
 

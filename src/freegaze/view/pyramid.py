@@ -94,13 +94,11 @@ class Pyramid:
         path = self._folder / f"{self._name}_{depth}.npy"
         below = self._levels[-1] if self._levels else self.rows
         shape = (-(-below.n_rows // FACTOR), 4, *self.rows.row_shape)
-        with parsing(path):
-            level = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-            done = 0
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        with parsing(path), path.open("xb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
             for piece in _coarser(below):
-                level[done : done + len(piece)] = piece
-                done += len(piece)
-            del level  # unmapped, so that its pages are not in memory
+                file.write(piece.astype("<f4", copy=False).data)
         return ArrayRows(path)
 
 

@@ -58,7 +58,7 @@ export function arrange(width, info, flags) {
     lanes.push({ kind, top, height, ...values });
     top += height + (kind === "flag" ? 2 : 13);
   };
-  flags.forEach((name, row) => add("flag", isNarrow ? 9 : 8, { name, row }));
+  flags.forEach((name, row) => add("flag", isNarrow ? 9 : 11, { name, row }));
   if (flags.length) top += 8;
   info.behavior.forEach((column, row) => {
     add("behavior", isNarrow ? 34 : 38, { ...column, row });
@@ -118,7 +118,7 @@ function drawName(context, lane, place, state) {
   } else {
     context.fillStyle = INK;
     context.font = `${lane.kind === "flag" ? 10 : 11}px Inter, 'Segoe UI', Roboto, Arial, sans-serif`;
-    const y = lane.top + (lane.kind === "flag" ? 7.5 : 11);
+    const y = lane.top + (lane.kind === "flag" ? 9 : 11);
     context.fillText(words, 0, y, place.left - 34);
     if (lane.kind === "raster") {
       context.fillStyle = MUTED;
@@ -131,9 +131,14 @@ function drawName(context, lane, place, state) {
     context.textAlign = "right";
     context.fillStyle = MUTED;
     const x = place.isNarrow ? place.width - 3 : place.left - 5;
-    const number = (value) => shortNumber(value);
-    context.fillText(number(ends[1]), x, lane.top + 8);
-    context.fillText(number(ends[0]), x, lane.top + lane.height);
+    for (const [end, y] of [[ends[1], lane.top + 8], [ends[0], lane.top + lane.height]]) {
+      if (place.isNarrow) {
+        context.strokeStyle = "rgb(255 255 255 / 85%)";
+        context.lineWidth = 3;
+        context.strokeText(shortNumber(end), x, y);
+      }
+      context.fillText(shortNumber(end), x, y);
+    }
     context.font = "11px Inter, 'Segoe UI', Roboto, Arial, sans-serif";
   }
 }
@@ -289,7 +294,7 @@ const DRAWN = { flag: drawFlags, behavior: drawBehavior, trace: drawTrace, raste
 
 /* Draw the whole session with the roles of its bins, what is in view, and the present. */
 export function drawOverview(canvas, width, state) {
-  const context = prepare(canvas, width, 30);
+  const context = prepare(canvas, width, 34);
   const { info, view } = state;
   const across = (bin) => (bin / info.bins) * width;
   context.fillStyle = "#eef0f2";
@@ -308,7 +313,7 @@ export function drawOverview(canvas, width, state) {
   context.fillStyle = MUTED;
   context.font = "10px Inter, 'Segoe UI', Roboto, Arial, sans-serif";
   context.textAlign = "left";
-  context.fillText("0:00", 0, 30);
+  context.fillText("0:00", 0, 32);
   context.textAlign = "right";
-  context.fillText(clockTime(info.bins * info.binWidth), width, 30);
+  context.fillText(clockTime(info.bins * info.binWidth), width, 32);
 }

@@ -459,10 +459,11 @@ async function askQuality(session) {
   }
 }
 
-function showQuality({ status, checks }) {
+function showQuality({ status, checks, flags: names }) {
+  const flagged = names.length ? "Flagged bins are on the time line" : "No bin is flagged";
   const made = checks.filter((check) => check.status !== "not available");
   find("quality-state").textContent =
-    `${status}; ${made.length} of ${checks.length} checks could be made. Flagged bins are on the time line.`;
+    `${status}; ${made.length} of ${checks.length} checks could be made. ${flagged}.`;
   find("checks").hidden = false;
   find("checks").replaceChildren(
     ...made.map((check) => {
