@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -69,6 +70,7 @@ class Served:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait(20)
+        assert not Path(unquote(self.address.removeprefix("file://"))).parent.exists()
         self.process.stdout.close()
 
 

@@ -39,6 +39,7 @@ def command(
 
         freegaze view runs/first --no-browser --port 8123
     """
+    import signal
     import tempfile
     import webbrowser
 
@@ -50,6 +51,9 @@ def command(
         raise ConfigError(f"`freegaze view` needs the extra `view` ({error})") from None
 
     return_freed_memory()
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # ends as Ctrl-C: the folder is removed
 
     def announce(file: Path, at: int) -> None:
         typer.echo(f"explorer of {path} on port {at} of this machine; Ctrl-C ends it")
