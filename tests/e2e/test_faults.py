@@ -19,6 +19,7 @@ import pytest
 from e2e_options import SMALL, SMALL_EXPLANATION
 from freegaze.errors import CheckpointError
 from freegaze.evaluation.storage import load_evaluation
+from freegaze.evaluation.timeline import load_timelines
 from freegaze.explanation.result import load_explanations
 from freegaze.explanation.truth import load_truth_comparison
 from freegaze.fitted.storage import load_encoder
@@ -230,8 +231,8 @@ def test_a_file_that_is_gone_is_named_or_not_needed(freegaze, explained: Path, t
             told = freegaze("verify", run, status=2)
             assert f"missing: {run / name}" in told.stdout
             assert told.stderr.count("freegaze: ") == 1
-        readers = (load_encoder, load_evaluation, load_explanations, load_truths, finished)
-        refused = [read for read in readers if is_refused(read, run)]
+        readers = (load_encoder, load_evaluation, load_timelines, load_explanations, load_truths)
+        refused = [read for read in (*readers, finished) if is_refused(read, run)]
         spare = (".csv", ".sha256", "checkpoint.safetensors", "refit/metrics.jsonl")
         is_spare = name.endswith(spare)
         if "/truth" in name:  # its tables have no copies; without its last file there is none

@@ -53,6 +53,7 @@ class Timeline:
         source: Name, path and options with which the recording was opened; ``None`` where it was
             made in Python.
         model: Registered name of the encoder.
+        has_displacement: Whether the encoder has a shifter, and the folder displacements.
     """
 
     folder: Path
@@ -63,6 +64,7 @@ class Timeline:
     center: tuple[float, float]
     source: Mapping[str, Any] | None
     model: str
+    has_displacement: bool
 
     @property
     def rates(self) -> Path:
@@ -77,8 +79,7 @@ class Timeline:
     @property
     def displacement(self) -> Path | None:
         """File of the displacements; ``None`` for an encoder without a shifter."""
-        file = self.folder / DISPLACEMENT
-        return file if file.is_file() else None
+        return self.folder / DISPLACEMENT if self.has_displacement else None
 
 
 def save_timeline(
@@ -124,9 +125,9 @@ def save_timeline(
         "center": [(width - 1) / 2, (height - 1) / 2] if shifter is None else list(shifter.center),
         "source": recording.provenance.get("opened"),
         "model": encoder.model_name,
+        "has_displacement": displacement is not None,
     }
     folder = _folder(run_folder, recording.session_id)
-    (folder / DISPLACEMENT).unlink(missing_ok=True)  # of an encoder with a shifter, once
     files = {name: _npy_bytes(array) for name, array in arrays.items()}
     write_sealed(folder, {**files, ABOUT: strict_json(about)})
     return folder
@@ -155,10 +156,10 @@ def load_timelines(run_folder: Path | str) -> tuple[Timeline, ...]:
 
 def _read(folder: Path, run_folder: Path | str) -> Timeline:
     try:
-        is_shifted = (folder / DISPLACEMENT).is_file()
-        names = [ABOUT, RATES, ROLE_CODES, *([DISPLACEMENT] if is_shifted else [])]
-        check_files(folder / CHECKSUMS, names)
         about = read_json(folder / ABOUT)
+        has_displacement = bool(about["has_displacement"])
+        names = [ABOUT, RATES, ROLE_CODES, *([DISPLACEMENT] if has_displacement else [])]
+        check_files(folder / CHECKSUMS, names)
         mean = [np.nan if value is None else value for value in about["mean_response"]]
         x, y = about["center"]
         return Timeline(
@@ -170,6 +171,7 @@ def _read(folder: Path, run_folder: Path | str) -> Timeline:
             center=(float(x), float(y)),
             source=about["source"],
             model=str(about["model"]),
+            has_displacement=has_displacement,
         )
     except (FreegazeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
