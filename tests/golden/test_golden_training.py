@@ -107,10 +107,10 @@ def test_steps_are_those_of_a_plain_loop(case, n_steps, tmp_path, monkeypatch):
     ours, batches = [], []
     fit.encoder.train()
     while len(ours) < n_steps:
-        batches += fit._batches(fit.state.passes)
-        n_batches = len(fit._batches(fit.state.passes))
-        for step in range(min(n_batches, n_steps - len(ours))):
-            logged = fit._step(*batches[len(ours)], step, n_batches)
+        turns = fit._turns(fit.state.passes)
+        batches += [batch for turn in turns for batch in turn.batches.values()]
+        for step, turn in enumerate(turns[: n_steps - len(ours)]):
+            logged = fit._step(turn, step, len(turns))
             loss = logged.pop("objective", logged["loss"])
             ours.append(float(loss + sum(v for k, v in logged.items() if k != "loss")))
         fit.state.passes += 1
